@@ -1,0 +1,3 @@
+//! The whole service in one program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Takes batches of session events, keeps them in the log, and pairs them into completed sessions.

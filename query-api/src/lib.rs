@@ -1,0 +1,1 @@
+//! Answers which sessions started where, and which are a user's last complete ones.

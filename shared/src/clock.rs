@@ -1,0 +1,45 @@
+//! The one door by which the time of day comes in.
+//!
+//! A [`Clock`] may be set to an instant and then runs on from there, so that old data can be loaded and asked about as if
+//! it were then.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::timestamp::Timestamp;
+
+/// Tells the time of day: the machine's, or one that was set when the process started and has run on since.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Machine,
+    Set { at: Timestamp, since: Instant },
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    pub const fn machine() -> Self {
+        Self(Source::Machine)
+    }
+
+    /// A clock that shows `at` now and runs on.
+    #[must_use]
+    pub fn starting_at(at: Timestamp) -> Self {
+        Self(Source::Set { at, since: Instant::now() })
+    }
+
+    /// The time of day. A machine clock before 1970 reads as 1970.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match self.0 {
+            Source::Machine => {
+                #[expect(clippy::disallowed_methods, reason = "this is the door")]
+                let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Timestamp::default() + i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+            }
+            Source::Set { at, since } => at + i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX),
+        }
+    }
+}

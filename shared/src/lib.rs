@@ -1,0 +1,7 @@
+//! What every Bookend process shares: the event, the session, the clock, configuration, the store and telemetry.
+//!
+//! Nothing here speaks to Kafka and nothing here decides what is written: that is the `ingest` crate.
+
+pub mod clock;
+pub mod event;
+pub mod timestamp;
