@@ -3,5 +3,9 @@
 //! Nothing here speaks to Kafka and nothing here decides what is written: that is the `ingest` crate.
 
 pub mod clock;
+pub mod disk;
 pub mod event;
+pub mod session;
+pub mod store;
+pub mod telemetry;
 pub mod timestamp;
