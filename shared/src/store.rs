@@ -4,7 +4,7 @@
 //! row beside it, and every read leaves out what has a marker. Every verb takes a batch and is awaited, for the backends that
 //! live on grouped requests. Nothing here decides what a session is: see [`crate::session`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use thiserror::Error;
 
@@ -113,8 +113,8 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`]; some of the facts may have been added all the same, and adding them again is harmless.
-    pub async fn absorb(&self, sightings: Vec<Sighting>) -> Result<Vec<Known>, StoreError> {
-        on_backend!(self, store => store.absorb(sightings).await)
+    pub async fn absorb(&self, sightings: impl Into<Arc<[Sighting]>>) -> Result<Vec<Known>, StoreError> {
+        on_backend!(self, store => store.absorb(sightings.into()).await)
     }
 
     /// Adds rows at the time `now`, and makes known the countries they name. Rows of a session that began more than
@@ -122,9 +122,8 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`]; some of the rows may have been added all the same, and adding them again is harmless.
-    pub async fn apply(&self, mut effects: Vec<Effect>, now: Timestamp) -> Result<(), StoreError> {
-        effects.retain(|effect| effect.started_at() >= now - RETENTION);
-        on_backend!(self, store => store.apply(effects).await)
+    pub async fn apply(&self, effects: impl Into<Arc<[Effect]>>, now: Timestamp) -> Result<(), StoreError> {
+        on_backend!(self, store => store.apply(effects.into(), now - RETENTION).await)
     }
 
     /// Returns when everything that was added before is durable.

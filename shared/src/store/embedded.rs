@@ -119,12 +119,12 @@ impl EmbeddedStore {
         }
     }
 
-    pub(super) async fn absorb(&self, sightings: Vec<Sighting>) -> Result<Vec<Known>, StoreError> {
+    pub(super) async fn absorb(&self, sightings: Arc<[Sighting]>) -> Result<Vec<Known>, StoreError> {
         self.blocking(move |engine| engine.absorb(&sightings)).await
     }
 
-    pub(super) async fn apply(&self, effects: Vec<Effect>) -> Result<(), StoreError> {
-        self.blocking(move |engine| engine.apply(&effects)).await
+    pub(super) async fn apply(&self, effects: Arc<[Effect]>, horizon: Timestamp) -> Result<(), StoreError> {
+        self.blocking(move |engine| engine.apply(&effects, horizon)).await
     }
 
     pub(super) async fn persist(&self) -> Result<(), StoreError> {

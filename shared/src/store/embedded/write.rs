@@ -7,6 +7,7 @@ use crate::{
     event::Country,
     session::{Absorbed, SessionFacts, SessionKey},
     store::{Effect, Known, Sighting, StoreError},
+    timestamp::Timestamp,
 };
 
 impl Engine {
@@ -29,13 +30,13 @@ impl Engine {
         Ok(known)
     }
 
-    pub(super) fn apply(&self, effects: &[Effect]) -> Result<(), StoreError> {
+    pub(super) fn apply(&self, effects: &[Effect], horizon: Timestamp) -> Result<(), StoreError> {
         self.ready()?;
         self.room()?;
         let mut countries = lock(&self.writing);
         let mut batch = OwnedWriteBatch::with_capacity(self.db.clone(), effects.len());
         let mut new: Vec<Country> = Vec::new();
-        for effect in effects {
+        for effect in effects.iter().filter(|effect| effect.started_at() >= horizon) {
             match effect {
                 Effect::RecordStart(row) => batch.insert(&self.starts, keys::start(row, keys::ROW), []),
                 Effect::SupersedeStart(row) => batch.insert(&self.starts, keys::start(row, keys::MARKER), []),
