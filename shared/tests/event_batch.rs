@@ -15,7 +15,9 @@ fn lines(body: impl AsRef<[u8]>) -> Result<EventBatch, BatchError> {
 
 /// The code of each event of a batch, `None` for a good one.
 fn codes(batch: Result<EventBatch, BatchError>) -> Result<Vec<Option<RejectionCode>>, BatchError> {
-    batch.map(|batch| batch.events.into_iter().map(|event| event.err().map(|rejection| rejection.code)).collect())
+    batch.map(|batch| {
+        batch.events.into_iter().map(|event| event.err().map(|rejection| rejection.code)).collect()
+    })
 }
 
 fn is_not_json(body: impl AsRef<[u8]>) -> bool {
@@ -49,7 +51,8 @@ fn what_stands_beside_the_events_is_ignored() {
 
 #[test]
 fn one_bad_event_spoils_only_itself() {
-    let body = format!(r#"[{START},7,null,"x",[{START}],{{}},{{"user_id":"\ud800"}},{{"user_id":1e999}},{END}]"#);
+    let body =
+        format!(r#"[{START},7,null,"x",[{START}],{{}},{{"user_id":"\ud800"}},{{"user_id":1e999}},{END}]"#);
     use RejectionCode::{InvalidUserId, MissingUserId, NotAnObject};
     let expected = [None, Some(NotAnObject), Some(NotAnObject), Some(NotAnObject), Some(NotAnObject)];
     let others = [Some(MissingUserId), Some(InvalidUserId), Some(InvalidUserId), None];
@@ -74,11 +77,28 @@ fn an_element_nested_beyond_reason_spoils_only_itself() {
 #[test]
 fn broken_syntax_spoils_a_json_body() {
     let cut = format!("[{START},{}", &END[..20]);
-    for body in [&cut, "[", "{", "[1,]", "]", "nul", "[1 2]", r#"{"events":[}"#, "{\"a\"}", "\u{a0}[]", "['a']", "[\"\t\"]", "\0", "1e999"] {
+    for body in [
+        &cut,
+        "[",
+        "{",
+        "[1,]",
+        "]",
+        "nul",
+        "[1 2]",
+        r#"{"events":[}"#,
+        "{\"a\"}",
+        "\u{a0}[]",
+        "['a']",
+        "[\"\t\"]",
+        "\0",
+        "1e999",
+    ] {
         assert!(is_not_json(body), "{body} {:?}", json(body));
     }
     assert!(is_not_json(format!("[{START}] x")) && is_not_json(format!("[{START}][{END}]")));
-    assert!(is_not_json(b"[\"\xFF\"]") && is_not_json(b"\xFF\xFE[\0]\0") && is_not_json(b"[\"\xED\xA0\x80\"]"));
+    assert!(
+        is_not_json(b"[\"\xFF\"]") && is_not_json(b"\xFF\xFE[\0]\0") && is_not_json(b"[\"\xED\xA0\x80\"]")
+    );
     assert!(is_not_json("[".repeat(500_000)) && is_not_json(r#"{"a":"#.repeat(200_000)));
 }
 
@@ -115,7 +135,17 @@ fn a_single_event_is_told_how_to_become_a_batch() {
 
 #[test]
 fn json_of_another_shape_is_not_a_batch() {
-    let bodies = ["{}", "null", "true", "7", "\"text\"", r#"{"a":[]}"#, r#"{"events":{}}"#, r#"{"rows":null}"#, r#"{"events":"x"}"#];
+    let bodies = [
+        "{}",
+        "null",
+        "true",
+        "7",
+        "\"text\"",
+        r#"{"a":[]}"#,
+        r#"{"events":{}}"#,
+        r#"{"rows":null}"#,
+        r#"{"events":"x"}"#,
+    ];
     for body in bodies {
         assert!(is_not_a_batch(body), "{body} {:?}", json(body));
     }
@@ -142,7 +172,10 @@ fn the_limit_is_good_and_one_more_is_too_many() {
     let body = |count: usize| format!("[{}]", vec!["0"; count].join(","));
     assert_eq!(json(body(1_000)).map(|batch| batch.events.len()), Ok(1_000));
     assert_eq!(json(body(1_001)), Err(BatchError::TooManyEvents { limit: 1_000 }));
-    assert_eq!(json(format!(r#"{{"rows":{}}}"#, body(1_001))), Err(BatchError::TooManyEvents { limit: 1_000 }));
+    assert_eq!(
+        json(format!(r#"{{"rows":{}}}"#, body(1_001))),
+        Err(BatchError::TooManyEvents { limit: 1_000 })
+    );
     assert_eq!(lines("0\n".repeat(1_000)).map(|batch| batch.events.len()), Ok(1_000));
     assert_eq!(lines("0\n".repeat(1_001)), Err(BatchError::TooManyEvents { limit: 1_000 }));
 }
@@ -159,6 +192,9 @@ fn the_texts_are_worded_for_the_client() {
     let error = |body: &str| json(body).unwrap_err().to_string();
     assert_eq!(error("[1,]"), "the body is not valid JSON: trailing comma at line 1 column 4");
     assert_eq!(error("[]"), "the batch holds no events");
-    assert_eq!(error("7"), "a batch is an array of events, or an object that holds one as `events` or `rows`");
+    assert_eq!(
+        error("7"),
+        "a batch is an array of events, or an object that holds one as `events` or `rows`"
+    );
     assert_eq!(BatchError::TooManyEvents { limit: 3 }.to_string(), "a batch may hold at most 3 events");
 }

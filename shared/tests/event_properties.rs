@@ -15,6 +15,19 @@ const JUNK: [&str; 5] = [
     "00000000000000000000000000000000",
 ];
 
+/// Valid JSON that is no event, some of it beyond what a value can hold.
+const ELEMENTS: [&str; 9] = [
+    "0",
+    "1e999",
+    r#""\ud800""#,
+    "null",
+    "{}",
+    "[[1e999]]",
+    r#"{"ts":1e999}"#,
+    r#"{"\udc00":"\udc00"}"#,
+    r#"{"user_id":"\ud800"}"#,
+];
+
 /// The rules once more, slow and plain. It sees no object with a key twice: such a value can't be.
 fn model(value: &Value) -> Result<SessionEvent, RejectionCode> {
     use RejectionCode as Code;
@@ -48,7 +61,8 @@ fn model(value: &Value) -> Result<SessionEvent, RejectionCode> {
         return Ok(SessionEvent::End { user, session, ts });
     }
     let text = get("country").map_or(Ok("ZZ"), |country| country.as_str().ok_or(Code::InvalidCountry))?;
-    let letters: String = text.to_uppercase().chars().filter(|letter| letter.is_alphanumeric()).take(16).collect();
+    let letters: String =
+        text.to_uppercase().chars().filter(|letter| letter.is_alphanumeric()).take(16).collect();
     let country = Country::from_normalised(if letters.is_empty() { "ZZ" } else { &letters });
     Ok(SessionEvent::Start { user, session, ts, country: country.ok_or(Code::InvalidCountry)? })
 }
@@ -61,7 +75,13 @@ fn wrong() -> impl Strategy<Value = Value> {
         any::<u64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         ".{0,20}".prop_map(Value::from),
-        prop::sample::select(vec![json!(""), json!([]), json!({"user_id": 1}), json!([[[{}]]]), json!("x".repeat(129))]),
+        prop::sample::select(vec![
+            json!(""),
+            json!([]),
+            json!({"user_id": 1}),
+            json!([[[{}]]]),
+            json!("x".repeat(129))
+        ]),
         prop::sample::select(JUNK.to_vec()).prop_map(Value::from),
     ]
 }
@@ -83,19 +103,25 @@ fn time() -> impl Strategy<Value = Timestamp> {
 }
 
 fn event() -> impl Strategy<Value = SessionEvent> {
-    (id(), id(), time(), prop::option::of(".{0,20}")).prop_filter_map("no id", |(user, session, ts, country)| {
-        let (user, session) = (UserId::new(&user)?, SessionId::new(&session)?);
-        Some(match country {
-            Some(country) => SessionEvent::Start { user, session, ts, country: Country::normalise(&country) },
-            None => SessionEvent::End { user, session, ts },
-        })
-    })
+    (id(), id(), time(), prop::option::of(".{0,20}")).prop_filter_map(
+        "no id",
+        |(user, session, ts, country)| {
+            let (user, session) = (UserId::new(&user)?, SessionId::new(&session)?);
+            Some(match country {
+                Some(country) => {
+                    SessionEvent::Start { user, session, ts, country: Country::normalise(&country) }
+                }
+                None => SessionEvent::End { user, session, ts },
+            })
+        },
+    )
 }
 
 fn object() -> impl Strategy<Value = Value> {
     let ts = prop_oneof![time().prop_map(|ts| json!(ts)), time().prop_map(|ts| json!(ts.millis()))];
     let kind = prop::sample::select(vec![json!("start"), json!("end")]);
-    let alias = prop_oneof![20 => Just(None), 1 => id().prop_map(|id| Some(json!(id))), 1 => Just(Some(json!("u")))];
+    let alias =
+        prop_oneof![20 => Just(None), 1 => id().prop_map(|id| Some(json!(id))), 1 => Just(Some(json!("u")))];
     let user = prop_oneof![Just(json!("u")), id().prop_map(Value::from)];
     let fields = (
         mostly(user),
@@ -109,7 +135,8 @@ fn object() -> impl Strategy<Value = Value> {
     fields.prop_map(|(user, alias, session, kind, ts, country, other)| {
         let names = ["user_id", "player_id", "session_id", "event", "ts", "country", "other"];
         let values = [user, alias, session, kind, ts, country, other];
-        let members = names.into_iter().zip(values).filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let members =
+            names.into_iter().zip(values).filter_map(|(name, value)| Some((name.to_owned(), value?)));
         Value::Object(members.collect::<Map<_, _>>())
     })
 }
@@ -140,7 +167,9 @@ fn check(body: &[u8]) -> Result<(), TestCaseError> {
     let batch = EventBatch::decode(body, BatchFormat::Json, 10);
     match serde_json::from_slice::<Vec<&RawValue>>(body) {
         Ok(elements) if elements.is_empty() => prop_assert_eq!(&batch, &Err(BatchError::Empty)),
-        Ok(elements) if elements.len() > 10 => prop_assert_eq!(&batch, &Err(BatchError::TooManyEvents { limit: 10 })),
+        Ok(elements) if elements.len() > 10 => {
+            prop_assert_eq!(&batch, &Err(BatchError::TooManyEvents { limit: 10 }))
+        }
         Ok(elements) if str::from_utf8(body).is_ok() => {
             let Ok(batch) = &batch else { return Err(TestCaseError::fail(format!("{batch:?}"))) };
             prop_assert_eq!(batch.events.len(), elements.len());
@@ -156,7 +185,9 @@ fn check(body: &[u8]) -> Result<(), TestCaseError> {
         prop_assert!((1..=10).contains(&batch.events.len()));
         for event in batch.events {
             match event {
-                Err(rejection) => prop_assert!(rejection.detail.chars().count() < 160, "{}", rejection.detail),
+                Err(rejection) => {
+                    prop_assert!(rejection.detail.chars().count() < 160, "{}", rejection.detail)
+                }
                 Ok(event) => {
                     let mut json = Vec::new();
                     event.write_json(&mut json);
@@ -214,6 +245,16 @@ proptest! {
     ) {
         check(tokens.concat().as_bytes())?;
         check(format!("[{}]", tokens.concat()).as_bytes())?;
+    }
+
+    #[test]
+    fn each_element_of_an_array_is_read_as_if_it_stood_alone(
+        elements in prop::collection::vec(prop_oneof![
+            2 => object().prop_map(|value| value.to_string()),
+            1 => prop::sample::select(ELEMENTS.to_vec()).prop_map(str::to_owned),
+        ], 1..12),
+    ) {
+        check(format!("[{}]", elements.join(" , ")).as_bytes())?;
     }
 
     #[test]

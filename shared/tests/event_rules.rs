@@ -33,7 +33,13 @@ fn user(json: &str) -> String {
 }
 
 fn with(name: &str, json: &str) -> String {
-    let valid = [("user_id", "\"u\""), ("session_id", "\"s\""), ("event", "\"start\""), ("ts", "0"), ("country", "\"SK\"")];
+    let valid = [
+        ("user_id", "\"u\""),
+        ("session_id", "\"s\""),
+        ("event", "\"start\""),
+        ("ts", "0"),
+        ("country", "\"SK\""),
+    ];
     let members = valid.map(|(key, value)| format!("\"{key}\":{}", if key == name { json } else { value }));
     format!("{{{}}}", members.join(","))
 }
@@ -47,7 +53,8 @@ fn country(json: &str) -> Option<String> {
 
 #[test]
 fn a_start_is_read_with_all_its_fields() {
-    let text = r#"{"user_id":"u","session_id":"s","event":"start","ts":"1970-01-01T00:00:01Z","country":"sk"}"#;
+    let text =
+        r#"{"user_id":"u","session_id":"s","event":"start","ts":"1970-01-01T00:00:01Z","country":"sk"}"#;
     let expected = SessionEvent::Start {
         user: UserId::new("u").unwrap(),
         session: SessionId::new("s").unwrap(),
@@ -60,7 +67,8 @@ fn a_start_is_read_with_all_its_fields() {
 #[test]
 fn an_end_is_read_whatever_its_country_holds() {
     for country in [r#""SK""#, "null", "7", "[]", r#""\ud800""#, "1e999"] {
-        let text = format!(r#"{{"player_id":"u","session_id":"s","event":"end","ts":0,"country":{country}}}"#);
+        let text =
+            format!(r#"{{"player_id":"u","session_id":"s","event":"end","ts":0,"country":{country}}}"#);
         assert!(matches!(parse(&text), Ok(SessionEvent::End { .. })), "{text}");
     }
 }
@@ -68,9 +76,28 @@ fn an_end_is_read_whatever_its_country_holds() {
 #[test]
 fn what_is_not_one_object_is_not_an_object() {
     let (start, deep) = (user(r#""user_id":"u""#), "[".repeat(100_000));
-    let cases = ["", " ", "null", "true", "7", "-7", "0.5", "1e999", "\"text\"", r#""\ud800""#, "[]", "{", "{]", "{'a':1}", "{\"a\"}"];
+    let cases = [
+        "",
+        " ",
+        "null",
+        "true",
+        "7",
+        "-7",
+        "0.5",
+        "1e999",
+        "\"text\"",
+        r#""\ud800""#,
+        "[]",
+        "{",
+        "{]",
+        "{'a':1}",
+        "{\"a\"}",
+    ];
     refuses(RejectionCode::NotAnObject, cases);
-    refuses(RejectionCode::NotAnObject, [format!("[{start}]"), format!("{start}{start}"), format!("{start},"), deep]);
+    refuses(
+        RejectionCode::NotAnObject,
+        [format!("[{start}]"), format!("{start}{start}"), format!("{start},"), deep],
+    );
     refuses(RejectionCode::NotAnObject, [start.replace('"', "'"), start[..start.len() - 1].to_owned()]);
 }
 
@@ -83,14 +110,20 @@ fn a_record_that_is_not_utf_8_is_not_an_object() {
 
 #[test]
 fn a_control_character_as_such_in_a_string_is_broken_json() {
-    refuses(RejectionCode::NotAnObject, [user("\"user_id\":\"a\0b\""), user("\"user_id\":\"a\nb\""), user("\"x\":\"\t\"")]);
+    refuses(
+        RejectionCode::NotAnObject,
+        [user("\"user_id\":\"a\0b\""), user("\"user_id\":\"a\nb\""), user("\"x\":\"\t\"")],
+    );
 }
 
 #[test]
 fn a_byte_order_mark_and_white_space_around_an_event_are_skipped() {
     let text = format!("\u{feff} \r\n\t{}\n ", user(r#""user_id":"u""#));
     assert!(parse(&text).is_ok());
-    refuses(RejectionCode::NotAnObject, [format!("\u{feff}\u{feff}{text}"), format!("\u{a0}{}", user(r#""user_id":"u""#))]);
+    refuses(
+        RejectionCode::NotAnObject,
+        [format!("\u{feff}\u{feff}{text}"), format!("\u{a0}{}", user(r#""user_id":"u""#))],
+    );
 }
 
 #[test]
@@ -119,7 +152,17 @@ fn another_type_is_invalid() {
         ("country", Code::InvalidCountry),
     ];
     for (name, code) in codes {
-        let wrong = ["true", "false", "1.5", "1e999", "[]", "{}", "[[\"a\"]]", r#"{"a":{"user_id":null}}"#, r#""\ud800""#];
+        let wrong = [
+            "true",
+            "false",
+            "1.5",
+            "1e999",
+            "[]",
+            "{}",
+            "[[\"a\"]]",
+            r#"{"a":{"user_id":null}}"#,
+            r#""\ud800""#,
+        ];
         refuses(code, wrong.map(|json| with(name, json)));
         if name != "ts" {
             refuses(code, [with(name, "0"), with(name, "99999999999999999999999")]);
@@ -140,7 +183,10 @@ fn the_first_fault_in_the_order_of_the_fields_is_named() {
 #[test]
 fn a_repeated_key_is_named_in_the_order_of_the_fields_too() {
     refuses(RejectionCode::MissingUserId, [r#"{"ts":0,"ts":0}"#]);
-    refuses(RejectionCode::DuplicateKey, [r#"{"user_id":"u","session_id":"s","session_id":"s","event":"no"}"#]);
+    refuses(
+        RejectionCode::DuplicateKey,
+        [r#"{"user_id":"u","session_id":"s","session_id":"s","event":"no"}"#],
+    );
     refuses(RejectionCode::InvalidEvent, [r#"{"user_id":"u","session_id":"s","event":"no","ts":0,"ts":0}"#]);
     refuses(RejectionCode::DuplicateKey, [r#"{"user_id":null,"user_id":7}"#]);
 }
@@ -154,7 +200,10 @@ fn a_known_key_twice_is_a_duplicate_key_even_with_equal_values() {
         let expect_event = |text: String| text.replace("\"event\":\"x\"", "\"event\":\"start\"");
         refuses(RejectionCode::DuplicateKey, [expect_event(twice), expect_event(null)]);
     }
-    refuses(RejectionCode::DuplicateKey, [user(r#""user_id":"a","user_id":"b""#), user(r#""player_id":"a","player_id":"b""#)]);
+    refuses(
+        RejectionCode::DuplicateKey,
+        [user(r#""user_id":"a","user_id":"b""#), user(r#""player_id":"a","player_id":"b""#)],
+    );
     refuses(RejectionCode::DuplicateKey, [user(r#""user_id":"u","\u0075ser_id":"u""#)]);
 }
 
@@ -196,7 +245,8 @@ fn the_alias_beside_its_key_conflicts_where_they_differ() {
 fn unknown_fields_are_ignored_whatever_they_hold() {
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let deep_object = format!("{}1{}", r#"{"a":"#.repeat(1_000), "}".repeat(1_000));
-    let values = ["1e999", "99999999999999999999999", "-0", r#""\ud800""#, "{\"a\":1,\"a\":2}", &deep, &deep_object];
+    let values =
+        ["1e999", "99999999999999999999999", "-0", r#""\ud800""#, "{\"a\":1,\"a\":2}", &deep, &deep_object];
     for value in values {
         let text = user(&format!(r#""x":{value},"x":{value},"User_ID":1,"\ud800":1,"":1,"user_id":"u""#));
         assert!(parse(&text).is_ok(), "{}", &text[..60]);
@@ -205,7 +255,21 @@ fn unknown_fields_are_ignored_whatever_they_hold() {
 
 #[test]
 fn ids_are_kept_byte_for_byte() {
-    for id in [" ", " u ", "NULL", "None", "nan", "0", "ü", "u\u{308}", "\u{feff}", "\u{2028}", "a\"b\\c", "日本", &"x".repeat(128)] {
+    for id in [
+        " ",
+        " u ",
+        "NULL",
+        "None",
+        "nan",
+        "0",
+        "ü",
+        "u\u{308}",
+        "\u{feff}",
+        "\u{2028}",
+        "a\"b\\c",
+        "日本",
+        &"x".repeat(128),
+    ] {
         assert_eq!(UserId::new(id).unwrap().as_str(), id);
         assert_eq!(SessionId::new(id).unwrap().to_string(), id);
     }
@@ -217,7 +281,10 @@ fn ids_are_kept_byte_for_byte() {
 fn an_id_is_at_most_128_bytes() {
     let (long, wide) = ("x".repeat(129), "ü".repeat(65));
     assert_eq!((UserId::new(""), UserId::new(&long), UserId::new(&wide)), (None, None, None));
-    refuses(RejectionCode::InvalidUserId, [&long, &wide, &"x".repeat(100_000)].map(|id| with("user_id", &format!("\"{id}\""))));
+    refuses(
+        RejectionCode::InvalidUserId,
+        [&long, &wide, &"x".repeat(100_000)].map(|id| with("user_id", &format!("\"{id}\""))),
+    );
     assert!(UserId::new(&"ü".repeat(64)).is_some());
 }
 
@@ -231,7 +298,14 @@ fn an_id_holds_no_control_characters() {
 #[test]
 fn literal_junk_is_no_id() {
     let simple = NIL.replace('-', "");
-    let junk = [NIL, &simple, &format!("{{{NIL}}}"), &format!("{{{simple}}}"), &format!("urn:uuid:{NIL}"), &format!("URN:UUID:{NIL}")];
+    let junk = [
+        NIL,
+        &simple,
+        &format!("{{{NIL}}}"),
+        &format!("{{{simple}}}"),
+        &format!("urn:uuid:{NIL}"),
+        &format!("URN:UUID:{NIL}"),
+    ];
     for junk in ["null", "undefined", "[object Object]"].into_iter().chain(junk) {
         assert_eq!(UserId::new(junk), None, "{junk}");
         refuses(RejectionCode::InvalidUserId, [with("user_id", &format!("\"{junk}\""))]);
@@ -254,11 +328,24 @@ fn a_number_is_a_time_when_it_is_whole_milliseconds_of_the_years_1_to_9999() {
         assert_eq!(parse(&with("ts", &millis.to_string())).map(|event| event.ts().millis()), Ok(millis));
     }
     assert_eq!(parse(&with("ts", "-0")).map(|event| event.ts().millis()), Ok(0));
-    let outside = [Timestamp::MIN.millis() - 1, Timestamp::MAX.millis() + 1, i64::MIN, i64::MAX].map(|millis| millis.to_string());
+    let outside = [Timestamp::MIN.millis() - 1, Timestamp::MAX.millis() + 1, i64::MIN, i64::MAX]
+        .map(|millis| millis.to_string());
     refuses(RejectionCode::InvalidTs, outside.map(|json| with("ts", &json)));
-    let spelled = ["0.0", "1e3", "1E3", "1.5", "1e999", "-1e-999", "99999999999999999999999", "-99999999999999999999999"];
+    let spelled = [
+        "0.0",
+        "1e3",
+        "1E3",
+        "1.5",
+        "1e999",
+        "-1e-999",
+        "99999999999999999999999",
+        "-99999999999999999999999",
+    ];
     refuses(RejectionCode::InvalidTs, spelled.map(|json| with("ts", json)));
-    refuses(RejectionCode::InvalidTs, ["\"1557748800000\"", "\"0\"", "\"now\"", "\"\\ud800\""].map(|json| with("ts", json)));
+    refuses(
+        RejectionCode::InvalidTs,
+        ["\"1557748800000\"", "\"0\"", "\"now\"", "\"\\ud800\""].map(|json| with("ts", json)),
+    );
 }
 
 #[test]
@@ -348,5 +435,8 @@ fn the_canonical_json_is_one_line_of_the_known_fields() {
     let expected = "before {\"user_id\":\"a\\\"\\\\b\",\"session_id\":\"\u{2028}\",\"event\":\"start\",\"ts\":\"1970-01-01T00:00:00.001Z\",\"country\":\"SK\"}";
     assert_eq!(text(start), expected);
     let end = r#"{"user_id":"u","session_id":"s","event":"end","ts":0,"country":"SK"}"#;
-    assert_eq!(text(end), r#"before {"user_id":"u","session_id":"s","event":"end","ts":"1970-01-01T00:00:00Z"}"#);
+    assert_eq!(
+        text(end),
+        r#"before {"user_id":"u","session_id":"s","event":"end","ts":"1970-01-01T00:00:00Z"}"#
+    );
 }

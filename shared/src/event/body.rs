@@ -33,7 +33,8 @@ pub(super) fn decode(body: &[u8], max_events: usize) -> Result<EventBatch, Batch
 }
 
 fn read(text: &str, max_events: usize, apart: bool) -> Result<EventBatch, BatchError> {
-    let mut reading = Reading { shape: BatchShape::Array, events: Vec::new(), max_events, apart, fault: None };
+    let mut reading =
+        Reading { shape: BatchShape::Array, events: Vec::new(), max_events, apart, fault: None };
     let mut json = serde_json::Deserializer::from_str(text);
     let outcome = json.deserialize_any(Body(&mut reading)).and_then(|()| json.end());
     match (reading.fault, outcome) {
