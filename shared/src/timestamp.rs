@@ -21,9 +21,6 @@ pub const RETENTION: i64 = 365 * DAY;
 /// Days from 0000-03-01, where the civil calendar's arithmetic begins, to 1970-01-01.
 const DAYS_TO_EPOCH: i64 = 719_468;
 
-/// Days in the 400 years after which the calendar repeats.
-const DAYS_IN_ERA: i64 = 146_097;
-
 /// An instant in UTC: milliseconds since 1970-01-01T00:00:00Z, negative before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -82,10 +79,11 @@ impl Timestamp {
     ///
     /// The same text as [`Display`](fmt::Display), without the formatter: for whoever writes many.
     pub fn rfc3339(self, buffer: &mut [u8; 24]) -> &str {
-        let (days, in_day) = (self.0.div_euclid(DAY), self.0.rem_euclid(DAY));
+        // Both fit well, and narrow numbers divide several times faster.
+        let (days, in_day) = (self.0.div_euclid(DAY) as i32, self.0.rem_euclid(DAY) as u32);
         let (year, month, day) = civil_from_days(days);
-        let (hour, minute) = (in_day / HOUR, in_day / MINUTE % 60);
-        let (second, millis) = (in_day / SECOND % 60, in_day % SECOND);
+        let (seconds, millis) = (in_day / 1_000, in_day % 1_000);
+        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
         *buffer = *b"0000-00-00T00:00:00.000Z";
         for (at, value) in
             [(0, year / 100), (2, year % 100), (5, month), (8, day), (11, hour), (14, minute), (17, second)]
@@ -172,8 +170,8 @@ fn two(tens: u8, ones: u8) -> Option<i64> {
 }
 
 /// The ASCII digit of a number from 0 to 9.
-const fn digit(value: i64) -> u8 {
-    b'0' + value.rem_euclid(10) as u8
+const fn digit(value: u32) -> u8 {
+    b'0' + value as u8
 }
 
 /// The milliseconds of a fraction of a second, if one begins here, and the zone behind it.
@@ -215,11 +213,10 @@ const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// The other way: year, month and day.
-const fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + DAYS_TO_EPOCH;
-    let (era, day_of_era) = (days / DAYS_IN_ERA, days % DAYS_IN_ERA);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / (DAYS_IN_ERA - 1)) / 365;
+const fn civil_from_days(days: i32) -> (u32, u32, u32) {
+    let days = (days + DAYS_TO_EPOCH as i32) as u32;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;

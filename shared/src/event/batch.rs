@@ -75,7 +75,13 @@ impl EventBatch {
 
 fn decode_lines(body: &[u8], max_events: usize) -> Result<EventBatch, BatchError> {
     let mut events = Vec::new();
-    for line in body.split(|byte| *byte == b'\n').filter(|line| !body::is_blank(line)) {
+    let mut rest = body;
+    while !rest.is_empty() {
+        let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
+        rest = rest.get(line.len() + 1..).unwrap_or_default();
+        if body::is_blank(line) {
+            continue;
+        }
         if events.len() == max_events {
             return Err(BatchError::TooManyEvents { limit: max_events });
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer as _, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::{BatchError, BatchShape, EventBatch, Rejection, SessionEvent, element::Element};
 
@@ -11,6 +12,10 @@ struct Reading {
     shape: BatchShape,
     events: Vec<Result<SessionEvent, Rejection>>,
     max_events: usize,
+    /// Cut each element out before it is read. A few elements are valid JSON that the deserialiser can't represent, a
+    /// number such as `1e999` or a string of half a surrogate pair, and would else spoil the body. None of them is an event,
+    /// so only a body that could not be read in one go is read so.
+    apart: bool,
     fault: Option<BatchError>,
 }
 
@@ -21,7 +26,15 @@ pub(super) fn decode(body: &[u8], max_events: usize) -> Result<EventBatch, Batch
     let text = str::from_utf8(body).map_err(|error| {
         BatchError::NotJson(format!("it is not UTF-8 from byte {} on", error.valid_up_to()))
     })?;
-    let mut reading = Reading { shape: BatchShape::Array, events: Vec::new(), max_events, fault: None };
+    match read(text, max_events, false) {
+        Err(BatchError::NotJson(_)) => read(text, max_events, true),
+        outcome => outcome,
+    }
+}
+
+fn read(text: &str, max_events: usize, apart: bool) -> Result<EventBatch, BatchError> {
+    let mut reading =
+        Reading { shape: BatchShape::Array, events: Vec::new(), max_events, apart, fault: None };
     let mut json = serde_json::Deserializer::from_str(text);
     let outcome = json.deserialize_any(Body(&mut reading)).and_then(|()| json.end());
     match (reading.fault, outcome) {
@@ -117,8 +130,15 @@ impl<'de> Visitor<'de> for Events<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while self.0.events.len() < self.0.max_events {
-            let Some(event) = seq.next_element_seed(Element)? else { return Ok(()) };
-            self.0.events.push(event);
+            let event = if self.0.apart {
+                seq.next_element::<&RawValue>()?.map(|json| SessionEvent::parse_text(json.get()))
+            } else {
+                seq.next_element_seed(Element)?
+            };
+            match event {
+                Some(event) => self.0.events.push(event),
+                None => return Ok(()),
+            }
         }
         match seq.next_element::<IgnoredAny>()? {
             None => Ok(()),
