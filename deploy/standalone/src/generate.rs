@@ -1,0 +1,222 @@
+//! `bookend generate`: a made-up data set of the original one's shape, as JSON lines, from a seed number.
+//!
+//! The original cannot be passed on, so this stands for it: in examples, in tests and in measurements. At the default size the
+//! clean profile has exactly the original's figures (see `data/README.md`). The same arguments give the same bytes on every
+//! machine: nothing here depends on floating point, on a hash map's order or on how another crate draws from a range.
+//!
+//! Never reads the clock but for the default of `--ending-at`, and never sends anything: see [`crate::load`].
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use chrono::DateTime;
+use indicatif::{ProgressBar, ProgressStyle};
+use shared::{clock::Clock, timestamp::Timestamp};
+
+use self::{hostile::Extra, shape::Shape};
+
+mod draw;
+mod fault;
+mod hostile;
+pub mod ingredient;
+mod line;
+mod shape;
+mod spelling;
+
+/// What to generate, and where to.
+#[derive(clap::Args, Clone, Debug)]
+pub struct GenerateArgs {
+    /// How many sessions; the default makes the original's 1,001,169 events
+    #[arg(long, value_name = "N", default_value_t = shape::ORIGINAL_SESSIONS, value_parser = clap::value_parser!(u32).range(1..=shape::MOST_SESSIONS))]
+    pub sessions: u32,
+
+    /// The seed number: the same one gives the same bytes
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+
+    /// When the thirty days end (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub ending_at: Option<Timestamp>,
+
+    /// How sessions spread over users, and users over countries
+    #[arg(long, value_enum, default_value_t = Skew::Uniform)]
+    pub skew: Skew,
+
+    /// Whether the events are as they should be
+    #[arg(long, value_enum, default_value_t = Profile::Clean)]
+    pub profile: Profile,
+
+    /// The file to write [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How sessions spread over users, and users over countries.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skew {
+    /// 1 to 50 sessions a user, every country alike
+    Uniform,
+    /// A few users and a few countries have most of them
+    Zipf,
+}
+
+/// Whether the events are as they should be.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Every line is a valid event, and no two contradict each other
+    Clean,
+    /// The same sessions amid contradictions, repetitions, odd spellings and lines that are no event
+    Hostile,
+}
+
+/// A generated data set: compact tables, from which each line is written when it is asked for.
+#[derive(Debug)]
+pub struct Dataset {
+    shape: Shape,
+    extras: Vec<Extra>,
+    /// The lines in their order: twice a session's number is its start, one more its end, and what follows are the extras.
+    order: Vec<u32>,
+}
+
+/// The lines of a [`Dataset`] in order, each without its newline.
+#[derive(Debug)]
+pub struct Lines {
+    dataset: Dataset,
+    next: usize,
+}
+
+impl Default for GenerateArgs {
+    fn default() -> Self {
+        Self {
+            sessions: shape::ORIGINAL_SESSIONS,
+            seed: 1,
+            ending_at: None,
+            skew: Skew::Uniform,
+            profile: Profile::Clean,
+            output: None,
+        }
+    }
+}
+
+impl Dataset {
+    /// Draws the data set that `args` describe. No event that should be accepted is later than `ending_at`, which stands
+    /// for `args.ending_at`; it is cut to the second.
+    #[must_use]
+    pub fn new(args: &GenerateArgs, ending_at: Timestamp) -> Self {
+        let shape = Shape::draw(args, ending_at);
+        let mut order = shape.events();
+        let extras = match args.profile {
+            Profile::Clean => Vec::new(),
+            Profile::Hostile => hostile::draw(&shape, args.seed, &mut order),
+        };
+        draw::Draw::new(args.seed, draw::Stream::Order).shuffle(&mut order);
+        if args.profile == Profile::Hostile {
+            order = hostile::repeat_some_at_once(order, args.seed);
+        }
+        Self { shape, extras, order }
+    }
+
+    /// How many lines there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether there is no line at all, which no arguments lead to.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// The lines in their order.
+    #[must_use]
+    pub fn into_lines(self) -> Lines {
+        Lines { dataset: self, next: 0 }
+    }
+
+    /// Appends line `position` to `out`, without a newline.
+    fn write(&self, position: usize, out: &mut Vec<u8>) {
+        let code = self.order[position] as usize;
+        match code.checked_sub(2 * self.shape.sessions.len()) {
+            None => self.shape.write_event(code / 2, code % 2 == 1, out),
+            Some(extra) => hostile::write(&self.shape, self.extras[extra], out),
+        }
+    }
+}
+
+impl Iterator for Lines {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        (self.next < self.dataset.len()).then(|| {
+            let mut line = Vec::with_capacity(192);
+            self.dataset.write(self.next, &mut line);
+            self.next += 1;
+            line
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.dataset.len() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Lines {}
+
+/// Writes the data set that `args` describe to their output, one line an event.
+///
+/// # Errors
+/// When the output cannot be made or written. A reader that has seen enough (`bookend generate | head`) is no error.
+pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
+    let ending_at = args.ending_at.unwrap_or_else(|| Clock::machine().now());
+    let dataset = Dataset::new(args, ending_at);
+    let written = match &args.output {
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+            write_all(&dataset, file)
+        }
+        None => write_all(&dataset, io::stdout().lock()),
+    };
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write the events"),
+    }
+}
+
+fn write_all(dataset: &Dataset, output: impl Write) -> io::Result<()> {
+    let (begun, mut bar) = (Instant::now(), ProgressBar::hidden());
+    let mut output = BufWriter::with_capacity(1 << 18, output);
+    let mut line = Vec::with_capacity(256);
+    for position in 0..dataset.len() {
+        line.clear();
+        dataset.write(position, &mut line);
+        line.push(b'\n');
+        output.write_all(&line)?;
+        if position % 50_000 == 0 {
+            // What is over in a second needs no bar, and a bar on standard error draws nothing unless that is a terminal.
+            if bar.is_hidden() && begun.elapsed() > Duration::from_secs(1) {
+                bar = progress(dataset.len());
+            }
+            bar.set_position(position as u64);
+        }
+    }
+    bar.finish_and_clear();
+    output.flush()
+}
+
+fn progress(lines: usize) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("generating {wide_bar} {human_pos}/{human_len} lines, {eta} left");
+    ProgressBar::new(lines as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    let at = DateTime::parse_from_rfc3339(text).map_err(|error| error.to_string())?;
+    Timestamp::from_millis(at.timestamp_millis()).ok_or_else(|| "outside the years 1 to 9999".to_owned())
+}

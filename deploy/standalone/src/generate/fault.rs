@@ -1,0 +1,137 @@
+//! The lines of the hostile profile that are no event.
+
+use serde_json::{Value, json};
+use shared::timestamp::{DAY, Timestamp};
+
+use super::{hostile::Extra, ingredient::Ingredient, spelling::Event};
+
+/// How far before the data set's end an event is surely expired.
+const EXPIRED: i64 = 400 * DAY;
+/// How far after it an event surely lies in the future.
+const FUTURE: i64 = 30 * DAY;
+/// What programs write when they have no id.
+const JUNK: [&str; 4] = ["null", "undefined", "[object Object]", "00000000-0000-0000-0000-000000000000"];
+
+/// Appends what `extra` makes of `event`, in a data set that ends at `ending_at`, to `out`.
+pub(super) fn write(ending_at: Timestamp, event: &Event, extra: Extra, out: &mut Vec<u8>) {
+    let mut fields = event.fields();
+    let form = extra.salt as usize / 2;
+    match extra.ingredient {
+        Ingredient::BrokenJson => {
+            event.write(&fields, out);
+            // At most at the last brace: something is missing whatever the form.
+            let whole = out.len();
+            out.truncate(whole - 1 - form % 40);
+            while std::str::from_utf8(out).is_err() {
+                out.pop();
+            }
+            return;
+        }
+        Ingredient::TrailingGarbage => {
+            event.write(&fields, out);
+            return out.extend_from_slice(pick(&["}", " {}", ",", " x"], form).as_bytes());
+        }
+        Ingredient::Array => {
+            out.push(b'[');
+            event.write(&fields, out);
+            return out.push(b']');
+        }
+        Ingredient::Scalar => {
+            return out
+                .extend_from_slice(pick(&["42", "\"start\"", "null", "true", "-0.5e3"], form).as_bytes());
+        }
+        Ingredient::InvalidUtf8 => {
+            event.write(&fields, out);
+            let position = out.len() - 2;
+            return out.insert(position, 0xff);
+        }
+        Ingredient::LoneSurrogate => {
+            event.write(&fields, out);
+            let position = out.len() - 2;
+            return drop(out.splice(position..position, *b"\\ud800"));
+        }
+        Ingredient::DeepNesting => return out.resize(out.len() + 10_000, b'['),
+        Ingredient::DuplicateKey => {
+            let twice = pick(&fields, form).clone();
+            fields.push(twice);
+        }
+        Ingredient::AliasTwice => fields.push(("player_id", json!(event.user))),
+        Ingredient::ConflictingUsers => fields.push(("player_id", json!(format!("not {form}")))),
+        Ingredient::MissingUser => nothing(&mut fields, "user_id", form),
+        Ingredient::MissingSession => nothing(&mut fields, "session_id", form),
+        Ingredient::MissingEvent => nothing(&mut fields, "event", form),
+        Ingredient::MissingTs => nothing(&mut fields, "ts", form),
+        Ingredient::JunkUser => set(&mut fields, "user_id", json!(pick(&JUNK, form))),
+        Ingredient::JunkSession => set(&mut fields, "session_id", json!(pick(&JUNK, form))),
+        Ingredient::UserOfAnotherType => set(&mut fields, "user_id", another_type(form)),
+        Ingredient::SessionOfAnotherType => set(&mut fields, "session_id", another_type(form)),
+        Ingredient::LongUser => set(&mut fields, "user_id", json!("é".repeat(64) + "x")),
+        Ingredient::HugeSession => set(&mut fields, "session_id", json!("x".repeat(5_000))),
+        Ingredient::ControlCharacter => {
+            let control = pick(&['\0', '\n', '\t', '\u{7f}', '\u{85}'], form);
+            set(&mut fields, "user_id", json!(format!("a{control}b")));
+        }
+        Ingredient::UnknownEvent => set(
+            &mut fields,
+            "event",
+            pick(&[json!("pause"), json!("starts"), json!(1), json!([])], form).clone(),
+        ),
+        Ingredient::BadTs => {
+            let bad = [
+                "yesterday",
+                "2016-13-02T15:00:00",
+                "2015-02-29T15:00:00Z",
+                "2016-W48-5",
+                "20161202T150000Z",
+                "1480690800000",
+                "2016-12-02",
+            ];
+            set(&mut fields, "ts", json!(pick(&bad, form)));
+        }
+        Ingredient::TsOfAnotherType => {
+            set(
+                &mut fields,
+                "ts",
+                pick(&[json!(1_480_690_800_000.5), json!(true), json!([]), json!({})], form).clone(),
+            );
+        }
+        Ingredient::CountryOfAnotherType => {
+            // On an end it would be ignored, so this is always a start.
+            let start = Event {
+                end: false,
+                user: event.user.clone(),
+                session: event.session.clone(),
+                country: String::new(),
+                ..*event
+            };
+            fields = start.fields();
+            set(&mut fields, "country", another_type(form));
+        }
+        Ingredient::Expired => set(&mut fields, "ts", json!(ending_at - EXPIRED)),
+        Ingredient::Future => set(&mut fields, "ts", json!(ending_at + FUTURE)),
+        // The valid ingredients are written in `super::hostile`.
+        _ => {}
+    }
+    event.write(&fields, out);
+}
+
+fn pick<T>(forms: &[T], form: usize) -> &T {
+    &forms[form % forms.len()]
+}
+
+fn another_type(form: usize) -> Value {
+    pick(&[json!(7), json!(true), json!(["a"]), json!({"id": "a"}), json!(0.5)], form).clone()
+}
+
+fn set(fields: &mut [(&'static str, Value)], key: &str, to: Value) {
+    fields.iter_mut().filter(|(name, _)| *name == key).for_each(|(_, value)| *value = to.clone());
+}
+
+/// Leaves the field out, or makes it `null` or empty.
+fn nothing(fields: &mut Vec<(&'static str, Value)>, key: &str, form: usize) {
+    match form % 3 {
+        0 => fields.retain(|(name, _)| *name != key),
+        1 => set(fields, key, Value::Null),
+        _ => set(fields, key, json!("")),
+    }
+}

@@ -1,0 +1,197 @@
+//! The hostile profile: which ingredients come where, and what the valid ones among them say.
+
+use shared::timestamp::{HOUR, MINUTE, SECOND};
+
+use super::{
+    draw::{Draw, Stream},
+    fault,
+    ingredient::Ingredient,
+    line,
+    shape::{Session, Shape},
+    spelling::Event,
+};
+
+/// A line beside the events of the clean profile: a conflict or a fault.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extra {
+    pub(super) ingredient: Ingredient,
+    /// The session whose ids and times it uses.
+    pub(super) session: u32,
+    /// Random bits, where one ingredient has several forms.
+    pub(super) salt: u32,
+}
+
+/// Gives every second session a spelling of its own.
+pub(super) fn spell(sessions: &mut [Session], seed: u64) {
+    let mut draw = Draw::new(seed, Stream::Spellings);
+    for session in sessions {
+        let one = draw.below(2 * Ingredient::SPELLINGS.len() as u32) as usize;
+        session.spelling = Ingredient::SPELLINGS.get(one).copied();
+    }
+}
+
+/// Draws what comes beside the clean profile's events, and adds it and the far repetitions to `order`: conflicts in one
+/// session of ten, a fault for every ten sessions and a repetition for every twenty, but each kind at least once.
+pub(super) fn draw(shape: &Shape, seed: u64, order: &mut Vec<u32>) -> Vec<Extra> {
+    let mut draw = Draw::new(seed, Stream::Extras);
+    let sessions = shape.sessions.len();
+    let clean = order.len();
+    let mut extras = Vec::new();
+
+    let mut contested: Vec<_> = (0..sessions as u32).collect();
+    draw.shuffle(&mut contested);
+    for (turn, &session) in
+        contested.iter().take((sessions / 10).max(Ingredient::CONFLICTS.len())).enumerate()
+    {
+        // Up to three different ones, so that the limit on a session's facts holds by itself.
+        for ingredient in (turn..=turn + draw.below(3) as usize).map(|turn| Ingredient::CONFLICTS[turn % 10])
+        {
+            let times = match ingredient {
+                Ingredient::Crowd => draw.within(3, 34),
+                Ingredient::SharedSessionId => 2,
+                _ => 1,
+            };
+            extras.extend((0..times).map(|salt| Extra {
+                ingredient,
+                session,
+                salt: draw.below(1 << 31) << 1 | salt & 1,
+            }));
+        }
+    }
+    for turn in 0..(sessions / 10).max(Ingredient::FAULTS.len()) {
+        let (ingredient, _) = Ingredient::FAULTS[turn % Ingredient::FAULTS.len()];
+        extras.push(Extra { ingredient, session: draw.below(sessions as u32), salt: draw.below(u32::MAX) });
+    }
+    let first = 2 * sessions as u32;
+    order.extend(first..first + extras.len() as u32);
+    for _ in 0..(sessions / 20).max(1) {
+        order.push(order[draw.below(clean as u32) as usize]);
+    }
+    extras
+}
+
+/// Writes one line of fifty twice in a row.
+pub(super) fn repeat_some_at_once(order: Vec<u32>, seed: u64) -> Vec<u32> {
+    let mut draw = Draw::new(seed, Stream::Repetitions);
+    order
+        .into_iter()
+        .flat_map(|code| std::iter::repeat_n(code, if draw.below(50) == 0 { 2 } else { 1 }))
+        .collect()
+}
+
+/// Appends the start or the end of session `number`, in its own spelling, to `out`.
+pub(super) fn write_event(shape: &Shape, number: usize, end: bool, out: &mut Vec<u8>) {
+    let event = event(shape, number, end);
+    match shape.sessions[number].spelling {
+        Some(spelling) => event.spelled(spelling, out),
+        None => event.write(&event.fields(), out),
+    }
+}
+
+/// Appends a conflict or a fault to `out`.
+pub(super) fn write(shape: &Shape, extra: Extra, out: &mut Vec<u8>) {
+    match conflict(shape, extra) {
+        Some(event) => event.write(&event.fields(), out),
+        None => fault::write(
+            shape.ending_at(),
+            &event(shape, extra.session as usize, extra.salt % 2 == 1),
+            extra,
+            out,
+        ),
+    }
+}
+
+/// The start or the end of session `number` as it is.
+fn event(shape: &Shape, number: usize, end: bool) -> Event {
+    let session = &shape.sessions[number];
+    Event {
+        user: user_id(shape, session.user),
+        session: session_id(shape, number),
+        end,
+        at: if end { shape.ended_at(session) } else { shape.started_at(session) },
+        country: shape.country(session).to_owned(),
+    }
+}
+
+/// The further event that a conflict is; `None` for a fault.
+fn conflict(shape: &Shape, extra: Extra) -> Option<Event> {
+    let Extra { ingredient, session: number, salt } = extra;
+    let session = &shape.sessions[number as usize];
+    let (started, ended) = (shape.started_at(session), shape.ended_at(session));
+    let while_it_lasts = i64::from(salt) % ((ended - started) / SECOND) * SECOND;
+    let another = shape.countries[salt as usize % shape.countries.len()];
+    let own = shape.country(session);
+    let (end, at, country) = match ingredient {
+        Ingredient::LaterStart => (false, started + MINUTE + while_it_lasts, another),
+        Ingredient::EarlierStart => (false, started - MINUTE - while_it_lasts, own),
+        Ingredient::SameInstantStart => (false, started, another),
+        Ingredient::NextMillisecondStart => (false, started + 1, another),
+        Ingredient::LaterEnd => (true, ended + MINUTE + while_it_lasts, own),
+        Ingredient::EarlierEnd => (true, started + while_it_lasts, own),
+        Ingredient::EndBeforeStart => (true, started - SECOND - while_it_lasts, own),
+        Ingredient::EndAtStart => (true, started, own),
+        Ingredient::SharedSessionId => (salt % 2 == 1, if salt % 2 == 1 { ended } else { started }, another),
+        Ingredient::Crowd => (salt % 2 == 1, started - HOUR + i64::from(salt) % (3 * HOUR), another),
+        _ => return None,
+    };
+    let user = match ingredient {
+        Ingredient::SharedSessionId => (session.user + 1) % shape.users.len() as u32,
+        _ => session.user,
+    };
+    let session = session_id(shape, number as usize);
+    // Nothing that should be accepted lies in the future of a service that is loaded at the data set's end.
+    Some(Event {
+        user: user_id(shape, user),
+        session,
+        end,
+        at: at.min(shape.ending_at()),
+        country: country.to_owned(),
+    })
+}
+
+/// One user of eight has an odd id.
+fn user_id(shape: &Shape, user: u32) -> String {
+    match user {
+        5 => "..".to_owned(),
+        user if user % 8 == 3 => odd(user / 8),
+        user => usual(shape.users[user as usize].id, false),
+    }
+}
+
+fn session_id(shape: &Shape, number: usize) -> String {
+    let session = &shape.sessions[number];
+    let first_of_its_user = number == 0 || shape.sessions[number - 1].user != session.user;
+    match session.spelling {
+        Some(Ingredient::OddSessionId) if first_of_its_user => "..".to_owned(),
+        Some(Ingredient::OddSessionId) => odd(number as u32),
+        _ => usual(session.id, true),
+    }
+}
+
+fn usual(id: u128, hyphenated: bool) -> String {
+    let mut digits = Vec::with_capacity(36);
+    line::hex(id, hyphenated, &mut digits);
+    digits.into_iter().map(char::from).collect()
+}
+
+/// A valid id that is easily mistreated, and different for every `number`.
+fn odd(number: u32) -> String {
+    match number % 16 {
+        0 => format!("Zoë {number}"),
+        1 => format!("Zoe\u{308} {number}"),
+        2 => format!("a/b/{number}"),
+        3 => format!("100%25{number}%00"),
+        4 => format!("\"{number}\" \\ ' `"),
+        5 => format!("😀{number}👩\u{200d}👧"),
+        6 => format!("{number:0128}"),
+        7 => format!("{number:010}{}", "é".repeat(59)),
+        8 => format!("../{number}"),
+        9 => format!(" {number} "),
+        10 => format!("{number}?a=b&c=d#e+f"),
+        11 => format!("<b>{number}</b>'; --"),
+        12 => format!("مستخدم{number}"),
+        13 => format!("{number}\u{200b}\u{2028}"),
+        14 => format!("{{{number}}},[]:*"),
+        _ => number.to_string(),
+    }
+}

@@ -1,0 +1,110 @@
+//! The many ways in which the hostile profile writes a valid event.
+
+use serde_json::{Value, json};
+use shared::timestamp::{MINUTE, Timestamp};
+
+use super::ingredient::Ingredient;
+
+/// One valid event before it is written.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) user: String,
+    pub(super) session: String,
+    pub(super) end: bool,
+    pub(super) at: Timestamp,
+    pub(super) country: String,
+}
+
+impl Event {
+    /// The fields in the original's order and spelling.
+    pub(super) fn fields(&self) -> Vec<(&'static str, Value)> {
+        let mut fields = vec![("user_id", json!(self.user)), ("country", json!(self.country))];
+        if self.end {
+            fields.pop();
+        }
+        let kind = if self.end { "end" } else { "start" };
+        fields.extend([
+            ("event", json!(kind)),
+            ("session_id", json!(self.session)),
+            ("ts", json!(self.zoneless())),
+        ]);
+        fields
+    }
+
+    /// Appends `fields` as one object to `out`. Keys may be repeated, which a JSON value could not hold.
+    pub(super) fn write(&self, fields: &[(&str, Value)], out: &mut Vec<u8>) {
+        let inner: Vec<_> = fields.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+        out.extend_from_slice(format!("{{{}}}", inner.join(",")).as_bytes());
+    }
+
+    /// The instant as the original writes it: no zone, which means UTC.
+    fn zoneless(&self) -> String {
+        self.at.to_string().trim_end_matches('Z').to_owned()
+    }
+
+    /// Appends this event to `out` as `spelling` says.
+    pub(super) fn spelled(&self, spelling: Ingredient, out: &mut Vec<u8>) {
+        let mut fields = self.fields();
+        let set = |fields: &mut Vec<(&str, Value)>, key, to: Value| {
+            fields.iter_mut().filter(|(name, _)| *name == key).for_each(|(_, value)| *value = to.clone());
+        };
+        let (plus, country) = (330 * MINUTE, &self.country);
+        match spelling {
+            Ingredient::Alias => fields[0].0 = "player_id",
+            Ingredient::EpochMillis => set(&mut fields, "ts", json!(self.at.millis())),
+            Ingredient::Offset => {
+                let local = Self {
+                    at: self.at + plus,
+                    user: String::new(),
+                    session: String::new(),
+                    country: String::new(),
+                    ..*self
+                };
+                set(&mut fields, "ts", json!(format!("{}+05:30", local.zoneless())));
+            }
+            Ingredient::Fraction => set(&mut fields, "ts", json!(format!("{}.0009999Z", self.zoneless()))),
+            Ingredient::Zulu => set(&mut fields, "ts", json!(self.at)),
+            Ingredient::BlankForT => set(&mut fields, "ts", json!(self.zoneless().replace('T', " "))),
+            Ingredient::LowerCountry => set(&mut fields, "country", json!(country.to_lowercase())),
+            Ingredient::DirtyCountry => set(&mut fields, "country", json!(format!("\t (.{country})\u{a0}"))),
+            Ingredient::MissingCountry => fields.retain(|(key, _)| *key != "country"),
+            Ingredient::NullCountry => set(&mut fields, "country", Value::Null),
+            Ingredient::EmptyCountry => set(&mut fields, "country", json!("")),
+            Ingredient::LongCountry => {
+                set(&mut fields, "country", json!(format!("The Federated Republic of {country}")))
+            }
+            Ingredient::UnicodeCountry => set(&mut fields, "country", json!(format!("Österreich {country}"))),
+            Ingredient::CountryOnEnd if self.end => fields.push(("country", json!(["SK", 7]))),
+            Ingredient::UnknownFields => fields.extend([
+                ("country_code", json!(7)),
+                ("USER_ID", json!("somebody")),
+                ("", Value::Null),
+                ("context", json!({"user_id": [1.5e300, {"ts": false}], "session_id": {}})),
+            ]),
+            Ingredient::Spacious => {
+                let inner: Vec<_> =
+                    fields.iter().rev().map(|(key, value)| format!(" \"{key}\"\t:  {value} ")).collect();
+                return out.extend_from_slice(format!(" {{{}}} \r", inner.join(",")).as_bytes());
+            }
+            Ingredient::Escaped => {
+                let inner: Vec<_> = fields
+                    .iter()
+                    .map(|(key, value)| format!("{}:{}", escaped(key), escaped_value(value)))
+                    .collect();
+                return out.extend_from_slice(format!("{{{}}}", inner.join(",")).as_bytes());
+            }
+            _ => {}
+        }
+        self.write(&fields, out);
+    }
+}
+
+/// `text` as a JSON string of nothing but escapes.
+fn escaped(text: &str) -> String {
+    let units: String = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+    format!("\"{units}\"")
+}
+
+fn escaped_value(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), escaped)
+}

@@ -1,0 +1,66 @@
+//! The files: opened, inflated as their first bytes say, and cut into lines.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use bzip2::read::MultiBzDecoder;
+use flate2::read::MultiGzDecoder;
+use indicatif::ProgressBar;
+
+use super::batch::Batcher;
+
+/// Longer lines are not read into memory: no body could hold them.
+const MOST_BYTES: u64 = 1 << 20;
+const BUFFER: usize = 1 << 17;
+
+/// Reads `files` one after the other into `batcher`; `bar` moves by the bytes that were read.
+pub(super) fn read(files: &[PathBuf], bar: &ProgressBar, batcher: &mut Batcher) -> anyhow::Result<()> {
+    for path in files {
+        let raw: Box<dyn Read> = match path == Path::new("-") {
+            true => Box::new(io::stdin().lock()),
+            false => Box::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?),
+        };
+        let inflated = inflated(bar.wrap_read(raw)).and_then(|input| lines(input, batcher));
+        match inflated.with_context(|| format!("cannot read {}", path.display()))? {
+            true => {}
+            false => break,
+        }
+    }
+    Ok(())
+}
+
+/// What `raw` holds, whatever its name says.
+fn inflated<'a>(raw: impl Read + 'a) -> io::Result<BufReader<Box<dyn Read + 'a>>> {
+    let mut raw = BufReader::with_capacity(BUFFER, raw);
+    let mut magic = Vec::with_capacity(4);
+    raw.by_ref().take(4).read_to_end(&mut magic)?;
+    let whole = io::Cursor::new(magic.clone()).chain(raw);
+    let input: Box<dyn Read> = match magic.as_slice() {
+        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(whole)),
+        [b'B', b'Z', b'h', ..] => Box::new(MultiBzDecoder::new(whole)),
+        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::with_buffer(whole)?),
+        _ => Box::new(whole),
+    };
+    Ok(BufReader::with_capacity(BUFFER, input))
+}
+
+/// Cuts `input` into lines. False when no more are wanted.
+fn lines(mut input: impl BufRead, batcher: &mut Batcher) -> io::Result<bool> {
+    let mut line = Vec::with_capacity(1024);
+    loop {
+        line.clear();
+        if input.by_ref().take(MOST_BYTES + 1).read_until(b'\n', &mut line)? == 0 {
+            return Ok(true);
+        }
+        if line.len() as u64 > MOST_BYTES && line.last() != Some(&b'\n') {
+            input.skip_until(b'\n')?;
+            batcher.skip();
+        } else if !batcher.push(&line) {
+            return Ok(false);
+        }
+    }
+}

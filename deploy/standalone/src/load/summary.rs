@@ -1,0 +1,115 @@
+//! What became of all that was to be delivered.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use indicatif::HumanCount;
+use serde::{Serialize, Serializer};
+
+use super::client::{Delivered, TOO_LONG};
+
+/// What became of the events: `sent` is the sum of `accepted`, `discarded`, `rejected` and `undelivered`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Events that were read and were to be sent.
+    pub sent: u64,
+    /// Events that the service keeps, repetitions among them.
+    pub accepted: u64,
+    /// Events that the service left out because they are older than its retention.
+    pub discarded: u64,
+    /// Events that the service refused, by its code; `too_long` are those that no request could hold.
+    pub rejected: BTreeMap<String, u64>,
+    /// Events without a final answer: they may have arrived or not, and may be sent again.
+    pub undelivered: u64,
+    /// Requests that were made once more.
+    pub retries: u64,
+    /// From the first line to the last answer; in JSON in seconds.
+    #[serde(rename = "elapsed_seconds", serialize_with = "seconds")]
+    pub elapsed: Duration,
+    /// Why something could not be delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl Summary {
+    /// This summary, or its failure as an error.
+    ///
+    /// # Errors
+    /// When something could not be read or delivered.
+    pub fn into_result(self) -> anyhow::Result<Self> {
+        match self.failure {
+            Some(failure) => Err(anyhow::anyhow!(failure)),
+            None => Ok(self),
+        }
+    }
+
+    /// Events with a final answer, a second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.settled() as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    pub(super) fn settled(&self) -> u64 {
+        self.sent - self.undelivered
+    }
+
+    pub(super) fn add(&mut self, delivered: Delivered) {
+        let Delivered { outcome, retries, undelivered, failure } = delivered;
+        self.sent += outcome.accepted + outcome.discarded + outcome.rejected.values().sum::<u64>();
+        self.accepted += outcome.accepted;
+        self.discarded += outcome.discarded;
+        for (code, count) in outcome.rejected {
+            *self.rejected.entry(code).or_default() += count;
+        }
+        self.retries += retries;
+        self.undelivered(undelivered);
+        if let Some(failure) = failure {
+            self.fail(failure);
+        }
+    }
+
+    pub(super) fn undelivered(&mut self, events: usize) {
+        self.sent += events as u64;
+        self.undelivered += events as u64;
+    }
+
+    pub(super) fn too_long(&mut self, lines: u64) {
+        if lines > 0 {
+            self.sent += lines;
+            *self.rejected.entry(TOO_LONG.to_owned()).or_default() += lines;
+        }
+    }
+
+    /// Notes why not everything was delivered; the first reason is the one that counts.
+    pub(super) fn fail(&mut self, why: String) {
+        self.failure.get_or_insert(why);
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, rate) = (self.elapsed.as_secs_f64(), HumanCount(self.rate() as u64));
+        write!(
+            f,
+            "{:<19} {:>13}  in {seconds:.1} s, {rate} events/s",
+            "sent",
+            HumanCount(self.sent).to_string()
+        )?;
+        let mut line =
+            |name: &str, count: u64| write!(f, "\n{name:<19} {:>13}", HumanCount(count).to_string());
+        line("accepted", self.accepted)?;
+        line("discarded (expired)", self.discarded)?;
+        line("rejected", self.rejected.values().sum())?;
+        for (code, &count) in &self.rejected {
+            line(&format!("  {code}"), count)?;
+        }
+        if self.undelivered > 0 {
+            line("undelivered", self.undelivered)?;
+        }
+        line("retried requests", self.retries)?;
+        Ok(())
+    }
+}
+
+fn seconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(elapsed.as_secs_f64())
+}
