@@ -93,10 +93,11 @@ impl Consumer {
     /// # Errors
     /// [`ConsumerError`] when the log or the store has failed for good.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ConsumerError> {
-        let polled =
-            stream::unfold((), |()| async { Some((self.log.poll(self.options.batch_bytes).await, ())) });
+        let polled = stream::unfold(self.clone(), |consumer| async move {
+            Some((consumer.log.poll(consumer.options.batch_bytes).await, consumer))
+        });
         let handled =
-            polled.take_until(shutdown).map(|polled| self.finish(polled)).buffered(self.options.batches);
+            polled.take_until(shutdown).map(|polled| self.clone().finish(polled)).buffered(self.options.batches);
         let mut handled = std::pin::pin!(handled);
         let mut frontier = Offsets::new();
         let mut due = Instant::now();
@@ -158,7 +159,7 @@ impl Consumer {
     }
 
     /// Handles what was polled; answers where that ends.
-    async fn finish(&self, polled: Result<Vec<Record>, LogError>) -> Result<Done, ConsumerError> {
+    async fn finish(self, polled: Result<Vec<Record>, LogError>) -> Result<Done, ConsumerError> {
         let records = polled?;
         let done = Done {
             offsets: records.iter().map(|record| (record.partition, record.offset + 1)).collect(),

@@ -1,6 +1,8 @@
-//! The commands of the `bookend` program that make events and deliver them: what the whole service is shown and tried with.
+//! The whole service in one program, and the commands that load, check and show it.
 //!
-//! Both are also called by the program's other commands and by tests, so they are a library; starting the service is not here.
+//! The services themselves are the crates `ingest` and `query-api`; here they are wired together.
 
+pub mod cli;
 pub mod generate;
 pub mod load;
+pub mod serve;
