@@ -220,3 +220,6 @@ fn instant(text: &str) -> Result<Timestamp, String> {
     let at = DateTime::parse_from_rfc3339(text).map_err(|error| error.to_string())?;
     Timestamp::from_millis(at.timestamp_millis()).ok_or_else(|| "outside the years 1 to 9999".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,3 +195,39 @@ fn odd(number: u32) -> String {
         _ => number.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use super::*;
+    use crate::generate::{Dataset, GenerateArgs, Profile, Skew};
+
+    #[test]
+    fn odd_ids_are_different_and_within_the_limits() {
+        let ids: HashSet<_> = (0..10_000).map(odd).collect();
+        assert_eq!(ids.len(), 10_000);
+        assert!(ids.iter().all(|id| (1..=128).contains(&id.len()) && !id.chars().any(char::is_control)));
+        assert!(ids.iter().filter(|id| id.len() == 128).count() > 1_000);
+    }
+
+    #[test]
+    fn no_session_has_more_than_forty_facts_and_none_that_counts_lies_in_the_future() {
+        for skew in [Skew::Uniform, Skew::Zipf] {
+            let args =
+                GenerateArgs { sessions: 20_000, skew, profile: Profile::Hostile, ..GenerateArgs::default() };
+            let dataset = Dataset::new(&args, shared::timestamp::Timestamp::default() + 47 * 365 * 24 * HOUR);
+            let shape = &dataset.shape;
+            let clean = shape.events().into_iter().map(|code| event(shape, code as usize / 2, code % 2 == 1));
+            let further = dataset.extras.iter().filter_map(|extra| conflict(shape, *extra));
+            let mut facts = HashMap::<_, HashSet<_>>::new();
+            for fact in clean.chain(further) {
+                assert!(fact.at <= shape.ending_at());
+                let country = (!fact.end).then_some(fact.country);
+                facts.entry((fact.user, fact.session)).or_default().insert((fact.end, fact.at, country));
+            }
+            let most = facts.values().map(HashSet::len).max();
+            assert!((Some(30)..=Some(40)).contains(&most), "{most:?}");
+        }
+    }
+}
