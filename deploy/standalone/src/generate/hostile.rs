@@ -81,8 +81,12 @@ pub(super) fn repeat_some_at_once(order: Vec<u32>, seed: u64) -> Vec<u32> {
 
 /// Appends the start or the end of session `number`, in its own spelling, to `out`.
 pub(super) fn write_event(shape: &Shape, number: usize, end: bool, out: &mut Vec<u8>) {
+    let session = &shape.sessions[number];
+    if session.spelling.is_none() && !is_odd(session.user) {
+        return shape.write_plain(session, end, out);
+    }
     let event = event(shape, number, end);
-    match shape.sessions[number].spelling {
+    match session.spelling {
         Some(spelling) => event.spelled(spelling, out),
         None => event.write(&event.fields(), out),
     }
@@ -150,10 +154,14 @@ fn conflict(shape: &Shape, extra: Extra) -> Option<Event> {
 }
 
 /// One user of eight has an odd id.
+fn is_odd(user: u32) -> bool {
+    user % 8 == 5
+}
+
 fn user_id(shape: &Shape, user: u32) -> String {
     match user {
         5 => "..".to_owned(),
-        user if user % 8 == 3 => odd(user / 8),
+        user if is_odd(user) => odd(user / 8),
         user => usual(shape.users[user as usize].id, false),
     }
 }
