@@ -2,12 +2,20 @@
 //!
 //! Everything behind this module is valid by type: no other place looks at an event's JSON or repeats a limit on it.
 
-use std::fmt;
+mod batch;
+mod body;
+mod country;
+mod element;
+mod fields;
+mod id;
+mod rejection;
+mod write;
 
 use compact_str::CompactString;
 use serde::Serialize;
 
-use crate::timestamp::Timestamp;
+pub use self::batch::{BatchError, BatchFormat, BatchShape, EventBatch};
+use crate::timestamp::{RETENTION, Timestamp};
 
 /// A user: 1–128 bytes of UTF-8, kept byte for byte, no control characters, no literal junk.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -102,6 +110,24 @@ impl SessionEvent {
     pub fn ts(&self) -> Timestamp {
         match self {
             Self::Start { ts, .. } | Self::End { ts, .. } => *ts,
+        }
+    }
+
+    /// Decides whether the event's time is one that may be kept, seen from when its record came into the log.
+    ///
+    /// `future_tolerance_ms` is how far, in milliseconds, a client's clock may run ahead. Both bounds are still good.
+    ///
+    /// # Errors
+    /// [`RejectionCode::Future`] when it is later than `append_time` and the tolerance, [`RejectionCode::Expired`] when it is
+    /// older than [`RETENTION`].
+    pub fn judge(&self, append_time: Timestamp, future_tolerance_ms: i64) -> Result<(), RejectionCode> {
+        let age = append_time - self.ts();
+        if age < future_tolerance_ms.saturating_neg() {
+            Err(RejectionCode::Future)
+        } else if age > RETENTION {
+            Err(RejectionCode::Expired)
+        } else {
+            Ok(())
         }
     }
 }

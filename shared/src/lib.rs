@@ -3,5 +3,11 @@
 //! Nothing here speaks to Kafka and nothing here decides what is written: that is the `ingest` crate.
 
 pub mod clock;
+pub mod config;
+pub mod disk;
 pub mod event;
+pub mod http;
+pub mod session;
+pub mod store;
+pub mod telemetry;
 pub mod timestamp;

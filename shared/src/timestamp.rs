@@ -2,9 +2,8 @@
 //!
 //! Never tells the time: see [`crate::clock`].
 
-use std::{fmt, ops};
+use std::{fmt, ops, str::FromStr};
 
-use chrono::{DateTime, NaiveDate, Timelike};
 use serde::{Serialize, Serializer};
 
 /// Milliseconds in a second, a minute, an hour and a day.
@@ -19,9 +18,17 @@ pub const DAY: i64 = 24 * HOUR;
 /// How long a session is kept and answered, in milliseconds, counted from the time of its event: 365 days.
 pub const RETENTION: i64 = 365 * DAY;
 
+/// Days from 0000-03-01, where the civil calendar's arithmetic begins, to 1970-01-01.
+const DAYS_TO_EPOCH: i64 = 719_468;
+
 /// An instant in UTC: milliseconds since 1970-01-01T00:00:00Z, negative before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
+
+/// A text that is not a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an RFC 3339 time in the years 1 to 9999, such as 2019-05-13T12:00:00Z")]
+pub struct NotATime;
 
 impl Timestamp {
     /// 0001-01-01T00:00:00Z, the earliest instant that can be spelled.
@@ -33,6 +40,66 @@ impl Timestamp {
     #[must_use]
     pub fn from_millis(millis: i64) -> Option<Self> {
         (Self::MIN.0..=Self::MAX.0).contains(&millis).then_some(Self(millis))
+    }
+
+    /// Reads an RFC 3339 date-time; `None` when it is not one or lies outside the years 1 to 9999.
+    ///
+    /// Without a zone it is UTC, a blank may stand for the `T`, and `t` and `z` may be small. What is finer than a
+    /// millisecond is cut, which moves an instant towards the past before 1970 too. ISO 8601's other forms (basic, week,
+    /// ordinal, date alone, no seconds, a comma, `24:00`, an offset without a colon or minutes) are not read, nor are blanks
+    /// around the text. A second of 60 is read only where leap seconds are inserted, before midnight UTC, and is then the first
+    /// second of the next day, as in POSIX time.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (date_time, rest) = text.as_bytes().split_first_chunk::<19>()?;
+        #[rustfmt::skip]
+        let [y1, y2, y3, y4, b'-', mo1, mo2, b'-', d1, d2, b'T' | b't' | b' ',
+             h1, h2, b':', mi1, mi2, b':', s1, s2] = *date_time else { return None };
+        let (year, month, day) = (two(y1, y2)? * 100 + two(y3, y4)?, two(mo1, mo2)?, two(d1, d2)?);
+        let (hour, minute, second) = (two(h1, h2)?, two(mi1, mi2)?, two(s1, s2)?);
+        if year == 0
+            || day == 0
+            || day > days_in_month(year, month)?
+            || hour > 23
+            || minute > 59
+            || second > 60
+        {
+            return None;
+        }
+        let (fraction, zone) = split_fraction(rest)?;
+        let local = days_from_civil(year, month, day) * DAY + hour * HOUR + minute * MINUTE + second * SECOND;
+        let whole = local - offset(zone)?;
+        if second == 60 && whole.rem_euclid(DAY) != 0 {
+            return None;
+        }
+        Self::from_millis(whole + fraction)
+    }
+
+    /// Spells the instant in RFC 3339 with `Z`, with milliseconds only when they are not zero, into `buffer`.
+    ///
+    /// The same text as [`Display`](fmt::Display), without the formatter: for whoever writes many.
+    pub fn rfc3339(self, buffer: &mut [u8; 24]) -> &str {
+        // Both fit well, and narrow numbers divide several times faster.
+        let (days, in_day) = (self.0.div_euclid(DAY) as i32, self.0.rem_euclid(DAY) as u32);
+        let (year, month, day) = civil_from_days(days);
+        let (seconds, millis) = (in_day / 1_000, in_day % 1_000);
+        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        *buffer = *b"0000-00-00T00:00:00.000Z";
+        for (at, value) in
+            [(0, year / 100), (2, year % 100), (5, month), (8, day), (11, hour), (14, minute), (17, second)]
+        {
+            (buffer[at], buffer[at + 1]) = (digit(value / 10), digit(value % 10));
+        }
+        let length = if millis == 0 {
+            buffer[19] = b'Z';
+            20
+        } else {
+            (buffer[20], buffer[21], buffer[22]) =
+                (digit(millis / 100), digit(millis / 10 % 10), digit(millis % 10));
+            24
+        };
+        // ASCII alone was written, so there is always a text to give back.
+        str::from_utf8(&buffer[..length]).unwrap_or_default()
     }
 
     /// Milliseconds since the epoch.
@@ -61,7 +128,7 @@ impl ops::Sub<i64> for Timestamp {
     type Output = Self;
 
     fn sub(self, millis: i64) -> Self {
-        self + millis.saturating_neg()
+        Self(self.0.saturating_sub(millis).clamp(Self::MIN.0, Self::MAX.0))
     }
 }
 
@@ -77,20 +144,83 @@ impl ops::Sub for Timestamp {
 /// RFC 3339 in UTC with `Z`, with milliseconds only when they are not zero.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(at) = DateTime::from_timestamp_millis(self.0) else { return Err(fmt::Error) };
-        let at = at.naive_utc();
-        let (date, time): (NaiveDate, _) = (at.date(), at.time());
-        let (year, month, day) = (chrono::Datelike::year(&date), chrono::Datelike::month(&date), chrono::Datelike::day(&date));
-        write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", time.hour(), time.minute(), time.second())?;
-        match self.0.rem_euclid(SECOND) {
-            0 => f.write_str("Z"),
-            millis => write!(f, ".{millis:03}Z"),
-        }
+        f.pad(self.rfc3339(&mut [0; 24]))
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.rfc3339(&mut [0; 24]))
     }
+}
+
+/// What [`Timestamp::parse`] reads, for a command line or a configuration file.
+impl FromStr for Timestamp {
+    type Err = NotATime;
+
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        Self::parse(text).ok_or(NotATime)
+    }
+}
+
+/// The number that two ASCII digits spell.
+fn two(tens: u8, ones: u8) -> Option<i64> {
+    (tens.is_ascii_digit() && ones.is_ascii_digit())
+        .then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+}
+
+/// The ASCII digit of a number from 0 to 9.
+const fn digit(value: u32) -> u8 {
+    b'0' + value as u8
+}
+
+/// The milliseconds of a fraction of a second, if one begins here, and the zone behind it.
+fn split_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
+    let Some(fraction) = text.strip_prefix(b".") else { return Some((0, text)) };
+    let length = fraction.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(fraction.len());
+    let (digits, zone) = fraction.split_at(length);
+    let worth = [100, 10, 1];
+    let millis = digits.iter().zip(worth).map(|(byte, worth)| i64::from(byte - b'0') * worth).sum();
+    (length > 0).then_some((millis, zone))
+}
+
+/// How far a zone is ahead of UTC, in milliseconds; none at all is UTC.
+fn offset(zone: &[u8]) -> Option<i64> {
+    let [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] = *zone else {
+        return matches!(zone, b"" | b"Z" | b"z").then_some(0);
+    };
+    let (hours, minutes) = (two(h1, h2)?, two(m1, m2)?);
+    let ahead = hours * HOUR + minutes * MINUTE;
+    (hours < 24 && minutes < 60).then_some(if sign == b'-' { -ahead } else { ahead })
+}
+
+/// `None` when there is no such month.
+fn days_in_month(year: i64, month: i64) -> Option<i64> {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 => Some(if leap { 29 } else { 28 }),
+        4 | 6 | 9 | 11 => Some(30),
+        1..=12 => Some(31),
+        _ => None,
+    }
+}
+
+/// Days since 1970-01-01 of a date of the years 1 to 9999; a year is counted from March, so that a leap day ends it.
+const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - DAYS_TO_EPOCH
+}
+
+/// The other way: year, month and day.
+const fn civil_from_days(days: i32) -> (u32, u32, u32) {
+    let days = (days + DAYS_TO_EPOCH as i32) as u32;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era;
+    (if month <= 2 { year + 1 } else { year }, month, day)
 }

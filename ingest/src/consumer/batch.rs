@@ -1,0 +1,69 @@
+//! A micro-batch: polled records read as events and grouped by session, so that a session is handled once.
+
+use std::collections::{BTreeMap, HashMap};
+
+use shared::{
+    event::{RejectionCode, SessionEvent},
+    session::{Fact, SessionKey},
+    store::Sighting,
+};
+
+use crate::{
+    log::{DeadLetter, DeadLetterCode, Record},
+    metrics::Handled,
+};
+
+/// What a group of records says.
+#[derive(Debug, Default)]
+pub(super) struct MicroBatch {
+    /// The facts, by session, each once.
+    pub(super) sightings: Vec<Sighting>,
+    /// For each sighting and each of its facts, the index of the record that said it.
+    pub(super) sources: Vec<Vec<usize>>,
+    /// The records that are no events.
+    pub(super) letters: Vec<DeadLetter>,
+    /// What became of the records that need no store.
+    pub(super) counts: BTreeMap<Handled, u64>,
+}
+
+impl MicroBatch {
+    /// Reads `records`, judging each event by its append time.
+    pub(super) fn read(records: &[Record], future_tolerance_ms: i64) -> Self {
+        let mut batch = Self::default();
+        let mut places: HashMap<SessionKey, usize> = HashMap::with_capacity(records.len());
+        for (source, record) in records.iter().enumerate() {
+            let event = SessionEvent::parse(&record.value).map_err(|rejection| rejection.code);
+            match event.and_then(|event| event.judge(record.append_time, future_tolerance_ms).map(|()| event))
+            {
+                Ok(event) => batch.add(&mut places, event.into(), source),
+                Err(RejectionCode::Expired) => *batch.counts.entry(Handled::Expired).or_default() += 1,
+                Err(code) => {
+                    let code = DeadLetterCode::Rejected(code);
+                    batch.letters.push(DeadLetter { code, record: record.clone() });
+                }
+            }
+        }
+        batch
+    }
+
+    fn add(
+        &mut self,
+        places: &mut HashMap<SessionKey, usize>,
+        (key, fact): (SessionKey, Fact),
+        source: usize,
+    ) {
+        let Some(place) = places.get(&key) else {
+            places.insert(key.clone(), self.sightings.len());
+            self.sightings.push(Sighting { key, facts: vec![fact] });
+            self.sources.push(vec![source]);
+            return;
+        };
+        let facts = &mut self.sightings[*place].facts;
+        if facts.contains(&fact) {
+            *self.counts.entry(Handled::Duplicate).or_default() += 1;
+        } else {
+            facts.push(fact);
+            self.sources[*place].push(source);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! A request's body: its four shapes, what spoils it, and what spoils one event of it alone.
+
+use shared::event::{BatchError, BatchFormat, BatchShape, EventBatch, RejectionCode};
+
+const START: &str = r#"{"user_id":"u","session_id":"s","event":"start","ts":0}"#;
+const END: &str = r#"{"user_id":"u","session_id":"s","event":"end","ts":0}"#;
+
+fn json(body: impl AsRef<[u8]>) -> Result<EventBatch, BatchError> {
+    EventBatch::decode(body.as_ref(), BatchFormat::Json, 1_000)
+}
+
+fn lines(body: impl AsRef<[u8]>) -> Result<EventBatch, BatchError> {
+    EventBatch::decode(body.as_ref(), BatchFormat::Lines, 1_000)
+}
+
+/// The code of each event of a batch, `None` for a good one.
+fn codes(batch: Result<EventBatch, BatchError>) -> Result<Vec<Option<RejectionCode>>, BatchError> {
+    batch.map(|batch| {
+        batch.events.into_iter().map(|event| event.err().map(|rejection| rejection.code)).collect()
+    })
+}
+
+fn is_not_json(body: impl AsRef<[u8]>) -> bool {
+    matches!(json(body), Err(BatchError::NotJson(_)))
+}
+
+fn is_not_a_batch(body: impl AsRef<[u8]>) -> bool {
+    matches!(json(body), Err(BatchError::NotABatch(_)))
+}
+
+#[test]
+fn each_shape_is_read_and_named() {
+    let shapes = [
+        (json(format!("[{START},{END}]")), BatchShape::Array),
+        (json(format!(r#"{{"events":[{START},{END}]}}"#)), BatchShape::Events),
+        (json(format!(r#"{{"\u0072ows" : [ {START} , {END} ] }}"#)), BatchShape::Rows),
+        (lines(format!("{START}\n{END}")), BatchShape::Lines),
+    ];
+    for (batch, shape) in shapes {
+        assert_eq!(batch.as_ref().map(|batch| batch.shape), Ok(shape));
+        assert_eq!(codes(batch), Ok(vec![None, None]));
+    }
+}
+
+#[test]
+fn what_stands_beside_the_events_is_ignored() {
+    let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
+    let body = format!(r#"{{"a":1e999,"user_id":"u","events":[{START}],"\ud800":{deep},"a":"\ud800"}}"#);
+    assert_eq!(codes(json(body)), Ok(vec![None]));
+}
+
+#[test]
+fn one_bad_event_spoils_only_itself() {
+    let body =
+        format!(r#"[{START},7,null,"x",[{START}],{{}},{{"user_id":"\ud800"}},{{"user_id":1e999}},{END}]"#);
+    use RejectionCode::{InvalidUserId, MissingUserId, NotAnObject};
+    let expected = [None, Some(NotAnObject), Some(NotAnObject), Some(NotAnObject), Some(NotAnObject)];
+    let others = [Some(MissingUserId), Some(InvalidUserId), Some(InvalidUserId), None];
+    assert_eq!(codes(json(body)), Ok([expected.as_slice(), &others].concat()));
+}
+
+#[test]
+fn an_element_that_is_valid_json_beyond_any_value_spoils_only_itself() {
+    for (open, close) in [("[", "]"), (r#"{"rows":["#, "]}")] {
+        let body = format!(r#"{open}1e999,"\ud800",{START}{close}"#);
+        let expected = vec![Some(RejectionCode::NotAnObject), Some(RejectionCode::NotAnObject), None];
+        assert_eq!(codes(json(body)), Ok(expected));
+    }
+}
+
+#[test]
+fn an_element_nested_beyond_reason_spoils_only_itself() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(codes(json(format!("[{deep},{START}]"))), Ok(vec![Some(RejectionCode::NotAnObject), None]));
+}
+
+#[test]
+fn broken_syntax_spoils_a_json_body() {
+    let cut = format!("[{START},{}", &END[..20]);
+    for body in [
+        &cut,
+        "[",
+        "{",
+        "[1,]",
+        "]",
+        "nul",
+        "[1 2]",
+        r#"{"events":[}"#,
+        "{\"a\"}",
+        "\u{a0}[]",
+        "['a']",
+        "[\"\t\"]",
+        "\0",
+        "1e999",
+    ] {
+        assert!(is_not_json(body), "{body} {:?}", json(body));
+    }
+    assert!(is_not_json(format!("[{START}] x")) && is_not_json(format!("[{START}][{END}]")));
+    assert!(
+        is_not_json(b"[\"\xFF\"]") && is_not_json(b"\xFF\xFE[\0]\0") && is_not_json(b"[\"\xED\xA0\x80\"]")
+    );
+    assert!(is_not_json("[".repeat(500_000)) && is_not_json(r#"{"a":"#.repeat(200_000)));
+}
+
+#[test]
+fn a_broken_line_spoils_only_itself() {
+    let mut body = format!("{START}\n{}\nnot json\n[{START}]\n{START} {END}\n\"", &END[..20]).into_bytes();
+    body.extend_from_slice(b"\xFF\"\n");
+    body.extend_from_slice(END.as_bytes());
+    let broken = Some(RejectionCode::NotAnObject);
+    assert_eq!(codes(lines(body)), Ok(vec![None, broken, broken, broken, broken, broken, None]));
+}
+
+#[test]
+fn blank_lines_are_skipped_and_do_not_count() {
+    let body = format!("\n \t\r\n{START}\r\n\r\n7\n\n{END}\n\n");
+    assert_eq!(codes(lines(&body)), Ok(vec![None, Some(RejectionCode::NotAnObject), None]));
+    assert!(EventBatch::decode(body.as_bytes(), BatchFormat::Lines, 3).is_ok());
+}
+
+#[test]
+fn a_byte_order_mark_before_a_body_is_skipped() {
+    assert_eq!(codes(json(format!("\u{feff}[{START}]"))), Ok(vec![None]));
+    assert_eq!(codes(lines(format!("\u{feff}{START}\n{END}"))), Ok(vec![None, None]));
+    assert!(is_not_json(format!("\u{feff}\u{feff}[{START}]")));
+}
+
+#[test]
+fn a_single_event_is_told_how_to_become_a_batch() {
+    for body in [START.to_owned(), format!("{START}\n{END}")] {
+        let Err(BatchError::NotABatch(why)) = json(body) else { panic!("read") };
+        assert!(why.contains("array") && why.contains("application/x-ndjson"), "{why}");
+    }
+}
+
+#[test]
+fn json_of_another_shape_is_not_a_batch() {
+    let bodies = [
+        "{}",
+        "null",
+        "true",
+        "7",
+        "\"text\"",
+        r#"{"a":[]}"#,
+        r#"{"events":{}}"#,
+        r#"{"rows":null}"#,
+        r#"{"events":"x"}"#,
+    ];
+    for body in bodies {
+        assert!(is_not_a_batch(body), "{body} {:?}", json(body));
+    }
+}
+
+#[test]
+fn events_and_rows_may_be_given_once_and_not_both() {
+    for second in ["events", "rows"] {
+        assert!(is_not_a_batch(format!(r#"{{"events":[{START}],"{second}":[{START}]}}"#)));
+        assert!(is_not_a_batch(format!(r#"{{"events":[],"{second}":[]}}"#)));
+    }
+}
+
+#[test]
+fn a_batch_without_events_is_empty() {
+    for body in ["", " \r\n\t", "[]", "[ ]", r#"{"events":[]}"#, r#"{"rows":[],"a":1}"#, "\u{feff}"] {
+        assert_eq!(json(body), Err(BatchError::Empty), "{body}");
+    }
+    assert_eq!((lines(""), lines("\n\r\n")), (Err(BatchError::Empty), Err(BatchError::Empty)));
+}
+
+#[test]
+fn the_limit_is_good_and_one_more_is_too_many() {
+    let body = |count: usize| format!("[{}]", vec!["0"; count].join(","));
+    assert_eq!(json(body(1_000)).map(|batch| batch.events.len()), Ok(1_000));
+    assert_eq!(json(body(1_001)), Err(BatchError::TooManyEvents { limit: 1_000 }));
+    assert_eq!(
+        json(format!(r#"{{"rows":{}}}"#, body(1_001))),
+        Err(BatchError::TooManyEvents { limit: 1_000 })
+    );
+    assert_eq!(lines("0\n".repeat(1_000)).map(|batch| batch.events.len()), Ok(1_000));
+    assert_eq!(lines("0\n".repeat(1_001)), Err(BatchError::TooManyEvents { limit: 1_000 }));
+}
+
+#[test]
+fn reading_stops_at_the_limit() {
+    let array = format!("[{}this was never read", "0,".repeat(1_001));
+    assert_eq!(json(array), Err(BatchError::TooManyEvents { limit: 1_000 }));
+    assert_eq!(json(format!("[{}0]", "0,".repeat(500_000))), Err(BatchError::TooManyEvents { limit: 1_000 }));
+}
+
+#[test]
+fn the_texts_are_worded_for_the_client() {
+    let error = |body: &str| json(body).unwrap_err().to_string();
+    assert_eq!(error("[1,]"), "the body is not valid JSON: trailing comma at line 1 column 4");
+    assert_eq!(error("[]"), "the batch holds no events");
+    assert_eq!(
+        error("7"),
+        "a batch is an array of events, or an object that holds one as `events` or `rows`"
+    );
+    assert_eq!(BatchError::TooManyEvents { limit: 3 }.to_string(), "a batch may hold at most 3 events");
+}
