@@ -14,7 +14,6 @@ use std::{
 };
 
 use anyhow::Context;
-use chrono::DateTime;
 use indicatif::{ProgressBar, ProgressStyle};
 use shared::{clock::Clock, timestamp::Timestamp};
 
@@ -40,7 +39,7 @@ pub struct GenerateArgs {
     pub seed: u64,
 
     /// When the thirty days end (RFC 3339) [default: now]
-    #[arg(long, value_name = "TIME", value_parser = instant)]
+    #[arg(long, value_name = "TIME")]
     pub ending_at: Option<Timestamp>,
 
     /// How sessions spread over users, and users over countries
@@ -216,7 +215,5 @@ fn progress(lines: usize) -> ProgressBar {
     ProgressBar::new(lines as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
-    let at = DateTime::parse_from_rfc3339(text).map_err(|error| error.to_string())?;
-    Timestamp::from_millis(at.timestamp_millis()).ok_or_else(|| "outside the years 1 to 9999".to_owned())
-}
+#[cfg(test)]
+mod tests;

@@ -149,9 +149,10 @@ async fn deliver(
         bar.set_message(HumanCount(rate as u64).to_string());
     })
     .await;
-    let (fed, too_long) = feeding.await.context("the reader of the events failed")?;
+    let (fed, left) = feeding.await.context("the reader of the events failed")?;
     bar.finish_and_clear();
-    summary.too_long(too_long);
+    summary.too_long(left.too_long);
+    summary.undelivered(left.unwanted);
     summary.elapsed = begun.elapsed();
     if let Err(error) = fed {
         summary.fail(format!("{error:#}"));
@@ -190,3 +191,6 @@ async fn send_all(
         show(summary);
     }
 }
+
+#[cfg(test)]
+mod tests;

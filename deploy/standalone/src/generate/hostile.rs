@@ -81,8 +81,12 @@ pub(super) fn repeat_some_at_once(order: Vec<u32>, seed: u64) -> Vec<u32> {
 
 /// Appends the start or the end of session `number`, in its own spelling, to `out`.
 pub(super) fn write_event(shape: &Shape, number: usize, end: bool, out: &mut Vec<u8>) {
+    let session = &shape.sessions[number];
+    if session.spelling.is_none() && !is_odd(session.user) {
+        return shape.write_plain(session, end, out);
+    }
     let event = event(shape, number, end);
-    match shape.sessions[number].spelling {
+    match session.spelling {
         Some(spelling) => event.spelled(spelling, out),
         None => event.write(&event.fields(), out),
     }
@@ -150,10 +154,14 @@ fn conflict(shape: &Shape, extra: Extra) -> Option<Event> {
 }
 
 /// One user of eight has an odd id.
+fn is_odd(user: u32) -> bool {
+    user % 8 == 5
+}
+
 fn user_id(shape: &Shape, user: u32) -> String {
     match user {
         5 => "..".to_owned(),
-        user if user % 8 == 3 => odd(user / 8),
+        user if is_odd(user) => odd(user / 8),
         user => usual(shape.users[user as usize].id, false),
     }
 }
@@ -193,5 +201,41 @@ fn odd(number: u32) -> String {
         13 => format!("{number}\u{200b}\u{2028}"),
         14 => format!("{{{number}}},[]:*"),
         _ => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use super::*;
+    use crate::generate::{Dataset, GenerateArgs, Profile, Skew};
+
+    #[test]
+    fn odd_ids_are_different_and_within_the_limits() {
+        let ids: HashSet<_> = (0..10_000).map(odd).collect();
+        assert_eq!(ids.len(), 10_000);
+        assert!(ids.iter().all(|id| (1..=128).contains(&id.len()) && !id.chars().any(char::is_control)));
+        assert!(ids.iter().filter(|id| id.len() == 128).count() > 1_000);
+    }
+
+    #[test]
+    fn no_session_has_more_than_forty_facts_and_none_that_counts_lies_in_the_future() {
+        for skew in [Skew::Uniform, Skew::Zipf] {
+            let args =
+                GenerateArgs { sessions: 20_000, skew, profile: Profile::Hostile, ..GenerateArgs::default() };
+            let dataset = Dataset::new(&args, shared::timestamp::Timestamp::default() + 47 * 365 * 24 * HOUR);
+            let shape = &dataset.shape;
+            let clean = shape.events().into_iter().map(|code| event(shape, code as usize / 2, code % 2 == 1));
+            let further = dataset.extras.iter().filter_map(|extra| conflict(shape, *extra));
+            let mut facts = HashMap::<_, HashSet<_>>::new();
+            for fact in clean.chain(further) {
+                assert!(fact.at <= shape.ending_at());
+                let country = (!fact.end).then_some(fact.country);
+                facts.entry((fact.user, fact.session)).or_default().insert((fact.end, fact.at, country));
+            }
+            let most = facts.values().map(HashSet::len).max();
+            assert!((Some(30)..=Some(40)).contains(&most), "{most:?}");
+        }
     }
 }

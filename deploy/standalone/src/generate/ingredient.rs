@@ -82,7 +82,7 @@ pub enum Ingredient {
     Scalar,
     /// Fault: bytes that are not UTF-8.
     InvalidUtf8,
-    /// Fault: half of a surrogate pair, escaped.
+    /// Fault: half of a surrogate pair, escaped, in the `ts`.
     LoneSurrogate,
     /// Fault: ten thousand arrays in each other.
     DeepNesting,
@@ -172,7 +172,7 @@ impl Ingredient {
         (Self::Array, Code::NotAnObject),
         (Self::Scalar, Code::NotAnObject),
         (Self::InvalidUtf8, Code::NotAnObject),
-        (Self::LoneSurrogate, Code::NotAnObject),
+        (Self::LoneSurrogate, Code::InvalidTs),
         (Self::DeepNesting, Code::NotAnObject),
         (Self::DuplicateKey, Code::DuplicateKey),
         (Self::AliasTwice, Code::DuplicateKey),

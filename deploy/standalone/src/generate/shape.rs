@@ -112,10 +112,14 @@ impl Shape {
 
     /// Appends the start or the end of session `number` to `out`.
     pub(super) fn write_event(&self, number: usize, end: bool, out: &mut Vec<u8>) {
-        if self.profile == Profile::Hostile {
-            return hostile::write_event(self, number, end, out);
+        match self.profile {
+            Profile::Clean => self.write_plain(&self.sessions[number], end, out),
+            Profile::Hostile => hostile::write_event(self, number, end, out),
         }
-        let session = &self.sessions[number];
+    }
+
+    /// Appends the start or the end of `session` to `out` as the original has it.
+    pub(super) fn write_plain(&self, session: &Session, end: bool, out: &mut Vec<u8>) {
         let user = self.users[session.user as usize].id;
         let (at, country) = match end {
             false => (self.started_at(session), Some(self.country(session))),

@@ -79,7 +79,7 @@ impl Event {
                 ("country_code", json!(7)),
                 ("USER_ID", json!("somebody")),
                 ("", Value::Null),
-                ("context", json!({"user_id": [1.5e300, {"ts": false}], "session_id": {}})),
+                ("context", json!({"session_id": {}, "user_id": [1.5, {"ts": false}]})),
             ]),
             Ingredient::Spacious => {
                 let inner: Vec<_> =

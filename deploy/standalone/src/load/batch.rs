@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 /// The longest body that the service takes.
-const MOST_BYTES: usize = 1 << 20;
+pub(super) const MOST_BYTES: usize = 1 << 20;
 
 /// Some events, a line each.
 #[derive(Clone, Debug)]
@@ -19,8 +19,17 @@ pub(super) struct Batcher {
     body: Vec<u8>,
     events: usize,
     most_events: usize,
-    too_long: u64,
+    left: Left,
     batches: mpsc::Sender<Batch>,
+}
+
+/// What was read but never became part of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Left {
+    /// Lines that no body could hold.
+    pub(super) too_long: u64,
+    /// Events of batches that nobody wanted any more.
+    pub(super) unwanted: usize,
 }
 
 impl Batch {
@@ -36,7 +45,7 @@ impl Batch {
 
 impl Batcher {
     pub(super) fn new(most_events: usize, batches: mpsc::Sender<Batch>) -> Self {
-        Self { body: Vec::new(), events: 0, most_events, too_long: 0, batches }
+        Self { body: Vec::new(), events: 0, most_events, left: Left::default(), batches }
     }
 
     /// Takes a line, with or without its newline. A blank one is skipped, and one that no body could hold is counted.
@@ -59,13 +68,13 @@ impl Batcher {
 
     /// Counts a line that is too long to be sent.
     pub(super) fn skip(&mut self) {
-        self.too_long += 1;
+        self.left.too_long += 1;
     }
 
-    /// Passes the last batch on and tells how many lines were too long.
-    pub(super) fn finish(mut self) -> u64 {
+    /// Passes the last batch on and tells what was left.
+    pub(super) fn finish(mut self) -> Left {
         self.pass_on();
-        self.too_long
+        self.left
     }
 
     fn pass_on(&mut self) -> bool {
@@ -76,6 +85,10 @@ impl Batcher {
         let next = Vec::with_capacity((self.body.len() + self.body.len() / 8).min(MOST_BYTES));
         let body = Bytes::from(std::mem::replace(&mut self.body, next));
         let events = std::mem::take(&mut self.events);
-        self.batches.blocking_send(Batch { body, events }).is_ok()
+        let sent = self.batches.blocking_send(Batch { body, events });
+        if sent.is_err() {
+            self.left.unwanted += events;
+        }
+        sent.is_ok()
     }
 }

@@ -11,10 +11,8 @@ use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
 
-use super::batch::Batcher;
+use super::batch::{Batcher, MOST_BYTES};
 
-/// Longer lines are not read into memory: no body could hold them.
-const MOST_BYTES: u64 = 1 << 20;
 const BUFFER: usize = 1 << 17;
 
 /// Reads `files` one after the other into `batcher`; `bar` moves by the bytes that were read.
@@ -53,10 +51,11 @@ fn lines(mut input: impl BufRead, batcher: &mut Batcher) -> io::Result<bool> {
     let mut line = Vec::with_capacity(1024);
     loop {
         line.clear();
-        if input.by_ref().take(MOST_BYTES + 1).read_until(b'\n', &mut line)? == 0 {
+        // A longer line is not read into memory, whatever its length: no body could hold it.
+        if input.by_ref().take(MOST_BYTES as u64 + 1).read_until(b'\n', &mut line)? == 0 {
             return Ok(true);
         }
-        if line.len() as u64 > MOST_BYTES && line.last() != Some(&b'\n') {
+        if line.len() > MOST_BYTES && line.last() != Some(&b'\n') {
             input.skip_until(b'\n')?;
             batcher.skip();
         } else if !batcher.push(&line) {

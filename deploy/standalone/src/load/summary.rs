@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use indicatif::HumanCount;
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::client::{Delivered, TOO_LONG};
 
 /// What became of the events: `sent` is the sum of `accepted`, `discarded`, `rejected` and `undelivered`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Events that were read and were to be sent.
     pub sent: u64,
@@ -22,11 +22,9 @@ pub struct Summary {
     pub undelivered: u64,
     /// Requests that were made once more.
     pub retries: u64,
-    /// From the first line to the last answer; in JSON in seconds.
-    #[serde(rename = "elapsed_seconds", serialize_with = "seconds")]
+    /// From the first line to the last answer; in JSON in seconds, and with the rate that comes of it.
     pub elapsed: Duration,
     /// Why something could not be delivered.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
 
@@ -110,6 +108,18 @@ impl fmt::Display for Summary {
     }
 }
 
-fn seconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(elapsed.as_secs_f64())
+impl Serialize for Summary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Summary", 9)?;
+        fields.serialize_field("sent", &self.sent)?;
+        fields.serialize_field("accepted", &self.accepted)?;
+        fields.serialize_field("discarded", &self.discarded)?;
+        fields.serialize_field("rejected", &self.rejected)?;
+        fields.serialize_field("undelivered", &self.undelivered)?;
+        fields.serialize_field("retries", &self.retries)?;
+        fields.serialize_field("elapsed_seconds", &self.elapsed.as_secs_f64())?;
+        fields.serialize_field("events_per_second", &(self.rate() as u64))?;
+        fields.serialize_field("failure", &self.failure)?;
+        fields.end()
+    }
 }
