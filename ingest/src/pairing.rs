@@ -13,17 +13,15 @@ use shared::{
 /// What has to be written after `handled`, which are among `facts`, were added to the facts of the session `key`.
 ///
 /// The same facts and the same `handled` give the same effects, so a repetition can only repeat what is already true. A
-/// session whose start has left with its year gives none.
+/// session whose start has left with its year gets markers alone: no start that it still has is its canonical one.
 #[must_use]
 pub fn decide(key: &SessionKey, facts: &SessionFacts, handled: &[Fact]) -> Vec<Effect> {
-    let Some(start) = facts.start() else { return Vec::new() };
-    let end = facts.end();
-    let mut effects = vec![Effect::RecordStart(key.started(start))];
-    effects.extend(end.map(|end| Effect::Complete(key.completed(start, end))));
-    if facts.starts().len() == 1 && facts.ends().len() <= 1 {
-        return effects;
-    }
-    for other in facts.starts().iter().filter(|other| *other != start) {
+    let canonical = facts.start();
+    let pair = canonical.zip(facts.end());
+    let mut effects = Vec::with_capacity(2);
+    effects.extend(canonical.map(|start| Effect::RecordStart(key.started(start))));
+    effects.extend(pair.map(|(start, end)| Effect::Complete(key.completed(start, end))));
+    for other in facts.starts().iter().filter(|other| Some(*other) != canonical) {
         if handled.iter().any(|fact| answers_for_start(fact, other)) {
             effects.push(Effect::SupersedeStart(key.started(other)));
         }
@@ -32,9 +30,9 @@ pub fn decide(key: &SessionKey, facts: &SessionFacts, handled: &[Fact]) -> Vec<E
         .starts()
         .iter()
         .flat_map(|start| facts.ends().iter().filter(|end| **end >= start.ts).map(move |end| (start, *end)));
-    for pair in pairs.filter(|pair| Some(*pair) != end.map(|end| (start, end))) {
-        if handled.iter().any(|fact| answers_for_pair(fact, pair)) {
-            effects.push(Effect::SupersedeCompleted(key.completed(pair.0, pair.1)));
+    for other in pairs.filter(|other| Some(*other) != pair) {
+        if handled.iter().any(|fact| answers_for_pair(fact, other)) {
+            effects.push(Effect::SupersedeCompleted(key.completed(other.0, other.1)));
         }
     }
     effects
