@@ -1,0 +1,126 @@
+//! The HTTP of the query service: which question a request asks, and how its answer or its error is said.
+
+use std::sync::Arc;
+
+use bytes::Buf;
+use futures_util::Stream;
+use shared::{clock::Clock, store::Store};
+use tokio::sync::Semaphore;
+use warp::{
+    Filter, Rejection,
+    filters::{BoxedFilter, path::FullPath},
+    http::Method,
+    reply::Response,
+};
+
+use self::{reply::Answer, route::Route};
+use crate::{QueryMetrics, QueryOptions, error::QueryError};
+
+mod body;
+mod index;
+mod reply;
+mod route;
+mod starts;
+mod users;
+
+pub use self::route::methods;
+
+/// What every call builds on.
+struct Service {
+    store: Store,
+    clock: Clock,
+    options: QueryOptions,
+    metrics: Arc<QueryMetrics>,
+    /// Turns at reading the store.
+    reads: Semaphore,
+    /// Turns at an uncut reply.
+    streams: Arc<Semaphore>,
+}
+
+/// Every query. What is no query (another path or method) is rejected as not found, for a filter behind this one to answer;
+/// [`methods`] tells such a filter whether the path is known here.
+#[must_use]
+pub fn routes(
+    store: Store,
+    clock: Clock,
+    metrics: Arc<QueryMetrics>,
+    options: QueryOptions,
+) -> BoxedFilter<(Response,)> {
+    let service = Arc::new(Service {
+        store,
+        clock,
+        options,
+        metrics,
+        reads: Semaphore::new(options.reads),
+        streams: Arc::new(Semaphore::new(options.streams)),
+    });
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::path::full()
+        .and(warp::method())
+        .and_then(async |path: FullPath, method: Method| find(path.as_str(), &method))
+        .and(query)
+        .and(warp::body::stream())
+        .then(move |(route, head), query: String, body| {
+            let service = Arc::clone(&service);
+            async move { service.answer(route, head, &query, body).await }
+        })
+        .boxed()
+}
+
+/// The route, and whether its head alone is wanted.
+fn find(path: &str, method: &Method) -> Result<(Route, bool), Rejection> {
+    let head = *method == Method::HEAD;
+    match Route::of(path) {
+        Some(route) if head || *method == Method::GET => Ok((route, head)),
+        _ => Err(warp::reject::not_found()),
+    }
+}
+
+impl Service {
+    async fn answer<B, E>(
+        &self,
+        route: Route,
+        head: bool,
+        query: &str,
+        body: impl Stream<Item = Result<B, E>> + Send,
+    ) -> Response
+    where
+        B: Buf + Send,
+    {
+        let measured = self.metrics.begin(route.template());
+        match self.ask(&route, query, body).await {
+            Ok(answer) => answer.into_response(measured, head),
+            Err(error) => {
+                let response = error.into_response();
+                measured.answered(response.status().as_u16());
+                response
+            }
+        }
+    }
+
+    async fn ask<B, E>(
+        &self,
+        route: &Route,
+        query: &str,
+        body: impl Stream<Item = Result<B, E>> + Send,
+    ) -> Result<Answer, QueryError>
+    where
+        B: Buf + Send,
+    {
+        // What a slow client has still to send is waited for without a turn at the store.
+        let body = match route {
+            Route::Root => body::read(body, self.options.body_timeout).await?,
+            _ => Vec::new(),
+        };
+        let Ok(_turn) = self.reads.acquire().await else { return Err(QueryError::Busy) };
+        match route {
+            Route::Root => self.root(query, &body).await,
+            Route::Starts => self.starts(query).await,
+            Route::StartCounts => self.start_counts(query).await,
+            Route::Sessions { user } => self.sessions(user, query).await,
+            Route::Session { user, session } => self.session(user, session, query).await,
+            Route::LastEvents => self.last_events(query).await,
+            Route::LastSessions => self.last_sessions(query).await,
+        }
+    }
+}

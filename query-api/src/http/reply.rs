@@ -1,0 +1,165 @@
+//! How an answer and an error are said over HTTP.
+
+use std::{
+    pin::Pin,
+    sync::Mutex,
+    task::{Context, Poll},
+};
+
+use async_stream::stream;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use serde::Serialize;
+use shared::store::StoreError;
+use tokio::sync::OwnedSemaphorePermit;
+use warp::{
+    Reply,
+    http::{HeaderValue, StatusCode, header},
+    reply::Response,
+};
+
+use crate::{error::QueryError, metrics::Measured, starts::Chunk};
+
+/// What a question is answered with.
+pub(super) enum Answer {
+    /// A whole JSON text, and how many rows it holds.
+    Whole(Vec<u8>, usize),
+    /// A JSON text that is written while it is sent, and the turn it has.
+    Streamed(Chunks, OwnedSemaphorePermit),
+}
+
+type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, StoreError>> + Send>>;
+
+impl Answer {
+    pub(super) fn json(value: &impl Serialize, rows: usize) -> Self {
+        // What is answered has texts for keys and no number that is not finite, so there is always a JSON of it.
+        Self::Whole(serde_json::to_vec(value).unwrap_or_default(), rows)
+    }
+
+    /// Waits for the first chunk, so that a store that is down is still answered with a status of its own.
+    pub(super) async fn streamed(
+        chunks: impl Stream<Item = Result<Chunk, StoreError>> + Send + 'static,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<Self, QueryError> {
+        let mut chunks: Chunks = Box::pin(chunks);
+        let first = chunks.next().await.transpose()?;
+        Ok(Self::Streamed(Box::pin(futures_util::stream::iter(first.map(Ok)).chain(chunks)), turn))
+    }
+
+    pub(super) fn into_response(self, measured: Measured, head: bool) -> Response {
+        let status = StatusCode::OK;
+        let body = match self {
+            Self::Whole(json, rows) => {
+                measured.rows(rows);
+                measured.answered(status.as_u16());
+                json.into_response()
+            }
+            Self::Streamed(..) if head => {
+                measured.answered(status.as_u16());
+                warp::reply().into_response()
+            }
+            Self::Streamed(chunks, turn) => send(chunks, turn, measured, status),
+        };
+        as_json(body, status)
+    }
+}
+
+/// Sends chunks as the client takes them. When the store fails on the way the body breaks off without its end, which no
+/// client can mistake for a whole answer.
+fn send(mut chunks: Chunks, turn: OwnedSemaphorePermit, measured: Measured, status: StatusCode) -> Response {
+    let body = stream! {
+        while let Some(chunk) = chunks.next().await {
+            match chunk {
+                Ok(chunk) => {
+                    measured.rows(chunk.rows);
+                    yield Ok(chunk.bytes);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a streamed reply broke off");
+                    yield Err(error);
+                    return;
+                }
+            }
+        }
+        measured.answered(status.as_u16());
+        drop(turn);
+    };
+    warp::reply::stream(Exclusive(Mutex::new(Box::pin(body)))).into_response()
+}
+
+impl QueryError {
+    pub(super) fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            error: Shown<'a>,
+        }
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            code: &'a str,
+            message: String,
+        }
+        match &self {
+            Self::Unavailable(cause) => tracing::warn!(%cause, "a question was not answered"),
+            Self::Damaged(cause) => tracing::error!(%cause, "a question cannot be answered"),
+            _ => {}
+        }
+        let status = self.status();
+        let shown = Shown { code: self.code(), message: self.to_string() };
+        let json = serde_json::to_vec(&Body { error: shown }).unwrap_or_default();
+        let mut response = as_json(json.into_response(), status);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::InvalidQuery
+            | Self::UnknownParameter { .. }
+            | Self::RepeatedParameter(_)
+            | Self::MissingWindow(_)
+            | Self::InvalidWindow(_)
+            | Self::InvalidLimit(_)
+            | Self::InvalidStep
+            | Self::InvalidStatus
+            | Self::InvalidCursor
+            | Self::MissingUserId(_)
+            | Self::InvalidUserId
+            | Self::ConflictingUserId
+            | Self::InvalidSessionId
+            | Self::InvalidBody => StatusCode::BAD_REQUEST,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::UnknownSession => StatusCode::NOT_FOUND,
+            Self::Busy | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Damaged(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+fn as_json(mut response: Response, status: StatusCode) -> Response {
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Answers change from one instant to the next, and the answer at `/` depends on a body that no cache looks at.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A stream that one task polls, in the shape of one that several could look at, which warp asks for. The lock is never
+/// taken: who may poll has the stream to itself.
+struct Exclusive(Mutex<Pin<Box<dyn Stream<Item = Result<Bytes, StoreError>> + Send>>>);
+
+impl Stream for Exclusive {
+    type Item = Result<Bytes, StoreError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.0.get_mut() {
+            Ok(stream) => stream.as_mut().poll_next(context),
+            // Nothing ever locks it, so nothing can have poisoned it.
+            Err(poisoned) => poisoned.into_inner().as_mut().poll_next(context),
+        }
+    }
+}

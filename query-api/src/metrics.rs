@@ -1,0 +1,83 @@
+//! What the query service counts. The names are a contract with dashboards and alerts.
+
+use std::{sync::Arc, time::Instant};
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+
+/// The metrics of the query service. Their labels come from closed sets: the routes, and the statuses that are answered.
+#[derive(Debug)]
+pub struct QueryMetrics {
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    rows: IntCounterVec,
+}
+
+/// A request that is being answered. It is counted when this is dropped, as `aborted` when it got no whole answer.
+pub(crate) struct Measured {
+    metrics: Arc<QueryMetrics>,
+    route: &'static str,
+    began: Instant,
+    status: Option<u16>,
+}
+
+impl QueryMetrics {
+    /// Registers the metrics in `registry`.
+    ///
+    /// # Errors
+    /// [`prometheus::Error`] when a name is taken, which is a defect.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let metrics = Self {
+            requests: IntCounterVec::new(
+                Opts::new(
+                    "bookend_query_requests_total",
+                    "Requests answered, by status; `aborted` when the client left or a streamed reply broke off",
+                ),
+                &["route", "status"],
+            )?,
+            duration: HistogramVec::new(
+                HistogramOpts::new(
+                    "bookend_query_request_duration_seconds",
+                    "From a request's head to its answer, or to the end of a streamed one",
+                )
+                .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0]),
+                &["route"],
+            )?,
+            rows: IntCounterVec::new(
+                Opts::new(
+                    "bookend_query_rows_total",
+                    "Starts, sessions, counts and facts that were answered",
+                ),
+                &["route"],
+            )?,
+        };
+        registry.register(Box::new(metrics.requests.clone()))?;
+        registry.register(Box::new(metrics.duration.clone()))?;
+        registry.register(Box::new(metrics.rows.clone()))?;
+        Ok(metrics)
+    }
+
+    /// Begins to measure a request.
+    pub(crate) fn begin(self: &Arc<Self>, route: &'static str) -> Measured {
+        Measured { metrics: Arc::clone(self), route, began: Instant::now(), status: None }
+    }
+}
+
+impl Measured {
+    /// Counts rows that were answered.
+    pub(crate) fn rows(&self, rows: usize) {
+        self.metrics.rows.with_label_values(&[self.route]).inc_by(rows as u64);
+    }
+
+    /// The request has its whole answer, with this HTTP status.
+    pub(crate) fn answered(mut self, status: u16) {
+        self.status = Some(status);
+    }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        let status = self.status.map_or_else(|| "aborted".to_owned(), |status| status.to_string());
+        self.metrics.requests.with_label_values(&[self.route, &status]).inc();
+        self.metrics.duration.with_label_values(&[self.route]).observe(self.began.elapsed().as_secs_f64());
+    }
+}

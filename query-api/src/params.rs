@@ -1,0 +1,136 @@
+//! The parameters of a question, as its query string spells them.
+
+use crate::error::QueryError;
+
+/// The one parameter that may be repeated.
+pub(crate) const COUNTRY: &str = "country";
+
+/// As much of an unknown parameter's name as is repeated to the client, in characters.
+const SHOWN: usize = 40;
+
+/// Decoded parameters, each of them known to the call and, but for [`COUNTRY`], given once at most.
+#[derive(Debug)]
+pub(crate) struct Params(Vec<(&'static str, String)>);
+
+impl Params {
+    /// Reads a query string; `known` are the parameters that the call takes.
+    pub(crate) fn parse(query: &str, known: &[&'static str]) -> Result<Self, QueryError> {
+        let mut params = Self(Vec::new());
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            // Forms, and the clients that behave like them, write a blank as `+`.
+            let decode = |text: &str| percent_decode(&text.replace('+', " ")).ok_or(QueryError::InvalidQuery);
+            let (name, value) = (decode(name)?, decode(value)?);
+            let Some(name) = known.iter().copied().find(|known| *known == name) else {
+                return Err(QueryError::UnknownParameter {
+                    name: name.chars().take(SHOWN).collect(),
+                    known: listed(known),
+                });
+            };
+            if name != COUNTRY && params.one(name).is_some() {
+                return Err(QueryError::RepeatedParameter(name));
+            }
+            params.0.push((name, value));
+        }
+        Ok(params)
+    }
+
+    /// The value of a parameter.
+    pub(crate) fn one(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// Every value of a parameter.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(given, _)| *given == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `limit`, or its default.
+    pub(crate) fn limit(&self, default: usize, most: usize) -> Result<usize, QueryError> {
+        let Some(text) = self.one("limit") else { return Ok(default) };
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let limit = text.parse().ok().filter(|limit| plain && (1..=most).contains(limit));
+        limit.ok_or(QueryError::InvalidLimit(most))
+    }
+}
+
+fn listed(known: &[&str]) -> String {
+    if known.is_empty() {
+        return "none".to_owned();
+    }
+    known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Decodes a text once; `None` when a `%` is not followed by two hexadecimal digits, or when the result is not UTF-8.
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let ([high, low], behind) = rest.split_first_chunk::<2>()?;
+        bytes.push(hex_digit(*high)? << 4 | hex_digit(*low)?);
+        rest = behind;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_decoded_exactly_once() {
+        assert_eq!(percent_decode("a%2Fb%20c").as_deref(), Some("a/b c"));
+        assert_eq!(percent_decode("100%2525").as_deref(), Some("100%25"));
+        assert_eq!(percent_decode("%F0%9F%8D%8B").as_deref(), Some("🍋"));
+    }
+
+    #[test]
+    fn half_an_escape_or_half_a_character_is_no_text() {
+        for text in ["%", "%4", "%4g", "%+1", "a%zz", "%FF", "%F0%9F"] {
+            assert_eq!(percent_decode(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_plus_is_a_blank_and_an_escaped_plus_is_a_plus() {
+        let params = Params::parse("user_id=a+b%2Bc", &["user_id"]).unwrap();
+        assert_eq!(params.one("user_id"), Some("a b+c"));
+    }
+
+    #[test]
+    fn a_country_may_be_repeated_and_nothing_else() {
+        let params = Params::parse("country=SK&country=DE&", &["country"]).unwrap();
+        assert_eq!(params.all("country").collect::<Vec<_>>(), ["SK", "DE"]);
+        let again = Params::parse("days=1&days=1", &["days"]).unwrap_err();
+        assert_eq!(again.to_string(), "`days` may be given once only");
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_named_together_with_the_known_ones() {
+        let error = Params::parse("day=1", &["days", "hours"]).unwrap_err();
+        assert_eq!(error.to_string(), "`day` is not a parameter of this call; it takes `days`, `hours`");
+    }
+
+    #[test]
+    fn a_limit_is_a_plain_number_within_its_bounds() {
+        let limit = |query| Params::parse(query, &["limit"]).unwrap().limit(20, 100).ok();
+        assert_eq!((limit(""), limit("limit=1"), limit("limit=100")), (Some(20), Some(1), Some(100)));
+        for wrong in ["limit=0", "limit=101", "limit=", "limit=-1", "limit=%2B5", "limit=1e1", "limit=many"] {
+            assert_eq!(limit(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Which span of time a question means.
+
+use shared::{
+    store::Window,
+    timestamp::{DAY, HOUR, RETENTION, Timestamp},
+};
+
+use crate::{error::QueryError, params::Params};
+
+/// A span of time as it was asked for; which window that is depends on the instant of the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Span {
+    /// The last so many milliseconds.
+    Last(i64),
+    /// From an instant to another, or to now.
+    Since(Timestamp, Option<Timestamp>),
+}
+
+const LENGTH: &str = "`days` and `hours` must be numbers above 0, fractions allowed, and at most a year";
+const WAYS: &str = "give the window in one way: `days`, or `hours`, or `from` with or without `to`";
+const ORDER: &str = "`from` must not be after `to`, which is now when it is left out";
+const INSTANT: &str = "`from` and `to` must be RFC 3339 times such as 2019-05-12T00:00:00Z";
+
+impl Span {
+    /// The parameters that [`read`](Self::read) looks at.
+    pub(crate) const PARAMETERS: [&str; 4] = ["days", "hours", "from", "to"];
+
+    /// Reads the one span that was asked for.
+    pub(crate) fn read(params: &Params) -> Result<Self, QueryError> {
+        let [days, hours, from, to] = Self::PARAMETERS.map(|name| params.one(name));
+        match (days, hours, from, to) {
+            (Some(days), None, None, None) => last(days, DAY),
+            (None, Some(hours), None, None) => last(hours, HOUR),
+            (None, None, Some(from), to) => Ok(Self::Since(instant(from)?, to.map(instant).transpose()?)),
+            (None, None, None, None) => Err(QueryError::MissingWindow(
+                "days=1, or hours=1.5, or from=2019-05-12T00:00:00Z&to=2019-05-13T00:00:00Z",
+            )),
+            (_, _, _, _) => Err(QueryError::InvalidWindow(WAYS)),
+        }
+    }
+
+    /// Reads the span of a call that takes `days` and `hours` only.
+    pub(crate) fn read_length(params: &Params) -> Result<Self, QueryError> {
+        match (params.one("days"), params.one("hours")) {
+            (Some(days), None) => last(days, DAY),
+            (None, Some(hours)) => last(hours, HOUR),
+            (None, None) => Err(QueryError::MissingWindow("days=1, or hours=1.5")),
+            (Some(_), Some(_)) => Err(QueryError::InvalidWindow("give `days` or `hours`, not both")),
+        }
+    }
+
+    /// The window that is meant at `now`; one of a length ends `tolerance_ms` later, for the starts that are stamped ahead.
+    pub(crate) fn window(self, now: Timestamp, tolerance_ms: i64) -> Result<Window, QueryError> {
+        let window = match self {
+            Self::Last(length) => Window { from: now - length, to: now + tolerance_ms },
+            Self::Since(from, to) => Window { from, to: to.unwrap_or(now) },
+        };
+        if window.from > window.to { Err(QueryError::InvalidWindow(ORDER)) } else { Ok(window) }
+    }
+}
+
+fn last(text: &str, unit: i64) -> Result<Span, QueryError> {
+    // `parse` reads `inf` and `nan` too; neither is within the bounds.
+    let length = text.parse::<f64>().ok().map(|number| number * unit as f64);
+    match length {
+        // A window so short still holds the instant asked for.
+        Some(length) if length > 0.0 && length <= RETENTION as f64 => Ok(Span::Last(length.ceil() as i64)),
+        _ => Err(QueryError::InvalidWindow(LENGTH)),
+    }
+}
+
+/// Reads an instant. A `+` before the zone that was not escaped has become a blank on its way.
+fn instant(text: &str) -> Result<Timestamp, QueryError> {
+    let zone = || {
+        let (time, zone) = text.rsplit_once(' ')?;
+        Timestamp::parse(&format!("{time}+{zone}"))
+    };
+    Timestamp::parse(text).or_else(zone).ok_or(QueryError::InvalidWindow(INSTANT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Result<Span, String> {
+        let params = Params::parse(query, &Span::PARAMETERS).unwrap();
+        Span::read(&params).map_err(|error| error.to_string())
+    }
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text).unwrap()
+    }
+
+    #[test]
+    fn fractions_of_days_and_hours_are_lengths() {
+        assert_eq!(read("days=0.5"), Ok(Span::Last(DAY / 2)));
+        assert_eq!(read("hours=1.5"), Ok(Span::Last(HOUR * 3 / 2)));
+        assert_eq!(read("days=365"), Ok(Span::Last(RETENTION)));
+        assert_eq!(read("hours=8760"), Ok(Span::Last(RETENTION)));
+        assert_eq!(read("days=1e-12"), Ok(Span::Last(1)));
+    }
+
+    #[test]
+    fn a_length_that_is_not_above_zero_and_within_a_year_is_refused() {
+        for query in
+            ["days=0", "days=-1", "days=", "days=NaN", "days=inf", "days=365.1", "hours=8761", "days=one"]
+        {
+            assert_eq!(read(query), Err(LENGTH.to_owned()), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_given_in_exactly_one_way() {
+        for query in
+            ["days=1&hours=1", "days=1&from=2019-05-12T00:00:00Z", "to=2019-05-12T00:00:00Z", "hours=1&to=x"]
+        {
+            assert_eq!(read(query), Err(WAYS.to_owned()), "{query}");
+        }
+        assert!(
+            read("").unwrap_err().starts_with("say how far to look back: days=1, or hours=1.5, or from=")
+        );
+    }
+
+    #[test]
+    fn an_instant_keeps_its_zone_although_its_plus_was_not_escaped() {
+        let noon = at("2019-05-12T12:00:00Z");
+        for query in
+            ["from=2019-05-12T14:00:00+02:00", "from=2019-05-12T14:00:00%2B02:00", "from=2019-05-12+12:00:00"]
+        {
+            assert_eq!(read(query), Ok(Span::Since(noon, None)), "{query}");
+        }
+        assert_eq!(read("from=yesterday"), Err(INSTANT.to_owned()));
+        assert_eq!(read("from=2019-05-12T12:00:00Z&to=now"), Err(INSTANT.to_owned()));
+    }
+
+    #[test]
+    fn a_window_without_an_end_ends_now_and_must_not_begin_later() {
+        let (now, later) = (at("2019-05-13T12:00:00Z"), at("2019-05-13T12:00:00.001Z"));
+        let window = |span: Span| span.window(now, 300_000).ok();
+        assert_eq!(window(Span::Since(now, None)), Some(Window { from: now, to: now }));
+        assert_eq!(window(Span::Since(later, None)), None);
+        assert_eq!(window(Span::Since(later, Some(now))), None);
+        let last = Window { from: at("2019-05-13T11:00:00Z"), to: at("2019-05-13T12:05:00Z") };
+        assert_eq!(window(Span::Last(HOUR)), Some(last));
+    }
+}
