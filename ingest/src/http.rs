@@ -36,6 +36,12 @@ mod reply;
 /// The addresses that take a batch, each by POST.
 pub const PATHS: [&str; 3] = ["/v1/events", "/user/batches", "/"];
 
+/// The methods that `path` takes at the endpoint; none for a path that is not the endpoint's.
+#[must_use]
+pub fn methods(path: &str) -> &'static [&'static str] {
+    if PATHS.contains(&path) { &["POST"] } else { &[] }
+}
+
 /// After how many seconds a client that was told 503 should come again.
 const RETRY_AFTER: u64 = 1;
 

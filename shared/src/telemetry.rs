@@ -35,9 +35,10 @@ impl FromStr for LogFormat {
 /// # Errors
 /// Says what is wrong with the filter.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+    // The engine tells of its own housekeeping at `info`, which says nothing to whom this service is new.
+    let filter = EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{filter}")).map_err(|error| error.to_string())?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let lines = lines.with_timer(ChronoUtc::rfc_3339());
+    let lines = lines.with_timer(ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned()));
     // A second call in one process, as tests make it, leaves the first in force.
     match format {
         LogFormat::Human => lines.try_init().ok(),
@@ -59,6 +60,12 @@ pub fn registry(librdkafka: &str) -> prometheus::Result<Registry> {
     build.with_label_values(&[env!("CARGO_PKG_VERSION"), commit, librdkafka]).set(1);
     registry.register(Box::new(build))?;
     Ok(registry)
+}
+
+/// The methods that `path` takes in [`routes`]; none for a path that is not among them.
+#[must_use]
+pub fn methods(path: &str) -> &'static [&'static str] {
+    if matches!(path, "/metrics" | "/livez" | "/readyz") { &["GET"] } else { &[] }
 }
 
 /// `/metrics`, `/livez` and `/readyz`. `ready` answers with the reason why the process cannot serve.

@@ -10,6 +10,7 @@ use ingest::{
     metrics::{ConsumerMetrics, IngestMetrics},
     pairing, retention,
 };
+use query_api::{QueryMetrics, QueryOptions};
 use shared::{
     clock::Clock,
     config::{Bytes, Mistakes, Setting, Settings, Span},
@@ -188,8 +189,11 @@ pub async fn run(
     };
     let endpoint =
         Endpoint::new(log.clone(), clock, Arc::new(IngestMetrics::new(&registry)?), config.endpoint);
-    let routes = telemetry::routes(registry, ready(&log, &store)).or(Arc::new(endpoint).routes()).unify();
-    let routes = http::or_unknown(routes.boxed(), |_| Vec::new());
+    let query = QueryOptions { future_tolerance_ms: config.endpoint.future_tolerance_ms, ..QueryOptions::default() };
+    let query = query_api::routes(store.clone(), clock, Arc::new(QueryMetrics::new(&registry)?), query);
+    let routes = telemetry::routes(registry, ready(&log, &store));
+    let routes = routes.or(Arc::new(endpoint).routes()).unify().or(query).unify();
+    let routes = http::or_unknown(routes.boxed(), methods);
 
     let retention = tokio::spawn(retention::run(store.clone(), clock));
     let lag = tokio::spawn(show_lag(consumer.clone()));
@@ -216,6 +220,12 @@ pub async fn run(
     outcome.context("the consumer was lost")?.context("the consumer stopped")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The methods that `path` takes.
+fn methods(path: &str) -> Vec<&'static str> {
+    let ingest = ingest::http::methods(path).iter();
+    ingest.chain(query_api::methods(path)).chain(telemetry::methods(path)).copied().collect()
 }
 
 fn ready(

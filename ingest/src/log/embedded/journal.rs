@@ -237,14 +237,12 @@ impl Shared {
             let mut blocks = Vec::new();
             let mut size = 0;
             while at.place < until && size < bytes {
-                let file = match &at.file {
-                    Some(file) => Arc::clone(file),
-                    None => {
-                        let (file, header) = segment::open(&shared.dir, at.place.segment).map_err(unread)?;
-                        let Some((_, first)) = header else { return Err(shared.damaged(at.place)) };
-                        at.place.position = at.place.position.max(first);
-                        Arc::clone(at.file.insert(Arc::new(file)))
-                    }
+                let Some(file) = at.file.clone() else {
+                    let (file, header) = segment::open(&shared.dir, at.place.segment).map_err(unread)?;
+                    let Some((_, first)) = header else { return Err(shared.damaged(at.place)) };
+                    at.place.position = at.place.position.max(first);
+                    at.file = Some(Arc::new(file));
+                    continue;
                 };
                 match segment::next(&file, at.place.position).map_err(unread)? {
                     Next::Block(block, end) => {
