@@ -3,6 +3,9 @@
 //! The services themselves are the crates `ingest` and `query-api`; here they are wired together.
 
 pub mod cli;
+pub mod demo;
 pub mod generate;
 pub mod load;
+pub mod redrive;
 pub mod serve;
+pub mod verify;
