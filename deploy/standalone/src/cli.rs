@@ -49,7 +49,16 @@ struct RedriveArgs {
 
 /// Runs the command that `args` name, without one `serve`; answers the exit status.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let matches = command().get_matches_from(with_command(args.collect()));
+    let matches = match command().try_get_matches_from(with_command(args.collect())) {
+        Ok(matches) => matches,
+        Err(said) => {
+            // Help and version are answers; anything else is a mistake, and has the status of all mistakes.
+            let status = if said.use_stderr() { EXIT_USAGE } else { 0 };
+            // Who asked may have gone, as in `bookend --help | head -1`.
+            said.print().ok();
+            return ExitCode::from(status);
+        }
+    };
     match dispatch(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -14,6 +14,7 @@ use query_api::{QueryMetrics, QueryOptions};
 use shared::{
     clock::Clock,
     config::{Bytes, Mistakes, Setting, Settings, Span},
+    files,
     http::{self, ServeOptions},
     store::{EmbeddedStore, Store, embedded::EmbeddedStoreOptions},
     telemetry::{self, LogFormat},
@@ -273,7 +274,7 @@ pub async fn run(
             outcome = &mut consuming => failed = Some(outcome),
         }
     };
-    http::serve(listener, routes, config.connections, until).await;
+    http::serve(listener, routes, connections(config.connections), until).await;
     drop(stop);
     let outcome = match failed {
         Some(outcome) => outcome,
@@ -284,6 +285,15 @@ pub async fn run(
     outcome.context("the consumer was lost")?.context("the consumer stopped")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// No more connections than there is room for beside the files of the log and the store.
+fn connections(wanted: ServeOptions) -> ServeOptions {
+    let room = files::room_for_connections();
+    if room < wanted.max_connections {
+        tracing::warn!(room, wanted = wanted.max_connections, "the limit on open files allows fewer connections");
+    }
+    ServeOptions { max_connections: wanted.max_connections.min(room), ..wanted }
 }
 
 /// The methods that `path` takes.
