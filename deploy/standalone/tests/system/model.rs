@@ -67,13 +67,13 @@ impl Model {
                 Made { start: Some((start, country)), end: None } => {
                     let shown = json!({ "user_id": user, "session_id": session, "country": country,
                         "started_at": spelled(start) });
-                    open.push((Reverse(0), shown));
+                    open.push((Reverse(start), shown));
                     ("open", Value::Null)
                 }
                 Made { start: None, end } => {
-                    let end = spelled(end.unwrap());
-                    let shown = json!({ "user_id": user, "session_id": session, "ended_at": end });
-                    orphan.push((Reverse(0), shown));
+                    let end = end.unwrap();
+                    let shown = json!({ "user_id": user, "session_id": session, "ended_at": spelled(end) });
+                    orphan.push((Reverse(end), shown));
                     ("orphan", Value::Null)
                 }
             };
@@ -81,15 +81,16 @@ impl Model {
                 "facts": facts_in_order(facts), "session": shown });
             answers.insert(explain(user, session), explained);
         }
-        for (user, [mut complete, open, orphan]) in users {
-            // Of equal ends the smaller session id goes first, which is the order they are already in.
-            complete.sort_by_key(|(end, _)| *end);
-            let complete: Vec<Value> = complete.into_iter().map(|(_, session)| session).collect();
+        for (user, by_status) in users {
+            let [complete, open, orphan] = by_status.map(|mut sessions| {
+                // The newest first; of equal ones the smaller session id, which is the order they are already in.
+                sessions.sort_by_key(|(ts, _)| *ts);
+                sessions.into_iter().map(|(_, session)| session).collect::<Vec<_>>()
+            });
             let last: Vec<&Value> = complete.iter().take(20).collect();
             let user_id = escaped(user);
             answers.insert(format!("/user/last-sessions-user?player_id={user_id}"), json!({ user: last }));
             for (status, sessions) in [("open", open), ("orphan", orphan)] {
-                let sessions: Vec<Value> = sessions.into_iter().map(|(_, session)| session).collect();
                 answers.insert(format!("/v1/users/{user_id}/sessions?status={status}"), sessions.into());
             }
             answers.insert(format!("/v1/users/{user_id}/sessions?status=complete&limit=7"), complete.into());
