@@ -1,5 +1,7 @@
 //! What a reader sees: every reply and every error, over a real store.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 #[path = "reads/world.rs"]
 mod world;
 

@@ -185,10 +185,7 @@ async fn a_day_of_246_countries_is_answered_at_once_and_by_many_readers() {
         all.as_object().unwrap().values().map(|starts| starts.as_array().unwrap().len()).sum::<usize>(),
         16_700
     );
-    println!("uncut: {took:?}");
-    let asked = Instant::now();
     let page = world.json("/v1/session-starts?days=1&limit=10000").await;
-    println!("page: {:?}", asked.elapsed());
     assert_eq!(started(&[page]).values().map(Vec::len).sum::<usize>(), 10_000);
     // Far above what it takes, for a busy machine and an unoptimised build.
     assert!(took < Duration::from_secs(5), "{took:?}");

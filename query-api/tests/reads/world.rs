@@ -48,14 +48,22 @@ impl World {
         Self::with(QueryOptions::default())
     }
 
+    pub(crate) fn at(now: &str) -> Self {
+        Self::new_at(now, QueryOptions::default())
+    }
+
     pub(crate) fn with(options: QueryOptions) -> Self {
+        Self::new_at(NOW, options)
+    }
+
+    fn new_at(now: &str, options: QueryOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store =
             EmbeddedStoreOptions { cache_bytes: 8 << 20, write_buffer_bytes: 16 << 20, reserve_bytes: 0 };
         let store = Store::Embedded(EmbeddedStore::open(dir.path(), store).unwrap());
         let registry = Registry::new();
         let metrics = Arc::new(QueryMetrics::new(&registry).unwrap());
-        let routes = routes(store.clone(), Clock::starting_at(at(NOW)), metrics, options);
+        let routes = routes(store.clone(), Clock::starting_at(at(now)), metrics, options);
         Self { store, routes, registry, _dir: dir }
     }
 
@@ -149,6 +157,7 @@ impl World {
             let page = self.json(&format!("{path}&limit={limit}{cursor}")).await;
             let next = page["next"].as_str().map(|next| format!("&cursor={next}"));
             pages.push(page);
+            assert!(pages.len() < 1_000, "{path} never ends");
             let Some(next) = next else { return pages };
             cursor = next;
             between(pages.len()).await;
