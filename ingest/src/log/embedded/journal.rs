@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    thread::JoinHandle,
 };
 
 use shared::{clock::Clock, disk::FreeSpace};
@@ -23,7 +24,7 @@ use super::{
     disk::Disk,
     lock,
     segment::{self, Next, Place},
-    writer::{Append, Writer},
+    writer::{Append, GROUP_BYTES, Writer},
 };
 use crate::log::{LogError, Offsets, OpenError, Partition, Position};
 
@@ -45,8 +46,12 @@ pub(super) struct JournalOptions {
 /// Records in partitions, in one directory.
 pub(super) struct Journal {
     shared: Arc<Shared>,
-    appends: mpsc::Sender<Append>,
+    /// Gone only when the journal is being dropped.
+    appends: Option<mpsc::Sender<Append>>,
+    writer: Option<JoinHandle<()>>,
     reading: AsyncMutex<Cursor>,
+    /// The lock of the data directory, held for as long as anything may still be written into it.
+    lock: Arc<File>,
 }
 
 /// What the writer and the readers both look at.
@@ -59,12 +64,15 @@ pub(super) struct Shared {
     pub(super) durable: watch::Sender<Place>,
     pub(super) queued: AtomicUsize,
     pub(super) failed: Mutex<Option<String>>,
+    /// Where the committed positions that were saved let reading begin. Held while they are being saved, so that the
+    /// greatest is the last to be saved.
+    saved: Mutex<Place>,
 }
 
 pub(super) struct State {
     pub(super) ends: Vec<i64>,
     committed: Vec<i64>,
-    /// Where reading begins after a restart: no record before it is uncommitted.
+    /// Where reading begins after a restart, once that is saved: no record before it is uncommitted.
     restart: Place,
     /// The blocks that were polled and are not wholly committed: where each begins, and the offsets behind it.
     outstanding: VecDeque<(Place, Vec<i64>)>,
@@ -85,7 +93,7 @@ struct Committed {
 
 impl Journal {
     /// Opens the journal in `dir`, made if it is missing; a torn tail is cut off.
-    pub(super) fn open(dir: &Path, options: JournalOptions) -> Result<Self, OpenError> {
+    pub(super) fn open(dir: &Path, options: JournalOptions, lock: Arc<File>) -> Result<Self, OpenError> {
         fs::create_dir_all(dir)?;
         let (file, place, ends) = recover(dir, &options)?;
         let committed = read_committed(dir)?.unwrap_or_else(|| Committed {
@@ -95,6 +103,7 @@ impl Journal {
                 position: 0,
             },
         });
+        complete(dir, committed.restart.segment, place.segment)?;
         if committed.offsets.len() != ends.len()
             || committed.offsets.iter().zip(&ends).any(|(at, end)| at > end)
         {
@@ -115,25 +124,35 @@ impl Journal {
             durable: watch::Sender::new(place),
             queued: AtomicUsize::new(0),
             failed: Mutex::default(),
+            saved: Mutex::new(committed.restart),
             options,
         });
         let (appends, waiting) = mpsc::channel(QUEUE);
         let writer = Writer::new(Arc::clone(&shared), file, place, ends);
-        std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || writer.run(waiting))?;
+        let thread = std::thread::Builder::new().name("log-writer".to_owned());
+        let writer = Some(thread.spawn(move || writer.run(waiting))?);
         let reading = AsyncMutex::new(Cursor { place: committed.restart, file: None });
-        Ok(Self { shared, appends, reading })
+        Ok(Self { shared, appends: Some(appends), writer, reading, lock })
     }
 
     pub(super) async fn append(&self, entries: Vec<Entry>) -> Result<(), LogError> {
         self.shared.ready()?;
-        let count = entries.len();
+        let _queued = Queued::new(&self.shared.queued, entries.len());
+        let waiting = groups(entries)?.into_iter().map(|entries| self.submit(entries));
+        for durable in waiting.collect::<Result<Vec<_>, _>>()? {
+            durable.await.unwrap_or_else(|_| Err(ended()))?;
+        }
+        Ok(())
+    }
+
+    fn submit(&self, entries: Vec<Entry>) -> Result<oneshot::Receiver<Result<(), LogError>>, LogError> {
         let (done, durable) = oneshot::channel();
-        self.appends.try_send(Append { entries, done }).map_err(|refused| match refused {
+        let appends = self.appends.as_ref().ok_or_else(ended)?;
+        appends.try_send(Append { entries, done }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => LogError::Busy("too many appends are waiting".to_owned()),
-            mpsc::error::TrySendError::Closed(_) => LogError::Poisoned("its writer has ended".to_owned()),
+            mpsc::error::TrySendError::Closed(_) => ended(),
         })?;
-        let _queued = Queued::new(&self.shared.queued, count);
-        durable.await.unwrap_or_else(|_| Err(LogError::Poisoned("its writer has ended".to_owned())))
+        Ok(durable)
     }
 
     /// The next uncommitted records, of about `bytes` at most; waits for them.
@@ -144,7 +163,7 @@ impl Journal {
             // The sender lives as long as `self`.
             let until = match durable.wait_for(|durable| *durable > reading.place).await {
                 Ok(until) => *until,
-                Err(_) => return Err(LogError::Poisoned("its writer has ended".to_owned())),
+                Err(_) => return Err(ended()),
             };
             let blocks = self.shared.read(&mut reading, until, bytes).await?;
             let mut state = lock(&self.shared.state);
@@ -161,6 +180,14 @@ impl Journal {
                 return Ok(records);
             }
         }
+    }
+
+    /// Polls again from the first uncommitted record on.
+    pub(super) async fn rewind(&self) {
+        let mut reading = self.reading.lock().await;
+        let mut state = lock(&self.shared.state);
+        state.outstanding.clear();
+        *reading = Cursor { place: state.restart, file: None };
     }
 
     /// The next records behind `cursor` whatever was committed; none at the end of what is durable.
@@ -180,14 +207,26 @@ impl Journal {
 
     /// Makes the offsets durable; they only ever go forward.
     pub(super) async fn commit(&self, offsets: Offsets) -> Result<(), LogError> {
-        let shared = Arc::clone(&self.shared);
-        blocking(move || shared.commit(&offsets)).await
+        let (shared, lock) = (Arc::clone(&self.shared), Arc::clone(&self.lock));
+        blocking(move || {
+            let outcome = shared.commit(&offsets);
+            drop(lock);
+            outcome
+        })
+        .await
     }
 
     pub(super) fn positions(&self) -> BTreeMap<Partition, Position> {
         let state = lock(&self.shared.state);
         let pairs = state.committed.iter().zip(&state.ends);
         (0..).zip(pairs.map(|(committed, end)| Position { committed: *committed, end: *end })).collect()
+    }
+
+    /// Where `partition` stands; at nothing when there is no such partition.
+    pub(super) fn position(&self, partition: usize) -> Position {
+        let state = lock(&self.shared.state);
+        let at = |offsets: &[i64]| offsets.get(partition).copied().unwrap_or(0);
+        Position { committed: at(&state.committed), end: at(&state.ends) }
     }
 
     pub(super) fn queued(&self) -> usize {
@@ -197,6 +236,18 @@ impl Journal {
     pub(super) fn ready(&self) -> Result<(), LogError> {
         self.shared.ready()?;
         self.shared.space.check().map_err(|error| LogError::Busy(error.to_string()))
+    }
+}
+
+/// The directory is free for the next owner when this one has gone: what the writer has taken it finishes before.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.appends = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the log's writer panicked");
+        }
     }
 }
 
@@ -236,12 +287,9 @@ impl Shared {
         let (at, blocks) = blocking(move || {
             let mut blocks = Vec::new();
             let mut size = 0;
-            while at.place < until && size < bytes {
+            while at.place < until && size < bytes.max(1) {
                 let Some(file) = at.file.clone() else {
-                    let (file, header) = segment::open(&shared.dir, at.place.segment).map_err(unread)?;
-                    let Some((_, first)) = header else { return Err(shared.damaged(at.place)) };
-                    at.place.position = at.place.position.max(first);
-                    at.file = Some(Arc::new(file));
+                    at = shared.enter(at.place)?;
                     continue;
                 };
                 match segment::next(&file, at.place.position).map_err(unread)? {
@@ -266,19 +314,36 @@ impl Shared {
         Ok(blocks)
     }
 
+    /// Opens the segment of `place`, or the first that is left when that was removed.
+    fn enter(&self, place: Place) -> Result<Cursor, LogError> {
+        let (file, header) = match segment::open(&self.dir, place.segment) {
+            Ok(opened) => opened,
+            // Only what lies before the saved place is ever removed, and removing begins with the first.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound && place.segment < lock(&self.saved).segment =>
+            {
+                return Ok(Cursor { place: Place { segment: place.segment + 1, position: 0 }, file: None });
+            }
+            Err(error) => return Err(unread(error)),
+        };
+        let Some((_, first)) = header else { return Err(self.damaged(place)) };
+        let position = place.position.max(first);
+        Ok(Cursor { place: Place { position, ..place }, file: Some(Arc::new(file)) })
+    }
+
     fn damaged(&self, at: Place) -> LogError {
         let path = segment::path(&self.dir, at.segment);
         LogError::Corrupt(format!("{} is damaged at byte {}", path.display(), at.position))
     }
 
     fn commit(&self, offsets: &Offsets) -> Result<(), LogError> {
+        let mut saved = lock(&self.saved);
         let committed = {
             let state = &mut *lock(&self.state);
             for (partition, offset) in offsets {
-                if let Some(committed) =
-                    usize::try_from(*partition).ok().and_then(|at| state.committed.get_mut(at))
-                {
-                    *committed = (*committed).max(*offset);
+                let Ok(at) = usize::try_from(*partition) else { continue };
+                if let (Some(committed), Some(end)) = (state.committed.get_mut(at), state.ends.get(at)) {
+                    *committed = (*committed).max(*offset.min(end));
                 }
             }
             while let Some((place, ends)) = state.outstanding.front() {
@@ -291,12 +356,14 @@ impl Shared {
             Committed { offsets: state.committed.clone(), restart: state.restart }
         };
         write_committed(&self.dir, &committed)
-            .map_err(|error| LogError::Busy(format!("positions could not be saved: {error}")))
+            .map_err(|error| LogError::Busy(format!("positions could not be saved: {error}")))?;
+        *saved = committed.restart;
+        Ok(())
     }
 
     /// Removes segments that are wholly consumed and too old or too many; `last` is the one that is written.
     pub(super) fn retain(&self, last: u64) -> io::Result<()> {
-        let consumed = lock(&self.state).restart.segment;
+        let consumed = lock(&self.saved).segment;
         let numbers = segment::list(&self.dir)?;
         let mut total = 0;
         for number in &numbers {
@@ -325,6 +392,7 @@ impl Shared {
 /// Finds the end of the journal: the last segment whose header is whole, behind its last whole block.
 fn recover(dir: &Path, options: &JournalOptions) -> Result<(File, Place, Vec<i64>), OpenError> {
     let mut numbers = segment::list(dir)?;
+    let mut is_last = true;
     while let Some(number) = numbers.pop() {
         let (file, header) = segment::open(dir, number)?;
         let Some((header, first)) = header else {
@@ -336,6 +404,7 @@ fn recover(dir: &Path, options: &JournalOptions) -> Result<(File, Place, Vec<i64
                 )));
             }
             fs::remove_file(segment::path(dir, number))?;
+            is_last = false;
             continue;
         };
         let (mut position, mut ends) = (first, header.bases);
@@ -343,7 +412,8 @@ fn recover(dir: &Path, options: &JournalOptions) -> Result<(File, Place, Vec<i64
             match segment::next(&file, position)? {
                 Next::Block(block, end) => (position, ends) = (end, block.ends),
                 Next::End => break,
-                Next::Damaged if segment::block_behind(&file, position)? => {
+                // The next segment was begun only when all of this one was acknowledged.
+                Next::Damaged if !is_last || segment::block_behind(&file, position)? => {
                     let path = segment::path(dir, number);
                     return Err(OpenError::Corrupt(format!(
                         "{} is damaged at byte {position}",
@@ -368,6 +438,43 @@ fn recover(dir: &Path, options: &JournalOptions) -> Result<(File, Place, Vec<i64
     let header = SegmentHeader { created: options.clock.now(), bases: bases.clone() };
     let (file, position) = segment::create(dir, 0, &header)?;
     Ok((file, Place { segment: 0, position }, bases))
+}
+
+/// Whether every segment from the first to be read to the last is there.
+fn complete(dir: &Path, first: u64, last: u64) -> Result<(), OpenError> {
+    let numbers = segment::list(dir)?;
+    match (first..=last).find(|number| numbers.binary_search(number).is_err()) {
+        Some(missing) => {
+            let path = segment::path(dir, missing);
+            Err(OpenError::Corrupt(format!("{} is missing", path.display())))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Cuts an append into parts of which each fits into a block with whatever else is written with it.
+fn groups(entries: Vec<Entry>) -> Result<Vec<Vec<Entry>>, LogError> {
+    let mut groups: Vec<Vec<Entry>> = Vec::new();
+    let mut bytes = GROUP_BYTES;
+    for entry in entries {
+        let size = block::entry_len(&entry);
+        if size > block::MAX_ENTRY {
+            return Err(LogError::Busy(format!("a record of {size} bytes is longer than it ever takes")));
+        }
+        match groups.last_mut() {
+            Some(group) if bytes + size <= GROUP_BYTES => group.push(entry),
+            _ => {
+                groups.push(vec![entry]);
+                bytes = 0;
+            }
+        }
+        bytes += size;
+    }
+    Ok(groups)
+}
+
+fn ended() -> LogError {
+    LogError::Poisoned("its writer has ended".to_owned())
 }
 
 fn committed_path(dir: &Path) -> PathBuf {
