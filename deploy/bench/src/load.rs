@@ -33,10 +33,18 @@ pub(crate) fn write(data: Dataset, file: &Path) -> anyhow::Result<u64> {
 }
 
 /// Loads `file` with the program's own command; events a second until all of them are answered.
-pub(crate) async fn measure(program: &Path, service: &Service, file: &Path, events: u64) -> anyhow::Result<f64> {
+pub(crate) async fn measure(
+    program: &Path,
+    service: &Service,
+    file: &Path,
+    events: u64,
+) -> anyhow::Result<f64> {
     let begun = Instant::now();
-    let mut loading =
-        Command::new(program).args(["load", "--url", &service.url]).arg(file).stdout(Stdio::null()).spawn()?;
+    let mut loading = Command::new(program)
+        .args(["load", "--url", &service.url])
+        .arg(file)
+        .stdout(Stdio::null())
+        .spawn()?;
     let loaded = tokio::task::spawn_blocking(move || loading.wait());
     drain_since(begun, service, events).await?;
     anyhow::ensure!(loaded.await??.success(), "not everything could be loaded");
@@ -56,7 +64,10 @@ async fn drain_since(begun: Instant, service: &Service, events: u64) -> anyhow::
         if handled >= events as f64 && service.metric("bookend_consumer_lag_records").await? == 0.0 {
             return Ok(());
         }
-        anyhow::ensure!(begun.elapsed() < Duration::from_secs(600), "only {handled} of {events} events were answered");
+        anyhow::ensure!(
+            begun.elapsed() < Duration::from_secs(600),
+            "only {handled} of {events} events were answered"
+        );
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }

@@ -43,7 +43,8 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let dir = tempfile::tempdir_in(&args.dir).with_context(|| format!("cannot use {}", args.dir.display()))?;
+    let dir =
+        tempfile::tempdir_in(&args.dir).with_context(|| format!("cannot use {}", args.dir.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(measure(&args, dir.path()))
 }
@@ -54,7 +55,8 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
         "{} is missing; build it with `cargo build --release`, or name it with --program",
         args.program.display()
     );
-    let data = || Dataset::new(&GenerateArgs { sessions: args.sessions, ..GenerateArgs::default() }, ending_at());
+    let data =
+        || Dataset::new(&GenerateArgs { sessions: args.sessions, ..GenerateArgs::default() }, ending_at());
     let file = dir.join("events.ndjson");
     let events = load::write(data(), &file)?;
 
@@ -72,14 +74,17 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
 
     answers::measure(&service).await?;
     let users = answers::users(&file)?;
-    let last = latency::measure(args.requests, |number| service.get(&answers::last_sessions(&users, number))).await?;
+    let last = latency::measure(args.requests, |number| service.get(&answers::last_sessions(&users, number)))
+        .await?;
     report(last.figure("last 20 sessions of random users, 1,000 requests/s"))?;
     let posts = latency::measure(args.requests, |number| service.post(load::ten_events(number))).await?;
     report(posts.figure("POST of 10 events, durable, 1,000 requests/s"))?;
 
     service.kill()?;
     let service = service::Service::start(&args.program, &data_dir).await?;
-    report(json!({ "figure": "ready after kill -9 and a restart", "seconds": round(service.ready_after.as_secs_f64()) }))?;
+    report(
+        json!({ "figure": "ready after kill -9 and a restart", "seconds": round(service.ready_after.as_secs_f64()) }),
+    )?;
     service.kill()?;
 
     let backlog = dir.join("backlog");
