@@ -16,7 +16,8 @@ use tokio::sync::Mutex as AsyncMutex;
 use self::{
     block::Entry,
     disk::Disk,
-    journal::{Cursor, Journal, JournalOptions},
+    journal::{Journal, JournalOptions},
+    state::Cursor,
 };
 use super::{
     DeadLetter, DeadLetterCode, LogError, NewRecord, Offsets, OpenError, Partition, Position, Record,
@@ -26,7 +27,9 @@ use super::{
 mod block;
 mod disk;
 mod journal;
+mod recovery;
 mod segment;
+mod state;
 mod writer;
 
 /// How many bytes of dead letters one step of a redrive takes.

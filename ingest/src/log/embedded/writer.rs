@@ -6,9 +6,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     block::{self, Entry, SegmentHeader},
-    journal::Shared,
     lock,
     segment::{self, Place},
+    state::Shared,
 };
 use crate::log::LogError;
 
