@@ -96,8 +96,10 @@ impl Consumer {
         let polled = stream::unfold(self.clone(), |consumer| async move {
             Some((consumer.log.poll(consumer.options.batch_bytes).await, consumer))
         });
-        let handled =
-            polled.take_until(shutdown).map(|polled| self.clone().finish(polled)).buffered(self.options.batches);
+        let handled = polled
+            .take_until(shutdown)
+            .map(|polled| self.clone().finish(polled))
+            .buffered(self.options.batches);
         let mut handled = std::pin::pin!(handled);
         let mut frontier = Offsets::new();
         let mut due = Instant::now();

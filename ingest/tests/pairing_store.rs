@@ -69,9 +69,8 @@ fn a_time() -> impl Strategy<Value = i64> {
 }
 
 fn an_event() -> impl Strategy<Value = Seen> {
-    let start = (a_time(), prop_oneof![Just("AT"), Just("SK"), Just("S")]).prop_map(|(ms, country)| {
-        Fact::Start(Start { ts: at(ms), country: Country::normalise(country) })
-    });
+    let start = (a_time(), prop_oneof![Just("AT"), Just("SK"), Just("S")])
+        .prop_map(|(ms, country)| Fact::Start(Start { ts: at(ms), country: Country::normalise(country) }));
     let fact = prop_oneof![3 => start, 4 => a_time().prop_map(|ms| Fact::End(at(ms)))];
     let session = prop_oneof![
         4 => Just(("u", "s")),
@@ -283,8 +282,7 @@ impl World {
                 facts.push(fact.clone());
             }
         }
-        let sightings: Vec<_> =
-            sightings.into_iter().map(|(key, facts)| Sighting { key, facts }).collect();
+        let sightings: Vec<_> = sightings.into_iter().map(|(key, facts)| Sighting { key, facts }).collect();
         let known = self.store().absorb(sightings.clone()).await.unwrap();
         self.model.receive(batch);
         let mut effects = Vec::new();

@@ -36,7 +36,8 @@ impl FromStr for LogFormat {
 /// Says what is wrong with the filter.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
     // The engine tells of its own housekeeping at `info`, which says nothing to whom this service is new.
-    let filter = EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{filter}")).map_err(|error| error.to_string())?;
+    let filter = EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{filter}"))
+        .map_err(|error| error.to_string())?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let lines = lines.with_timer(ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned()));
     // A second call in one process, as tests make it, leaves the first in force.

@@ -52,12 +52,18 @@ fn command() -> Command {
         .after_help(EXITS)
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
-        .subcommand(Command::new("serve").about("Run the service (also without any command)").args(config::args(&serve::settings())))
+        .subcommand(
+            Command::new("serve")
+                .about("Run the service (also without any command)")
+                .args(config::args(&serve::settings())),
+        )
         .subcommand(GenerateArgs::augment_args(
-            Command::new("generate").about("Make a data set of the original's shape: JSON lines, one event each"),
+            Command::new("generate")
+                .about("Make a data set of the original's shape: JSON lines, one event each"),
         ))
         .subcommand(LoadArgs::augment_args(
-            Command::new("load").about("Deliver files of events to a running service, with a summary at the end"),
+            Command::new("load")
+                .about("Deliver files of events to a running service, with a summary at the end"),
         ))
 }
 
@@ -88,7 +94,11 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
             let args = LoadArgs::from_arg_matches(matches)?;
             block_on(async {
                 let summary = load::run(args).await?;
-                anyhow::ensure!(summary.undelivered == 0, "{} events could not be delivered", summary.undelivered);
+                anyhow::ensure!(
+                    summary.undelivered == 0,
+                    "{} events could not be delivered",
+                    summary.undelivered
+                );
                 Ok(())
             })
         }
@@ -98,8 +108,10 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
     let outcome = runtime.block_on(work);
     // What still blocks must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));

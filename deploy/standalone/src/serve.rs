@@ -55,30 +55,90 @@ pub struct ServeConfig {
 pub fn settings() -> Vec<Setting> {
     let setting = |name, value, default, help| Setting { name, value, default, help };
     vec![
-        setting("listen", "ADDRESS", "127.0.0.1:5000", "Where to listen, for events, questions and metrics alike"),
-        setting("data-dir", "DIR", "./bookend-data", "Where the log and the store live; made when it is missing"),
-        setting("as-of", "TIME", "", "Start the clock at this instant, as 2019-05-13T12:00:00Z, to load and ask about old data as if it were then"),
+        setting(
+            "listen",
+            "ADDRESS",
+            "127.0.0.1:5000",
+            "Where to listen, for events, questions and metrics alike",
+        ),
+        setting(
+            "data-dir",
+            "DIR",
+            "./bookend-data",
+            "Where the log and the store live; made when it is missing",
+        ),
+        setting(
+            "as-of",
+            "TIME",
+            "",
+            "Start the clock at this instant, as 2019-05-13T12:00:00Z, to load and ask about old data as if it were then",
+        ),
         setting("log", "BACKEND", "embedded", "Where events are kept safe: embedded"),
         setting("store", "BACKEND", "embedded", "Where sessions live: embedded"),
         setting("log-format", "FORMAT", "human", "How log lines are written: human or json"),
-        setting("log-level", "FILTER", "info", "Which log lines are written: error, warn, info, debug, or a filter as ingest=debug,info"),
-        setting("max-connections", "N", "4096", "How many connections may be open at once; one more is answered 503"),
-        setting("header-timeout", "TIME", "15s", "How long a client may take to send the headers of a request"),
-        setting("body-timeout", "TIME", "15s", "How long a client may take to send a body; then it is answered 408"),
+        setting(
+            "log-level",
+            "FILTER",
+            "info",
+            "Which log lines are written: error, warn, info, debug, or a filter as ingest=debug,info",
+        ),
+        setting(
+            "max-connections",
+            "N",
+            "4096",
+            "How many connections may be open at once; one more is answered 503",
+        ),
+        setting(
+            "header-timeout",
+            "TIME",
+            "15s",
+            "How long a client may take to send the headers of a request",
+        ),
+        setting(
+            "body-timeout",
+            "TIME",
+            "15s",
+            "How long a client may take to send a body; then it is answered 408",
+        ),
         setting("drain-timeout", "TIME", "20s", "How long requests under way may take after SIGTERM"),
         setting("max-batch-events", "N", "1000", "The most events in a batch"),
         setting("max-body", "BYTES", "1MiB", "The longest body of a batch, before and after inflating"),
-        setting("max-inflight", "BYTES", "64MiB", "The most bytes of bodies held at once; one more is answered 503"),
+        setting(
+            "max-inflight",
+            "BYTES",
+            "64MiB",
+            "The most bytes of bodies held at once; one more is answered 503",
+        ),
         setting("future-tolerance", "TIME", "5m", "How much later than now an event may be"),
-        setting("quota", "N", "", "The most events a second from one client address; more is answered 429; off by default"),
+        setting(
+            "quota",
+            "N",
+            "",
+            "The most events a second from one client address; more is answered 429; off by default",
+        ),
         setting("consumer-batch", "BYTES", "1MiB", "How many bytes of records are handled together"),
         setting("log-partitions", "N", "6", "How many partitions a new embedded log gets"),
         setting("log-segment", "BYTES", "64MiB", "The size of the files of the embedded log"),
         setting("log-retention-time", "TIME", "7d", "How long the embedded log keeps what was consumed"),
-        setting("log-retention-size", "BYTES", "16GiB", "How much the embedded log keeps of what was consumed"),
+        setting(
+            "log-retention-size",
+            "BYTES",
+            "16GiB",
+            "How much the embedded log keeps of what was consumed",
+        ),
         setting("store-cache", "BYTES", "48MiB", "Memory of the embedded store for what it read"),
-        setting("store-buffer", "BYTES", "64MiB", "Memory of the embedded store for what it has not sorted to disk"),
-        setting("min-free-disk", "BYTES", "256MiB", "Room that stays free on the disk; with less, batches are answered 503 until there is more"),
+        setting(
+            "store-buffer",
+            "BYTES",
+            "64MiB",
+            "Memory of the embedded store for what it has not sorted to disk",
+        ),
+        setting(
+            "min-free-disk",
+            "BYTES",
+            "256MiB",
+            "Room that stays free on the disk; with less, batches are answered 503 until there is more",
+        ),
     ]
 }
 
@@ -137,7 +197,10 @@ impl ServeConfig {
             given.mistake("log-partitions", "a log has 1 to 64 partitions");
         }
         if config.endpoint.max_inflight_bytes < 2 * config.endpoint.max_body_bytes {
-            given.mistake("max-inflight", "it must hold at least one body, sent and inflated: twice --max-body");
+            given.mistake(
+                "max-inflight",
+                "it must hold at least one body, sent and inflated: twice --max-body",
+            );
         }
         given.finish(config)
     }
@@ -189,7 +252,8 @@ pub async fn run(
     };
     let endpoint =
         Endpoint::new(log.clone(), clock, Arc::new(IngestMetrics::new(&registry)?), config.endpoint);
-    let query = QueryOptions { future_tolerance_ms: config.endpoint.future_tolerance_ms, ..QueryOptions::default() };
+    let query =
+        QueryOptions { future_tolerance_ms: config.endpoint.future_tolerance_ms, ..QueryOptions::default() };
     let query = query_api::routes(store.clone(), clock, Arc::new(QueryMetrics::new(&registry)?), query);
     let routes = telemetry::routes(registry, ready(&log, &store));
     let routes = routes.or(Arc::new(endpoint).routes()).unify().or(query).unify();
@@ -231,7 +295,8 @@ fn methods(path: &str) -> Vec<&'static str> {
 fn ready(
     log: &Log,
     store: &Store,
-) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Clone + Send + Sync + 'static {
+) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Clone + Send + Sync + 'static
+{
     let (log, store) = (log.clone(), store.clone());
     move || {
         let (log, store) = (log.clone(), store.clone());

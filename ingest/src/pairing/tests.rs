@@ -167,21 +167,23 @@ fn a_fact() -> impl Strategy<Value = Fact> {
 fn a_run() -> impl Strategy<Value = (Vec<Fact>, Vec<Handler>, Vec<u8>)> {
     let facts = vec(a_fact(), 1..8).prop_shuffle();
     let others = vec((vec(any::<Index>(), 1..4), any::<bool>()), 0..5);
-    (facts, vec(1..4_usize, 8), others, vec(any::<u8>(), 0..250)).prop_map(|(facts, sizes, others, chance)| {
-        let mut handlers = Vec::new();
-        let mut left = facts.as_slice();
-        for size in sizes {
-            let (batch, behind) = left.split_at(size.min(left.len()));
-            left = behind;
-            handlers.push(Handler::new(batch.to_vec(), true));
-        }
-        for (batch, finishes) in others {
-            let batch = batch.iter().map(|index| index.get(&facts).clone()).collect();
-            handlers.push(Handler::new(batch, finishes));
-        }
-        handlers.retain(|handler| !handler.batch.is_empty());
-        (facts, handlers, chance)
-    })
+    (facts, vec(1..4_usize, 8), others, vec(any::<u8>(), 0..250)).prop_map(
+        |(facts, sizes, others, chance)| {
+            let mut handlers = Vec::new();
+            let mut left = facts.as_slice();
+            for size in sizes {
+                let (batch, behind) = left.split_at(size.min(left.len()));
+                left = behind;
+                handlers.push(Handler::new(batch.to_vec(), true));
+            }
+            for (batch, finishes) in others {
+                let batch = batch.iter().map(|index| index.get(&facts).clone()).collect();
+                handlers.push(Handler::new(batch, finishes));
+            }
+            handlers.retain(|handler| !handler.batch.is_empty());
+            (facts, handlers, chance)
+        },
+    )
 }
 
 proptest! {
