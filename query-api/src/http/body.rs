@@ -57,10 +57,10 @@ pub(super) fn user(body: &[u8]) -> Result<UserId, QueryError> {
 /// The user that one of the two names gives; `example` shows a client that gave neither what to do.
 pub(super) fn either<T: AsRef<str>>(
     user: Option<T>,
-    player: Option<T>,
+    alias: Option<T>,
     example: &'static str,
 ) -> Result<UserId, QueryError> {
-    match (user, player) {
+    match (user, alias) {
         (Some(id), None) | (None, Some(id)) => UserId::new(id.as_ref()).ok_or(QueryError::InvalidUserId),
         (Some(_), Some(_)) => Err(QueryError::ConflictingUserId),
         (None, None) => Err(QueryError::MissingUserId(example)),
