@@ -57,12 +57,48 @@ pub(super) fn user(body: &[u8]) -> Result<UserId, QueryError> {
 /// The user that one of the two names gives; `example` shows a client that gave neither what to do.
 pub(super) fn either<T: AsRef<str>>(
     user: Option<T>,
-    player: Option<T>,
+    alias: Option<T>,
     example: &'static str,
 ) -> Result<UserId, QueryError> {
-    match (user, player) {
+    match (user, alias) {
         (Some(id), None) | (None, Some(id)) => UserId::new(id.as_ref()).ok_or(QueryError::InvalidUserId),
         (Some(_), Some(_)) => Err(QueryError::ConflictingUserId),
         (None, None) => Err(QueryError::MissingUserId(example)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use futures_util::stream;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn part(text: &'static str) -> Result<Bytes, Infallible> {
+        Ok(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn a_body_may_come_in_parts() {
+        let body = read(stream::iter([part("{\"user_id\""), part(":\"u\"}")]), SECOND).await.unwrap();
+        assert_eq!(user(&body).unwrap().as_str(), "u");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let body = stream::iter([part("{")]).chain(stream::pending());
+        assert!(matches!(read(body, SECOND).await, Err(QueryError::SlowBody)));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_or_has_no_end_is_refused() {
+        let broken = stream::iter([Ok(Bytes::from_static(b"{}")), Err(())]);
+        assert!(matches!(read(broken, SECOND).await, Err(QueryError::InvalidBody)));
+        let endless = stream::repeat_with(|| part("          "));
+        assert!(matches!(read(endless, SECOND).await, Err(QueryError::BodyTooLarge(LONGEST))));
     }
 }

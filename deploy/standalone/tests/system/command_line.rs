@@ -21,7 +21,8 @@ fn said(output: &Output) -> String {
 
 /// The end of a service that should not come up.
 fn end_of(mut command: Command) -> Output {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     eventually("it ends by itself", || child.try_wait().unwrap());
     child.wait_with_output().unwrap()
 }
@@ -32,8 +33,11 @@ fn help_is_an_answer_for_the_program_and_for_every_command() {
     assert_eq!(help.status.code(), Some(0));
     let help = String::from_utf8(help.stdout).unwrap();
     let behind = help.split("Commands:\n").nth(1).unwrap();
-    let names: Vec<_> =
-        behind.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next()).collect();
+    let names: Vec<_> = behind
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
     for command in ["serve", "generate", "load", "demo", "verify", "redrive"] {
         assert!(names.contains(&command), "{names:?}");
     }
@@ -69,13 +73,21 @@ fn every_mistake_of_a_configuration_is_listed_with_its_source() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("bookend.toml");
     std::fs::write(&file, "max-body = \"many\"\nno-such-key = 1\nlog-partitions = 65\n").unwrap();
-    let mut command = serve(&dir.path().join("data"), &["--as-of", "yesterday", "--log-level", "info", "--log", "papyrus"]);
+    let mut command =
+        serve(&dir.path().join("data"), &["--as-of", "yesterday", "--log-level", "info", "--log", "papyrus"]);
     command.arg("--config").arg(&file).env("BOOKEND_QUOTA", "-1").env("BOOKEND_DRAIN_TIMEOUT", "soon");
     let output = end_of(command);
     let text = said(&output);
     assert_eq!(output.status.code(), Some(64), "{text}");
-    for mistake in ["no-such-key", "\"many\"", "\"65\"", "--as-of: \"yesterday\"", "--log: \"papyrus\"", "BOOKEND_QUOTA: \"-1\"", "BOOKEND_DRAIN_TIMEOUT: \"soon\""]
-    {
+    for mistake in [
+        "no-such-key",
+        "\"many\"",
+        "\"65\"",
+        "--as-of: \"yesterday\"",
+        "--log: \"papyrus\"",
+        "BOOKEND_QUOTA: \"-1\"",
+        "BOOKEND_DRAIN_TIMEOUT: \"soon\"",
+    ] {
         assert_eq!(text.lines().filter(|line| line.contains(mistake)).count(), 1, "{mistake} in\n{text}");
     }
     assert_eq!(text.lines().count(), 7, "{text}");

@@ -90,8 +90,11 @@ fn hostile_data_gives_the_same_answers_in_any_order_and_any_number_of_times() {
 
 #[test]
 fn a_country_that_only_a_superseded_start_names_is_a_key_whichever_start_came_first() {
-    let start = |country: &str, ts: &str| json!([{ "user_id": "u", "session_id": "s", "event": "start",
-        "ts": ts, "country": country }]).to_string();
+    let start = |country: &str, ts: &str| {
+        json!([{ "user_id": "u", "session_id": "s", "event": "start",
+        "ts": ts, "country": country }])
+        .to_string()
+    };
     let (first, later) = (start("SK", "2016-12-01T10:00:00Z"), start("DE", "2016-12-01T10:00:01Z"));
     let answer = |bodies: [&str; 2]| {
         let data = tempfile::tempdir().unwrap();
@@ -102,7 +105,8 @@ fn a_country_that_only_a_superseded_start_names_is_a_key_whichever_start_came_fi
         }
         service.client().ask("/user/last-events?days=2")
     };
-    let expected = json!({ "DE": [], "SK": [{ "user_id": "u", "session_id": "s", "ts": "2016-12-01T10:00:00Z" }] });
+    let expected =
+        json!({ "DE": [], "SK": [{ "user_id": "u", "session_id": "s", "ts": "2016-12-01T10:00:00Z" }] });
     assert_eq!(answer([&first, &later]), expected);
     assert_eq!(answer([&later, &first]), expected);
 }

@@ -31,7 +31,8 @@ struct Disk {
 impl Disk {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=160m", "tmpfs"]).arg(dir.path()).output();
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=160m", "tmpfs"]).arg(dir.path()).output();
         if mount.is_ok_and(|done| done.status.success()) {
             return Self { dir, mounted: true };
         }
@@ -89,7 +90,8 @@ fn post_until_refused(client: Client, taken: &mut Vec<Event>) -> u16 {
 
 /// The status, or none when there was no answer.
 fn post_one(client: Client, taken: &mut Vec<Event>) -> Option<u16> {
-    let (session, ts) = (format!("one-{}", taken.len()), instant_of("2016-12-01T00:00:00Z") + taken.len() as i64);
+    let (session, ts) =
+        (format!("one-{}", taken.len()), instant_of("2016-12-01T00:00:00Z") + taken.len() as i64);
     let body = json!([{ "user_id": "u", "session_id": session, "event": "start", "ts": ts, "country": "SK",
         "padding": "x" }]);
     let reply = client.post("/", &[], body.to_string().as_bytes()).ok()?;
@@ -154,10 +156,12 @@ fn a_disk_that_others_fill_to_the_last_byte_costs_no_acknowledged_event() {
     // It may also have ended, if the store could not write: then there is no answer.
     assert!([0, 503].contains(&refused), "{refused}");
     fs::remove_file(ballast).unwrap();
-    if service.is_running() && eventually("it recovers or ends", || {
-        let running = service.is_running();
-        (!running || post_one(client, &mut taken) == Some(200)).then_some(running)
-    }) {
+    if service.is_running()
+        && eventually("it recovers or ends", || {
+            let running = service.is_running();
+            (!running || post_one(client, &mut taken) == Some(200)).then_some(running)
+        })
+    {
         eprintln!("it went on by itself");
         service.wait_until_answered(taken.len());
         compare(client, &Model::new(&taken));
@@ -181,7 +185,10 @@ fn with_less_room_than_is_to_stay_free_nothing_is_taken_and_after_a_restart_with
     post_lines(service.client(), &lines);
     service.stop();
 
-    let service = Service::begin(crate::service::serve(data.path(), &[AS_OF[0], AS_OF[1], "--min-free-disk", "1000000GiB"]));
+    let service = Service::begin(crate::service::serve(
+        data.path(),
+        &[AS_OF[0], AS_OF[1], "--min-free-disk", "1000000GiB"],
+    ));
     let client = service.client();
     assert_eq!(status(client, "/readyz"), 503);
     assert_eq!(post_one(client, &mut Vec::new()), Some(503));
@@ -192,4 +199,3 @@ fn with_less_room_than_is_to_stay_free_nothing_is_taken_and_after_a_restart_with
     service.wait_until_answered(0);
     compare(service.client(), &Model::new(&taken));
 }
-

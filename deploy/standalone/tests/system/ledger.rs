@@ -59,7 +59,11 @@ impl Ledger {
     pub(crate) fn send(&self, client: Client, answered: &mpsc::Sender<()>) {
         std::thread::scope(|scope| {
             for _ in 0..AT_ONCE {
-                scope.spawn(|| while self.send_one(client) { answered.send(()).ok(); });
+                scope.spawn(|| {
+                    while self.send_one(client) {
+                        answered.send(()).ok();
+                    }
+                });
             }
         });
     }
@@ -113,7 +117,13 @@ impl Ledger {
         let once: BTreeSet<Event> = known.iter().cloned().collect();
         assert_eq!(once.len(), known.len(), "no fact is listed twice");
         let lost: Vec<_> = acknowledged.difference(&once).collect();
-        assert!(lost.is_empty(), "{} of {} acknowledged events are lost: {:?}", lost.len(), acknowledged.len(), lost[0]);
+        assert!(
+            lost.is_empty(),
+            "{} of {} acknowledged events are lost: {:?}",
+            lost.len(),
+            acknowledged.len(),
+            lost[0]
+        );
         let invented: Vec<_> = once.difference(&sent).collect();
         assert!(invented.is_empty(), "{} events were never sent: {:?}", invented.len(), invented[0]);
         compare(client, &Model::new(&once));

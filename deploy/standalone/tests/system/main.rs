@@ -22,9 +22,9 @@ mod model;
 #[cfg(test)]
 mod questions;
 #[cfg(test)]
-mod readme;
-#[cfg(test)]
 mod reading;
+#[cfg(test)]
+mod readme;
 #[cfg(test)]
 mod seeds;
 #[cfg(test)]

@@ -104,7 +104,8 @@ impl Model {
         for (country, mut starts) in countries {
             starts.sort_by_key(|(ts, session, user)| (Reverse(*ts), *session, *user));
             counted.insert(country, starts.len());
-            let start = |(ts, session, user)| json!({ "user_id": user, "session_id": session, "ts": spelled(ts) });
+            let start =
+                |(ts, session, user)| json!({ "user_id": user, "session_id": session, "ts": spelled(ts) });
             listed.insert(country, starts.into_iter().map(start).collect::<Vec<_>>());
         }
         answers.insert("/user/last-events?days=60".to_owned(), json!(listed));

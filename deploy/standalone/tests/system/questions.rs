@@ -19,21 +19,27 @@ pub(crate) fn compare(client: Client, model: &Model) {
 
 /// Fails with the first differences.
 pub(crate) fn same(expected: &Answers, answers: &Answers) {
-    let different: Vec<_> = expected.iter().filter(|(path, answer)| answers.get(*path) != Some(answer)).collect();
+    let different: Vec<_> =
+        expected.iter().filter(|(path, answer)| answers.get(*path) != Some(answer)).collect();
     let text: String = different
         .iter()
         .take(3)
-        .map(|(path, expected)| format!("\n{path}\n  expected {expected:.2000}\n  answered {:.2000}", answers[*path]))
+        .map(|(path, expected)| {
+            format!("\n{path}\n  expected {expected:.2000}\n  answered {:.2000}", answers[*path])
+        })
         .collect();
     assert!(different.is_empty(), "{} of {} answers differ{text}", different.len(), expected.len());
 }
 
 /// The answers to all `paths`.
 pub(crate) fn ask_all(client: Client, paths: Vec<String>) -> Answers {
-    let ask = |paths: &[String]| paths.iter().map(|path| (path.clone(), ask(client, path))).collect::<Vec<_>>();
+    let ask =
+        |paths: &[String]| paths.iter().map(|path| (path.clone(), ask(client, path))).collect::<Vec<_>>();
     std::thread::scope(|scope| {
-        let asking: Vec<_> =
-            paths.chunks(paths.len().div_ceil(AT_ONCE).max(1)).map(|some| scope.spawn(move || ask(some))).collect();
+        let asking: Vec<_> = paths
+            .chunks(paths.len().div_ceil(AT_ONCE).max(1))
+            .map(|some| scope.spawn(move || ask(some)))
+            .collect();
         asking.into_iter().flat_map(|asking| asking.join().unwrap()).collect()
     })
 }
@@ -58,7 +64,10 @@ fn ask(client: Client, path: &str) -> Value {
     }
     if path.contains("/sessions?") {
         let mut pages = pages(client, path);
-        return pages.iter_mut().flat_map(|page| std::mem::take(page["sessions"].as_array_mut().unwrap())).collect();
+        return pages
+            .iter_mut()
+            .flat_map(|page| std::mem::take(page["sessions"].as_array_mut().unwrap()))
+            .collect();
     }
     let mut explained = client.ask(path);
     let why = explained.as_object_mut().unwrap().remove("why").unwrap();

@@ -104,7 +104,8 @@ fn event(line: &[u8]) -> Option<Event> {
 fn id(value: &Value) -> Option<String> {
     let text = value.as_str()?;
     let junk = ["null", "undefined", "[object Object]", "00000000-0000-0000-0000-000000000000"];
-    let good = (1..=128).contains(&text.len()) && !text.chars().any(char::is_control) && !junk.contains(&text);
+    let good =
+        (1..=128).contains(&text.len()) && !text.chars().any(char::is_control) && !junk.contains(&text);
     good.then(|| text.to_owned())
 }
 
@@ -125,8 +126,12 @@ fn normalised(country: &Value) -> Option<String> {
         Value::String(text) => text,
         _ => return None,
     };
-    let letters: String =
-        text.chars().flat_map(char::to_uppercase).filter(|letter| letter.is_alphanumeric()).take(16).collect();
+    let letters: String = text
+        .chars()
+        .flat_map(char::to_uppercase)
+        .filter(|letter| letter.is_alphanumeric())
+        .take(16)
+        .collect();
     Some(if letters.is_empty() { "ZZ".to_owned() } else { letters })
 }
 

@@ -51,7 +51,8 @@ fn the_first_seed_s_batch_is_answered_as_the_seed_says() {
         "duration_ms": 130_993_000,
     });
     assert_eq!(answer(&service, LAST_SESSIONS), json!({ user: [session] }));
-    let start = |user: &str, session: &str, ts: &str| json!({ "user_id": user, "session_id": session, "ts": ts });
+    let start =
+        |user: &str, session: &str, ts: &str| json!({ "user_id": user, "session_id": session, "ts": ts });
     let starts = json!({
         "DE": [],
         "GH": [start("a477ecabc3cc455cb1c6d1dab77d8e5c", "4c55263e-66b2-4814-b431-8ca4c1a9dcc8", "2018-11-29T19:31:43Z")],
@@ -108,8 +109,8 @@ fn by_the_default_clock_the_seeds_events_are_too_old_and_none_is_stored() {
     let countries = answer(&service, &LAST_EVENTS.replace("170", "365"));
     assert_eq!(countries.as_object().unwrap().keys().collect::<Vec<_>>(), ["AT"]);
     assert_eq!(answer(&service, ASK_ROWS), json!([]));
-    let explained = service.client().get(
-        "/v1/users/d6313e1fb7d247a6a034e2aadc30ab3f/sessions/5f933591-8cd5-4147-8736-d6237bef5891",
-    );
+    let explained = service
+        .client()
+        .get("/v1/users/d6313e1fb7d247a6a034e2aadc30ab3f/sessions/5f933591-8cd5-4147-8736-d6237bef5891");
     assert_eq!(explained.unwrap().status, 404);
 }

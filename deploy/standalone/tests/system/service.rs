@@ -66,7 +66,8 @@ impl Service {
 
     /// Starts `command` and waits until it says where it listens, as a script would.
     pub(crate) fn begin(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (tell, told) = mpsc::channel();
         let (lines, saying) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&said));

@@ -100,7 +100,8 @@ fn a_service_told_to_stop_under_load_ends_in_order_and_keeps_every_event_it_ackn
 fn a_request_that_is_under_way_when_the_service_is_told_to_stop_is_answered() {
     let data = tempfile::tempdir().unwrap();
     let mut service = Service::start(data.path(), &AS_OF);
-    let body = json!([{ "user_id": "u", "session_id": "s", "event": "start", "ts": ENDING_AT, "country": "SK" }]);
+    let body =
+        json!([{ "user_id": "u", "session_id": "s", "event": "start", "ts": ENDING_AT, "country": "SK" }]);
     let body = body.to_string();
     let mut stream = BufReader::new(service.client().connect().unwrap());
     let head = format!(

@@ -1,0 +1,163 @@
+//! Which room a line belongs in, held as data: reads every source of the workspace and fails with a sentence that teaches the
+//! rule. For whoever adds a line.
+//!
+//! Sees the tokens of a file, so comments are nothing to it and a path is found however its `use` is nested. It never looks at
+//! what code means: a rule is about names alone.
+
+#[path = "tidy/manifest.rs"]
+mod manifest;
+#[path = "tidy/room.rs"]
+mod room;
+#[path = "tidy/source.rs"]
+mod source;
+
+use std::collections::BTreeSet;
+
+use room::{ROOMS, Room};
+use source::{ROOT, Source, WORKSPACE};
+
+/// The most lines a file may have before its tests, and the most that the middle one of all files may have.
+const LINES: (usize, usize) = (300, 120);
+
+/// What is wrong with `source` by `rooms`, a sentence for each line of it.
+fn strangers(source: &Source, rooms: &[Room]) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    for room in rooms.iter().filter(|room| room.holds(&source.path)) {
+        for (line, name) in source.names(room.seen) {
+            if room.when.covers(source.is_test(line))
+                && room.names.iter().any(|word| room.seen.matches(name, word))
+            {
+                found.insert((line, format!("{}:{line}: `{name}`: {}", source.path, room.teaches)));
+            }
+        }
+    }
+    found.into_iter().map(|(_, sentence)| sentence).collect()
+}
+
+fn assert_none(found: &[String]) {
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+#[test]
+fn every_line_stands_in_its_room() {
+    assert_none(&WORKSPACE.iter().flat_map(|source| strangers(source, ROOMS)).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_file_begins_by_saying_what_it_is() {
+    let silent = WORKSPACE.iter().filter(|source| !source.text.starts_with("//!"));
+    assert_none(
+        &silent
+            .map(|source| {
+                format!(
+                    "{}: the first line is `//!`: what the file is, for whom, and what it never does",
+                    source.path
+                )
+            })
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn a_module_is_named_after_its_file() {
+    let nameless = WORKSPACE.iter().filter(|source| source.path.ends_with("/mod.rs"));
+    assert_none(
+        &nameless
+            .map(|source| {
+                format!(
+                    "{}: a module lives in a file of its own name, so that a tab or a panic tells which one",
+                    source.path
+                )
+            })
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_can_hold() {
+    let (most, middle) = LINES;
+    let mut lengths: Vec<_> = WORKSPACE
+        .iter()
+        .filter(|source| !source.is_test(1))
+        .map(|source| (source.production_lines(), source.path.clone()))
+        .collect();
+    lengths.sort_unstable();
+    let mut found: Vec<_> = lengths
+        .iter()
+        .filter(|(lines, _)| *lines > most)
+        .map(|(lines, path)| format!("{path}: {lines} lines before its tests; over {most} a file is two rooms: split it by what it decides"))
+        .collect();
+    let median = lengths[lengths.len() / 2].0;
+    if median > middle {
+        found.push(format!("half of all files have over {median} lines; {middle} is what is read in one go"));
+    }
+    assert_none(&found);
+}
+
+#[test]
+fn crates_depend_only_along_the_arrows() {
+    assert_none(&manifest::against_the_arrows(ROOT));
+}
+
+#[test]
+fn a_planted_stranger_is_found() {
+    for room in ROOMS {
+        let (path, text) = room.planted;
+        let found = strangers(&Source::read(path, text), ROOMS);
+        assert!(
+            found.iter().any(|sentence| sentence.starts_with(&format!("{path}:")) && sentence.ends_with(room.teaches)),
+            "{text} in {path} was to be found by the rule: {}; found: {found:?}",
+            room.teaches
+        );
+    }
+}
+
+#[test]
+fn what_stands_in_its_room_is_left_alone() {
+    for (path, text) in [
+        ("ingest/src/http.rs", "use warp::{Filter, http::StatusCode};"),
+        ("ingest/src/http/body.rs", "use warp::http::HeaderMap;"),
+        ("shared/src/clock.rs", "fn now() { std::time::SystemTime::now(); }"),
+        ("shared/src/store/embedded/read.rs", "use fjall::Keyspace;"),
+        ("ingest/src/metrics.rs", "const NAME: &str = \"bookend_records_total\";"),
+        (
+            "ingest/src/log.rs",
+            "//! Not `rdkafka::` itself.\n/// Nor warp::Filter.\nfn f() { let lines = \"fjall::Keyspace\"; /* scylla::Session */ }",
+        ),
+        ("ingest/src/log.rs", "fn f<'a>(it: &'a str) -> char { '\"' }"),
+        ("ingest/src/log.rs", "#[cfg(test)]\nmod tests { fn f() { let name = \"bookend_records_total\"; } }"),
+    ] {
+        assert_none(&strangers(&Source::read(path, text), ROOMS));
+    }
+}
+
+#[test]
+fn a_line_is_found_at_its_number_and_through_a_nested_use() {
+    let source = Source::read("ingest/src/log.rs", "use std::{\n    io,\n    env::{self, VarError},\n};\n");
+    let found = strangers(&source, ROOMS);
+    assert_eq!(
+        found.iter().filter(|sentence| sentence.starts_with("ingest/src/log.rs:3: `std::env")).count(),
+        found.len()
+    );
+    assert!(!found.is_empty());
+}
+
+#[test]
+fn a_dependency_against_the_arrows_is_found() {
+    let found = manifest::strangers(
+        "query-api",
+        "[dev-dependencies]\nwarp = \"0.4\"\ningest = { path = \"../ingest\" }\n",
+    );
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("`ingest`"), "{found:?}");
+}
+
+#[test]
+fn the_production_part_ends_where_the_tests_begin() {
+    let source = Source::read("ingest/src/log.rs", "//! A.\nfn f() {}\n#[cfg(test)]\nmod tests {}\n");
+    assert_eq!(source.production_lines(), 2);
+    assert!(!source.is_test(2) && source.is_test(3));
+    assert!(Source::read("ingest/tests/log.rs", "//! A.\n").is_test(1));
+    assert!(Source::read("ingest/src/log/tests.rs", "//! A.\n").is_test(1));
+    assert!(Path::new(ROOT).join("Cargo.toml").is_file());
+}

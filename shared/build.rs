@@ -1,0 +1,50 @@
+//! Names the commit that is built, for `bookend_build_info`: `BOOKEND_COMMIT`, or what git says, or `unknown`.
+//!
+//! Never fails: a build from an archive of the sources has no history to ask.
+
+use std::{path::Path, process::Command};
+
+#[expect(clippy::print_stdout, reason = "a build script speaks to cargo by its output")]
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=BOOKEND_COMMIT");
+    let commit = variable("BOOKEND_COMMIT").or_else(commit).unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo::rustc-env=BOOKEND_COMMIT={commit}");
+}
+
+/// The commit of this project's own history; none when the sources lie in the folder of another.
+#[expect(clippy::print_stdout, reason = "a build script speaks to cargo by its output")]
+fn commit() -> Option<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    if !root.join(".git").exists() {
+        return None;
+    }
+    let commit = git(root, &["rev-parse", "--short", "HEAD"])?;
+    // A release follows every commit. A debug build keeps the commit it was first built from: following would build the whole
+    // workspace anew after each commit.
+    if variable("PROFILE").as_deref() == Some("release") {
+        let branch = git(root, &["symbolic-ref", "--quiet", "HEAD"]);
+        for name in ["HEAD", "logs/HEAD"].into_iter().chain(branch.as_deref()) {
+            let path = git(root, &["rev-parse", "--git-path", name]).map(|path| root.join(path));
+            // A file that is missing, as a branch's is once git has packed it, would count as changed every time.
+            if let Some(path) = path.filter(|path| path.exists()) {
+                println!("cargo::rerun-if-changed={}", path.display());
+            }
+        }
+    }
+    Some(commit)
+}
+
+fn git(root: &Path, args: &[&str]) -> Option<String> {
+    let output = Command::new("git").arg("-C").arg(root).args(args).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !text.is_empty()).then_some(text)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo speaks to a build script by variables; this is no setting of a process"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
