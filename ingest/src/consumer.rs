@@ -6,7 +6,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use shared::{
     clock::Clock,
     session::{Absorbed, Fact, SessionFacts, SessionKey},
@@ -104,13 +104,9 @@ impl Consumer {
         let mut frontier = Offsets::new();
         let mut due = Instant::now();
         loop {
-            let next = if frontier.is_empty() {
-                handled.next().map(Ok).boxed()
-            } else {
-                tokio::time::timeout_at(due, handled.next()).boxed()
-            };
-            match next.await {
-                Ok(Some(done)) => {
+            tokio::select! {
+                next = handled.next() => {
+                    let Some(done) = next else { return self.commit(frontier).await };
                     let done = done?;
                     if frontier.is_empty() {
                         due = Instant::now() + self.options.commit_interval;
@@ -118,17 +114,12 @@ impl Consumer {
                     frontier.extend(done.offsets);
                     self.metrics.inflight_records.sub(i64::try_from(done.records).unwrap_or(i64::MAX));
                     self.show_age(done.oldest);
-                    if Instant::now() < due {
-                        continue;
-                    }
                 }
-                Ok(None) => {
-                    self.commit(std::mem::take(&mut frontier)).await?;
-                    return Ok(());
-                }
-                Err(_due) => {}
+                () = tokio::time::sleep_until(due), if !frontier.is_empty() => {}
             }
-            self.commit(std::mem::take(&mut frontier)).await?;
+            if Instant::now() >= due {
+                self.commit(std::mem::take(&mut frontier)).await?;
+            }
         }
     }
 

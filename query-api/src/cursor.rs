@@ -1,5 +1,9 @@
 //! Cursors: where a reply was cut, and of which question, as an opaque text that is safe in a URL.
 //!
+//! With a cursor the other parameters are given again and have to be the same (but for `limit`): a cursor that strayed into
+//! another question is refused rather than answered wrongly. The window is the one of the first page, which the cursor
+//! holds, for the window of `days` and `hours` would move on.
+//!
 //! A cursor holds a position in the order of the answer, not a count of what was listed: what is added while a client
 //! reads on neither moves what it has not read yet nor brings back what it has. It is not signed, for it opens
 //! nothing that its own question would not.

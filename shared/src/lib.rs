@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod disk;
 pub mod event;
+pub mod files;
 pub mod http;
 pub mod session;
 pub mod store;

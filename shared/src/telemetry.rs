@@ -35,9 +35,7 @@ impl FromStr for LogFormat {
 /// # Errors
 /// Says what is wrong with the filter.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
-    // The engine tells of its own housekeeping at `info`, which says nothing to whom this service is new.
-    let filter = EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{filter}"))
-        .map_err(|error| error.to_string())?;
+    let filter = read_filter(filter)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let lines = lines.with_timer(ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned()));
     // A second call in one process, as tests make it, leaves the first in force.
@@ -46,6 +44,19 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
         LogFormat::Json => lines.json().try_init().ok(),
     };
     Ok(())
+}
+
+/// Says what is wrong with a filter, before it is used.
+///
+/// # Errors
+/// In words for who wrote it.
+pub fn check_filter(filter: &str) -> Result<(), String> {
+    read_filter(filter).map(|_usable| ())
+}
+
+fn read_filter(filter: &str) -> Result<EnvFilter, String> {
+    // The engine tells of its own housekeeping at `info`, which says nothing to whom this service is new.
+    EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{filter}")).map_err(|error| error.to_string())
 }
 
 /// A registry with what every process shows: `bookend_build_info` and the `process_*` metrics.

@@ -1,3 +1,115 @@
-//! Measures the figures that the README states.
+//! Measures the figures that the README states, and prints each as one line of JSON.
+//!
+//! The service is the released program in a process of its own, loaded and asked over HTTP; the bare engine does the same
+//! rows in the same run, so that the ratio of the two holds on a machine of any speed.
 
-fn main() {}
+use std::{io::Write, path::PathBuf};
+
+use anyhow::Context;
+use clap::Parser;
+use serde_json::{Value, json};
+use shared::clock::Clock;
+use standalone::generate::{Dataset, GenerateArgs};
+
+mod answers;
+mod engine;
+mod latency;
+mod load;
+mod service;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures Bookend on its embedded log and store; every figure is one line of JSON.
+#[derive(Parser, Debug)]
+#[command(version)]
+struct Args {
+    /// The released program
+    #[arg(long, value_name = "FILE", default_value = "target/release/bookend")]
+    program: PathBuf,
+
+    /// How many sessions; the default is the original data set's size
+    #[arg(long, value_name = "N", default_value_t = GenerateArgs::default().sessions)]
+    sessions: u32,
+
+    /// How many requests a latency is measured with, at 1,000 a second
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    requests: u32,
+
+    /// Where the data directories are made: the disk that is measured
+    #[arg(long, value_name = "DIR", default_value = "target")]
+    dir: PathBuf,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let dir =
+        tempfile::tempdir_in(&args.dir).with_context(|| format!("cannot use {}", args.dir.display()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(measure(&args, dir.path()))
+}
+
+async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        args.program.exists(),
+        "{} is missing; build it with `cargo build --release`, or name it with --program",
+        args.program.display()
+    );
+    let data =
+        || Dataset::new(&GenerateArgs { sessions: args.sessions, ..GenerateArgs::default() }, ending_at());
+    let file = dir.join("events.ndjson");
+    let events = load::write(data(), &file)?;
+
+    let bare = engine::measure(&file, &dir.join("bare"))?;
+    report(json!({ "figure": "bare engine, the same rows", "events_per_second": bare }))?;
+
+    let data_dir = dir.join("loaded");
+    let service = service::Service::start(&args.program, &data_dir).await?;
+    let loaded = load::measure(&args.program, &service, &file, events).await?;
+    report(json!({
+        "figure": "from the first POST to the last session answered",
+        "events": events, "events_per_second": loaded.round(), "of_the_bare_engine": round(loaded / bare),
+        "peak_memory_mb": service.peak_memory_mb()?,
+    }))?;
+
+    answers::measure(&service).await?;
+    let users = answers::users(&file)?;
+    let last = latency::measure(args.requests, |number| service.get(&answers::last_sessions(&users, number)))
+        .await?;
+    report(last.figure("last 20 sessions of random users, 1,000 requests/s"))?;
+    let posts = latency::measure(args.requests, |number| service.post(load::ten_events(number))).await?;
+    report(posts.figure("POST of 10 events, durable, 1,000 requests/s"))?;
+
+    service.kill()?;
+    let service = service::Service::start(&args.program, &data_dir).await?;
+    report(
+        json!({ "figure": "ready after kill -9 and a restart", "seconds": round(service.ready_after.as_secs_f64()) }),
+    )?;
+    service.kill()?;
+
+    let backlog = dir.join("backlog");
+    load::write_backlog(&file, &backlog).await?;
+    let service = service::Service::start(&args.program, &backlog).await?;
+    let drained = load::drain(&service, events).await?;
+    report(json!({
+        "figure": "a backlog of the whole file, from the start to the last session answered",
+        "events_per_second": drained.round(), "ready_seconds": round(service.ready_after.as_secs_f64()),
+        "peak_memory_mb": service.peak_memory_mb()?,
+    }))?;
+    service.kill()
+}
+
+/// The data ends now, so that the service keeps all of it.
+fn ending_at() -> shared::timestamp::Timestamp {
+    Clock::machine().now()
+}
+
+fn report(figure: Value) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{figure}")?;
+    Ok(out.flush()?)
+}
+
+fn round(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}

@@ -4,9 +4,10 @@ use std::{ffi::OsString, future::Future, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Args, Command, FromArgMatches};
+use ingest::log::DeadLetterCode;
 use shared::{
     config::{self, EXIT_USAGE, Mistakes, Settings},
-    telemetry,
+    telemetry::{self, LogFormat},
 };
 use tokio::{
     net::TcpListener,
@@ -14,9 +15,12 @@ use tokio::{
 };
 
 use crate::{
+    demo::{self, DemoArgs},
     generate::{self, GenerateArgs},
     load::{self, LoadArgs},
+    redrive,
     serve::{self, ServeConfig},
+    verify,
 };
 
 const ABOUT: &str = "Bookend takes batches of session events, pairs starts with ends, and answers which sessions started where \
@@ -27,9 +31,34 @@ const EXITS: &str = "Exit status: 0 done, 1 a difference or a failure, 64 wrong 
 /// How many threads may wait for the disk at once.
 const BLOCKING_THREADS: usize = 32;
 
+/// What `bookend verify` takes besides the settings of `serve`.
+#[derive(Args, Debug)]
+struct VerifyArgs {
+    /// Write the outcome as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `bookend redrive` takes besides the settings of `serve`.
+#[derive(Args, Debug)]
+struct RedriveArgs {
+    /// Only dead letters with this code (repeatable); all without it
+    #[arg(long, value_name = "CODE")]
+    code: Vec<DeadLetterCode>,
+}
+
 /// Runs the command that `args` name, without one `serve`; answers the exit status.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let matches = command().get_matches_from(with_command(args.collect()));
+    let matches = match command().try_get_matches_from(with_command(args.collect())) {
+        Ok(matches) => matches,
+        Err(said) => {
+            // Help and version are answers; anything else is a mistake, and has the status of all mistakes.
+            let status = if said.use_stderr() { EXIT_USAGE } else { 0 };
+            // Who asked may have gone, as in `bookend --help | head -1`.
+            said.print().ok();
+            return ExitCode::from(status);
+        }
+    };
     match dispatch(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -57,6 +86,10 @@ fn command() -> Command {
                 .about("Run the service (also without any command)")
                 .args(config::args(&serve::settings())),
         )
+        .subcommand(DemoArgs::augment_args(
+            Command::new("demo")
+                .about("Show the service at work: made-up data, the answers, and a service to play with"),
+        ))
         .subcommand(GenerateArgs::augment_args(
             Command::new("generate")
                 .about("Make a data set of the original's shape: JSON lines, one event each"),
@@ -65,6 +98,20 @@ fn command() -> Command {
             Command::new("load")
                 .about("Deliver files of events to a running service, with a summary at the end"),
         ))
+        .subcommand(
+            VerifyArgs::augment_args(Command::new("verify").about(
+                "Compute every answer anew from the log, compare it with the store, print the ledger",
+            ))
+            .after_help("The service must not be running on the data directory.")
+            .args(config::args(&serve::settings())),
+        )
+        .subcommand(
+            RedriveArgs::augment_args(
+                Command::new("redrive").about("Put dead letters back on the log, to be handled again"),
+            )
+            .after_help("The service must not be running on the data directory.")
+            .args(config::args(&serve::settings())),
+        )
 }
 
 /// `bookend` and `bookend --listen …` mean `bookend serve …`.
@@ -80,14 +127,29 @@ fn with_command(mut args: Vec<OsString>) -> Vec<OsString> {
 fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
     match matches.subcommand() {
         Some(("serve", matches)) => {
-            let config = ServeConfig::from_settings(Settings::of(&serve::settings(), matches))?;
-            telemetry::init(config.log_format, &config.log_level).map_err(|cause| Mistakes(vec![cause]))?;
+            let config = serve_config(matches)?;
             block_on(async {
                 let listener = TcpListener::bind(config.listen)
                     .await
                     .with_context(|| format!("cannot listen on {}", config.listen))?;
                 serve::run(config, listener, stopped()?).await
             })
+        }
+        Some(("demo", matches)) => {
+            let args = DemoArgs::from_arg_matches(matches)?;
+            let defaults =
+                Command::new("serve").args(config::args(&serve::settings())).get_matches_from(["serve"]);
+            let config = ServeConfig::from_settings(Settings::of(&serve::settings(), &defaults))?;
+            telemetry::init(LogFormat::Human, "warn").map_err(anyhow::Error::msg)?;
+            block_on(async { demo::run(args, config, stopped()?).await })
+        }
+        Some(("verify", matches)) => {
+            let (args, config) = (VerifyArgs::from_arg_matches(matches)?, serve_config(matches)?);
+            block_on(async { verify::run(&config, args.json).await })
+        }
+        Some(("redrive", matches)) => {
+            let (args, config) = (RedriveArgs::from_arg_matches(matches)?, serve_config(matches)?);
+            block_on(async { redrive::run(&config, &args.code).await })
         }
         Some(("generate", matches)) => generate::run(&GenerateArgs::from_arg_matches(matches)?),
         Some(("load", matches)) => {
@@ -105,6 +167,13 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
         // clap has answered for anything else.
         _ => Ok(()),
     }
+}
+
+/// The configuration that the settings among `matches` make; log lines are written as it says from then on.
+fn serve_config(matches: &clap::ArgMatches) -> anyhow::Result<ServeConfig> {
+    let config = ServeConfig::from_settings(Settings::of(&serve::settings(), matches))?;
+    telemetry::init(config.log_format, &config.log_level).map_err(|cause| Mistakes(vec![cause]))?;
+    Ok(config)
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -96,8 +96,8 @@ impl Body {
         }
         let mut chunks = pin!(chunks);
         let mut held = in_flight.hold()?;
-        // A client is believed what it announced only as far as it is sent: setting it aside would let it hold our memory.
-        let mut body = BytesMut::new();
+        // What was announced is counted, and takes memory, only as it is sent; but the room for it need not be found twice.
+        let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
         while let Some(chunk) = timeout_at(deadline, chunks.next()).await.map_err(|_| BodyError::Slow)? {
             let mut chunk =
                 chunk.map_err(|error| BodyError::Damaged(format!("the body broke off: {error}")))?;

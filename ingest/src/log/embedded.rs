@@ -11,11 +11,13 @@ use std::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use shared::{clock::Clock, timestamp::Timestamp};
+use tokio::sync::Mutex as AsyncMutex;
 
 use self::{
     block::Entry,
     disk::Disk,
-    journal::{Cursor, Journal, JournalOptions},
+    journal::{Journal, JournalOptions},
+    state::Cursor,
 };
 use super::{
     DeadLetter, DeadLetterCode, LogError, NewRecord, Offsets, OpenError, Partition, Position, Record,
@@ -25,7 +27,9 @@ use super::{
 mod block;
 mod disk;
 mod journal;
+mod recovery;
 mod segment;
+mod state;
 mod writer;
 
 /// How many bytes of dead letters one step of a redrive takes.
@@ -55,8 +59,8 @@ struct Inner {
     letters: Journal,
     partitions: u32,
     clock: Clock,
-    /// Locked as long as the process lives.
-    _lock: File,
+    /// One redrive at a time.
+    redriving: AsyncMutex<()>,
 }
 
 /// The first line of a dead letter's value; the record's own value stands behind it, byte for byte.
@@ -101,6 +105,7 @@ impl EmbeddedLog {
             TryLockError::WouldBlock => OpenError::Locked,
             TryLockError::Error(error) => error.into(),
         })?;
+        let lock = Arc::new(lock);
         let journal = |name: &str, partitions, retention_ms| {
             let options = JournalOptions {
                 partitions,
@@ -111,12 +116,12 @@ impl EmbeddedLog {
                 clock,
                 disk: disk.clone(),
             };
-            Journal::open(&dir.join(name), options)
+            Journal::open(&dir.join(name), options, Arc::clone(&lock))
         };
         let records = journal("records", options.partitions, options.retention_ms)?;
         let letters = journal("dead-letters", 1, options.retention_ms)?;
         let partitions = u32::try_from(records.positions().len()).unwrap_or(1);
-        Ok(Self(Arc::new(Inner { records, letters, partitions, clock, _lock: lock })))
+        Ok(Self(Arc::new(Inner { records, letters, partitions, clock, redriving: AsyncMutex::default() })))
     }
 
     pub(super) async fn append(&self, records: Vec<NewRecord>) -> Result<(), LogError> {
@@ -164,13 +169,17 @@ impl EmbeddedLog {
         wanted: impl Fn(DeadLetterCode) -> bool,
         mut progress: impl FnMut(Redriven),
     ) -> Result<Redriven, LogError> {
+        let _redriving = self.0.redriving.lock().await;
+        // One that failed or was given up may have polled what it did not commit.
+        self.0.letters.rewind().await;
         let mut done = Redriven::default();
-        let total = self.dead_letters();
-        while done.looked_at < total {
+        let Position { committed: mut behind, end } = self.0.letters.position(0);
+        while behind < end {
             let letters = self.0.letters.poll(REDRIVE_BYTES).await?;
-            let behind = letters.last().map_or(0, |(offset, _)| offset + 1);
             let (mut back, mut kept) = (Vec::new(), Vec::new());
-            for (offset, entry) in letters {
+            // What comes from `end` on was added since, perhaps by this very redrive.
+            for (offset, entry) in letters.into_iter().filter(|(offset, _)| *offset < end) {
+                behind = offset + 1;
                 let letter = letter(entry)
                     .ok_or_else(|| LogError::Corrupt(format!("dead letter {offset} cannot be read")))?;
                 done.looked_at += 1;
@@ -204,8 +213,8 @@ impl EmbeddedLog {
     }
 
     pub(super) fn dead_letters(&self) -> u64 {
-        let waiting = |position: &Position| u64::try_from(position.end - position.committed).unwrap_or(0);
-        self.0.letters.positions().values().map(waiting).sum()
+        let Position { committed, end } = self.0.letters.position(0);
+        u64::try_from(end - committed).unwrap_or(0)
     }
 
     pub(super) fn queued(&self) -> usize {

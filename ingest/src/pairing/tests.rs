@@ -187,7 +187,7 @@ fn a_run() -> impl Strategy<Value = (Vec<Fact>, Vec<Handler>, Vec<u8>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Promises 2 and 3. Seen to fail when `decide` leaves out the markers (the control below is the same as a named
     /// case), when an end answers only for the pairs that contain it, and when a start answers only for itself.

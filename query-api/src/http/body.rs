@@ -66,3 +66,39 @@ pub(super) fn either<T: AsRef<str>>(
         (None, None) => Err(QueryError::MissingUserId(example)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use futures_util::stream;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn part(text: &'static str) -> Result<Bytes, Infallible> {
+        Ok(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn a_body_may_come_in_parts() {
+        let body = read(stream::iter([part("{\"user_id\""), part(":\"u\"}")]), SECOND).await.unwrap();
+        assert_eq!(user(&body).unwrap().as_str(), "u");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let body = stream::iter([part("{")]).chain(stream::pending());
+        assert!(matches!(read(body, SECOND).await, Err(QueryError::SlowBody)));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_or_has_no_end_is_refused() {
+        let broken = stream::iter([Ok(Bytes::from_static(b"{}")), Err(())]);
+        assert!(matches!(read(broken, SECOND).await, Err(QueryError::InvalidBody)));
+        let endless = stream::repeat_with(|| part("          "));
+        assert!(matches!(read(endless, SECOND).await, Err(QueryError::BodyTooLarge(LONGEST))));
+    }
+}

@@ -7,7 +7,6 @@ use std::{
 };
 
 use async_stream::stream;
-use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use shared::store::StoreError;
@@ -150,10 +149,10 @@ fn as_json(mut response: Response, status: StatusCode) -> Response {
 
 /// A stream that one task polls, in the shape of one that several could look at, which warp asks for. The lock is never
 /// taken: who may poll has the stream to itself.
-struct Exclusive(Mutex<Pin<Box<dyn Stream<Item = Result<Bytes, StoreError>> + Send>>>);
+struct Exclusive<S>(Mutex<Pin<Box<S>>>);
 
-impl Stream for Exclusive {
-    type Item = Result<Bytes, StoreError>;
+impl<S: Stream> Stream for Exclusive<S> {
+    type Item = S::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match self.0.get_mut() {
@@ -161,5 +160,106 @@ impl Stream for Exclusive {
             // Nothing ever locks it, so nothing can have poisoned it.
             Err(poisoned) => poisoned.into_inner().as_mut().poll_next(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use prometheus::{Registry, TextEncoder};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        sync::Semaphore,
+    };
+    use warp::Filter;
+
+    use super::*;
+    use crate::QueryMetrics;
+
+    fn chunk(text: &'static str) -> Result<Chunk, StoreError> {
+        Ok(Chunk { bytes: Bytes::from_static(text.as_bytes()), rows: 1 })
+    }
+
+    fn down() -> StoreError {
+        StoreError::Unavailable("the disk has gone".to_owned())
+    }
+
+    fn turn() -> OwnedSemaphorePermit {
+        Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap()
+    }
+
+    /// What comes over the wire when these chunks are answered, and the metrics after it.
+    async fn wire(chunks: Vec<Result<Chunk, StoreError>>) -> (String, String) {
+        let registry = Registry::new();
+        let metrics = Arc::new(QueryMetrics::new(&registry).unwrap());
+        let route = warp::any().then(move || {
+            let (metrics, chunks) = (Arc::clone(&metrics), chunks.clone());
+            async move {
+                // Between chunks the server has a moment to send what it was given.
+                let chunks = futures_util::stream::iter(chunks).then(async |chunk| {
+                    tokio::task::yield_now().await;
+                    chunk
+                });
+                let answer = Answer::streamed(chunks, turn()).await.unwrap();
+                answer.into_response(metrics.begin("/"), false)
+            }
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(warp::serve(route).incoming(listener).run());
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        server.abort();
+        (text, TextEncoder::new().encode_to_string(&registry.gather()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_streamed_reply_ends_with_the_last_chunk() {
+        let (text, metrics) = wire(vec![chunk("{"), chunk("}")]).await;
+        assert!(text.ends_with("1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"), "{text:?}");
+        assert!(metrics.contains(r#"requests_total{route="/",status="200"} 1"#), "{metrics}");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_fails_on_the_way_breaks_the_reply_off_without_its_end() {
+        let (text, metrics) = wire(vec![chunk("{"), Err(down())]).await;
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && !text.contains("0\r\n\r\n"), "{text:?}");
+        assert!(metrics.contains(r#"requests_total{route="/",status="aborted"} 1"#), "{metrics}");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_fails_before_the_first_chunk_is_an_error_with_a_status() {
+        let answer = Answer::streamed(futures_util::stream::iter([Err(down())]), turn()).await;
+        assert!(matches!(answer, Err(QueryError::Unavailable(_))));
+    }
+
+    #[tokio::test]
+    async fn a_passing_fault_is_a_503_that_says_when_to_come_again_and_tells_no_inner_matter() {
+        for error in [down(), StoreError::Poisoned("the disk has gone".to_owned())] {
+            let response = QueryError::from(error).into_response();
+            assert_eq!(
+                (response.status(), &response.headers()["retry-after"]),
+                (StatusCode::SERVICE_UNAVAILABLE, &HeaderValue::from_static("1"))
+            );
+            let reply = warp::test::request()
+                .reply(&warp::any().map(|| QueryError::from(down()).into_response()))
+                .await;
+            assert_eq!(
+                reply.body(),
+                r#"{"error":{"code":"unavailable","message":"the store cannot answer now; try again soon"}}"#
+            );
+        }
+    }
+
+    #[test]
+    fn a_damaged_row_is_a_500_for_no_repetition_heals_it() {
+        let response = QueryError::from(StoreError::Corrupt("starts".to_owned())).into_response();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!response.headers().contains_key("retry-after"));
     }
 }

@@ -19,6 +19,7 @@ use thiserror::Error;
 use crate::{
     disk::FreeSpace,
     event::{Country, SessionId, UserId},
+    files,
     session::{CompletedSession, SessionFacts, SessionKey, SessionStart},
     store::{Effect, Known, SessionPosition, Sighting, StartPosition, StoreError, Window},
     timestamp::Timestamp,
@@ -85,7 +86,11 @@ impl EmbeddedStore {
     pub fn open(dir: &Path, options: EmbeddedStoreOptions) -> Result<Self, OpenError> {
         std::fs::create_dir_all(dir)?;
         let buffer = options.write_buffer_bytes;
-        let db = Database::builder(dir).cache_size(options.cache_bytes).worker_threads(2).open()?;
+        let db = Database::builder(dir)
+            .cache_size(options.cache_bytes)
+            .worker_threads(2)
+            .max_cached_files(Some(files::CACHED))
+            .open()?;
         let rows = |share: u64| {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(buffer / share)

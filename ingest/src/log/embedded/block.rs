@@ -15,6 +15,9 @@ pub(super) const FRAME: usize = 12;
 /// The largest payload that is read: a longer one is damage. Well above what one group commit writes.
 pub(super) const MAX_PAYLOAD: usize = 64 << 20;
 
+/// The longest record that is taken, in bytes as [`entry_len`] counts them: a block holds that and a group beside it.
+pub(super) const MAX_ENTRY: usize = 32 << 20;
+
 const SEGMENT_MAGIC: u64 = u64::from_be_bytes(*b"bookend1");
 const BLOCK_MAGIC: u32 = u32::from_be_bytes(*b"blk1");
 
@@ -100,6 +103,11 @@ pub(super) fn read_frame(mut frame: &[u8]) -> Option<(usize, u32)> {
     }
     let len = usize::try_from(frame.try_get_u32().ok()?).ok().filter(|len| *len <= MAX_PAYLOAD)?;
     Some((len, frame.try_get_u32().ok()?))
+}
+
+/// The length in bytes of a record in a block.
+pub(super) fn entry_len(entry: &Entry) -> usize {
+    1 + 8 + 4 + 4 + entry.key.len() + entry.value.len()
 }
 
 /// The records in a payload whose checksum was `crc`; `None` when it does not hold.

@@ -1,1 +1,104 @@
+//! The directory of a log as a crash, a full disk, a failed sync or damage leaves it.
 
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::{disk::Fault, *};
+
+mod damage;
+mod faults;
+mod model;
+
+/// A directory in which logs are opened, the disk under them, and what its files hold.
+struct Room {
+    dir: TempDir,
+    disk: Disk,
+    segment_bytes: u64,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self { dir: TempDir::new().unwrap(), disk: Disk::default(), segment_bytes: 1 << 20 }
+    }
+
+    /// With a segment for every block.
+    fn of_short_segments() -> Self {
+        Self { segment_bytes: block::header_len(3) as u64 + 1, ..Self::new() }
+    }
+
+    fn try_open(&self) -> Result<EmbeddedLog, OpenError> {
+        let options = EmbeddedLogOptions {
+            partitions: 3,
+            segment_bytes: self.segment_bytes,
+            reserve_bytes: 0,
+            ..EmbeddedLogOptions::default()
+        };
+        EmbeddedLog::open_on(self.dir.path(), options, Clock::machine(), self.disk.clone())
+    }
+
+    fn open(&self) -> EmbeddedLog {
+        self.try_open().unwrap()
+    }
+
+    /// What the next open says of damage; a log that opens is a failure.
+    fn refusal(&self) -> String {
+        match self.try_open() {
+            Err(OpenError::Corrupt(why)) => why,
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("it was opened"),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join("records").join(name)
+    }
+
+    fn segment(&self, number: u64) -> PathBuf {
+        segment::path(&self.dir.path().join("records"), number)
+    }
+
+    fn bytes(&self, number: u64) -> Vec<u8> {
+        fs::read(self.segment(number)).unwrap()
+    }
+
+    fn fail(&self, fault: Option<Fault>) {
+        *self.disk.fault.lock().unwrap() = fault;
+    }
+
+    /// The directory as it is now, as another process would find it if this one were gone.
+    fn copy(&self) -> Self {
+        let copied = Self { dir: TempDir::new().unwrap(), disk: Disk::default(), ..*self };
+        for journal in ["records", "dead-letters"] {
+            let (from, to) = (self.dir.path().join(journal), copied.dir.path().join(journal));
+            fs::create_dir(&to).unwrap();
+            for entry in fs::read_dir(from).unwrap() {
+                let entry = entry.unwrap();
+                fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            }
+        }
+        copied
+    }
+}
+
+fn record(key: &str, value: &str) -> NewRecord {
+    let (key, value) = (Bytes::copy_from_slice(key.as_bytes()), Bytes::copy_from_slice(value.as_bytes()));
+    NewRecord { key, value, append_time: None }
+}
+
+async fn append(log: &EmbeddedLog, values: &[&str]) -> Result<(), LogError> {
+    log.append(values.iter().map(|value| record(value, value)).collect()).await
+}
+
+/// The values of everything in the log, in the order in which it was written.
+async fn values(log: &EmbeddedLog) -> Vec<String> {
+    let mut cursor = EmbeddedCursor::default();
+    let mut values = Vec::new();
+    loop {
+        let more = log.read(&mut cursor, 1 << 20).await.unwrap();
+        if more.is_empty() {
+            return values;
+        }
+        values.extend(more.iter().map(|record| String::from_utf8(record.value.to_vec()).unwrap()));
+    }
+}

@@ -6,14 +6,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     block::{self, Entry, SegmentHeader},
-    journal::Shared,
     lock,
     segment::{self, Place},
+    state::Shared,
 };
 use crate::log::LogError;
 
-/// How many bytes of records one block takes, about.
-const GROUP_BYTES: usize = 4 << 20;
+/// How many bytes of records one block takes, about: what begins a group may be longer, and one more may follow.
+pub(super) const GROUP_BYTES: usize = 4 << 20;
 
 /// Records that wait to become durable, and who waits for it.
 pub(super) struct Append {
@@ -112,5 +112,5 @@ impl Writer {
 }
 
 fn size(append: &Append) -> usize {
-    append.entries.iter().map(|entry| entry.key.len() + entry.value.len()).sum()
+    append.entries.iter().map(block::entry_len).sum()
 }

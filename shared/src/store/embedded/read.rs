@@ -55,10 +55,10 @@ impl Engine {
         after: Option<&StartPosition>,
         limit: usize,
     ) -> Result<Vec<SessionStart>, StoreError> {
-        let from = match after {
-            Some(position) => keys::behind_start(country, position),
-            None => keys::starts_before(country, window.to),
-        };
+        let mut from = keys::starts_before(country, window.to);
+        if let Some(position) = after {
+            from = from.max(keys::behind_start(country, position));
+        }
         visible(&self.starts, from, keys::starts_before(country, window.from), limit, |key| {
             keys::read_start(key, country).map(Some)
         })
@@ -150,7 +150,7 @@ fn visible<T>(
     mut read: impl FnMut(&[u8]) -> Option<Option<T>>,
 ) -> Result<Vec<T>, StoreError> {
     let mut items = Vec::new();
-    if from >= to {
+    if from >= to || limit == 0 {
         return Ok(items);
     }
     let mut superseded: Option<UserKey> = None;

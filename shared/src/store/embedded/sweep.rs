@@ -15,6 +15,9 @@ use crate::{
 /// How many sessions one step looks at.
 const STEP: usize = 2_000;
 
+/// After how many rows a step writes what it has to remove: a session of many facts has a thousand pairs.
+const ROWS: usize = 10_000;
+
 impl Engine {
     pub(super) fn sweep(
         &self,
@@ -48,6 +51,9 @@ impl Engine {
                 batch.remove(&self.facts, facts_key);
             } else {
                 batch.insert(&self.facts, facts_key, keys::write_facts(&facts));
+            }
+            if batch.len() >= ROWS {
+                std::mem::replace(&mut batch, self.db.batch()).commit().map_err(|error| self.fail(&error))?;
             }
         }
         batch.commit().map_err(|error| self.fail(&error))

@@ -1,0 +1,58 @@
+//! The questions that are timed.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
+    time::Instant,
+};
+
+use anyhow::Context;
+use serde_json::json;
+use shared::event::SessionEvent;
+
+use crate::{latency::Latencies, report, service::Service};
+
+/// How often each long answer is asked for.
+const ASKED: usize = 20;
+
+/// The starts of the last day in all countries, and the first page of a month.
+pub(crate) async fn measure(service: &Service) -> anyhow::Result<()> {
+    for (name, path) in [
+        ("starts of the last day, all countries", "/user/last-events?days=1"),
+        ("starts of 30 days, all countries, first page", "/v1/session-starts?days=30"),
+        ("counts of 30 days, all countries", "/v1/session-starts/counts?days=30"),
+    ] {
+        let mut latencies = Vec::new();
+        let mut bytes = 0;
+        for _ in 0..ASKED {
+            let begun = Instant::now();
+            bytes = service.get(path).await?.len();
+            latencies.push(begun.elapsed());
+        }
+        let mut figure = Latencies::new(latencies).figure(name);
+        figure["bytes"] = json!(bytes);
+        report(figure)?;
+    }
+    Ok(())
+}
+
+/// The users of a data set.
+pub(crate) fn users(file: &Path) -> anyhow::Result<Vec<String>> {
+    let mut users = BTreeSet::new();
+    for line in BufReader::new(File::open(file)?).lines() {
+        if let Ok(event) = SessionEvent::parse(line?.as_bytes()) {
+            users.insert(event.user().to_string());
+        }
+    }
+    users.first().context("the data set has no user")?;
+    Ok(users.into_iter().collect())
+}
+
+/// The question for the last sessions of a user drawn by `number`.
+pub(crate) fn last_sessions(users: &[String], number: u32) -> String {
+    // Knuth's multiplicative hash scatters consecutive numbers.
+    let drawn = number.wrapping_mul(2_654_435_761) as usize % users.len();
+    format!("/v1/users/{}/sessions", users[drawn])
+}

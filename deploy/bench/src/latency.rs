@@ -1,0 +1,56 @@
+//! Latency at a fixed rate: every request has its time, and what it waits for its turn counts.
+
+use std::{future::Future, time::Duration};
+
+use anyhow::Context;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::{task::JoinSet, time::Instant};
+
+/// Between two requests: 1,000 a second.
+const INTERVAL: Duration = Duration::from_millis(1);
+
+/// How long each request took, sorted.
+pub(crate) struct Latencies(Vec<Duration>);
+
+/// Makes `requests`, one every millisecond, whether or not those before are answered.
+pub(crate) async fn measure<F>(requests: u32, mut request: impl FnMut(u32) -> F) -> anyhow::Result<Latencies>
+where
+    F: Future<Output = anyhow::Result<Bytes>> + Send + 'static,
+{
+    let begun = Instant::now();
+    let mut under_way = JoinSet::new();
+    for number in 0..requests {
+        let due = begun + INTERVAL * number;
+        tokio::time::sleep_until(due).await;
+        let request = request(number);
+        under_way.spawn(async move { request.await.map(|_| due.elapsed()) });
+    }
+    let mut latencies = Vec::with_capacity(requests as usize);
+    while let Some(latency) = under_way.join_next().await {
+        latencies.push(latency??);
+    }
+    latencies.sort_unstable();
+    latencies.first().context("no request was made")?;
+    Ok(Latencies(latencies))
+}
+
+impl Latencies {
+    pub(crate) fn new(mut latencies: Vec<Duration>) -> Self {
+        latencies.sort_unstable();
+        Self(latencies)
+    }
+
+    pub(crate) fn figure(&self, name: &str) -> Value {
+        json!({
+            "figure": name, "requests": self.0.len(),
+            "p50_ms": self.at(0.50), "p99_ms": self.at(0.99), "max_ms": self.at(1.0),
+        })
+    }
+
+    fn at(&self, share: f64) -> f64 {
+        let last = self.0.len().saturating_sub(1);
+        let index = (share * last as f64).round() as usize;
+        crate::round(self.0.get(index).map_or(0.0, |latency| latency.as_secs_f64() * 1_000.0))
+    }
+}

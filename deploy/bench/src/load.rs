@@ -1,0 +1,114 @@
+//! Loading: the whole file over HTTP, or as a backlog that waits in the log.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, BufWriter, Write},
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use ingest::log::{EmbeddedLog, Log, NewRecord, embedded::EmbeddedLogOptions};
+use shared::{clock::Clock, event::SessionEvent, timestamp::Timestamp};
+use standalone::generate::Dataset;
+
+use crate::service::Service;
+
+/// How often the service is asked whether it has answered everything.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// How many records are appended to a backlog at a time.
+const BACKLOG_BATCH: usize = 1_000;
+
+/// Writes the data set; answers how many events it has.
+pub(crate) fn write(data: Dataset, file: &Path) -> anyhow::Result<u64> {
+    let events = data.len() as u64;
+    let mut out = BufWriter::new(File::create(file)?);
+    for line in data.into_lines() {
+        out.write_all(&line)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    Ok(events)
+}
+
+/// Loads `file` with the program's own command; events a second until all of them are answered.
+pub(crate) async fn measure(
+    program: &Path,
+    service: &Service,
+    file: &Path,
+    events: u64,
+) -> anyhow::Result<f64> {
+    let begun = Instant::now();
+    let mut loading = Command::new(program)
+        .args(["load", "--url", &service.url])
+        .arg(file)
+        .stdout(Stdio::null())
+        .spawn()?;
+    let loaded = tokio::task::spawn_blocking(move || loading.wait());
+    drain_since(begun, service, events).await?;
+    anyhow::ensure!(loaded.await??.success(), "not everything could be loaded");
+    Ok(rate(events, begun))
+}
+
+/// Events a second from the start of `service`, which has a backlog of `events`.
+pub(crate) async fn drain(service: &Service, events: u64) -> anyhow::Result<f64> {
+    let begun = Instant::now().checked_sub(service.ready_after).context("the clock has just begun")?;
+    drain_since(begun, service, events).await?;
+    Ok(rate(events, begun))
+}
+
+async fn drain_since(begun: Instant, service: &Service, events: u64) -> anyhow::Result<()> {
+    loop {
+        let handled = service.metric("bookend_consumer_records_total").await?;
+        if handled >= events as f64 && service.metric("bookend_consumer_lag_records").await? == 0.0 {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            begun.elapsed() < Duration::from_secs(600),
+            "only {handled} of {events} events were answered"
+        );
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+fn rate(events: u64, begun: Instant) -> f64 {
+    events as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// Appends `file` to a new log that nobody consumes.
+pub(crate) async fn write_backlog(file: &Path, data_dir: &Path) -> anyhow::Result<()> {
+    let log = EmbeddedLog::open(&data_dir.join("log"), EmbeddedLogOptions::default(), Clock::machine())?;
+    let log = Log::Embedded(log);
+    let mut batch = Vec::with_capacity(BACKLOG_BATCH);
+    for line in BufReader::new(File::open(file)?).lines() {
+        let value = line?.into_bytes();
+        let event = SessionEvent::parse(&value).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
+        let key = event.user().as_str().as_bytes().to_vec().into();
+        batch.push(NewRecord { key, value: value.into(), append_time: None });
+        if batch.len() == BACKLOG_BATCH {
+            log.append(std::mem::take(&mut batch)).await?;
+        }
+    }
+    Ok(log.append(batch).await?)
+}
+
+/// A batch of ten events of users of its own.
+pub(crate) fn ten_events(number: u32) -> Vec<u8> {
+    let now = Clock::machine().now();
+    let mut body = b"[".to_vec();
+    for event in 0..10 {
+        let separator = if event == 0 { "" } else { "," };
+        let (half, ts): (_, Timestamp) = if event % 2 == 0 { ("start", now - 60_000) } else { ("end", now) };
+        let session = number * 5 + event / 2;
+        // Writing to memory cannot fail.
+        write!(
+            body,
+            r#"{separator}{{"user_id":"bench-{}","session_id":"{session}","event":"{half}","ts":"{ts}","country":"SK"}}"#,
+            session % 10_007
+        )
+        .ok();
+    }
+    body.push(b']');
+    body
+}

@@ -1,0 +1,96 @@
+//! The released program as a process: started, asked, measured, killed.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use bytes::Bytes;
+
+/// How long the program may take until it is ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Service {
+    process: Child,
+    pub(crate) url: String,
+    http: reqwest::Client,
+    /// From the start of the process to the first readiness.
+    pub(crate) ready_after: Duration,
+}
+
+impl Service {
+    pub(crate) async fn start(program: &Path, data_dir: &Path) -> anyhow::Result<Self> {
+        let begun = Instant::now();
+        let mut process = Command::new(program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data-dir"])
+            .arg(data_dir)
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let lines = BufReader::new(process.stderr.take().context("no standard error")?).lines();
+        let url = url(lines)?;
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let mut service = Self { process, url, http, ready_after: Duration::ZERO };
+        while service.get("/readyz").await.is_err() {
+            anyhow::ensure!(begun.elapsed() < PATIENCE, "the service did not become ready");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        service.ready_after = begun.elapsed();
+        Ok(service)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> impl Future<Output = anyhow::Result<Bytes>> + Send + use<> {
+        let request = self.http.get(format!("{}{path}", self.url));
+        async move { Ok(request.send().await?.error_for_status()?.bytes().await?) }
+    }
+
+    pub(crate) fn post(&self, body: Vec<u8>) -> impl Future<Output = anyhow::Result<Bytes>> + Send + use<> {
+        let request = self.http.post(format!("{}/v1/events", self.url)).body(body);
+        async move { Ok(request.send().await?.error_for_status()?.bytes().await?) }
+    }
+
+    /// The sum of a metric over its labels.
+    pub(crate) async fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        let text = self.get("/metrics").await?;
+        let lines = str::from_utf8(&text)?.lines().filter(|line| line.starts_with(name));
+        Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    /// The most memory that the process ever had resident, in MB.
+    pub(crate) fn peak_memory_mb(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
+        Ok(kib * 1_024 / 1_000_000)
+    }
+
+    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may be gone already.
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// The address in the line that says so; what comes later is read and left, so that the program is never blocked.
+fn url(mut lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static) -> anyhow::Result<String> {
+    let address = loop {
+        let line = lines.next().context("the service ended before it listened")??;
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        if let Some(address) = line["fields"]["address"].as_str() {
+            break address.to_owned();
+        }
+    };
+    std::thread::spawn(move || lines.for_each(drop));
+    Ok(format!("http://{address}"))
+}

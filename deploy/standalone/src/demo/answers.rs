@@ -1,0 +1,147 @@
+//! The three questions, asked as anyone would ask them, and their answers as tables.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use anyhow::Context;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::say;
+
+/// How many rows of a long answer are shown.
+const ROWS: usize = 8;
+
+/// Asks the running service.
+pub(super) struct Client {
+    url: String,
+    http: reqwest::Client,
+}
+
+#[derive(Deserialize)]
+struct Starts {
+    countries: BTreeMap<String, Vec<Start>>,
+}
+
+#[derive(Deserialize)]
+struct Start {
+    user_id: String,
+    session_id: String,
+    ts: String,
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    countries: BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+struct Sessions {
+    sessions: Vec<Session>,
+}
+
+#[derive(Deserialize)]
+struct Session {
+    session_id: String,
+    country: String,
+    started_at: String,
+    ended_at: String,
+    duration_ms: u64,
+}
+
+impl Client {
+    pub(super) fn new(url: &str) -> anyhow::Result<Self> {
+        Ok(Self { url: url.to_owned(), http: reqwest::Client::builder().no_proxy().build()? })
+    }
+
+    pub(super) async fn text(&self, path: &str) -> anyhow::Result<String> {
+        let reply = self.http.get(format!("{}{path}", self.url)).send().await?.error_for_status()?;
+        Ok(reply.text().await?)
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        serde_json::from_str(&self.text(path).await?)
+            .with_context(|| format!("the answer to {path} cannot be read"))
+    }
+
+    fn curl(&self, path: &str) -> String {
+        format!("  curl '{}{path}'", self.url)
+    }
+}
+
+/// Asks the three questions and shows the answers.
+pub(super) async fn show(client: &Client) -> anyhow::Result<()> {
+    let path = "/v1/session-starts/counts?days=7";
+    let Counts { countries } = client.ask(path).await?;
+    let mut ranked: Vec<_> = countries.iter().collect();
+    ranked.sort_by_key(|(country, starts)| (std::cmp::Reverse(**starts), (*country).clone()));
+    let rows = ranked.iter().take(ROWS).map(|(country, starts)| vec![(*country).clone(), starts.to_string()]);
+    say(format_args!(
+        "1. How many sessions started in each country in the last 7 days?\n{}\n",
+        client.curl(path)
+    ))?;
+    say(format_args!("{}", table(&["country", "starts"], rows.collect())))?;
+    let total: u64 = countries.values().sum();
+    say(format_args!("  {total} starts in {} countries\n", countries.len()))?;
+
+    let first = ranked.first().map_or("SK", |(country, _)| country.as_str());
+    let path = format!("/v1/session-starts?hours=48&country={first}&limit={ROWS}");
+    let Starts { countries } = client.ask(&path).await?;
+    let starts = countries.get(first).map(Vec::as_slice).unwrap_or_default();
+    let rows =
+        starts.iter().map(|start| vec![start.ts.clone(), start.user_id.clone(), start.session_id.clone()]);
+    say(format_args!(
+        "2. Which sessions started in {first} in the last 48 hours?\n{}\n",
+        client.curl(&path)
+    ))?;
+    say(format_args!("{}", table(&["ts", "user_id", "session_id"], rows.collect())))?;
+
+    let user = busiest(client).await?;
+    let path = format!("/v1/users/{user}/sessions");
+    let Sessions { sessions } = client.ask(&path).await?;
+    let rows = sessions.iter().take(ROWS).map(|session| {
+        let minutes = format!("{:.1} min", session.duration_ms as f64 / 60_000.0);
+        let Session { session_id, country, started_at, ended_at, .. } = session;
+        vec![ended_at.clone(), started_at.clone(), minutes, country.clone(), session_id.clone()]
+    });
+    say(format_args!("3. Which are a user's last 20 complete sessions?\n{}\n", client.curl(&path)))?;
+    say(format_args!(
+        "{}",
+        table(&["ended_at", "started_at", "duration", "country", "session_id"], rows.collect())
+    ))?;
+    say(format_args!("  {} sessions in the answer", sessions.len()))
+}
+
+/// Among the users who were active of late, the one with the most sessions to show.
+async fn busiest(client: &Client) -> anyhow::Result<String> {
+    let Starts { countries } = client.ask("/v1/session-starts?days=3&limit=50").await?;
+    let mut best = (0, String::new());
+    for start in countries.values().flatten().take(50) {
+        let Sessions { sessions } = client.ask(&format!("/v1/users/{}/sessions", start.user_id)).await?;
+        best = best.max((sessions.len(), start.user_id.clone()));
+    }
+    Ok(best.1)
+}
+
+/// The sum of a metric over its labels.
+pub(super) fn sum(metrics: &str, name: &str) -> u64 {
+    let values = metrics.lines().filter(|line| line.starts_with(name));
+    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map(|value| value as u64).sum()
+}
+
+fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([heads[column].len()]).max().unwrap_or(0)
+    };
+    let mut text = String::new();
+    let heads: Vec<_> = heads.iter().map(|head| (*head).to_owned()).collect();
+    for row in std::iter::once(&heads).chain(&rows) {
+        text.push_str("   ");
+        for (column, cell) in row.iter().enumerate() {
+            // Writing to a string cannot fail.
+            write!(text, " {cell:<width$} ", width = width(column)).ok();
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,198 @@
+//! `bookend verify`: computes every answer anew from the log, compares it with the store, and prints the ledger.
+//!
+//! Reads only. The log is read in passes, each for a share of the users, so that memory is bounded however long it is.
+
+use std::{fmt, io::Write};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use ingest::log::Log;
+use serde::Serialize;
+use shared::{
+    event::SessionEvent,
+    store::Store,
+    timestamp::{RETENTION, Timestamp},
+};
+
+use self::{
+    differences::Differences,
+    expected::{Expected, Share},
+};
+use crate::serve::ServeConfig;
+
+mod differences;
+mod expected;
+
+/// How many records one pass takes, about: some hundred megabytes of sessions.
+const PASS_RECORDS: u64 = 1_000_000;
+/// How many bytes of records are read at a time.
+const READ_BYTES: usize = 4 << 20;
+
+/// What became of every record of the log. The classes add up to the records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Ledger {
+    /// Records in the log.
+    pub records: u64,
+    /// The start and the end of a complete session.
+    pub paired: u64,
+    /// The start of a session without an end.
+    pub open: u64,
+    /// The end of a session without a start.
+    pub orphan: u64,
+    /// Another event of its session stands before it.
+    pub superseded: u64,
+    /// The event was there already.
+    pub duplicate: u64,
+    /// It was too old when it was appended, or its session has left with its year.
+    pub expired: u64,
+    /// No event, or one too many of its session.
+    pub dead_lettered: u64,
+}
+
+/// The outcome of a verification.
+#[derive(Debug, Default, Serialize)]
+pub struct Verdict {
+    /// What became of every record.
+    pub ledger: Ledger,
+    /// Sessions with a complete, open or orphan status, as computed from the log.
+    pub sessions: u64,
+    /// Sessions with more distinct facts than are kept, whose answer may depend on the order of arrival.
+    pub contested_sessions: u64,
+    /// Records that are not answered yet: the service has to run for that.
+    pub unanswered: u64,
+    /// The first offset of a partition is not 0: retention has taken records from the log, so the store may know more.
+    pub log_is_cut: bool,
+    /// What the store answers differently.
+    pub differences: Differences,
+}
+
+/// Verifies the data directory of `config`, and writes the outcome to standard output.
+///
+/// # Errors
+/// When the directory cannot be opened, or there is a difference.
+pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
+    let clock = config.clock();
+    let (log, store) = (config.open_log(clock)?, config.open_store()?);
+    let verdict = verify(&log, &store, clock.now(), config.consumer.future_tolerance_ms).await?;
+    let mut out = std::io::stdout().lock();
+    match json {
+        true => writeln!(out, "{}", serde_json::to_string(&verdict)?)?,
+        false => write!(out, "{verdict}")?,
+    }
+    anyhow::ensure!(verdict.unanswered == 0, "{} records are not answered yet", verdict.unanswered);
+    anyhow::ensure!(verdict.ledger.adds_up(), "the ledger does not add up");
+    anyhow::ensure!(verdict.differences.count == 0, "the store differs from the log");
+    Ok(())
+}
+
+/// Computes every answer that is due at `now` from `log`, and compares it with what `store` answers.
+///
+/// # Errors
+/// When the log or the store cannot be read.
+pub async fn verify(log: &Log, store: &Store, now: Timestamp, tolerance_ms: i64) -> anyhow::Result<Verdict> {
+    let horizon = now - RETENTION;
+    let positions = log.positions();
+    let records: i64 = positions.values().map(|position| position.end).sum();
+    let unanswered: i64 = positions.values().map(|position| position.end - position.committed).sum();
+    let passes = u64::try_from(records)?.div_ceil(PASS_RECORDS).max(1);
+    let bar = ProgressBar::new(u64::try_from(records)? * passes).with_style(
+        ProgressStyle::with_template("verifying {wide_bar} {human_pos}/{human_len} records, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let mut verdict = Verdict { unanswered: u64::try_from(unanswered)?, ..Verdict::default() };
+    for number in 0..passes {
+        let share = Share { number, of: passes };
+        let expected = read(log, share, tolerance_ms, &bar, &mut verdict).await?;
+        expected.count(horizon, &mut verdict);
+        let complete = !verdict.log_is_cut;
+        verdict.differences.compare(&expected, store, share, horizon, complete).await?;
+    }
+    bar.finish_and_clear();
+    Ok(verdict)
+}
+
+/// One pass over the log: what the users of `share` should be answered.
+async fn read(
+    log: &Log,
+    share: Share,
+    tolerance_ms: i64,
+    bar: &ProgressBar,
+    verdict: &mut Verdict,
+) -> anyhow::Result<Expected> {
+    let mut expected = Expected::default();
+    let mut cursor = log.cursor();
+    let ledger = &mut verdict.ledger;
+    let mut seen = std::collections::BTreeSet::new();
+    loop {
+        let records = log.read(&mut cursor, READ_BYTES).await.context("the log cannot be read")?;
+        if records.is_empty() {
+            return Ok(expected);
+        }
+        for record in &records {
+            verdict.log_is_cut |= seen.insert(record.partition) && record.offset > 0;
+            let event = SessionEvent::parse(&record.value).map_err(|rejection| rejection.code);
+            let event = event.and_then(|event| event.judge(record.append_time, tolerance_ms).map(|()| event));
+            let counted = match &event {
+                Ok(event) => share.has(event.user()),
+                Err(_) => share.number == 0,
+            };
+            if !counted {
+                continue;
+            }
+            ledger.records += 1;
+            match event {
+                Ok(event) => expected.add(event, ledger),
+                Err(shared::event::RejectionCode::Expired) => ledger.expired += 1,
+                Err(_) => ledger.dead_lettered += 1,
+            }
+        }
+        bar.inc(records.len() as u64);
+    }
+}
+
+impl Ledger {
+    /// Whether every record is in exactly one class.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        let Self { records, paired, open, orphan, superseded, duplicate, expired, dead_lettered } = *self;
+        records == paired + open + orphan + superseded + duplicate + expired + dead_lettered
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = indicatif::HumanCount;
+        let Ledger { records, paired, open, orphan, superseded, duplicate, expired, dead_lettered } =
+            self.ledger;
+        let equals = if self.ledger.adds_up() { "=" } else { "≠" };
+        writeln!(f, "ledger")?;
+        writeln!(f, "  records in the log {:>16}", number(records).to_string())?;
+        for (sign, name, count) in [
+            (equals, "paired", paired),
+            ("+", "open", open),
+            ("+", "orphan", orphan),
+            ("+", "superseded", superseded),
+            ("+", "duplicate", duplicate),
+            ("+", "expired", expired),
+            ("+", "dead-lettered", dead_lettered),
+        ] {
+            writeln!(f, "  {sign} {name:<16} {:>16}", number(count).to_string())?;
+        }
+        writeln!(f, "sessions answered    {:>16}", number(self.sessions).to_string())?;
+        if self.contested_sessions > 0 {
+            let contested = number(self.contested_sessions);
+            writeln!(f, "{contested} sessions have more facts than are kept and were not compared")?;
+        }
+        if self.log_is_cut {
+            writeln!(f, "retention has taken the beginning of the log: only what is left was compared")?;
+        }
+        if self.unanswered > 0 {
+            writeln!(
+                f,
+                "{} records are not answered yet: let the service finish first",
+                number(self.unanswered)
+            )?;
+        }
+        write!(f, "{}", self.differences)
+    }
+}

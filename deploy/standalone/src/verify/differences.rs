@@ -1,0 +1,231 @@
+//! Where the store answers otherwise than the log says.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+};
+
+use anyhow::Context;
+use serde::Serialize;
+use shared::{
+    event::UserId,
+    session::{SessionFacts, SessionKey},
+    store::{SessionPosition, StartPosition, Store, Window},
+    timestamp::Timestamp,
+};
+
+use super::expected::{Expected, Share};
+
+/// How many differences are told one by one.
+const TOLD: usize = 100;
+/// How many rows are read at a time.
+const PAGE: usize = 10_000;
+
+/// Every difference is counted, the first ones are told.
+#[derive(Debug, Default, Serialize)]
+pub struct Differences {
+    /// How many there are.
+    pub count: u64,
+    /// The first of them, a sentence each.
+    pub first: Vec<String>,
+}
+
+impl Differences {
+    fn add(&mut self, difference: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.first.len() < TOLD {
+            self.first.push(difference());
+        }
+    }
+
+    /// Compares everything that `store` answers of the users of `share`. With a `complete` log, what the log does not know
+    /// is a difference too.
+    pub(super) async fn compare(
+        &mut self,
+        expected: &Expected,
+        store: &Store,
+        share: Share,
+        horizon: Timestamp,
+        complete: bool,
+    ) -> anyhow::Result<()> {
+        let users = self.facts(expected, store, share, horizon, complete).await?;
+        self.starts(expected, store, share, horizon, complete).await?;
+        let due = expected.complete(horizon);
+        for user in users.iter().filter(|user| !due.contains_key(user)) {
+            self.completed(expected, store, user, &[], horizon).await?;
+        }
+        for (user, due) in due {
+            self.completed(expected, store, user, &due, horizon).await?;
+        }
+        Ok(())
+    }
+
+    /// The facts, session by session; answers with the users that the store knows.
+    async fn facts(
+        &mut self,
+        expected: &Expected,
+        store: &Store,
+        share: Share,
+        horizon: Timestamp,
+        complete: bool,
+    ) -> anyhow::Result<BTreeSet<UserId>> {
+        let mut users = BTreeSet::new();
+        let mut found = 0;
+        let mut after = None;
+        loop {
+            let page = store.scan(after.take(), PAGE).await.context("the facts cannot be read")?;
+            after = page.last().map(|(key, _)| key.clone());
+            for (key, facts) in page.into_iter().filter(|(key, _)| share.has(&key.user)) {
+                match expected.sessions.get(&key) {
+                    Some(want) => {
+                        found += 1;
+                        if !expected.contested.contains(&key) && !same(want, &facts, horizon) {
+                            self.add(|| {
+                                format!("{}: the log says {want:?}, the store {facts:?}", name(&key))
+                            });
+                        }
+                    }
+                    None if complete => self.add(|| format!("{}: in the store, not in the log", name(&key))),
+                    None => {}
+                }
+                users.insert(key.user);
+            }
+            if after.is_none() {
+                break;
+            }
+        }
+        if found == expected.sessions.len() {
+            return Ok(users);
+        }
+        for (key, want) in expected.sessions.iter().filter(|(_, want)| want.status(horizon).is_some()) {
+            if store.facts(key).await?.is_empty() {
+                self.add(|| format!("{}: in the log as {want:?}, not in the store", name(key)));
+            }
+        }
+        Ok(users)
+    }
+
+    async fn starts(
+        &mut self,
+        expected: &Expected,
+        store: &Store,
+        share: Share,
+        horizon: Timestamp,
+        complete: bool,
+    ) -> anyhow::Result<()> {
+        let countries = store.countries(horizon).await.context("the countries cannot be read")?;
+        for country in expected.countries(horizon) {
+            if !countries.contains(country) {
+                self.add(|| format!("country {country}: in the log, not in the store"));
+            }
+        }
+        let mut found = HashSet::new();
+        let window = Window { from: horizon, to: Timestamp::MAX };
+        for country in &countries {
+            let mut after = None;
+            loop {
+                let page = store
+                    .starts(country, window, after.take(), PAGE)
+                    .await
+                    .context("starts cannot be read")?;
+                let last = page.last().cloned();
+                for start in page.into_iter().filter(|start| share.has(&start.user)) {
+                    let key = SessionKey { user: start.user, session: start.session };
+                    let want = expected.sessions.get(&key);
+                    let right = match want {
+                        Some(facts) => facts
+                            .start()
+                            .is_some_and(|want| want.ts == start.ts && want.country == start.country),
+                        None => !complete,
+                    };
+                    let excused = expected.contested.contains(&key);
+                    if !excused && (!right || !found.insert(key.clone())) {
+                        self.add(|| {
+                            format!(
+                                "{}: listed as started at {} in {country}, the log says {want:?}",
+                                name(&key),
+                                start.ts
+                            )
+                        });
+                    }
+                }
+                let Some(last) = last else { break };
+                after = Some(StartPosition { ts: last.ts, session: last.session, user: last.user });
+            }
+        }
+        let due = expected
+            .sessions
+            .iter()
+            .filter(|(_, facts)| facts.start().is_some_and(|start| start.ts >= horizon));
+        for (key, facts) in due {
+            if !expected.contested.contains(key) && !found.contains(key) {
+                self.add(|| format!("{}: started by the log ({facts:?}), listed in no country", name(key)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn completed(
+        &mut self,
+        expected: &Expected,
+        store: &Store,
+        user: &UserId,
+        due: &[&SessionKey],
+        horizon: Timestamp,
+    ) -> anyhow::Result<()> {
+        let mut found = HashSet::new();
+        let mut after = None;
+        loop {
+            let page = store
+                .completed(user, horizon, after.take(), PAGE)
+                .await
+                .context("sessions cannot be read")?;
+            let full = page.len() == PAGE;
+            after =
+                page.last().map(|last| SessionPosition { ts: last.ended_at, session: last.session.clone() });
+            for session in page {
+                let key = SessionKey { user: user.clone(), session: session.session.clone() };
+                let want = expected.sessions.get(&key);
+                // A session without facts was told when the facts were compared.
+                let right = want.is_none_or(|facts| facts.completed(&key).as_ref() == Some(&session));
+                if !expected.contested.contains(&key) && (!right || !found.insert(key.clone())) {
+                    self.add(|| format!("{}: listed as {session:?}, the log says {want:?}", name(&key)));
+                }
+            }
+            if !full {
+                break;
+            }
+        }
+        for key in due.iter().filter(|key| !found.contains(**key)) {
+            self.add(|| format!("{}: complete by the log, not listed", name(key)));
+        }
+        Ok(())
+    }
+}
+
+/// Whether both know the same facts that are not too old.
+fn same(want: &SessionFacts, have: &SessionFacts, horizon: Timestamp) -> bool {
+    let recent = |facts: &SessionFacts| {
+        let mut facts = facts.clone();
+        facts.forget_before(horizon);
+        facts
+    };
+    let (want, have) = (recent(want), recent(have));
+    want.starts() == have.starts() && want.ends() == have.ends()
+}
+
+fn name(key: &SessionKey) -> String {
+    format!("session {:?} of user {:?}", key.session.as_str(), key.user.as_str())
+}
+
+impl fmt::Display for Differences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for difference in &self.first {
+            writeln!(f, "difference: {difference}")?;
+        }
+        match self.count {
+            0 => writeln!(f, "no difference between the log and the store"),
+            count => writeln!(f, "{count} differences"),
+        }
+    }
+}

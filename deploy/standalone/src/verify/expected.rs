@@ -1,0 +1,98 @@
+//! What the log says should be answered, for a share of the users.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+};
+
+use shared::{
+    event::{Country, SessionEvent, UserId},
+    session::{Absorbed, Fact, SessionFacts, SessionKey, Status},
+    timestamp::Timestamp,
+};
+
+use super::{Ledger, Verdict};
+
+/// One share of the users.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    pub(super) number: u64,
+    pub(super) of: u64,
+}
+
+/// The sessions of a share, from every event of theirs in the log.
+#[derive(Debug, Default)]
+pub(super) struct Expected {
+    pub(super) sessions: HashMap<SessionKey, SessionFacts>,
+    pub(super) contested: HashSet<SessionKey>,
+}
+
+impl Share {
+    /// Whether `user` is in this share; the same in every pass.
+    pub(super) fn has(self, user: &UserId) -> bool {
+        BuildHasherDefault::<DefaultHasher>::new().hash_one(user) % self.of == self.number
+    }
+}
+
+impl Expected {
+    pub(super) fn add(&mut self, event: SessionEvent, ledger: &mut Ledger) {
+        let (key, fact): (SessionKey, Fact) = event.into();
+        match self.sessions.entry(key.clone()).or_default().absorb(&fact) {
+            // What a new fact is counted as shows when all are known.
+            Absorbed::New => {}
+            Absorbed::Known => ledger.duplicate += 1,
+            Absorbed::Contested => {
+                ledger.dead_lettered += 1;
+                self.contested.insert(key);
+            }
+        }
+    }
+
+    /// Adds the facts of this share to the ledger of `verdict`.
+    pub(super) fn count(&self, horizon: Timestamp, verdict: &mut Verdict) {
+        let ledger = &mut verdict.ledger;
+        for facts in self.sessions.values() {
+            let all = (facts.starts().len() + facts.ends().len()) as u64;
+            let status = facts.status(horizon);
+            verdict.sessions += u64::from(status.is_some());
+            let used = match status {
+                None => {
+                    ledger.expired += all;
+                    continue;
+                }
+                Some(Status::Complete) => {
+                    ledger.paired += 2;
+                    2
+                }
+                Some(Status::Open) => {
+                    ledger.open += 1;
+                    1
+                }
+                Some(Status::Orphan) => {
+                    ledger.orphan += 1;
+                    1
+                }
+            };
+            ledger.superseded += all - used;
+        }
+        verdict.contested_sessions += self.contested.len() as u64;
+    }
+
+    /// The sessions that are to be listed as complete, by user; users without one too.
+    pub(super) fn complete(&self, horizon: Timestamp) -> BTreeMap<&UserId, Vec<&SessionKey>> {
+        let mut users: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (key, facts) in &self.sessions {
+            let sessions = users.entry(&key.user).or_default();
+            if facts.status(horizon) == Some(Status::Complete) && !self.contested.contains(key) {
+                sessions.push(key);
+            }
+        }
+        users
+    }
+
+    /// The countries in which anything started at or after `horizon`.
+    pub(super) fn countries(&self, horizon: Timestamp) -> BTreeSet<&Country> {
+        let starts = self.sessions.values().flat_map(SessionFacts::starts);
+        starts.filter(|start| start.ts >= horizon).map(|start| &start.country).collect()
+    }
+}

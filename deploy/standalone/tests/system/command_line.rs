@@ -1,0 +1,195 @@
+//! What the commands say, and with which exit status they end.
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use crate::{
+    data::{ENDING_AT, generate, joined},
+    service::{BOOKEND, Service, eventually, serve},
+};
+
+fn bookend(args: &[&str]) -> Output {
+    Command::new(BOOKEND).env_clear().args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The end of a service that should not come up.
+fn end_of(mut command: Command) -> Output {
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("it ends by itself", || child.try_wait().unwrap());
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn help_is_an_answer_for_the_program_and_for_every_command() {
+    let help = bookend(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let help = String::from_utf8(help.stdout).unwrap();
+    let behind = help.split("Commands:\n").nth(1).unwrap();
+    let names: Vec<_> = behind
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    for command in ["serve", "generate", "load", "demo", "verify", "redrive"] {
+        assert!(names.contains(&command), "{names:?}");
+    }
+    for command in names.iter().filter(|name| **name != "help") {
+        let help = bookend(&[command, "--help"]);
+        assert_eq!(help.status.code(), Some(0), "{command}");
+        assert!(String::from_utf8(help.stdout).unwrap().contains("Usage: bookend"), "{command}");
+    }
+    assert_eq!(bookend(&["--version"]).status.code(), Some(0));
+}
+
+#[test]
+fn what_the_program_does_not_know_is_a_mistake_with_the_status_of_mistakes() {
+    for args in [
+        &["serve", "--no-such-flag"][..],
+        &["--no-such-flag"],
+        &["no-such-command"],
+        &["generate", "--sessions", "0"],
+        &["generate", "--ending-at", "yesterday"],
+        &["load"],
+        &["serve", "--listen"],
+        &["verify", "--no-such-flag"],
+    ] {
+        let output = bookend(args);
+        assert_eq!(output.status.code(), Some(64), "{args:?}: {}", said(&output));
+        assert!(said(&output).starts_with("error: "), "{args:?}: {}", said(&output));
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn every_mistake_of_a_configuration_is_listed_with_its_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("bookend.toml");
+    std::fs::write(&file, "max-body = \"many\"\nno-such-key = 1\nlog-partitions = 65\n").unwrap();
+    let mut command =
+        serve(&dir.path().join("data"), &["--as-of", "yesterday", "--log-level", "info", "--log", "papyrus"]);
+    command.arg("--config").arg(&file).env("BOOKEND_QUOTA", "-1").env("BOOKEND_DRAIN_TIMEOUT", "soon");
+    let output = end_of(command);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(64), "{text}");
+    for mistake in [
+        "no-such-key",
+        "\"many\"",
+        "\"65\"",
+        "--as-of: \"yesterday\"",
+        "--log: \"papyrus\"",
+        "BOOKEND_QUOTA: \"-1\"",
+        "BOOKEND_DRAIN_TIMEOUT: \"soon\"",
+    ] {
+        assert_eq!(text.lines().filter(|line| line.contains(mistake)).count(), 1, "{mistake} in\n{text}");
+    }
+    assert_eq!(text.lines().count(), 7, "{text}");
+    assert!(!dir.path().join("data").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_log_filter_that_cannot_be_read_is_a_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = end_of(serve(dir.path(), &["--log-level", "ingest=loud"]));
+    assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+    assert!(said(&output).contains("log-level"), "it says which setting: {}", said(&output));
+}
+
+#[test]
+fn a_second_process_on_one_data_directory_says_so_and_harms_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let service = Service::start(data.path(), &[]);
+    let second = end_of(serve(data.path(), &[]));
+    assert_eq!(second.status.code(), Some(1));
+    let text = said(&second);
+    assert!(text.contains("in use by another process"), "{text}");
+    assert!(text.contains(&data.path().display().to_string()), "{text}");
+    assert_eq!(service.client().get("/readyz").unwrap().status, 200);
+    service.stop();
+    Service::start(data.path(), &[]).stop();
+}
+
+#[test]
+fn a_port_that_is_in_use_is_named() {
+    let (taken, data) = (TcpListener::bind("127.0.0.1:0").unwrap(), tempfile::tempdir().unwrap());
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().args(["--listen", &address, "--data-dir"]).arg(data.path());
+    let output = end_of(command);
+    assert_eq!(output.status.code(), Some(1));
+    let text = said(&output);
+    assert!(text.contains(&format!("cannot listen on {address}")) && text.contains("in use"), "{text}");
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_made_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let output = end_of(serve(&file, &[]));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains(&file.display().to_string()), "{}", said(&output));
+}
+
+#[test]
+fn without_a_command_the_program_serves() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().current_dir(data.path());
+    command.env("BOOKEND_LISTEN", "127.0.0.1:0").env("BOOKEND_LOG_FORMAT", "json");
+    let service = Service::run(command);
+    assert!(data.path().join("bookend-data").is_dir(), "its data lies where the help says");
+    service.stop();
+}
+
+#[test]
+fn loading_what_cannot_be_read_or_delivered_fails_and_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("missing.ndjson");
+    let output = bookend(&["load", missing.to_str().unwrap(), "--url", "http://127.0.0.1:9"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("missing.ndjson"), "{}", said(&output));
+
+    // Nobody listens at a port that was just given back.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let file = dir.path().join("some.ndjson");
+    std::fs::write(&file, joined(&generate("clean", 10, 1))).unwrap();
+    let url = format!("http://{address}");
+    let output = bookend(&["load", file.to_str().unwrap(), "--tries", "1", "--url", &url]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("gave up"), "{}", said(&output));
+}
+
+/// The log and the store of a service that has taken the hostile profile and was stopped.
+fn loaded(data: &Path) {
+    let service = Service::start(data, &["--as-of", ENDING_AT]);
+    let lines = generate("hostile", 300, 5);
+    for batch in lines.chunks(500) {
+        let reply = service.client().post("/v1/events", &[crate::client::LINES], &joined(batch)).unwrap();
+        assert_eq!(reply.status, 200);
+    }
+    service.stop();
+}
+
+#[test]
+fn verify_finds_no_difference_after_a_service_has_ended_and_refuses_while_one_runs() {
+    let data = tempfile::tempdir().unwrap();
+    loaded(data.path());
+    let dir = data.path().to_str().unwrap();
+    let verify = ["verify", "--as-of", ENDING_AT, "--data-dir", dir];
+    let output = bookend(&verify);
+    assert_eq!(output.status.code(), Some(0), "{}{}", String::from_utf8_lossy(&output.stdout), said(&output));
+
+    let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
+    let output = bookend(&verify);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("in use by another process"), "{}", said(&output));
+    service.stop();
+}

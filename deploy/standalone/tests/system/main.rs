@@ -1,0 +1,33 @@
+//! The program from outside: a real process over real files, spoken to over real HTTP, killed and started again.
+//!
+//! One binary, so that it is linked once. Nothing here knows the program's inside: what it should answer says `model`, which
+//! reads the same lines that are sent and shares no code with the service.
+
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod data;
+#[cfg(test)]
+mod end_to_end;
+#[cfg(test)]
+mod full_disk;
+#[cfg(test)]
+mod hostile_clients;
+#[cfg(test)]
+mod ledger;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod questions;
+#[cfg(test)]
+mod reading;
+#[cfg(test)]
+mod readme;
+#[cfg(test)]
+mod seeds;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+mod stopped;

@@ -1,0 +1,186 @@
+//! The program as a process of its own: started, asked whether it is ready, and stopped in the ways a process is.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::client::Client;
+
+/// The built program.
+pub(crate) const BOOKEND: &str = env!("CARGO_BIN_EXE_bookend");
+
+/// How long a start, an end or an answer may take: long enough for a machine that builds something else meanwhile.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running service; killed when it is dropped, and what it said is shown when the test fails.
+pub(crate) struct Service {
+    child: Child,
+    address: SocketAddr,
+    said: Arc<Mutex<String>>,
+}
+
+/// The samples of `/metrics` at one moment.
+pub(crate) struct Metrics(String);
+
+/// `bookend serve` over `data` with the flags `more`, on a port that is free, in an empty environment.
+pub(crate) fn serve(data: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data-dir"]);
+    command.arg(data).args(more);
+    command
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "this did not come about within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+impl Service {
+    pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        Self::run(serve(data, more))
+    }
+
+    /// Starts `command`, which serves, and waits until it is ready.
+    pub(crate) fn run(command: Command) -> Self {
+        let service = Self::begin(command);
+        eventually("the service is ready", || {
+            let reply = service.client().get("/readyz").ok()?;
+            (reply.status == 200).then_some(())
+        });
+        service
+    }
+
+    /// Starts `command` and waits until it says where it listens, as a script would.
+    pub(crate) fn begin(mut command: Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let (tell, told) = mpsc::channel();
+        let (lines, saying) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&said));
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if let Some(address) = address(&line) {
+                    tell.send(address).ok();
+                }
+                let mut said = saying.lock().unwrap();
+                said.push_str(&line);
+                said.push('\n');
+            }
+        });
+        match told.recv_timeout(PATIENCE) {
+            Ok(address) => Self { child, address, said },
+            Err(_) => {
+                child.kill().ok();
+                let status = child.wait().unwrap();
+                panic!("it does not serve ({status}): {}", said.lock().unwrap());
+            }
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client(self.address)
+    }
+
+    /// Everything it has said on standard error.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// `kill -9`, and waits until the process is gone.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub(crate) fn tell_to_stop(&self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Waits until the process has ended.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        eventually("the process ends", || self.child.try_wait().unwrap())
+    }
+
+    /// SIGTERM, and an orderly end.
+    pub(crate) fn stop(mut self) {
+        self.tell_to_stop();
+        let status = self.ended();
+        assert!(status.success(), "{status}: {}", self.said());
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        Metrics(self.client().get("/metrics").unwrap().text())
+    }
+
+    /// Waits until `records` records that came since the start, and all that lay in the log before, are answered.
+    pub(crate) fn wait_until_answered(&self, records: usize) {
+        eventually("every record is answered", || {
+            let metrics = self.metrics();
+            let behind = metrics.samples("bookend_consumer_lag_records");
+            let handled = metrics.sum("bookend_consumer_records_total");
+            // Right after a start nobody has looked yet how much there is to do.
+            let done = !behind.is_empty() && behind.iter().sum::<f64>() == 0.0;
+            (done && handled >= records as f64).then_some(())
+        });
+    }
+
+    /// The most memory that the process has held so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+}
+
+/// The address in the log line that says where it serves.
+fn address(line: &str) -> Option<SocketAddr> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = &line["fields"];
+    (fields["message"] == "serving").then(|| fields["address"].as_str()?.parse().ok())?
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            eprintln!("--- the service said:\n{}---", self.said());
+        }
+    }
+}
+
+impl Metrics {
+    /// The samples of the metric `name`, whatever their labels.
+    pub(crate) fn samples(&self, name: &str) -> Vec<f64> {
+        let sample = |line: &str| {
+            let rest = line.strip_prefix(name)?;
+            let value = rest.starts_with(['{', ' ']).then(|| rest.rsplit(' ').next())??;
+            value.parse().ok()
+        };
+        self.0.lines().filter_map(sample).collect()
+    }
+
+    pub(crate) fn sum(&self, name: &str) -> f64 {
+        self.samples(name).iter().sum()
+    }
+}

@@ -1,0 +1,112 @@
+//! The contract of `Log`: what every backend keeps, and beside it what the embedded one promises of its directory.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use ingest::log::{Log, NewRecord, Partition, Record, murmur2};
+
+#[path = "log_contract/appending.rs"]
+mod appending;
+#[path = "log_contract/committing.rs"]
+mod committing;
+#[path = "log_contract/dead_letters.rs"]
+mod dead_letters;
+#[path = "log_contract/embedded.rs"]
+mod embedded;
+
+/// Long enough for the slowest machine: a test that meets it has failed.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// One log of one backend, which can be opened again and again while what it handed out is dropped before.
+trait Backend: Sized {
+    fn fresh() -> Self;
+    /// As the process would open it at its start.
+    async fn open(&self) -> Log;
+    /// How many partitions it has.
+    fn partitions(&self) -> u32;
+}
+
+/// A test of each named behaviour for each backend: `behaviour(backend)`.
+macro_rules! contract {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod on_the_embedded_log {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $behaviour() {
+                    let backend = <crate::embedded::Room as crate::Backend>::fresh();
+                    tokio::time::timeout(crate::LIMIT, super::$behaviour(&backend)).await.unwrap();
+                }
+            )+
+        }
+    };
+}
+pub(crate) use contract;
+
+fn record(key: &str, value: impl Into<Bytes>) -> NewRecord {
+    NewRecord { key: Bytes::copy_from_slice(key.as_bytes()), value: value.into(), append_time: None }
+}
+
+/// `count` records with distinct values under `keys` keys.
+fn records(prefix: &str, keys: usize, count: usize) -> Vec<NewRecord> {
+    (0..count).map(|n| record(&format!("user-{}", n % keys), format!("{prefix}-{n}"))).collect()
+}
+
+/// Polls until `count` records came; more in the same poll are an error.
+async fn poll(log: &Log, count: usize) -> Vec<Record> {
+    let mut polled = Vec::new();
+    while polled.len() < count {
+        let more = tokio::time::timeout(LIMIT, log.poll(100)).await;
+        let more = more.unwrap_or_else(|_| panic!("only {} of {count} came", polled.len())).unwrap();
+        assert!(!more.is_empty());
+        polled.extend(more);
+    }
+    assert_eq!(polled.len(), count, "{polled:?}");
+    polled
+}
+
+/// Asserts that polling gives exactly `expected` and then waits: a record appended afterwards is the next to come.
+async fn poll_exactly(log: &Log, expected: &[NewRecord]) {
+    let last = record("last", "last");
+    log.append(vec![last.clone()]).await.unwrap();
+    let mut expected = expected.to_vec();
+    expected.push(last);
+    assert_eq!(texts(&poll(log, expected.len()).await), texts_of_new(&expected));
+}
+
+fn texts(records: &[Record]) -> Vec<(Bytes, Bytes)> {
+    let mut all: Vec<_> = records.iter().map(|record| (record.key.clone(), record.value.clone())).collect();
+    all.sort();
+    all
+}
+
+fn texts_of_new(records: &[NewRecord]) -> Vec<(Bytes, Bytes)> {
+    let mut all: Vec<_> = records.iter().map(|record| (record.key.clone(), record.value.clone())).collect();
+    all.sort();
+    all
+}
+
+/// Everything that is left in the log, whether or not it was committed.
+async fn read_all(log: &Log) -> Vec<Record> {
+    let (mut cursor, mut all) = (log.cursor(), Vec::new());
+    loop {
+        let more = log.read(&mut cursor, 100).await.unwrap();
+        if more.is_empty() {
+            return all;
+        }
+        all.extend(more);
+    }
+}
+
+/// By partition, in the order given.
+fn by_partition(records: &[Record]) -> BTreeMap<Partition, Vec<&Record>> {
+    let mut partitions: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for record in records {
+        partitions.entry(record.partition).or_default().push(record);
+    }
+    partitions
+}
+
+fn partition_of(key: &[u8], partitions: u32) -> Partition {
+    Partition::try_from(murmur2::partition(key, partitions)).unwrap()
+}

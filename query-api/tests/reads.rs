@@ -1,0 +1,17 @@
+//! What a reader sees: every reply and every error, over a real store.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+#[path = "reads/world.rs"]
+mod world;
+
+#[path = "reads/errors.rs"]
+mod errors;
+#[path = "reads/paging.rs"]
+mod paging;
+#[path = "reads/served.rs"]
+mod served;
+#[path = "reads/sessions.rs"]
+mod sessions;
+#[path = "reads/starts.rs"]
+mod starts;

@@ -1,0 +1,203 @@
+//! Over real HTTP: chunked replies, HEAD, the index, the metrics, and how fast many countries are answered.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::world::{World, end, start, started};
+
+/// The head and the body of a reply, as they come over the wire.
+async fn wire(world: &World, request: &str) -> (String, Vec<u8>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(warp::serve(world.routes.clone()).incoming(listener).run());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("{request}\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    server.abort();
+    let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let body = bytes.split_off(head + 4);
+    (String::from_utf8(bytes).unwrap().to_lowercase(), body)
+}
+
+/// The chunks of a chunked body, which must have its end.
+fn chunks(mut body: &[u8]) -> Vec<&[u8]> {
+    let mut chunks = Vec::new();
+    loop {
+        let line = body.windows(2).position(|window| window == b"\r\n").unwrap();
+        let length = usize::from_str_radix(str::from_utf8(&body[..line]).unwrap(), 16).unwrap();
+        let (chunk, rest) = body[line + 2..].split_at(length);
+        body = rest.strip_prefix(b"\r\n").unwrap();
+        if length == 0 {
+            assert!(body.is_empty());
+            return chunks;
+        }
+        chunks.push(chunk);
+    }
+}
+
+#[tokio::test]
+async fn an_uncut_reply_of_more_than_100_000_starts_is_sent_whole_in_small_chunks() {
+    let world = World::new();
+    let session = |n: u32| {
+        start(
+            "some-user",
+            &format!("session-{n:06}"),
+            "2019-05-12T10:00:00Z",
+            ["SK", "DE"][n as usize / 90_000],
+        )
+    };
+    world.feed_starts((0..110_000).map(session)).await;
+    world
+        .feed(&[start("u", "1", "2019-01-01T10:00:00Z", "AT"), start("u", "2", "2019-05-12T10:00:00Z", "ZZ")])
+        .await;
+    let (head, body) = wire(&world, "GET /user/last-events?days=2 HTTP/1.1").await;
+    assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");
+    assert!(
+        head.contains("transfer-encoding: chunked") && head.contains("content-type: application/json\r\n"),
+        "{head}"
+    );
+    let chunks = chunks(&body);
+    assert!(chunks.len() > 100, "{}", chunks.len());
+    assert!(chunks.iter().all(|chunk| chunk.len() < 64 << 10));
+    let all: Value = serde_json::from_slice(&chunks.concat()).unwrap();
+    let sizes = ["AT", "DE", "SK", "ZZ"].map(|country| all[country].as_array().unwrap().len());
+    assert_eq!((sizes, all.as_object().unwrap().len()), ([0, 20_000, 90_000, 1], 4));
+    let ids =
+        all["SK"].as_array().unwrap().iter().map(|start| start["session_id"].as_str().unwrap().to_owned());
+    assert!(ids.eq((0..90_000).map(|n| format!("session-{n:06}"))));
+}
+
+#[tokio::test]
+async fn a_head_request_is_answered_like_a_get_without_the_body() {
+    let world = World::of(&[start("u", "s", "2019-05-12T10:00:00Z", "SK")]).await;
+    for path in ["/user/last-events?days=2", "/v1/session-starts?days=2", "/v1/users/u/sessions", "/"] {
+        let (head, body) = wire(&world, &format!("HEAD {path} HTTP/1.1")).await;
+        assert!(head.starts_with("http/1.1 200 ok\r\n"), "{path}: {head}");
+        assert!(head.contains("content-type: application/json\r\n"), "{path}: {head}");
+        assert!(body.is_empty(), "{path}");
+    }
+    let (head, body) = wire(&world, "HEAD /v1/session-starts HTTP/1.1").await;
+    assert!(head.starts_with("http/1.1 400 "), "{head}");
+    assert!(body.is_empty());
+    assert!(!world.metrics().contains(r#"status="aborted""#), "{}", world.metrics());
+}
+
+#[tokio::test]
+async fn an_encoded_id_comes_through_a_real_request_line() {
+    let world = World::of(&[start("a/b 🍋", "s/1", "2019-05-12T10:00:00Z", "SK")]).await;
+    let (head, body) = wire(&world, "GET /v1/users/a%2Fb%20%F0%9F%8D%8B/sessions/s%2F1 HTTP/1.1").await;
+    assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");
+    let reply: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((&reply["user_id"], &reply["session_id"]), (&json!("a/b 🍋"), &json!("s/1")));
+}
+
+#[tokio::test]
+async fn a_get_with_a_body_is_answered_for_the_user_it_names() {
+    let world =
+        World::of(&[start("u", "s", "2019-05-12T10:00:00Z", "SK"), end("u", "s", "2019-05-12T10:00:01Z")])
+            .await;
+    let body = r#"{"player_id": "u"}"#;
+    let request =
+        format!("GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0", body.len());
+    // The head that `wire` adds is the trailer of a chunked body here.
+    let (_, reply) =
+        wire(&world, &request.replacen("\r\n\r\n", "\r\nhost: x\r\nconnection: close\r\n\r\n", 1)).await;
+    assert_eq!(serde_json::from_slice::<Value>(&reply).unwrap()[0]["session_id"], "s");
+}
+
+#[tokio::test]
+async fn a_get_of_the_root_without_a_body_lists_the_routes_with_an_example_each() {
+    let world = World::new();
+    let index = world.json("/").await;
+    assert_eq!(index["service"], "Bookend");
+    assert_eq!(
+        index["routes"][0],
+        json!({
+            "path": "/v1/session-starts",
+            "what": "the session starts of each country",
+            "example": "/v1/session-starts?days=1&country=SK",
+        })
+    );
+    for route in index["routes"].as_array().unwrap() {
+        let status = world.reply(route["example"].as_str().unwrap()).await.status();
+        // Nothing is known of the session of the example.
+        let expected = if route["path"] == "/v1/users/{user_id}/sessions/{session_id}" { 404 } else { 200 };
+        assert_eq!(status, expected, "{route}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_is_json_that_no_cache_keeps() {
+    let reply = World::new().reply("/v1/session-starts?days=1").await;
+    assert_eq!(reply.headers()["content-type"], "application/json");
+    assert_eq!(reply.headers()["cache-control"], "no-store");
+    assert_eq!(reply.headers()["x-content-type-options"], "nosniff");
+}
+
+#[tokio::test]
+async fn requests_rows_and_durations_are_counted_by_route() {
+    let world = World::of(&[
+        start("u", "1", "2019-05-12T10:00:00Z", "SK"),
+        start("u", "2", "2019-05-12T10:00:00Z", "SK"),
+    ])
+    .await;
+    for path in [
+        "/v1/session-starts?days=2",
+        "/v1/session-starts",
+        "/user/last-events?days=2",
+        "/v1/users/u/sessions/x",
+    ] {
+        world.reply(path).await;
+    }
+    let metrics = world.metrics();
+    for line in [
+        r#"bookend_query_requests_total{route="/v1/session-starts",status="200"} 1"#,
+        r#"bookend_query_requests_total{route="/v1/session-starts",status="400"} 1"#,
+        r#"bookend_query_requests_total{route="/user/last-events",status="200"} 1"#,
+        r#"bookend_query_requests_total{route="/v1/users/{user_id}/sessions/{session_id}",status="404"} 1"#,
+        r#"bookend_query_request_duration_seconds_count{route="/v1/session-starts"} 2"#,
+        r#"bookend_query_rows_total{route="/v1/session-starts"} 2"#,
+        r#"bookend_query_rows_total{route="/user/last-events"} 2"#,
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_of_246_countries_is_answered_at_once_and_by_many_readers() {
+    let world = World::with(query_api::QueryOptions { reads: 2, ..Default::default() });
+    let session = |n: u32| {
+        let ts = format!("2019-05-13T{:02}:{:02}:{:02}Z", n % 12, n / 60 % 60, n % 60);
+        start("user", &format!("session-{n:05}"), &ts, &format!("C{:03}", n % 246))
+    };
+    world.feed_starts((0..16_700).map(session)).await;
+    let asked = Instant::now();
+    let all = world.json("/user/last-events?days=1").await;
+    let took = asked.elapsed();
+    assert_eq!(all.as_object().unwrap().len(), 246);
+    assert_eq!(
+        all.as_object().unwrap().values().map(|starts| starts.as_array().unwrap().len()).sum::<usize>(),
+        16_700
+    );
+    let page = world.json("/v1/session-starts?days=1&limit=10000").await;
+    assert_eq!(started(&[page]).values().map(Vec::len).sum::<usize>(), 10_000);
+    // Far above what it takes, for a busy machine and an unoptimised build.
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let readers: Vec<_> = (0..12)
+        .map(|_| {
+            let routes = world.routes.clone();
+            tokio::spawn(async move {
+                warp::test::request().path("/v1/session-starts/counts?days=1").reply(&routes).await.status()
+            })
+        })
+        .collect();
+    for reader in readers {
+        assert_eq!(reader.await.unwrap(), 200);
+    }
+}

@@ -1,0 +1,203 @@
+//! A user's sessions: complete, open, orphan, and one of them explained.
+
+use serde_json::{Value, json};
+
+use crate::world::{World, at, end, start};
+
+const DAY: &str = "2019-05-12T";
+
+fn s(session: &str, from: &str, to: &str) -> [crate::world::Event; 2] {
+    [start("u", session, &format!("{DAY}{from}Z"), "SK"), end("u", session, &format!("{DAY}{to}Z"))]
+}
+
+fn ids(reply: &Value) -> Vec<&str> {
+    let sessions = reply["sessions"].as_array().unwrap();
+    sessions.iter().map(|session| session["session_id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn complete_sessions_are_listed_newest_end_first_and_equal_ends_by_session() {
+    let events =
+        [s("b", "10:00:00", "11:00:00"), s("a", "10:30:00", "11:00:00"), s("c", "09:00:00", "12:00:00.500")];
+    let world = World::of(&events.concat()).await;
+    let a = r#"{"user_id":"u","session_id":"a","country":"SK","started_at":"2019-05-12T10:30:00Z","ended_at":"2019-05-12T11:00:00Z","duration_ms":1800000}"#;
+    let b = r#"{"user_id":"u","session_id":"b","country":"SK","started_at":"2019-05-12T10:00:00Z","ended_at":"2019-05-12T11:00:00Z","duration_ms":3600000}"#;
+    let c = r#"{"user_id":"u","session_id":"c","country":"SK","started_at":"2019-05-12T09:00:00Z","ended_at":"2019-05-12T12:00:00.500Z","duration_ms":10800500}"#;
+    assert_eq!(
+        world.text("/v1/users/u/sessions").await,
+        format!(r#"{{"user_id":"u","sessions":[{c},{a},{b}],"next":null}}"#)
+    );
+    assert_eq!(world.text("/user/last-sessions-user?user_id=u").await, format!(r#"{{"u":[{c},{a},{b}]}}"#));
+    assert_eq!(world.text("/user/last-sessions-user?player_id=u").await, format!(r#"{{"u":[{c},{a},{b}]}}"#));
+    for body in [r#"{"player_id": "u"}"#, r#" {"user_id":"u","more":[1]}"#] {
+        assert_eq!(world.root(body).await, (200, format!("[{c},{a},{b}]")), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_user_has_no_sessions() {
+    let world = World::new();
+    for status in ["", "?status=complete", "?status=open", "?status=orphan"] {
+        let reply = world.text(&format!("/v1/users/nobody/sessions{status}")).await;
+        assert_eq!(reply, r#"{"user_id":"nobody","sessions":[],"next":null}"#);
+    }
+    assert_eq!(world.text("/user/last-sessions-user?user_id=nobody").await, r#"{"nobody":[]}"#);
+    assert_eq!(world.root(r#"{"user_id":"nobody"}"#).await, (200, "[]".to_owned()));
+}
+
+#[tokio::test]
+async fn the_last_twenty_are_given_unless_more_are_asked_for() {
+    let session = |n: u32| s(&format!("s{n:02}"), "10:00:00", &format!("11:00:{n:02}"));
+    let world = World::of(&(0..25).flat_map(session).collect::<Vec<_>>()).await;
+    let first = world.json("/v1/users/u/sessions").await;
+    assert_eq!((ids(&first).len(), ids(&first)[0], ids(&first)[19]), (20, "s24", "s05"));
+    let all = world.json("/v1/users/u/sessions?limit=100").await;
+    assert_eq!((ids(&all).len(), &all["next"]), (25, &Value::Null));
+    assert_eq!(world.json("/v1/users/u/sessions?limit=25").await["next"], Value::Null);
+    let last = world.json("/user/last-sessions-user?user_id=u").await;
+    assert_eq!(last["u"].as_array().unwrap().len(), 20);
+    let (_, last) = world.root(r#"{"user_id":"u"}"#).await;
+    assert_eq!(serde_json::from_str::<Value>(&last).unwrap().as_array().unwrap().len(), 20);
+}
+
+#[tokio::test]
+async fn open_and_orphan_sessions_are_listed_newest_first_by_the_time_they_have() {
+    let world = World::of(&[
+        start("u", "open-b", "2019-05-12T10:00:00Z", "SK"),
+        start("u", "open-a", "2019-05-12T10:00:00Z", "DE"),
+        start("u", "ended-before", "2019-05-12T12:00:00Z", "SK"),
+        end("u", "ended-before", "2019-05-12T11:00:00Z"),
+        end("u", "orphan-a", "2019-05-12T08:00:00Z"),
+        end("u", "orphan-b", "2019-05-12T09:00:00Z"),
+        end("u", "orphan-b", "2019-05-12T07:00:00Z"),
+        start("u", "complete", "2019-05-12T10:00:00Z", "SK"),
+        end("u", "complete", "2019-05-12T10:00:00Z"),
+        start("v", "another-user", "2019-05-12T10:00:00Z", "SK"),
+    ])
+    .await;
+    assert_eq!(
+        world.text("/v1/users/u/sessions?status=open").await,
+        r#"{"user_id":"u","sessions":["#.to_owned()
+            + r#"{"user_id":"u","session_id":"ended-before","country":"SK","started_at":"2019-05-12T12:00:00Z"},"#
+            + r#"{"user_id":"u","session_id":"open-a","country":"DE","started_at":"2019-05-12T10:00:00Z"},"#
+            + r#"{"user_id":"u","session_id":"open-b","country":"SK","started_at":"2019-05-12T10:00:00Z"}],"next":null}"#
+    );
+    assert_eq!(
+        world.text("/v1/users/u/sessions?status=orphan").await,
+        r#"{"user_id":"u","sessions":["#.to_owned()
+            + r#"{"user_id":"u","session_id":"orphan-a","ended_at":"2019-05-12T08:00:00Z"},"#
+            + r#"{"user_id":"u","session_id":"orphan-b","ended_at":"2019-05-12T07:00:00Z"}],"next":null}"#
+    );
+    assert_eq!(ids(&world.json("/v1/users/u/sessions?status=complete").await), ["complete"]);
+}
+
+#[tokio::test]
+async fn open_sessions_are_found_among_more_than_one_step_looks_at() {
+    let world = World::new();
+    let noise = (0..600).map(|n| end("u", &format!("n{n:03}"), "2019-05-12T08:00:00Z"));
+    world.feed(&noise.collect::<Vec<_>>()).await;
+    world
+        .feed(&[start("u", "a", "2019-05-12T07:00:00Z", "SK"), start("u", "z", "2019-05-12T09:00:00Z", "SK")])
+        .await;
+    assert_eq!(ids(&world.json("/v1/users/u/sessions?status=open").await), ["z", "a"]);
+    let pages = world.pages("/v1/users/u/sessions?status=orphan", &[100, 7], async |_| {}).await;
+    let orphans: Vec<_> = pages.iter().flat_map(ids).map(str::to_owned).collect();
+    assert_eq!(orphans, (0..600).map(|n| format!("n{n:03}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_superseded_pair_is_not_listed() {
+    let mut events = s("s", "10:00:00", "12:00:00").to_vec();
+    events.push(end("u", "s", "2019-05-12T11:00:00Z"));
+    events.push(start("u", "s", "2019-05-12T09:00:00Z", "DE"));
+    let reply = World::of(&events).await.json("/v1/users/u/sessions").await;
+    let session = &reply["sessions"][0];
+    assert_eq!(ids(&reply), ["s"]);
+    assert_eq!((&session["started_at"], &session["country"]), (&json!("2019-05-12T09:00:00Z"), &json!("DE")));
+    assert_eq!(session["ended_at"], "2019-05-12T11:00:00Z");
+}
+
+#[tokio::test]
+async fn a_complete_session_is_explained_with_its_facts_in_the_order_of_time() {
+    let mut events = s("s", "10:00:00", "12:00:00").to_vec();
+    events.push(end("u", "s", "2019-05-12T09:00:00Z"));
+    assert_eq!(
+        World::of(&events).await.text("/v1/users/u/sessions/s").await,
+        r#"{"user_id":"u","session_id":"s","status":"complete","facts":["#.to_owned()
+            + r#"{"kind":"end","ts":"2019-05-12T09:00:00Z"},"#
+            + r#"{"kind":"start","ts":"2019-05-12T10:00:00Z","country":"SK"},"#
+            + r#"{"kind":"end","ts":"2019-05-12T12:00:00Z"}],"#
+            + r#""session":{"user_id":"u","session_id":"s","country":"SK","started_at":"2019-05-12T10:00:00Z","#
+            + r#""ended_at":"2019-05-12T12:00:00Z","duration_ms":7200000},"#
+            + r#""why":"The session is complete because it started at 2019-05-12T10:00:00Z in SK and it ended at "#
+            + r#"2019-05-12T12:00:00Z, while 1 end that lies before the start does not count."}"#
+    );
+}
+
+#[tokio::test]
+async fn an_orphan_is_explained_without_a_session() {
+    let world = World::of(&[end("u", "s", "2019-05-12T09:00:00Z")]).await;
+    assert_eq!(
+        world.text("/v1/users/u/sessions/s").await,
+        r#"{"user_id":"u","session_id":"s","status":"orphan","facts":[{"kind":"end","ts":"2019-05-12T09:00:00Z"}],"#
+            .to_owned()
+            + r#""session":null,"why":"The session is an orphan because it ended at 2019-05-12T09:00:00Z and no start "#
+            + r#"of it is known."}"#
+    );
+}
+
+#[tokio::test]
+async fn an_answer_is_the_same_before_and_after_retention_has_swept() {
+    let world = World::new();
+    let events = [
+        start("u", "left", "2018-05-01T00:00:00Z", "SK"),
+        end("u", "left", "2019-05-12T00:00:00Z"),
+        end("u", "open", "2018-05-01T00:00:00Z"),
+        start("u", "open", "2019-05-12T00:00:00Z", "SK"),
+        end("u", "orphan", "2018-05-01T00:00:00Z"),
+        end("u", "orphan", "2019-05-12T00:00:00Z"),
+    ];
+    world.feed_at(&events, at("2019-04-01T00:00:00Z")).await;
+    let ask = async || {
+        let mut answers = Vec::new();
+        for path in ["left", "open", "orphan"] {
+            let reply = world.reply(&format!("/v1/users/u/sessions/{path}")).await;
+            answers.push((reply.status().as_u16(), reply.into_body()));
+        }
+        for status in ["complete", "open", "orphan"] {
+            answers.push((200, world.text(&format!("/v1/users/u/sessions?status={status}")).await.into()));
+        }
+        answers
+    };
+    let before = ask().await;
+    assert_eq!(before[..3].iter().map(|(status, _)| *status).collect::<Vec<_>>(), [404, 200, 404]);
+    let horizon = at("2018-05-13T12:00:00Z");
+    assert_eq!(world.store.sweep(horizon, None).await.unwrap(), None);
+    assert!(world.store.facts(&crate::world::key("u", "open")).await.unwrap().ends().is_empty());
+    assert_eq!(ask().await, before);
+}
+
+#[tokio::test]
+async fn ids_of_any_text_are_reached_by_their_percent_encoding() {
+    let ids = [
+        ("a/b c", "a%2Fb%20c"),
+        ("100%", "100%25"),
+        ("%2F", "%252F"),
+        ("🍋 žltý", "%F0%9F%8D%8B%20%C5%BElt%C3%BD"),
+        ("a+b", "a+b"),
+        ("q?x=1&y#z", "q%3Fx=1&y%23z"),
+        ("..", "%2E%2E"),
+        ("\"\\", "%22%5c"),
+    ];
+    let world = World::new();
+    for (id, encoded) in ids {
+        world.feed(&[start(id, id, "2019-05-12T10:00:00Z", "SK"), end(id, id, "2019-05-12T11:00:00Z")]).await;
+        let reply = world.json(&format!("/v1/users/{encoded}/sessions")).await;
+        assert_eq!((&reply["user_id"], &reply["sessions"][0]["session_id"]), (&json!(id), &json!(id)));
+        let reply = world.json(&format!("/v1/users/{encoded}/sessions/{encoded}")).await;
+        assert_eq!((&reply["session_id"], &reply["status"]), (&json!(id), &json!("complete")));
+        let query = encoded.replace('+', "%2B").replace('&', "%26");
+        let reply = world.json(&format!("/user/last-sessions-user?user_id={query}")).await;
+        assert_eq!(reply[id][0]["user_id"], json!(id));
+    }
+}

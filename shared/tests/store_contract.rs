@@ -1,0 +1,118 @@
+//! The contract of `Store`: what every backend keeps, and beside it what the embedded one promises of its directory.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use shared::{
+    event::{Country, SessionId, UserId},
+    session::{CompletedSession, Fact, SessionFacts, SessionKey, SessionStart, Start},
+    store::{Known, Sighting, Store, Window},
+    timestamp::{RETENTION, Timestamp},
+};
+
+#[path = "store_contract/embedded.rs"]
+mod embedded;
+#[path = "store_contract/facts.rs"]
+mod facts;
+#[path = "store_contract/retention.rs"]
+mod retention;
+#[path = "store_contract/rows.rs"]
+mod rows;
+
+/// One store of one backend, which can be opened again once what it handed out is dropped.
+trait Backend: Sized {
+    fn fresh() -> Self;
+    /// As the process would open it at its start.
+    async fn open(&self) -> Store;
+}
+
+/// A test of each named behaviour for each backend: `behaviour(backend)`.
+macro_rules! contract {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod on_the_embedded_store {
+            $(
+                #[tokio::test]
+                async fn $behaviour() {
+                    super::$behaviour(&<crate::embedded::Room as crate::Backend>::fresh()).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use contract;
+
+/// The instant at which everything here happens.
+const NOW: i64 = 1_700_000_000_000;
+/// What began before this is not answered any more.
+const HORIZON: i64 = NOW - RETENTION;
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(ms).unwrap()
+}
+
+fn now() -> Timestamp {
+    at(NOW)
+}
+
+fn horizon() -> Timestamp {
+    at(HORIZON)
+}
+
+fn key(user: &str, session: &str) -> SessionKey {
+    SessionKey { user: UserId::new(user).unwrap(), session: SessionId::new(session).unwrap() }
+}
+
+fn country(name: &str) -> Country {
+    Country::normalise(name)
+}
+
+fn start(ms: i64, name: &str) -> Fact {
+    Fact::Start(Start { ts: at(ms), country: country(name) })
+}
+
+fn end(ms: i64) -> Fact {
+    Fact::End(at(ms))
+}
+
+fn started(user: &str, session: &str, ms: i64, name: &str) -> SessionStart {
+    key(user, session).started(&Start { ts: at(ms), country: country(name) })
+}
+
+fn completed(user: &str, session: &str, from: i64, name: &str, to: i64) -> CompletedSession {
+    key(user, session).completed(&Start { ts: at(from), country: country(name) }, at(to))
+}
+
+fn window(from: i64, to: i64) -> Window {
+    Window { from: at(from), to: at(to) }
+}
+
+/// All time.
+fn ever() -> Window {
+    Window { from: Timestamp::MIN, to: Timestamp::MAX }
+}
+
+async fn absorb(store: &Store, user: &str, session: &str, facts: &[Fact]) -> Known {
+    let sighting = Sighting { key: key(user, session), facts: facts.to_vec() };
+    store.absorb(vec![sighting]).await.unwrap().remove(0)
+}
+
+async fn facts(store: &Store, user: &str, session: &str) -> SessionFacts {
+    store.facts(&key(user, session)).await.unwrap()
+}
+
+async fn starts(store: &Store, name: &str, window: Window) -> Vec<SessionStart> {
+    store.starts(&country(name), window, None, 1_000).await.unwrap()
+}
+
+async fn sessions_of(store: &Store, user: &str) -> Vec<CompletedSession> {
+    store.completed(&UserId::new(user).unwrap(), Timestamp::MIN, None, 1_000).await.unwrap()
+}
+
+/// Every session in the store, by pages of two.
+async fn scan(store: &Store) -> Vec<(SessionKey, SessionFacts)> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let more = store.scan(after, 2).await.unwrap();
+        let Some((last, _)) = more.last() else { return all };
+        after = Some(last.clone());
+        all.extend(more);
+    }
+}

@@ -1,0 +1,75 @@
+//! What the embedded store promises of its directory: one owner, and a reserve that it leaves on the disk.
+
+use shared::store::{
+    Effect, EmbeddedStore, Sighting, Store, StoreError,
+    embedded::{EmbeddedStoreOptions, OpenError},
+};
+use tempfile::TempDir;
+
+use crate::{Backend, NOW, absorb, end, ever, facts, key, now, start, started, starts};
+
+/// A directory for a store.
+pub(crate) struct Room(TempDir);
+
+impl Room {
+    fn try_open(&self, reserve_bytes: u64) -> Result<Store, OpenError> {
+        let options =
+            EmbeddedStoreOptions { cache_bytes: 4 << 20, write_buffer_bytes: 8 << 20, reserve_bytes };
+        EmbeddedStore::open(self.0.path(), options).map(Store::Embedded)
+    }
+}
+
+impl Backend for Room {
+    fn fresh() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    async fn open(&self) -> Store {
+        self.try_open(0).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_second_owner_is_told_that_it_is_locked() {
+    let room = Room::fresh();
+    let store = room.open().await;
+    assert!(matches!(room.try_open(0), Err(OpenError::Locked)));
+    drop(store);
+    room.try_open(0).unwrap();
+}
+
+#[tokio::test]
+async fn without_room_on_the_disk_it_takes_nothing_and_loses_nothing() {
+    let room = Room::fresh();
+    let store = room.open().await;
+    let known = absorb(&store, "u", "s", &[start(NOW, "SK")]).await.facts;
+    let row = started("u", "s", NOW, "SK");
+    store.apply(vec![Effect::RecordStart(row.clone())], now()).await.unwrap();
+    drop(store);
+
+    let store = room.try_open(u64::MAX).unwrap();
+    assert!(matches!(store.ready().await, Err(StoreError::Unavailable(_))));
+    let sighting = Sighting { key: key("u", "s"), facts: vec![end(NOW)] };
+    assert!(matches!(store.absorb(vec![sighting]).await, Err(StoreError::Unavailable(_))));
+    let effects = vec![Effect::SupersedeStart(row.clone())];
+    assert!(matches!(store.apply(effects, now()).await, Err(StoreError::Unavailable(_))));
+    assert_eq!(facts(&store, "u", "s").await, known);
+    assert_eq!(starts(&store, "SK", ever()).await, [row]);
+    store.persist().await.unwrap();
+    drop(store);
+
+    let store = room.open().await;
+    store.ready().await.unwrap();
+    assert_eq!(facts(&store, "u", "s").await, known);
+    assert_eq!(absorb(&store, "u", "s", &[end(NOW)]).await.facts.ends().len(), 1);
+}
+
+/// Room is made by removing: a sweep must go on where nothing else may be written.
+#[tokio::test]
+async fn without_room_on_the_disk_a_sweep_goes_on() {
+    let room = Room::fresh();
+    absorb(&room.open().await, "u", "s", &[end(NOW)]).await;
+    let store = room.try_open(u64::MAX).unwrap();
+    assert_eq!(store.sweep(crate::at(NOW + 1), None).await.unwrap(), None);
+    assert!(facts(&store, "u", "s").await.is_empty());
+}
