@@ -237,6 +237,7 @@ async fn pages_of_starts_neither_skip_nor_repeat_while_rows_are_added(backend: &
         let Some(last) = page.last() else { break };
         after = Some(position(last));
         found.extend(page);
+        assert!(found.len() <= 60, "a page repeats");
         record(&store, &added.by_ref().take(4).map(row).collect::<Vec<_>>()).await;
     }
     let distinct: std::collections::BTreeSet<_> = found.iter().collect();
@@ -256,6 +257,7 @@ async fn pages_of_sessions_neither_skip_nor_repeat_while_rows_are_added(backend:
         let Some(last) = page.last() else { break };
         after = Some(SessionPosition { ts: last.ended_at, session: last.session.clone() });
         found.extend(page);
+        assert!(found.len() <= 60, "a page repeats");
         complete(&store, &added.by_ref().take(4).map(row).collect::<Vec<_>>()).await;
     }
     let distinct: std::collections::BTreeSet<_> = found.iter().collect();

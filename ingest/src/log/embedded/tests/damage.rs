@@ -25,7 +25,7 @@ async fn opens_without_the_last(room: &Room, bytes: &[u8], what: &str) {
     assert_eq!(values(&room.open()).await, ["one", "uno", "two", "four"], "{what}");
 }
 
-/// Seen to fail when a torn frame is taken for the end of the segment and not cut off.
+/// Seen to fail when the length that a frame claims is believed without a look at the file.
 #[tokio::test]
 async fn a_tail_torn_at_any_byte_is_cut_off() {
     let (room, before, bytes) = three_appends().await;
