@@ -4,7 +4,6 @@
 
 use std::{path::Path, process::Command};
 
-#[expect(clippy::print_stdout, reason = "a build script speaks to cargo by its output")]
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=BOOKEND_COMMIT");
@@ -13,7 +12,6 @@ fn main() {
 }
 
 /// The commit of this project's own history; none when the sources lie in the folder of another.
-#[expect(clippy::print_stdout, reason = "a build script speaks to cargo by its output")]
 fn commit() -> Option<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     if !root.join(".git").exists() {

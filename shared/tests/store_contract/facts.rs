@@ -86,7 +86,7 @@ async fn sessions_are_answered_in_the_order_asked(backend: &impl Backend) {
     let store = backend.open().await;
     let names = ["z", "a", "m"];
     let sighting = |(n, name): (i64, &str)| Sighting { key: key("u", name), facts: vec![end(NOW + n)] };
-    let known = store.absorb((0..).zip(names).map(sighting).collect()).await.unwrap();
+    let known = store.absorb((0..).zip(names).map(sighting).collect::<Vec<_>>()).await.unwrap();
     let ends: Vec<_> = known.iter().map(|known| known.facts.ends()[0]).collect();
     assert_eq!(ends, [at(NOW), at(NOW + 1), at(NOW + 2)]);
 }

@@ -38,7 +38,7 @@ contract!(
 );
 
 async fn apply(store: &Store, effects: impl IntoIterator<Item = Effect>) {
-    store.apply(effects.into_iter().collect(), now()).await.unwrap();
+    store.apply(effects.into_iter().collect::<Vec<_>>(), now()).await.unwrap();
 }
 
 async fn record(store: &Store, rows: &[SessionStart]) {

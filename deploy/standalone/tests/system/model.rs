@@ -27,6 +27,9 @@ struct Made<'a> {
     end: Option<i64>,
 }
 
+/// Sessions as they are listed, each with what it is ordered by.
+type Ranked = Vec<(Reverse<i64>, Value)>;
+
 impl Model {
     pub(crate) fn new<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
         let mut model = Self::default();
@@ -44,7 +47,7 @@ impl Model {
     /// The answers while every event is within the last sixty days.
     pub(crate) fn answers(&self) -> Answers {
         let mut countries: BTreeMap<&str, Vec<(i64, &str, &str)>> = BTreeMap::new();
-        let mut users: BTreeMap<&str, [Vec<(Reverse<i64>, Value)>; 3]> = BTreeMap::new();
+        let mut users: BTreeMap<&str, [Ranked; 3]> = BTreeMap::new();
         let mut answers = Answers::new();
         for ((user, session), facts) in &self.sessions {
             for fact in facts {
