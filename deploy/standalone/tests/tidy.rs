@@ -159,5 +159,5 @@ fn the_production_part_ends_where_the_tests_begin() {
     assert!(!source.is_test(2) && source.is_test(3));
     assert!(Source::read("ingest/tests/log.rs", "//! A.\n").is_test(1));
     assert!(Source::read("ingest/src/log/tests.rs", "//! A.\n").is_test(1));
-    assert!(Path::new(ROOT).join("Cargo.toml").is_file());
+    assert!(std::path::Path::new(ROOT).join("Cargo.toml").is_file());
 }
