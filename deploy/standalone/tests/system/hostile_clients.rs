@@ -21,7 +21,7 @@ use crate::{
     model::Model,
     questions::compare,
     reading::{Event, Fact, instant_of},
-    service::{PATIENCE, Service, serve},
+    service::{PATIENCE, Service, pause, serve},
 };
 
 /// The most memory that the process may ever hold.
@@ -139,7 +139,7 @@ fn drip(client: Client, head: &str, byte: &[u8], connections: usize) -> Vec<Opti
             }
         });
         // The pace of the attack.
-        std::thread::sleep(DRIP);
+        pause(DRIP);
     }
     answers
 }
@@ -168,7 +168,7 @@ impl Ordinary {
             self.again += 1;
             let wait = reply.header("retry-after").expect("a 503 says when to come again").parse().unwrap();
             assert!(begun.elapsed() < PATIENCE, "an ordinary {what} is refused for ever");
-            std::thread::sleep(Duration::from_secs(wait));
+            pause(Duration::from_secs(wait));
         }
     }
 

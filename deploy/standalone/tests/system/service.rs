@@ -45,8 +45,13 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
             return answer;
         }
         assert!(begun.elapsed() < PATIENCE, "this did not come about within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(10));
+        pause(Duration::from_millis(10));
     }
+}
+
+/// Lets time pass: the pace of a client, or a moment that chance picks. Never to wait for something: see [`eventually`].
+pub(crate) fn pause(length: Duration) {
+    std::thread::sleep(length);
 }
 
 impl Service {

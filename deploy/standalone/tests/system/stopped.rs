@@ -14,7 +14,7 @@ use crate::{
     data::{Chance, ENDING_AT, generate},
     ledger::Ledger,
     reading::instant_of,
-    service::{Service, eventually},
+    service::{Service, eventually, pause},
 };
 
 /// How often the process is killed, unless the variable `BOOKEND_TEST_KILLS` says it.
@@ -53,7 +53,7 @@ fn no_acknowledged_event_is_lost_doubled_or_invented_when_the_process_is_killed_
             scope.spawn(move || ledger.send(client, &answered));
             answers.iter().take(until).count();
             // Any moment between two answers is as good as another: this one is drawn too.
-            std::thread::sleep(Duration::from_micros(ledger.below(20_000) as u64));
+            pause(Duration::from_micros(ledger.below(20_000) as u64));
             service.kill();
         });
     }

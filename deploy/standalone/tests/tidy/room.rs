@@ -224,7 +224,8 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Tests,
         of: ALL,
         // A file that may wait, with a comment that says why no condition can be awaited there.
-        rooms: &[],
+        // The system tests need a pace for slow clients and moments drawn by chance, and a pause between two looks.
+        rooms: &["deploy/standalone/tests/system/service.rs"],
         teaches: "a test waits for a condition, with a limit: a sleep is too short on a slow machine and too long on a fast one",
         planted: ("ingest/tests/log.rs", "fn f() { std::thread::sleep(SECOND); }"),
     },
