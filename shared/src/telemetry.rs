@@ -36,7 +36,8 @@ impl FromStr for LogFormat {
 /// Says what is wrong with the filter.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
     // The engine tells of its own housekeeping at `info`, which says nothing to whom this service is new.
-    let filter = EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{filter}")).map_err(|error| error.to_string())?;
+    let filter = EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{filter}"))
+        .map_err(|error| error.to_string())?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let lines = lines.with_timer(ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned()));
     // A second call in one process, as tests make it, leaves the first in force.
@@ -65,7 +66,7 @@ pub fn registry(librdkafka: &str) -> prometheus::Result<Registry> {
 /// The methods that `path` takes in [`routes`]; none for a path that is not among them.
 #[must_use]
 pub fn methods(path: &str) -> &'static [&'static str] {
-    if matches!(path, "/metrics" | "/livez" | "/readyz") { &["GET"] } else { &[] }
+    if matches!(path, "/metrics" | "/livez" | "/readyz") { &["GET", "HEAD"] } else { &[] }
 }
 
 /// `/metrics`, `/livez` and `/readyz`. `ready` answers with the reason why the process cannot serve.
@@ -96,5 +97,5 @@ where
             }
         }
     });
-    warp::get().and(metrics.or(live).unify().or(ready).unify()).boxed()
+    warp::get().or(warp::head()).unify().and(metrics.or(live).unify().or(ready).unify()).boxed()
 }
