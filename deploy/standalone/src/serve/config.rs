@@ -98,6 +98,7 @@ impl ServeConfig {
                 max_connections: given.get("max-connections"),
                 header_timeout: given.get_or("header-timeout", Span(Duration::ZERO)).0,
                 drain_timeout: given.get_or("drain-timeout", Span(Duration::ZERO)).0,
+                ..ServeOptions::default()
             },
             endpoint: EndpointOptions {
                 max_events: given.get("max-batch-events"),
