@@ -29,6 +29,10 @@ use warp::{
     reply::Response,
 };
 
+use self::unstalled::Unstalled;
+
+mod unstalled;
+
 /// How long the loop waits before it accepts again after it could not, as when the process has too many files open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The most a connection's read buffer grows to, in bytes; also the limit on a request's headers.
@@ -44,6 +48,8 @@ pub struct ServeOptions {
     pub max_connections: usize,
     /// How long a client may take for a request's headers, and stay idle between requests.
     pub header_timeout: Duration,
+    /// How long a client may take nothing of an answer.
+    pub stall_timeout: Duration,
     /// How long requests under way may take once the process was told to stop.
     pub drain_timeout: Duration,
 }
@@ -57,6 +63,7 @@ impl Default for ServeOptions {
         Self {
             max_connections: 4_096,
             header_timeout: Duration::from_secs(15),
+            stall_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(20),
         }
     }
@@ -119,7 +126,7 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Unstalled::new(stream, options.stall_timeout)), service);
     // A client that breaks off, or never asks, is no event worth a line.
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended early");
