@@ -30,4 +30,6 @@ mod seeds;
 #[cfg(test)]
 mod service;
 #[cfg(test)]
+mod slow_readers;
+#[cfg(test)]
 mod stopped;
