@@ -10,41 +10,41 @@ use tokio::{
 };
 
 /// No answer that a test waits for takes longer.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     unread: Vec<u8>,
 }
 
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Connection {
-    pub async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         Self { stream: TcpStream::connect(address).await.unwrap(), unread: Vec::new() }
     }
 
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         timeout(LIMIT, self.stream.write_all(bytes.as_ref())).await.unwrap().unwrap();
     }
 
     /// Sends what the other side takes; it may have hung up.
-    pub async fn send_if_taken(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn send_if_taken(&mut self, bytes: impl AsRef<[u8]>) {
         timeout(LIMIT, self.stream.write_all(bytes.as_ref())).await.unwrap().ok();
     }
 
     /// The next reply; `None` when the connection ends before it is whole.
-    pub async fn reply(&mut self) -> Option<Reply> {
+    pub(crate) async fn reply(&mut self) -> Option<Reply> {
         self.reply_with_body(true).await
     }
 
     /// The next reply to a request whose method has none with a body.
-    pub async fn reply_to_head(&mut self) -> Option<Reply> {
+    pub(crate) async fn reply_to_head(&mut self) -> Option<Reply> {
         self.reply_with_body(false).await
     }
 
@@ -73,7 +73,7 @@ impl Connection {
     }
 
     /// Whether the other side hangs up without a word more.
-    pub async fn is_cut(&mut self) -> bool {
+    pub(crate) async fn is_cut(&mut self) -> bool {
         self.unread.is_empty() && self.more().await.is_none()
     }
 
@@ -87,33 +87,33 @@ impl Connection {
 }
 
 impl Reply {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
     /// The code of an error.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         self.json()["error"]["code"].as_str().unwrap().to_owned()
     }
 }
 
 /// One request on a connection of its own.
-pub async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Reply {
+pub(crate) async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Reply {
     let mut connection = Connection::open(address).await;
     connection.send(request).await;
     connection.reply().await.expect("the connection ended before the reply did")
 }
 
 /// A request with a body; `headers` are whole lines.
-pub fn request(method: &str, path: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let mut lines = vec![format!("{method} {path} HTTP/1.1"), "host: test".to_owned()];
     lines.push(format!("content-length: {}", body.len()));
@@ -124,12 +124,12 @@ pub fn request(method: &str, path: &str, headers: &[&str], body: impl AsRef<[u8]
 }
 
 /// A request without a body.
-pub fn bare(method: &str, path: &str) -> Vec<u8> {
+pub(crate) fn bare(method: &str, path: &str) -> Vec<u8> {
     format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n").into_bytes()
 }
 
 /// Waits until `holds`, letting everything else go on.
-pub async fn until(holds: impl Fn() -> bool) {
+pub(crate) async fn until(holds: impl Fn() -> bool) {
     let waited = timeout(LIMIT, async {
         while !holds() {
             tokio::task::yield_now().await;
