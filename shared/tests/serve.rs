@@ -20,7 +20,7 @@ use tokio::{
 };
 use warp::{Filter, Reply as _, filters::BoxedFilter, http::StatusCode, reply::Response};
 
-use self::client::{Connection, LIMIT, ask, bare, request, until};
+use self::client::{Connection, LIMIT, ask, bare, request};
 
 #[path = "support/client.rs"]
 mod client;

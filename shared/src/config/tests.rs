@@ -1,3 +1,5 @@
+//! What a configuration makes of flags, variables and files, and what it says of mistakes.
+
 use std::{collections::HashMap, path::PathBuf};
 
 use clap::Command;
