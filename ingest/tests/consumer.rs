@@ -62,6 +62,7 @@ fn end(user: &str, minutes: i64) -> String {
 struct Place {
     log: Log,
     store: Store,
+    clock: Clock,
     dir: TempDir,
 }
 
@@ -100,13 +101,14 @@ impl Place {
     }
 
     fn open(dir: TempDir, settings: Settings) -> Self {
-        let (log, store) = (open_log(dir.path()), open_store(dir.path(), settings.reserve));
-        Self { log, store, dir }
+        let clock = Clock::starting_at(now());
+        let (log, store) = (open_log(dir.path(), clock), open_store(dir.path(), settings.reserve));
+        Self { log, store, clock, dir }
     }
 
     /// Closes both, and opens them again.
     fn reopen(self, settings: Settings) -> Self {
-        let Self { log, store, dir } = self;
+        let Self { log, store, dir, .. } = self;
         drop((log, store));
         Self::open(dir, settings)
     }
@@ -133,7 +135,7 @@ impl Place {
         let consumer = Consumer {
             log: self.log.clone(),
             store: self.store.clone(),
-            clock: Clock::starting_at(now()),
+            clock: self.clock,
             metrics: Arc::new(ConsumerMetrics::new(&registry).unwrap()),
             options: settings.options,
             decide: settings.decide,
@@ -166,6 +168,14 @@ impl Place {
 }
 
 impl Running {
+    async fn until_it_shows_an_age(&self) {
+        until(|| {
+            self.consumer.show_lag();
+            metric(&self.registry, "bookend_consumer_lag_seconds") > 0.0
+        })
+        .await;
+    }
+
     /// Tells it to stop, and waits for its end.
     async fn stop(self) -> Registry {
         let Self { consumer, registry, stop, ended } = self;
@@ -176,9 +186,9 @@ impl Running {
     }
 }
 
-fn open_log(dir: &Path) -> Log {
+fn open_log(dir: &Path, clock: Clock) -> Log {
     let options = EmbeddedLogOptions { reserve_bytes: 0, partitions: 3, ..EmbeddedLogOptions::default() };
-    let log = EmbeddedLog::open(&dir.join("log"), options, Clock::starting_at(now()));
+    let log = EmbeddedLog::open(&dir.join("log"), options, clock);
     Log::Embedded(log.unwrap())
 }
 
@@ -233,6 +243,15 @@ impl Gate {
     fn open(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
         self.1.notify_all();
+    }
+}
+
+/// Opens a gate when a test ends, so that one that fails does not wait for its threads.
+struct OpenAtLast(&'static Gate);
+
+impl Drop for OpenAtLast {
+    fn drop(&mut self) {
+        self.0.open();
     }
 }
 
@@ -427,9 +446,8 @@ async fn a_store_that_cannot_write_stalls_the_consumer_and_costs_no_record() {
     let running = place.consume_with(full);
     let retries = r#"bookend_store_retries_total{cause="store"}"#;
     until(|| metric(&running.registry, retries) >= 2.0).await;
-    running.consumer.show_lag();
     assert_eq!(metric(&running.registry, "bookend_consumer_inflight_records"), 2.0);
-    assert!(metric(&running.registry, "bookend_consumer_lag_seconds") > 0.0);
+    running.until_it_shows_an_age().await;
     let counted = running.stop().await;
     assert_eq!(handled(&counted, "dead_lettered"), 0.0);
     assert_eq!((place.lag(), place.log.dead_letters()), (2, 0));
@@ -449,7 +467,7 @@ async fn a_consumer_that_is_gone_lets_go_of_the_log_and_the_store() {
     until(|| metric(&running.registry, r#"bookend_store_retries_total{cause="store"}"#) >= 1.0).await;
     running.ended.abort();
     drop(running.consumer);
-    let Place { log, store, dir } = place;
+    let Place { log, store, dir, .. } = place;
     drop((log, store));
     // Whatever handled records for it would hold the lock of the log.
     let options = EmbeddedLogOptions::default();
@@ -468,6 +486,7 @@ fn waits_for_slow(key: &SessionKey, facts: &SessionFacts, handled: &[Fact]) -> V
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn what_comes_behind_a_slow_micro_batch_is_answered_and_not_committed_before_it() {
     let options = ConsumerOptions { batch_bytes: 1, batches: 3, ..Settings::default().options };
+    let _at_last = OpenAtLast(&SLOW);
     let place = Place::new();
     // Each append is a block, and each block a micro-batch.
     for event in [start("slow", -60), start("b", -60), start("c", -60), start("d", -60)] {
@@ -479,10 +498,9 @@ async fn what_comes_behind_a_slow_micro_batch_is_answered_and_not_committed_befo
     assert_eq!(SLOW.waiting(), 1);
     let positions = place.log.positions();
     assert!(positions.values().all(|position| position.committed == 0), "{positions:?}");
-    running.consumer.show_lag();
     // No more are polled than may be under way.
     assert_eq!(metric(&running.registry, "bookend_consumer_inflight_records"), 3.0);
-    assert!(metric(&running.registry, "bookend_consumer_lag_seconds") > 0.0);
+    running.until_it_shows_an_age().await;
     let slow = murmur2::partition(b"slow", 3);
     let lag = format!(r#"bookend_consumer_lag_records{{partition="{slow}"}}"#);
     assert!(metric(&running.registry, &lag) >= 1.0);

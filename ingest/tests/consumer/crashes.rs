@@ -11,7 +11,7 @@ use prometheus::Registry;
 use proptest::{collection::vec, prelude::*, test_runner::Config};
 use shared::clock::Clock;
 
-use super::{LIMIT, Place, Settings, end, expected, key, now, start_in};
+use super::{LIMIT, Place, Settings, end, expected, key, start_in};
 
 const USERS: [&str; 3] = ["a", "b", "c"];
 
@@ -49,7 +49,7 @@ async fn consume_for(place: &Place, mut polls: usize) {
     let consumer = Consumer {
         log: place.log.clone(),
         store: place.store.clone(),
-        clock: Clock::starting_at(now()),
+        clock: place.clock,
         metrics: Arc::new(ConsumerMetrics::new(&Registry::new()).unwrap()),
         options,
         decide,
@@ -70,7 +70,7 @@ async fn consume_for(place: &Place, mut polls: usize) {
 
 /// Opens both again, as soon as what the last consumer left on other threads has let go of them.
 async fn reopen(place: Place) -> Place {
-    let Place { log, store, dir } = place;
+    let Place { log, store, dir, .. } = place;
     drop((log, store));
     let free = tokio::time::timeout(LIMIT, async {
         while is_held(&dir) {
