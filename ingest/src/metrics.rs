@@ -8,6 +8,11 @@ use shared::event::RejectionCode;
 
 use crate::{consumer::UnderWay, log::DeadLetterCode};
 
+/// The records handled: its sum over the outcomes is how many.
+pub const RECORDS_HANDLED: &str = "bookend_consumer_records_total";
+/// The records not answered yet: its sum over the partitions is 0 when the query service answers all that is in the log.
+pub const LAG: &str = "bookend_consumer_lag_records";
+
 /// Seconds, from a fraction of a durable append to the deadline of a request.
 const SECONDS: &[f64] =
     &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0];
@@ -181,14 +186,14 @@ impl ConsumerMetrics {
         let metrics = Self {
             records: counters(
                 registry,
-                "bookend_consumer_records_total",
+                RECORDS_HANDLED,
                 "Records handled, by what became of them",
                 &["outcome"],
             )?,
             lag_records: added(
                 registry,
                 IntGaugeVec::new(
-                    Opts::new("bookend_consumer_lag_records", "Records in the log that are not answered yet"),
+                    Opts::new(LAG, "Records in the log that are not answered yet"),
                     &["partition"],
                 )?,
             )?,

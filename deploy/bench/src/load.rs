@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::Context;
-use ingest::log::{EmbeddedLog, Log, NewRecord, embedded::EmbeddedLogOptions};
+use ingest::{
+    log::{EmbeddedLog, Log, NewRecord, embedded::EmbeddedLogOptions},
+    metrics::{LAG, RECORDS_HANDLED},
+};
 use shared::{clock::Clock, event::SessionEvent, timestamp::Timestamp};
 use standalone::generate::Dataset;
 
@@ -60,8 +63,8 @@ pub(crate) async fn drain(service: &Service, events: u64) -> anyhow::Result<f64>
 
 async fn drain_since(begun: Instant, service: &Service, events: u64) -> anyhow::Result<()> {
     loop {
-        let handled = service.metric("bookend_consumer_records_total").await?;
-        if handled >= events as f64 && service.metric("bookend_consumer_lag_records").await? == 0.0 {
+        let handled = service.metric(RECORDS_HANDLED).await?;
+        if handled >= events as f64 && service.metric(LAG).await? == 0.0 {
             return Ok(());
         }
         anyhow::ensure!(

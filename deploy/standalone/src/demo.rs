@@ -6,6 +6,7 @@ use std::{future::Future, io::Write, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use ingest::metrics::{LAG, RECORDS_HANDLED};
 use shared::clock::Clock;
 use tokio::net::TcpListener;
 
@@ -108,9 +109,9 @@ async fn wait_until_answered(client: &answers::Client, summary: &Summary) -> any
     let answered = async {
         loop {
             let metrics = client.text("/metrics").await?;
-            let handled = answers::sum(&metrics, "bookend_consumer_records_total");
+            let handled = answers::sum(&metrics, RECORDS_HANDLED);
             bar.set_position(handled);
-            if handled >= summary.accepted && answers::sum(&metrics, "bookend_consumer_lag_records") == 0 {
+            if handled >= summary.accepted && answers::sum(&metrics, LAG) == 0 {
                 return anyhow::Ok(());
             }
             tokio::time::sleep(LOOK_INTERVAL).await;

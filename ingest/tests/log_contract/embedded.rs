@@ -226,33 +226,6 @@ async fn a_log_keeps_the_partitions_it_was_made_with() {
     assert_eq!(poll(&log, 80).await.iter().map(|record| record.partition).max(), Some(2));
 }
 
-/// The runtime has one thread, so the appends are all made before the first can be answered.
-#[tokio::test]
-async fn a_full_queue_answers_busy_at_once() {
-    let room = Room::fresh();
-    let log = room.open_with(options(), noon());
-    let appends: Vec<_> = (0..20_000)
-        .map(|n| {
-            tokio::spawn({
-                let log = log.clone();
-                async move { log.append(vec![record("a", n.to_string())]).await }
-            })
-        })
-        .collect();
-    let (mut taken, mut busy) = (0, 0);
-    for append in appends {
-        match tokio::time::timeout(LIMIT, append).await.unwrap().unwrap() {
-            Ok(()) => taken += 1,
-            Err(LogError::Busy(_)) => busy += 1,
-            Err(other) => panic!("{other}"),
-        }
-    }
-    assert!(busy > 0);
-    assert_eq!(read_all(&log).await.len(), taken);
-    assert_eq!(log.queued(), 0);
-    log.append(vec![record("a", "later")]).await.unwrap();
-}
-
 #[tokio::test]
 async fn without_room_on_the_disk_it_is_busy_and_keeps_what_it_has() {
     let room = Room::fresh();

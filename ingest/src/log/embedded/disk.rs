@@ -17,6 +17,11 @@ pub(super) enum Fault {
     Full,
     /// A sync fails.
     Sync,
+    /// A sync does not come back until the fault is taken away; while one waits, this is what it says.
+    Stuck {
+        /// Whether one waits.
+        waits: bool,
+    },
 }
 
 impl Disk {
@@ -33,6 +38,11 @@ impl Disk {
         #[cfg(test)]
         if self.meets(Fault::Sync) {
             return Err(io::Error::other("the disk lost the write"));
+        }
+        #[cfg(test)]
+        while let Some(Fault::Stuck { waits }) = self.fault.lock().unwrap().as_mut() {
+            *waits = true;
+            std::thread::yield_now();
         }
         file.sync_data()
     }

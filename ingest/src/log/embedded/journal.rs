@@ -30,7 +30,7 @@ use super::{
 use crate::log::{LogError, Offsets, OpenError, Partition, Position};
 
 /// How many appends may wait for the writer: more are told to come again.
-const QUEUE: usize = 1_024;
+pub(super) const QUEUE: usize = 1_024;
 
 /// What a journal may use, and for how long it keeps what was consumed.
 #[derive(Clone, Debug)]

@@ -103,3 +103,30 @@ async fn a_record_that_no_block_holds_is_refused_and_spoils_nothing() {
     append(&log, &["one"]).await.unwrap();
     assert_eq!(values(&log).await, ["one"]);
 }
+
+#[tokio::test]
+async fn a_full_queue_answers_busy_at_once() {
+    let room = Room::new();
+    let log = room.open();
+    room.fail(Some(Fault::Stuck { waits: false }));
+    let later = |log: &EmbeddedLog| {
+        let log = log.clone();
+        tokio::spawn(async move { append(&log, &["one"]).await })
+    };
+    let mut waiting = vec![later(&log)];
+    while *room.disk.fault.lock().unwrap() != Some(Fault::Stuck { waits: true }) {
+        tokio::task::yield_now().await;
+    }
+    // The writer has taken the first; as many as the queue holds wait behind it.
+    waiting.extend((0..journal::QUEUE).map(|_| later(&log)));
+    while log.queued() < waiting.len() {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(append(&log, &["one too many"]).await, Err(LogError::Busy(_))));
+    room.fail(None);
+    for append in waiting {
+        append.await.unwrap().unwrap();
+    }
+    assert_eq!(log.queued(), 0);
+    assert_eq!(values(&log).await.len(), journal::QUEUE + 1);
+}
