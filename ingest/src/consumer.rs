@@ -6,24 +6,31 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use shared::{
     clock::Clock,
-    session::{Absorbed, Fact, SessionFacts, SessionKey},
-    store::{Effect, Known, Sighting, Store, StoreError},
-    timestamp::{SECOND, Timestamp},
+    session::{Fact, SessionFacts, SessionKey},
+    store::{Effect, Store, StoreError},
+    timestamp::SECOND,
 };
 use thiserror::Error;
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
-use self::batch::MicroBatch;
+use self::{
+    batch::MicroBatch,
+    outcome::{became_complete, outcome},
+};
 use crate::{
     log::{DeadLetter, DeadLetterCode, Log, LogError, Offsets, Record},
     metrics::{ConsumerMetrics, Handled},
 };
 
 mod batch;
+mod outcome;
 mod retry;
+mod under_way;
+
+pub(crate) use self::under_way::UnderWay;
 
 /// Decides what is written: [`crate::pairing::decide`], except in tests of what happens when that panics.
 pub type Decide = fn(&SessionKey, &SessionFacts, &[Fact]) -> Vec<Effect>;
@@ -37,6 +44,8 @@ pub struct ConsumerOptions {
     pub batches: usize,
     /// How long handled records may stay uncommitted.
     pub commit_interval: Duration,
+    /// How long what was polled may take once the consumer was told to stop; what is left is polled again after a restart.
+    pub stop_timeout: Duration,
     /// How much later than its append an event may be, in milliseconds.
     pub future_tolerance_ms: i64,
 }
@@ -69,11 +78,11 @@ pub struct Consumer {
     pub decide: Decide,
 }
 
-/// A micro-batch that is answered: the offsets behind it.
-struct Done {
-    offsets: Offsets,
-    records: usize,
-    oldest: Timestamp,
+/// Micro-batches that are answered and not committed yet: the offsets behind them, and how many they are.
+#[derive(Default)]
+struct Answered {
+    frontier: Offsets,
+    batches: usize,
 }
 
 impl Default for ConsumerOptions {
@@ -82,17 +91,35 @@ impl Default for ConsumerOptions {
             batch_bytes: 1 << 20,
             batches: 3,
             commit_interval: Duration::from_millis(200),
+            stop_timeout: Duration::from_secs(20),
             future_tolerance_ms: 5 * shared::timestamp::MINUTE,
         }
     }
 }
 
 impl Consumer {
-    /// Consumes until `shutdown`, then finishes and commits what was polled.
+    /// Consumes until `shutdown`, then finishes and commits what was polled, as far as that succeeds in time.
     ///
     /// # Errors
     /// [`ConsumerError`] when the log or the store has failed for good.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ConsumerError> {
+        let shutdown = shutdown.shared();
+        let overdue = async {
+            shutdown.clone().await;
+            tokio::time::sleep(self.options.stop_timeout).await;
+        };
+        // Otherwise a store that has no room left would keep the process from ending.
+        tokio::select! {
+            outcome = self.consume(shutdown.clone()) => outcome,
+            () = overdue => {
+                tracing::warn!("what was polled could not be finished in time and is left for the next start");
+                Ok(())
+            }
+        }
+    }
+
+    async fn consume(&self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ConsumerError> {
+        self.metrics.under_way.forget();
         let polled = stream::unfold(self.clone(), |consumer| async move {
             Some((consumer.log.poll(consumer.options.batch_bytes).await, consumer))
         });
@@ -101,78 +128,72 @@ impl Consumer {
             .map(|polled| self.clone().finish(polled))
             .buffered(self.options.batches);
         let mut handled = std::pin::pin!(handled);
-        let mut frontier = Offsets::new();
+        let mut answered = Answered::default();
         let mut due = Instant::now();
         loop {
             tokio::select! {
                 next = handled.next() => {
-                    let Some(done) = next else { return self.commit(frontier).await };
-                    let done = done?;
-                    if frontier.is_empty() {
+                    let Some(offsets) = next else { return self.commit(std::mem::take(&mut answered)).await };
+                    if answered.batches == 0 {
                         due = Instant::now() + self.options.commit_interval;
                     }
-                    frontier.extend(done.offsets);
-                    self.metrics.inflight_records.sub(i64::try_from(done.records).unwrap_or(i64::MAX));
-                    self.show_age(done.oldest);
+                    answered.frontier.extend(offsets?);
+                    answered.batches += 1;
                 }
-                () = tokio::time::sleep_until(due), if !frontier.is_empty() => {}
+                () = tokio::time::sleep_until(due), if answered.batches > 0 => {}
             }
-            if Instant::now() >= due {
-                self.commit(std::mem::take(&mut frontier)).await?;
+            if answered.batches > 0 && Instant::now() >= due {
+                self.commit(std::mem::take(&mut answered)).await?;
             }
         }
     }
 
-    /// Everything before `frontier` is answered; once it is durable, so is the frontier.
-    async fn commit(&self, frontier: Offsets) -> Result<(), ConsumerError> {
-        if frontier.is_empty() {
+    /// Everything before the frontier is answered; once it is durable, so is the frontier.
+    async fn commit(&self, Answered { frontier, batches }: Answered) -> Result<(), ConsumerError> {
+        if batches == 0 {
             return Ok(());
         }
         self.retry_store("persist", || self.store.persist()).await?;
         self.retry_log(|| self.log.commit(frontier.clone())).await?;
+        self.metrics.under_way.end(batches);
         self.show_lag();
         Ok(())
     }
 
-    /// Shows how far behind the consumer is.
+    /// Shows how far behind the consumer is. A stalled one shows it only when this is called now and then.
     pub fn show_lag(&self) {
         let mut behind = 0;
         for (partition, position) in self.log.positions() {
             behind += position.end - position.committed;
             self.metrics.lag(partition, position.end - position.committed);
         }
-        if behind == 0 {
-            self.metrics.lag_seconds.set(0.0);
-        }
-    }
-
-    fn show_age(&self, oldest: Timestamp) {
+        let (records, oldest) = self.metrics.under_way.look();
+        self.metrics.inflight_records.set(i64::try_from(records).unwrap_or(i64::MAX));
+        let age = oldest.filter(|_| behind > 0).map_or(0, |oldest| (self.clock.now() - oldest).max(0));
         #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds is far below 2^52")]
-        self.metrics.lag_seconds.set((self.clock.now() - oldest) as f64 / SECOND as f64);
+        self.metrics.lag_seconds.set(age as f64 / SECOND as f64);
     }
 
     /// Handles what was polled; answers where that ends.
-    async fn finish(self, polled: Result<Vec<Record>, LogError>) -> Result<Done, ConsumerError> {
+    async fn finish(self, polled: Result<Vec<Record>, LogError>) -> Result<Offsets, ConsumerError> {
         let records = polled?;
-        let done = Done {
-            offsets: records.iter().map(|record| (record.partition, record.offset + 1)).collect(),
-            records: records.len(),
-            oldest: records.iter().map(|record| record.append_time).min().unwrap_or_default(),
-        };
-        self.metrics.inflight_records.add(i64::try_from(done.records).unwrap_or(i64::MAX));
+        let oldest = records.iter().map(|record| record.append_time).min();
+        self.metrics.under_way.begin(records.len(), oldest.unwrap_or_default());
+        self.show_lag();
+        let offsets = records.iter().map(|record| (record.partition, record.offset + 1)).collect();
         self.handle_contained(records).await?;
-        Ok(done)
+        Ok(offsets)
     }
 
     /// Handles records on a task of their own, so that micro-batches overlap and a panic is contained: then they are handled
     /// one by one, and the one that panics again becomes a dead letter.
     async fn handle_contained(&self, records: Vec<Record>) -> Result<(), ConsumerError> {
-        if let Ok(outcome) = tokio::spawn(self.clone().handle(records.clone())).await {
+        if let Some(outcome) = self.unless_panicked(records.clone()).await {
             return outcome;
         }
         tracing::error!(records = records.len(), "handling records panicked; they are handled one by one");
         for record in records {
-            if let Ok(outcome) = tokio::spawn(self.clone().handle(vec![record.clone()])).await {
+            if let Some(outcome) = self.unless_panicked(vec![record.clone()]).await {
                 outcome?;
                 continue;
             }
@@ -181,6 +202,19 @@ impl Consumer {
             self.dead_letter(vec![DeadLetter { code: DeadLetterCode::Panicked, record }]).await?;
         }
         Ok(())
+    }
+
+    /// `None` when handling `records` panicked.
+    async fn unless_panicked(&self, records: Vec<Record>) -> Option<Result<(), ConsumerError>> {
+        // The set ends its task when it is dropped: a consumer that is gone handles nothing more.
+        let mut task = JoinSet::new();
+        task.spawn(self.clone().handle(records));
+        match task.join_next().await {
+            Some(Ok(outcome)) => Some(outcome),
+            Some(Err(lost)) if lost.is_panic() => None,
+            // The runtime ends: what it took away is no defect of the records.
+            _ => std::future::pending().await,
+        }
     }
 
     async fn handle(self, records: Vec<Record>) -> Result<(), ConsumerError> {
@@ -227,44 +261,4 @@ impl Consumer {
         }
         Ok(())
     }
-}
-
-/// What became of one fact, now that all of its session's are known.
-fn outcome(facts: &SessionFacts, fact: &Fact, absorbed: Absorbed) -> Handled {
-    match absorbed {
-        Absorbed::Known => return Handled::Duplicate,
-        Absorbed::Contested => return Handled::DeadLettered,
-        Absorbed::New => {}
-    }
-    if facts.departed().start {
-        return Handled::Expired;
-    }
-    match (fact, facts.start(), facts.end()) {
-        (Fact::Start(fact), Some(start), end) if fact == start => {
-            if end.is_some() {
-                Handled::Paired
-            } else {
-                Handled::Open
-            }
-        }
-        (Fact::End(fact), Some(_), Some(end)) if *fact == end => Handled::Paired,
-        (Fact::End(fact), None, _) if facts.ends().first() == Some(fact) => Handled::Orphan,
-        _ => Handled::Superseded,
-    }
-}
-
-/// Whether a session is complete that was not before the new facts of this sighting.
-fn became_complete(sighting: &Sighting, known: &Known) -> bool {
-    if known.facts.end().is_none() {
-        return false;
-    }
-    let new = |fact: &Fact| {
-        sighting.facts.iter().zip(&known.absorbed).any(|(one, state)| one == fact && *state == Absorbed::New)
-    };
-    let earlier_starts =
-        known.facts.starts().iter().filter(|start| !new(&Fact::Start((*start).clone()))).cloned();
-    let earlier_ends = known.facts.ends().iter().filter(|end| !new(&Fact::End(**end))).copied();
-    SessionFacts::new(earlier_starts.collect(), earlier_ends.collect(), known.facts.departed())
-        .end()
-        .is_none()
 }

@@ -8,20 +8,21 @@ use bytes::{Buf, Bytes};
 use futures_util::Stream;
 use shared::{
     clock::Clock,
-    event::{BatchError, BatchShape, EventBatch, RejectionCode, SessionEvent},
-    http::{Client, error, error_for_now},
+    event::{BatchShape, EventBatch, RejectionCode, SessionEvent},
+    http::Client,
 };
 use tokio::time::Instant;
 use warp::{
     Filter,
     filters::BoxedFilter,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, header},
     reply::Response,
 };
 
 use self::{
-    body::{Body, BodyError, InFlight},
+    body::{Body, InFlight},
     quota::Quota,
+    refusal::Refusal,
     reply::Report,
 };
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
 
 mod body;
 mod quota;
+mod refusal;
 mod reply;
 
 /// The addresses that take a batch, each by POST.
@@ -41,9 +43,6 @@ pub const PATHS: [&str; 3] = ["/v1/events", "/user/batches", "/"];
 pub fn methods(path: &str) -> &'static [&'static str] {
     if PATHS.contains(&path) { &["POST"] } else { &[] }
 }
-
-/// After how many seconds a client that was told 503 should come again.
-const RETRY_AFTER: u64 = 1;
 
 /// Limits on what a client may send.
 #[derive(Clone, Copy, Debug)]
@@ -73,16 +72,6 @@ pub struct Endpoint {
     options: EndpointOptions,
     in_flight: InFlight,
     quota: Option<Quota>,
-}
-
-/// Why a batch was not taken; one answer each.
-enum Refusal {
-    Body(BodyError),
-    Batch(BatchError),
-    NothingUsable(Report),
-    Quota { seconds: u64 },
-    Log(LogError),
-    TimedOut,
 }
 
 impl Default for EndpointOptions {
@@ -157,20 +146,22 @@ impl Endpoint {
         let deadline = Instant::now() + self.options.body_timeout;
         let body = Body::read(headers, body, self.options.max_body_bytes, &self.in_flight, deadline).await?;
         let batch = EventBatch::decode(body.bytes(), format, self.options.max_events)?;
-        self.metrics.batch_events.observe(precise(batch.events.len()));
+        let sent = batch.events.len();
+        self.metrics.batch_events.observe(precise(sent));
+        if let (Some(quota), Some(Client(address))) = (&self.quota, client) {
+            quota.check(address, sent).map_err(|seconds| Refusal::Quota { seconds })?;
+        }
         let shape = batch.shape;
         let (events, report) = self.judge(batch);
-        self.count_refused(&report);
         if events.is_empty() && report.discarded.is_empty() {
+            self.count_refused(&report);
             return Err(Refusal::NothingUsable(report));
         }
-        if let (Some(quota), Some(Client(address))) = (&self.quota, client) {
-            quota.check(address, report.sent()).map_err(|seconds| Refusal::Quota { seconds })?;
-        }
         if !events.is_empty() {
-            self.append(&events).await?;
-            self.metrics.count(Outcome::Accepted, events.len() as u64);
+            self.append(&events, body).await?;
         }
+        // Only now: who is told to come again comes with the same events.
+        self.count_refused(&report);
         Ok((shape, report))
     }
 
@@ -203,14 +194,30 @@ impl Endpoint {
         }
     }
 
-    async fn append(&self, events: &[SessionEvent]) -> Result<(), Refusal> {
+    /// Appends on a task of its own: when a client goes away, or is told to come again, the records stay in memory until the
+    /// log has answered, and so does what `body` holds; and what became durable is counted, whoever still listens.
+    async fn append(&self, events: &[SessionEvent], body: Body) -> Result<(), Refusal> {
         let records = to_records(events);
-        self.metrics.queue_records.set(i64::try_from(self.log.queued()).unwrap_or(i64::MAX));
-        let timer = self.metrics.append_duration.start_timer();
+        let accepted = records.len() as u64;
+        let (log, metrics) = (self.log.clone(), Arc::clone(&self.metrics));
+        let appending = tokio::spawn(async move {
+            let _held = body;
+            metrics.show_queue(log.queued());
+            let timer = metrics.append_duration.start_timer();
+            let outcome = log.append(records).await;
+            timer.observe_duration();
+            metrics.show_queue(log.queued());
+            if outcome.is_ok() {
+                metrics.count(Outcome::Accepted, accepted);
+            }
+            outcome
+        });
         // What times out may become durable all the same: the client will repeat it, and a repetition changes nothing.
-        let appended = tokio::time::timeout(self.options.append_timeout, self.log.append(records)).await;
-        timer.observe_duration();
-        appended.map_err(|_| Refusal::TimedOut)?.map_err(Refusal::Log)
+        match tokio::time::timeout(self.options.append_timeout, appending).await {
+            Ok(Ok(outcome)) => outcome.map_err(Refusal::Log),
+            Ok(Err(lost)) => Err(Refusal::Log(LogError::Busy(lost.to_string()))),
+            Err(_elapsed) => Err(Refusal::TimedOut),
+        }
     }
 }
 
@@ -243,80 +250,4 @@ fn wants_json(headers: &HeaderMap) -> bool {
 /// A count as a metric's value.
 fn precise(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::MAX, f64::from)
-}
-
-impl From<BodyError> for Refusal {
-    fn from(error: BodyError) -> Self {
-        Self::Body(error)
-    }
-}
-
-impl From<BatchError> for Refusal {
-    fn from(error: BatchError) -> Self {
-        Self::Batch(error)
-    }
-}
-
-impl Refusal {
-    fn into_reply(self, options: &EndpointOptions) -> Response {
-        let too_large = StatusCode::PAYLOAD_TOO_LARGE;
-        match self {
-            Self::Body(BodyError::TooLarge { limit }) => error(
-                too_large,
-                "body_too_large",
-                &format!(
-                    "a body, before and after inflating, has at most {limit} bytes; send smaller batches"
-                ),
-            ),
-            Self::Body(BodyError::MediaType(sent)) => error(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                &format!("send application/json or application/x-ndjson, not {sent}"),
-            ),
-            Self::Body(BodyError::Encoding(sent)) => error(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_encoding",
-                &format!("send a body as it is, or with gzip or zstd, not {sent}"),
-            ),
-            Self::Body(BodyError::Damaged(what)) => error(StatusCode::BAD_REQUEST, "damaged_body", &what),
-            Self::Body(BodyError::Slow) => closing(error(
-                StatusCode::REQUEST_TIMEOUT,
-                "slow_body",
-                &format!("the body did not arrive within {} seconds", options.body_timeout.as_secs()),
-            )),
-            Self::Body(BodyError::Busy) => closing(busy("too much is being received at the moment")),
-            Self::Batch(refused @ BatchError::TooManyEvents { .. }) => {
-                error(too_large, "too_many_events", &refused.to_string())
-            }
-            Self::Batch(refused) => {
-                let code = match refused {
-                    BatchError::NotJson(_) => "not_json",
-                    BatchError::Empty => "empty_batch",
-                    _ => "not_a_batch",
-                };
-                error(StatusCode::BAD_REQUEST, code, &refused.to_string())
-            }
-            Self::NothingUsable(report) => report.into_refusal(),
-            Self::Quota { seconds } => {
-                let text =
-                    format!("more events than this service takes from one client; try again in {seconds} s");
-                error_for_now(StatusCode::TOO_MANY_REQUESTS, "over_quota", &text, seconds)
-            }
-            Self::Log(refused) => {
-                tracing::warn!(error = %refused, "a batch was not taken");
-                busy("the log cannot take this batch at the moment")
-            }
-            Self::TimedOut => busy("the log did not take this batch in time"),
-        }
-    }
-}
-
-fn busy(message: &str) -> Response {
-    error_for_now(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, RETRY_AFTER)
-}
-
-/// What is left of the body will not be read.
-fn closing(mut reply: Response) -> Response {
-    reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    reply
 }

@@ -6,7 +6,7 @@ use prometheus::{
 };
 use shared::event::RejectionCode;
 
-use crate::log::DeadLetterCode;
+use crate::{consumer::UnderWay, log::DeadLetterCode};
 
 /// Seconds, from a fraction of a durable append to the deadline of a request.
 const SECONDS: &[f64] =
@@ -25,8 +25,7 @@ pub struct IngestMetrics {
     pub inflight_bytes: IntGauge,
     /// From an append to its durability, in seconds.
     pub append_duration: Histogram,
-    /// Records that wait to become durable.
-    pub queue_records: IntGauge,
+    queue_records: IntGauge,
 }
 
 /// What became of an event at the endpoint.
@@ -100,6 +99,11 @@ impl IngestMetrics {
         self.events.with_label_values(&labels).inc_by(events);
     }
 
+    /// Shows how many records wait to become durable.
+    pub fn show_queue(&self, records: usize) {
+        self.queue_records.set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
     /// Counts an answered request.
     pub fn answered(&self, status: u16) {
         self.requests.with_label_values(&[status.to_string()]).inc();
@@ -134,6 +138,7 @@ pub struct ConsumerMetrics {
     pub lag_seconds: Gauge,
     /// Records polled and not committed.
     pub inflight_records: IntGauge,
+    pub(crate) under_way: UnderWay,
     /// Changes of the partitions that this process consumes.
     pub rebalances: IntCounter,
     dead_letters: IntCounterVec,
@@ -198,6 +203,7 @@ impl ConsumerMetrics {
                 registry,
                 IntGauge::new("bookend_consumer_inflight_records", "Records polled and not committed")?,
             )?,
+            under_way: UnderWay::default(),
             rebalances: added(
                 registry,
                 IntCounter::new(
@@ -238,6 +244,9 @@ impl ConsumerMetrics {
         }
         for code in DeadLetterCode::all() {
             metrics.dead_lettered(code, 0);
+        }
+        for cause in ["store", "log"] {
+            metrics.store_retries.with_label_values(&[cause]);
         }
         Ok(metrics)
     }

@@ -43,3 +43,32 @@ impl Clock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timestamp::MINUTE;
+
+    #[test]
+    fn a_clock_that_was_set_runs_on_from_there() {
+        let begin = Timestamp::parse("2019-05-13T12:00:00Z").unwrap();
+        let clock = Clock::starting_at(begin);
+        let first = clock.now();
+        assert!((begin..begin + MINUTE).contains(&first));
+        while clock.now() == first {
+            std::thread::yield_now();
+        }
+        assert!(clock.now() > first);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_near_the_last_instant_stays_there() {
+        assert_eq!(Clock::starting_at(Timestamp::MAX).now(), Timestamp::MAX);
+    }
+
+    #[test]
+    fn the_machine_s_clock_shows_our_days() {
+        let now = Clock::machine().now();
+        assert!(now > Timestamp::parse("2020-01-01T00:00:00Z").unwrap());
+    }
+}

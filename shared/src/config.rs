@@ -1,15 +1,32 @@
 //! Configuration: every setting is a flag, a variable and a key of a file, in that order of precedence, and has a default.
 //!
 //! The only place that reads the environment. A setting is declared once, in a table beside what it configures; a value
-//! that cannot be used is noted with its source, and all mistakes are shown together.
+//! that cannot be used is noted with its source, and all mistakes are shown together. A variable `BOOKEND_…` that is no
+//! setting is no mistake: several programs share one environment, and Kubernetes puts the address of a service named
+//! `bookend` there.
 
-use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fmt, fs,
+    path::Path,
+    str::FromStr,
+    time::Duration,
+};
 
-use clap::{Arg, ArgMatches, parser::ValueSource};
+use clap::{Arg, ArgMatches};
 use thiserror::Error;
 
 /// The exit status of a process whose configuration is wrong (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
+
+/// The setting that names the file.
+const CONFIG: Setting = Setting {
+    name: "config",
+    value: "FILE",
+    default: "",
+    help: "A TOML file with settings, each under its flag's name; flags and variables go before it",
+};
 
 /// One setting: `--name`, `BOOKEND_NAME`, and `name` in the file.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +46,8 @@ pub struct Setting {
 pub struct Settings {
     given: BTreeMap<&'static str, (String, Source)>,
     mistakes: Vec<String>,
+    /// The settings that have a mistake. What is checked later met a placeholder in place of its value.
+    mistaken: BTreeSet<&'static str>,
 }
 
 /// Everything that is wrong with a configuration.
@@ -60,23 +79,12 @@ impl Setting {
 
 /// The flags of `settings`, and `--config`.
 pub fn args(settings: &[Setting]) -> impl Iterator<Item = Arg> {
-    let config = Setting {
-        name: "config",
-        value: "FILE",
-        default: "",
-        help: "A TOML file with settings, each under its flag's name; flags and variables go before it",
-    };
-    settings.iter().copied().chain([config]).map(|setting| {
-        let help = match setting.default {
-            "" => setting.help.to_owned(),
-            default => format!("{} [default: {default}]", setting.help),
-        };
-        Arg::new(setting.name)
-            .long(setting.name)
-            .value_name(setting.value)
-            .env(setting.variable())
-            .hide_env_values(true)
-            .help(help)
+    settings.iter().copied().chain([CONFIG]).map(|setting| {
+        let mut help = format!("{} [env: {}]", setting.help, setting.variable());
+        if !setting.default.is_empty() {
+            help = format!("{help} [default: {}]", setting.default);
+        }
+        Arg::new(setting.name).long(setting.name).value_name(setting.value).help(help)
     })
 }
 
@@ -85,35 +93,55 @@ impl Settings {
     /// settings, are the first mistakes.
     #[must_use]
     pub fn of(settings: &[Setting], matches: &ArgMatches) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the door")]
+        Self::looked_up(settings, matches, |variable| std::env::var_os(variable))
+    }
+
+    /// The same, with another way to look up a variable than the environment of this process. One that is empty counts as
+    /// not given.
+    pub fn looked_up(
+        settings: &[Setting],
+        matches: &ArgMatches,
+        look_up: impl Fn(&str) -> Option<OsString>,
+    ) -> Self {
         let mut mistakes = Vec::new();
-        let file = matches.get_one::<String>("config").map(|path| (path, read(Path::new(path))));
-        let mut in_file = match file {
-            Some((path, Ok(table))) => {
-                table.into_iter().map(|(key, value)| (key, (path.clone(), value))).collect()
+        let mut by_hand = |setting: &Setting| {
+            if let Some(value) = matches.get_one::<String>(setting.name) {
+                return Some((value.clone(), Source::Flag(setting.name)));
             }
-            Some((path, Err(cause))) => {
-                mistakes.push(format!("--config {path}: {cause}"));
-                BTreeMap::new()
-            }
-            None => BTreeMap::new(),
-        };
-        let mut given = BTreeMap::new();
-        for setting in settings {
-            let from_file = in_file.remove(setting.name);
-            let by_hand = matches.get_one::<String>(setting.name).cloned();
-            let value = match (by_hand, matches.value_source(setting.name), from_file) {
-                (Some(value), Some(ValueSource::EnvVariable), _) => {
-                    (value, Source::Variable(setting.variable()))
+            let variable = setting.variable();
+            match look_up(&variable).filter(|value| !value.is_empty())?.into_string() {
+                Ok(value) => Some((value, Source::Variable(variable))),
+                Err(_) => {
+                    mistakes.push(format!("{variable}: it is not UTF-8"));
+                    None
                 }
-                (Some(value), _, _) => (value, Source::Flag(setting.name)),
-                (None, _, Some((path, value))) => (value, Source::File(path)),
-                (None, _, None) => (setting.default.to_owned(), Source::Default(setting.name)),
-            };
-            given.insert(setting.name, value);
+            }
+        };
+        let file = by_hand(&CONFIG);
+        let by_hand: Vec<_> = settings.iter().map(by_hand).collect();
+        let mut in_file = match &file {
+            Some((path, source)) => read(Path::new(path)).unwrap_or_else(|cause| {
+                mistakes.push(format!("{source}: {path:?} cannot be used: {cause}"));
+                toml::Table::new()
+            }),
+            None => toml::Table::new(),
+        };
+        let path = file.map_or_else(String::new, |(path, _)| path);
+        let mut given = BTreeMap::new();
+        for (setting, by_hand) in settings.iter().zip(by_hand) {
+            let from_file = in_file.remove(setting.name).and_then(|value| {
+                let single = single(value);
+                if single.is_none() {
+                    mistakes.push(format!("{path}: {} is not a single value", setting.name));
+                }
+                Some((single?, Source::File(path.clone())))
+            });
+            let default = || (setting.default.to_owned(), Source::Default(setting.name));
+            given.insert(setting.name, by_hand.or(from_file).unwrap_or_else(default));
         }
-        mistakes
-            .extend(in_file.into_iter().map(|(key, (path, _))| format!("{path}: there is no setting {key}")));
-        Self { given, mistakes }
+        mistakes.extend(in_file.keys().map(|key| format!("{path}: there is no setting {key}")));
+        Self { given, mistakes, mistaken: BTreeSet::new() }
     }
 
     /// The value of `name`; the type's default after a mistake, which is noted.
@@ -123,28 +151,28 @@ impl Settings {
 
     /// The value of `name`; `placeholder` after a mistake, which is noted.
     pub fn get_or<T: FromStr<Err: fmt::Display>>(&mut self, name: &'static str, placeholder: T) -> T {
-        let Some((value, source)) = self.given.get(name) else { return placeholder };
-        value.trim().parse().unwrap_or_else(|cause| {
-            self.mistakes.push(format!("{source}: {value:?} cannot be used: {cause}"));
-            placeholder
-        })
+        let parsed = self.given.get(name).map(|(value, _)| value.trim().parse());
+        match parsed {
+            Some(Ok(parsed)) => parsed,
+            Some(Err(cause)) => {
+                self.mistake(name, &cause.to_string());
+                placeholder
+            }
+            None => placeholder,
+        }
     }
 
     /// The value of `name` when there is one.
     pub fn get_optional<T: FromStr<Err: fmt::Display>>(&mut self, name: &'static str) -> Option<T> {
-        let (value, source) = self.given.get(name).filter(|(value, _)| !value.trim().is_empty())?;
-        match value.trim().parse() {
-            Ok(parsed) => Some(parsed),
-            Err(cause) => {
-                self.mistakes.push(format!("{source}: {value:?} cannot be used: {cause}"));
-                None
-            }
-        }
+        let (value, _) = self.given.get(name).filter(|(value, _)| !value.trim().is_empty())?;
+        value.trim().parse().map_err(|cause: T::Err| self.mistake(name, &cause.to_string())).ok()
     }
 
-    /// Notes a mistake that only shows when settings are seen together.
+    /// Notes a mistake that only shows when settings are seen together; unless the value of `name` could not be read at all.
     pub fn mistake(&mut self, name: &'static str, cause: &str) {
-        if let Some((value, source)) = self.given.get(name) {
+        if let Some((value, source)) = self.given.get(name)
+            && self.mistaken.insert(name)
+        {
             self.mistakes.push(format!("{source}: {value:?} cannot be used: {cause}"));
         }
     }
@@ -158,20 +186,20 @@ impl Settings {
     }
 }
 
-fn read(path: &Path) -> Result<BTreeMap<String, String>, String> {
+fn read(path: &Path) -> Result<toml::Table, String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let table: toml::Table = toml::from_str(&text).map_err(|error| error.to_string())?;
-    table
-        .into_iter()
-        .map(|(key, value)| match value {
-            toml::Value::String(text) => Ok((key, text)),
-            toml::Value::Integer(_)
-            | toml::Value::Boolean(_)
-            | toml::Value::Float(_)
-            | toml::Value::Datetime(_) => Ok((key, value.to_string())),
-            toml::Value::Array(_) | toml::Value::Table(_) => Err(format!("{key} is not a single value")),
-        })
-        .collect()
+    toml::from_str(&text).map_err(|error| error.to_string())
+}
+
+fn single(value: toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text),
+        toml::Value::Integer(_)
+        | toml::Value::Boolean(_)
+        | toml::Value::Float(_)
+        | toml::Value::Datetime(_) => Some(value.to_string()),
+        toml::Value::Array(_) | toml::Value::Table(_) => None,
+    }
 }
 
 impl fmt::Display for Source {
@@ -235,3 +263,6 @@ impl Span {
         i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests;

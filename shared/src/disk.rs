@@ -67,3 +67,36 @@ impl FreeSpace {
         Ok(free)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_with_more_than_the_reserve_has_room() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(FreeSpace::of(dir.path(), 0).check().is_ok());
+    }
+
+    #[test]
+    fn a_disk_with_less_than_the_reserve_is_full() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = FreeSpace::of(dir.path(), u64::MAX).check().unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        assert!(refused.to_string().contains("18446744073709551615 are to stay free"), "{refused}");
+    }
+
+    #[test]
+    fn a_full_disk_is_full_for_as_long_as_the_answer_is_fresh() {
+        let dir = tempfile::tempdir().unwrap();
+        let space = FreeSpace::of(dir.path(), u64::MAX);
+        assert!(space.check().is_err() && space.clone().check().is_err());
+    }
+
+    #[test]
+    fn a_directory_that_is_gone_is_an_error_and_no_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let space = FreeSpace::of(&dir.path().join("gone"), 0);
+        assert_eq!(space.check().unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -21,6 +21,7 @@ use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
 };
 use warp::{
     Filter, Reply,
@@ -29,17 +30,19 @@ use warp::{
     reply::Response,
 };
 
-use self::unstalled::Unstalled;
+use self::stream::ClientStream;
 
-mod unstalled;
+mod stream;
 
 /// How long the loop waits before it accepts again after it could not, as when the process has too many files open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The most a connection's read buffer grows to, in bytes; also the limit on a request's headers.
 const BUFFER: usize = 64 << 10;
 /// What a client hears whose connection is one too many.
-const TOO_MANY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+const TOO_MANY: &str =
+    r#"{"error":{"code":"unavailable","message":"too many connections are open at the moment"}}"#;
+/// How long it may take to hear it.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Limits on connections.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +51,8 @@ pub struct ServeOptions {
     pub max_connections: usize,
     /// How long a client may take for a request's headers, and stay idle between requests.
     pub header_timeout: Duration,
-    /// How long a client may take nothing of an answer.
-    pub stall_timeout: Duration,
+    /// How long a client may leave an answer unread before it is cut off.
+    pub write_timeout: Duration,
     /// How long requests under way may take once the process was told to stop.
     pub drain_timeout: Duration,
 }
@@ -63,26 +66,28 @@ impl Default for ServeOptions {
         Self {
             max_connections: 4_096,
             header_timeout: Duration::from_secs(15),
-            stall_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(20),
         }
     }
 }
 
-/// Serves `routes` on `listener` until `shutdown`, then lets the requests under way finish.
+/// Serves `routes` on `listener` until `shutdown`, then lets the requests under way finish; those that do not in time are cut.
 pub async fn serve(
     listener: TcpListener,
     routes: impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static,
     options: ServeOptions,
     shutdown: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(options.max_connections));
+    let places = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
+    let mut connections = JoinSet::new();
     let graceful = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let (stream, client) = tokio::select! {
             biased;
             () = &mut shutdown => break,
+            Some(_ended) = connections.join_next() => continue,
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -94,10 +99,11 @@ pub async fn serve(
         };
         match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => {
-                tokio::spawn(connection(stream, client, routes.clone(), options, graceful.watcher(), place));
+                let watcher = graceful.watcher();
+                connections.spawn(connection(stream, client, routes.clone(), options, watcher, place));
             }
             Err(_) => {
-                tokio::spawn(refuse(stream));
+                connections.spawn(refuse(stream));
             }
         }
     }
@@ -105,6 +111,7 @@ pub async fn serve(
     if tokio::time::timeout(options.drain_timeout, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests that did not finish in time were cut");
     }
+    connections.shutdown().await;
 }
 
 async fn connection(
@@ -126,20 +133,25 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(Unstalled::new(stream, options.stall_timeout)), service);
+        .serve_connection(TokioIo::new(ClientStream::new(stream, options.write_timeout)), service);
     // A client that breaks off, or never asks, is no event worth a line.
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended early");
     }
 }
 
-async fn refuse(mut stream: TcpStream) {
+async fn refuse(stream: TcpStream) {
+    let mut stream = ClientStream::new(stream, REFUSAL_TIMEOUT);
     let answer = async {
-        stream.write_all(TOO_MANY).await?;
+        let head = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n";
+        let length = TOO_MANY.len();
+        let kind = "content-type: application/json";
+        let text = format!("{head}{kind}\r\ncontent-length: {length}\r\n\r\n{TOO_MANY}");
+        stream.write_all(text.as_bytes()).await?;
         stream.shutdown().await
     };
     // Whether or not it hears it, the client is cut off.
-    tokio::time::timeout(Duration::from_secs(1), answer).await.ok();
+    tokio::time::timeout(REFUSAL_TIMEOUT, answer).await.ok();
 }
 
 /// `{"error":{"code","message"}}`.

@@ -77,7 +77,7 @@ pub fn registry(librdkafka: &str) -> prometheus::Result<Registry> {
 /// The methods that `path` takes in [`routes`]; none for a path that is not among them.
 #[must_use]
 pub fn methods(path: &str) -> &'static [&'static str] {
-    if matches!(path, "/metrics" | "/livez" | "/readyz") { &["GET"] } else { &[] }
+    if matches!(path, "/metrics" | "/livez" | "/readyz") { &["GET", "HEAD"] } else { &[] }
 }
 
 /// `/metrics`, `/livez` and `/readyz`. `ready` answers with the reason why the process cannot serve.
@@ -108,5 +108,5 @@ where
             }
         }
     });
-    warp::get().and(metrics.or(live).unify().or(ready).unify()).boxed()
+    warp::get().or(warp::head()).unify().and(metrics.or(live).unify().or(ready).unify()).boxed()
 }

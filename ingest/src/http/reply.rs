@@ -58,10 +58,6 @@ impl Report {
         self.rejected.push(Rejected { index, code, detail });
     }
 
-    pub(super) fn sent(&self) -> usize {
-        self.accepted + self.discarded.len() + self.rejected.len()
-    }
-
     pub(super) fn into_reply(self) -> Response {
         json_reply(StatusCode::OK, &Success { message: SUCCESS, report: &self })
     }

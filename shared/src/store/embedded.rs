@@ -30,6 +30,9 @@ mod read;
 mod sweep;
 mod write;
 
+/// How much of the engine's journal is kept, in bytes, and read again by a restart: the least that it allows.
+const JOURNAL_BYTES: u64 = 64 << 20;
+
 /// The embedded store. Clones share it.
 #[derive(Clone)]
 pub struct EmbeddedStore(Arc<Engine>);
@@ -90,6 +93,7 @@ impl EmbeddedStore {
             .cache_size(options.cache_bytes)
             .worker_threads(2)
             .max_cached_files(Some(files::CACHED))
+            .max_journaling_size(JOURNAL_BYTES)
             .open()?;
         let rows = |share: u64| {
             KeyspaceCreateOptions::default()

@@ -58,7 +58,7 @@ pub fn settings() -> Vec<Setting> {
         setting("max-connections", "N", "4096", "How many connections may be open at once; one more is answered 503"),
         setting("header-timeout", "TIME", "15s", "How long a client may take to send the headers of a request"),
         setting("body-timeout", "TIME", "15s", "How long a client may take to send a body; then it is answered 408"),
-        setting("stall-timeout", "TIME", "30s", "How long a client may take nothing of an answer; then it is cut off"),
+        setting("write-timeout", "TIME", "30s", "How long a client may leave an answer unread; then it is cut off"),
         setting("drain-timeout", "TIME", "20s", "How long requests under way may take after SIGTERM"),
         setting("max-batch-events", "N", "1000", "The most events in a batch"),
         setting("max-body", "BYTES", "1MiB", "The longest body of a batch, before and after inflating"),
@@ -98,8 +98,9 @@ impl ServeConfig {
             connections: ServeOptions {
                 max_connections: given.get("max-connections"),
                 header_timeout: given.get_or("header-timeout", Span(Duration::ZERO)).0,
-                stall_timeout: given.get_or("stall-timeout", Span(Duration::ZERO)).0,
+                write_timeout: given.get_or("write-timeout", Span(Duration::ZERO)).0,
                 drain_timeout: given.get_or("drain-timeout", Span(Duration::ZERO)).0,
+                ..ServeOptions::default()
             },
             endpoint: EndpointOptions {
                 max_events: given.get("max-batch-events"),

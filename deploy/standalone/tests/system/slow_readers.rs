@@ -17,7 +17,7 @@ const UNCUT: &str = "/user/last-events?days=60";
 #[test]
 fn clients_that_read_nothing_of_their_answers_are_cut_off_and_keep_no_turn_from_others() {
     let data = tempfile::tempdir().unwrap();
-    let service = Service::start(data.path(), &["--as-of", ENDING_AT, "--stall-timeout", "2s"]);
+    let service = Service::start(data.path(), &["--as-of", ENDING_AT, "--write-timeout", "2s"]);
     let (client, lines) = (service.client(), generate("clean", 2_000, 51));
     for batch in lines.chunks(1_000) {
         assert_eq!(client.post("/v1/events", &[LINES], &joined(batch)).unwrap().status, 200);

@@ -135,13 +135,15 @@ pub(crate) const ROOMS: &[Room] = &[
             "deploy/bench/*",
             // Every connection is a task.
             "shared/src/http.rs",
+            // An append goes on when its client has gone.
+            "ingest/src/http.rs",
             // A micro-batch that panics must not take the loop with it.
             "ingest/src/consumer.rs",
             // An engine and a driver block: they have threads of their own.
             "ingest/src/log/*",
             "shared/src/store/*",
         ],
-        teaches: "a task or a thread starts where something is run (main, lib, deploy/standalone), per connection, per \
+        teaches: "a task or a thread starts where something is run (main, lib, deploy/standalone), per connection, per append, per \
                   micro-batch, or to keep a backend that blocks off the runtime: anywhere else, be awaited by the caller",
         planted: ("query-api/src/sessions.rs", "fn f() { tokio::spawn(async {}); }"),
     },

@@ -1,0 +1,48 @@
+//! What is counted of a fact and of a session once the facts are known.
+
+use shared::{
+    session::{Absorbed, Fact, SessionFacts},
+    store::{Known, Sighting},
+};
+
+use crate::metrics::Handled;
+
+/// What became of one fact, now that all of its session's are known.
+pub(super) fn outcome(facts: &SessionFacts, fact: &Fact, absorbed: Absorbed) -> Handled {
+    match absorbed {
+        Absorbed::Known => return Handled::Duplicate,
+        Absorbed::Contested => return Handled::DeadLettered,
+        Absorbed::New => {}
+    }
+    if facts.departed().start {
+        return Handled::Expired;
+    }
+    match (fact, facts.start(), facts.end()) {
+        (Fact::Start(fact), Some(start), end) if fact == start => {
+            if end.is_some() {
+                Handled::Paired
+            } else {
+                Handled::Open
+            }
+        }
+        (Fact::End(fact), Some(_), Some(end)) if *fact == end => Handled::Paired,
+        (Fact::End(fact), None, _) if facts.ends().first() == Some(fact) => Handled::Orphan,
+        _ => Handled::Superseded,
+    }
+}
+
+/// Whether a session is complete that was not before the new facts of this sighting.
+pub(super) fn became_complete(sighting: &Sighting, known: &Known) -> bool {
+    if known.facts.end().is_none() {
+        return false;
+    }
+    let new = |fact: &Fact| {
+        sighting.facts.iter().zip(&known.absorbed).any(|(one, state)| one == fact && *state == Absorbed::New)
+    };
+    let earlier_starts =
+        known.facts.starts().iter().filter(|start| !new(&Fact::Start((*start).clone()))).cloned();
+    let earlier_ends = known.facts.ends().iter().filter(|end| !new(&Fact::End(**end))).copied();
+    SessionFacts::new(earlier_starts.collect(), earlier_ends.collect(), known.facts.departed())
+        .end()
+        .is_none()
+}

@@ -1,0 +1,133 @@
+//! The endpoint over real HTTP: what every client hears, and what is in the log after it was heard.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+use std::{net::SocketAddr, sync::Arc};
+
+use ingest::{
+    http::{Endpoint, EndpointOptions, methods},
+    log::{EmbeddedLog, Log, Record, embedded::EmbeddedLogOptions},
+    metrics::IngestMetrics,
+};
+use prometheus::{Registry, TextEncoder};
+use shared::{
+    clock::Clock,
+    http::{ServeOptions, or_unknown, serve},
+    timestamp::Timestamp,
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use self::client::LIMIT;
+
+#[path = "endpoint/bodies.rs"]
+mod bodies;
+#[path = "../../shared/tests/support/client.rs"]
+mod client;
+#[path = "endpoint/faults.rs"]
+mod faults;
+#[path = "endpoint/replies.rs"]
+mod replies;
+
+/// The endpoint behind the accept loop, in front of an embedded log.
+struct Server {
+    address: SocketAddr,
+    log: Log,
+    registry: Registry,
+    dir: TempDir,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Options {
+    endpoint: EndpointOptions,
+    connections: ServeOptions,
+    /// Room that is to stay free on the disk, in bytes.
+    reserve: u64,
+}
+
+/// The day on which every test takes place.
+fn now() -> Timestamp {
+    Timestamp::parse("2026-03-01T12:00:00Z").unwrap()
+}
+
+impl Server {
+    async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    async fn limited(endpoint: EndpointOptions) -> Self {
+        Self::with(Options { endpoint, ..Options::default() }).await
+    }
+
+    async fn with(options: Options) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::starting_at(now());
+        let log = open(&dir, options.reserve);
+        let registry = Registry::new();
+        let metrics = Arc::new(IngestMetrics::new(&registry).unwrap());
+        let endpoint = Arc::new(Endpoint::new(log.clone(), clock, metrics, options.endpoint));
+        let routes = or_unknown(endpoint.routes(), |path| methods(path).to_vec());
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(serve(listener, routes, options.connections, async {
+            stopped.await.ok();
+        }));
+        Self { address, log, registry, dir, stop, served }
+    }
+
+    /// The value of one series, such as `name{label="value"}`.
+    fn metric(&self, series: &str) -> f64 {
+        let text = TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("there is no series {series}")).parse().unwrap()
+    }
+
+    fn accepted(&self) -> f64 {
+        self.metric(r#"bookend_ingest_events_total{code="",outcome="accepted"}"#)
+    }
+
+    fn inflight(&self) -> f64 {
+        self.metric("bookend_ingest_inflight_bytes")
+    }
+
+    /// How many records the log has.
+    fn appended(&self) -> i64 {
+        self.log.positions().values().map(|position| position.end).sum()
+    }
+
+    /// Stops, opens the log again, and gives back all that is in it.
+    async fn after_a_restart(self) -> Vec<Record> {
+        self.stop.send(()).unwrap();
+        tokio::time::timeout(LIMIT, self.served).await.unwrap().unwrap();
+        drop(self.log);
+        let log = open(&self.dir, 0);
+        let (mut cursor, mut all) = (log.cursor(), Vec::new());
+        loop {
+            let more = log.read(&mut cursor, 1 << 20).await.unwrap();
+            if more.is_empty() {
+                return all;
+            }
+            all.extend(more);
+        }
+    }
+}
+
+fn open(dir: &TempDir, reserve_bytes: u64) -> Log {
+    let options = EmbeddedLogOptions { reserve_bytes, ..EmbeddedLogOptions::default() };
+    Log::Embedded(EmbeddedLog::open(dir.path(), options, Clock::starting_at(now())).unwrap())
+}
+
+/// A start as it is written on the log.
+fn start(user: &str) -> String {
+    format!(
+        r#"{{"user_id":"{user}","session_id":"s","event":"start","ts":"2026-03-01T11:00:00Z","country":"SK"}}"#
+    )
+}
+
+/// `count` starts of different users, as a batch.
+fn batch(count: usize) -> String {
+    let events: Vec<_> = (0..count).map(|user| start(&format!("u{user}"))).collect();
+    format!("[{}]", events.join(","))
+}

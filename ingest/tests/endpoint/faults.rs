@@ -1,0 +1,111 @@
+//! What happens when the log does not take a batch, when a client sends too often, and when the process is told to stop.
+
+use std::time::Duration;
+
+use ingest::http::EndpointOptions;
+use shared::http::ServeOptions;
+use tokio::net::TcpStream;
+
+use super::{
+    LIMIT, Options, Server, batch,
+    client::{Connection, Reply, ask, request, until},
+};
+
+async fn post(server: &Server, body: impl AsRef<[u8]>) -> Reply {
+    ask(server.address, request("POST", "/v1/events", &[], body)).await
+}
+
+/// A request of which the server waits for `length` bytes of body.
+async fn begin(server: &Server, length: usize) -> Connection {
+    let mut connection = Connection::open(server.address).await;
+    let head = format!("POST /v1/events HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n");
+    connection.send(format!("{head}expect: 100-continue\r\n\r\n")).await;
+    assert_eq!(connection.reply().await.unwrap().status, 100);
+    connection
+}
+
+fn quota(rate: u32, max_events: usize) -> EndpointOptions {
+    EndpointOptions { quota_events_per_second: Some(rate), max_events, ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_503_and_nothing_is_counted_as_sent() {
+    let server = Server::with(Options { reserve: u64::MAX, ..Options::default() }).await;
+    let body = batch(2).replacen('[', "[7,", 1);
+    for _ in 0..3 {
+        let reply = post(&server, &body).await;
+        assert_eq!((reply.status, reply.code().as_str()), (503, "unavailable"));
+        assert_eq!(reply.header("retry-after"), Some("1"));
+    }
+    assert_eq!(server.accepted(), 0.0);
+    // Its client comes again with all of them.
+    let rejected = r#"bookend_ingest_events_total{code="not_an_object",outcome="rejected"}"#;
+    assert_eq!(server.metric(rejected), 0.0);
+    assert_eq!(server.inflight(), 0.0);
+    assert_eq!(server.appended(), 0);
+}
+
+#[tokio::test]
+async fn a_log_that_is_too_slow_is_503_and_what_it_takes_in_the_end_is_counted() {
+    let options = EndpointOptions { append_timeout: Duration::ZERO, ..Default::default() };
+    let server = Server::limited(options).await;
+    let reply = post(&server, batch(3)).await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "unavailable"));
+    assert_eq!(reply.header("retry-after"), Some("1"));
+    until(|| server.accepted() == 3.0).await;
+    until(|| server.inflight() == 0.0).await;
+    assert_eq!(server.after_a_restart().await.len(), 3);
+}
+
+#[tokio::test]
+async fn more_than_the_quota_is_429_with_the_time_to_wait() {
+    let server = Server::limited(quota(1, 10)).await;
+    assert_eq!(post(&server, batch(10)).await.status, 200);
+    let reply = post(&server, batch(5)).await;
+    assert_eq!((reply.status, reply.code().as_str()), (429, "over_quota"));
+    let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!((4..=6).contains(&wait), "{wait}");
+    assert_eq!(server.appended(), 10);
+    assert_eq!(server.accepted(), 10.0);
+}
+
+#[tokio::test]
+async fn a_batch_of_the_largest_size_passes_any_quota() {
+    let server = Server::limited(quota(1, 1_000)).await;
+    assert_eq!(post(&server, batch(1_000)).await.status, 200);
+}
+
+#[tokio::test]
+async fn events_that_are_refused_count_against_the_quota() {
+    let server = Server::limited(quota(1, 3)).await;
+    assert_eq!(post(&server, "[1,2,3]").await.status, 400);
+    assert_eq!(post(&server, "[1,2,3]").await.status, 429);
+}
+
+#[tokio::test]
+async fn a_batch_under_way_when_the_stop_comes_is_answered_and_durable() {
+    let server = Server::start().await;
+    let text = batch(3);
+    let mut connection = begin(&server, text.len()).await;
+    let (address, records) = (server.address, tokio::spawn(server.after_a_restart()));
+    let refused = tokio::time::timeout(LIMIT, async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    });
+    refused.await.expect("new connections are still accepted");
+    connection.send(text).await;
+    let reply = connection.reply().await.unwrap();
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
+    drop(connection);
+    assert_eq!(records.await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_batch_that_never_arrives_does_not_hold_up_the_stop() {
+    let connections = ServeOptions { drain_timeout: Duration::from_millis(50), ..Default::default() };
+    let server = Server::with(Options { connections, ..Options::default() }).await;
+    let mut connection = begin(&server, 100).await;
+    assert!(server.after_a_restart().await.is_empty());
+    assert!(connection.is_cut().await);
+}

@@ -1,0 +1,245 @@
+//! What a client hears, by what it sent.
+
+use serde_json::json;
+
+use super::{
+    Server, batch,
+    client::{Connection, ask, bare, request},
+    start,
+};
+
+const EXPIRED: &str = r#"{"user_id":"old","session_id":"s","event":"end","ts":"2025-02-01T11:00:00Z"}"#;
+const FUTURE: &str = r#"{"user_id":"new","session_id":"s","event":"end","ts":"2026-03-01T12:30:00Z"}"#;
+const NAMELESS: &str = r#"{"session_id":"s","event":"end","ts":"2026-03-01T11:30:00Z"}"#;
+const JSON: &str = "content-type: application/json";
+
+#[tokio::test]
+async fn each_event_of_a_batch_is_answered_for_itself() {
+    let server = Server::start().await;
+    let body = format!("[{},{EXPIRED},{NAMELESS},{},{FUTURE},7]", start("a"), start("b"));
+    let reply = ask(server.address, request("POST", "/v1/events", &[JSON], body)).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    let mut said = reply.json();
+    for rejected in said["rejected"].as_array_mut().unwrap() {
+        let detail = rejected.as_object_mut().unwrap().remove("detail").unwrap();
+        assert!(!detail.as_str().unwrap().is_empty());
+    }
+    let expected = json!({
+        "message": "POST success",
+        "accepted": 2,
+        "discarded": [{"index": 1, "code": "expired"}],
+        "rejected": [
+            {"index": 2, "code": "missing_user_id"},
+            {"index": 4, "code": "future"},
+            {"index": 5, "code": "not_an_object"},
+        ],
+    });
+    assert_eq!(said, expected);
+}
+
+#[tokio::test]
+async fn a_batch_without_a_fault_is_answered_to_the_letter() {
+    let server = Server::start().await;
+    let reply = ask(server.address, request("POST", "/v1/events", &[JSON], batch(3))).await;
+    assert_eq!(reply.text(), r#"{"message":"POST success","accepted":3,"discarded":[],"rejected":[]}"#);
+}
+
+#[tokio::test]
+async fn what_was_answered_200_is_in_the_log_byte_for_byte() {
+    let server = Server::start().await;
+    let users = ["a", "ü", r#"q\"\\"#, "b"];
+    let body = format!("[{}]", users.map(start).join(","));
+    assert_eq!(ask(server.address, request("POST", "/v1/events", &[JSON], body)).await.status, 200);
+    let records = server.after_a_restart().await;
+    let mut values: Vec<_> = records.iter().map(|record| record.value.clone()).collect();
+    let mut expected = users.map(start).to_vec();
+    (values.sort(), expected.sort());
+    assert_eq!(values, expected);
+    let keys: Vec<_> = records.iter().map(|record| record.key.as_ref()).collect();
+    for user in ["a", "ü", r#"q"\"#, "b"] {
+        assert!(keys.contains(&user.as_bytes()), "{user}");
+    }
+}
+
+#[tokio::test]
+async fn rows_at_the_root_are_answered_in_text() {
+    let server = Server::start().await;
+    let body = format!(r#"{{"rows":{}}}"#, batch(2));
+    for accept in ["accept: */*", "x: y"] {
+        let reply = ask(server.address, request("POST", "/", &[JSON, accept], &body)).await;
+        assert_eq!((reply.status, reply.text()), (200, "POST success"));
+        assert!(reply.header("content-type").unwrap().starts_with("text/plain"));
+    }
+}
+
+#[tokio::test]
+async fn rows_at_the_root_are_answered_in_json_to_who_asks_for_it() {
+    let server = Server::start().await;
+    let body = format!(r#"{{"rows":{}}}"#, batch(2));
+    let accept = "accept: text/html, application/json;q=0.9";
+    let reply = ask(server.address, request("POST", "/", &[JSON, accept], body)).await;
+    assert_eq!(reply.json()["accepted"], 2);
+}
+
+#[tokio::test]
+async fn rows_that_are_all_refused_are_no_success_at_the_root() {
+    let server = Server::start().await;
+    let reply = ask(server.address, request("POST", "/", &[JSON], r#"{"rows":[{}]}"#)).await;
+    assert_eq!((reply.status, reply.code().as_str()), (400, "nothing_usable"));
+}
+
+#[tokio::test]
+async fn every_address_takes_every_shape() {
+    let server = Server::start().await;
+    let lines = format!("{}\n\n{}\r\n", start("a"), start("b"));
+    let shapes = [
+        (JSON, batch(2)),
+        (JSON, format!(r#"{{"events":{}}}"#, batch(2))),
+        (JSON, format!(r#"{{"rows":{}}}"#, batch(2))),
+        ("content-type: application/x-ndjson", lines),
+    ];
+    for path in ["/v1/events", "/user/batches", "/", "/v1/events?source=test"] {
+        for (kind, body) in &shapes {
+            let headers = [*kind, "accept: application/json"];
+            let reply = ask(server.address, request("POST", path, &headers, body)).await;
+            assert_eq!((reply.status, &reply.json()["accepted"]), (200, &json!(2)), "{path} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_index_of_a_line_counts_events_and_not_lines() {
+    let server = Server::start().await;
+    let body = format!("\n{}\n\nnonsense\n", start("a"));
+    let reply =
+        ask(server.address, request("POST", "/v1/events", &["content-type: application/x-ndjson"], body))
+            .await;
+    assert_eq!(reply.json()["rejected"][0]["index"], 1);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_batch_is_400_with_the_reason() {
+    let server = Server::start().await;
+    let bodies = [
+        ("{", "not_json"),
+        ("\u{0}", "not_json"),
+        ("[] []", "not_json"),
+        ("", "empty_batch"),
+        (" \n", "empty_batch"),
+        ("[]", "empty_batch"),
+        (r#"{"events":[]}"#, "empty_batch"),
+        ("7", "not_a_batch"),
+        ("{}", "not_a_batch"),
+        (r#"{"rows":7}"#, "not_a_batch"),
+        (r#"{"rows":[],"events":[]}"#, "not_a_batch"),
+        (NAMELESS, "not_a_batch"),
+    ];
+    for (body, code) in bodies {
+        let reply = ask(server.address, request("POST", "/v1/events", &[JSON], body)).await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, code), "{body}");
+        assert!(!reply.json()["error"]["message"].as_str().unwrap().is_empty());
+    }
+    assert_eq!(server.appended(), 0);
+}
+
+#[tokio::test]
+async fn a_batch_of_which_nothing_is_usable_is_400_with_the_fate_of_each_event() {
+    let server = Server::start().await;
+    let body = format!("[{NAMELESS},{FUTURE}]");
+    let reply = ask(server.address, request("POST", "/v1/events", &[JSON], body)).await;
+    assert_eq!((reply.status, reply.code().as_str()), (400, "nothing_usable"));
+    let said = reply.json();
+    assert_eq!((&said["accepted"], &said["discarded"]), (&json!(0), &json!([])));
+    assert_eq!(
+        (&said["rejected"][0]["code"], &said["rejected"][1]["code"]),
+        (&json!("missing_user_id"), &json!("future"))
+    );
+}
+
+#[tokio::test]
+async fn a_batch_that_is_only_too_old_is_nobody_s_fault() {
+    let server = Server::start().await;
+    let reply = ask(server.address, request("POST", "/v1/events", &[JSON], format!("[{EXPIRED}]"))).await;
+    assert_eq!((reply.status, &reply.json()["accepted"]), (200, &json!(0)));
+    assert_eq!(server.appended(), 0);
+}
+
+#[tokio::test]
+async fn json_is_read_under_every_name_that_clients_give_it() {
+    let server = Server::start().await;
+    let kinds = [
+        "x-no-content-type: 1",
+        "content-type: application/json",
+        "content-type: Application/JSON; charset=utf-8",
+        "content-type: application/x-www-form-urlencoded",
+        "content-type: text/plain;charset=UTF-8",
+    ];
+    for kind in kinds {
+        assert_eq!(
+            ask(server.address, request("POST", "/v1/events", &[kind], batch(1))).await.status,
+            200,
+            "{kind}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn another_media_type_is_415() {
+    let server = Server::start().await;
+    for kind in ["application/xml", "multipart/form-data; boundary=x", "json", "text/html"] {
+        let kind = format!("content-type: {kind}");
+        let reply = ask(server.address, request("POST", "/v1/events", &[&kind], batch(1))).await;
+        assert_eq!((reply.status, reply.code().as_str()), (415, "unsupported_media_type"), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn another_method_is_405_with_the_one_that_is_allowed() {
+    let server = Server::start().await;
+    for method in ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+        let reply = ask(server.address, request(method, "/v1/events", &[], "")).await;
+        assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")), "{method}");
+        assert_eq!(reply.code(), "method_not_allowed");
+    }
+}
+
+#[tokio::test]
+async fn the_head_of_an_address_that_takes_batches_is_405() {
+    let server = Server::start().await;
+    let mut connection = Connection::open(server.address).await;
+    connection
+        .send([bare("HEAD", "/v1/events"), request("POST", "/v1/events", &[], batch(1))].concat())
+        .await;
+    assert_eq!(connection.reply_to_head().await.unwrap().status, 405);
+    assert_eq!(connection.reply().await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn another_address_is_404() {
+    let server = Server::start().await;
+    for path in ["/v1", "/v1/events/", "/v1/events/x", "//", "/user/batches%2F"] {
+        let reply = ask(server.address, request("POST", path, &[], batch(1))).await;
+        assert_eq!((reply.status, reply.code().as_str()), (404, "not_found"), "{path}");
+    }
+    assert_eq!(server.appended(), 0);
+}
+
+#[tokio::test]
+async fn what_is_counted_is_what_was_sent() {
+    let server = Server::start().await;
+    let body = format!("[{},{EXPIRED},{NAMELESS},{}]", start("a"), start("a"));
+    ask(server.address, request("POST", "/v1/events", &[JSON], body)).await;
+    ask(server.address, request("POST", "/v1/events", &[JSON], format!("[{NAMELESS},{FUTURE}]"))).await;
+    ask(server.address, request("POST", "/v1/events", &[JSON], "[")).await;
+    let events = |labels: &str| server.metric(&format!("bookend_ingest_events_total{{{labels}}}"));
+    assert_eq!(server.accepted(), 2.0);
+    assert_eq!(events(r#"code="expired",outcome="discarded""#), 1.0);
+    assert_eq!(events(r#"code="missing_user_id",outcome="rejected""#), 2.0);
+    assert_eq!(events(r#"code="future",outcome="rejected""#), 1.0);
+    assert_eq!(server.metric(r#"bookend_ingest_requests_total{status="200"}"#), 1.0);
+    assert_eq!(server.metric(r#"bookend_ingest_requests_total{status="400"}"#), 2.0);
+    assert_eq!(server.metric("bookend_ingest_batch_events_sum"), 6.0);
+    assert_eq!(server.metric("bookend_log_queue_records"), 0.0);
+    assert_eq!(server.inflight(), 0.0);
+}

@@ -1,0 +1,229 @@
+//! What a configuration makes of flags, variables and files, and what it says of mistakes.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use clap::Command;
+use tempfile::TempDir;
+
+use super::*;
+
+const SETTINGS: [Setting; 4] = [
+    Setting { name: "port", value: "N", default: "5000", help: "a number" },
+    Setting { name: "max-body", value: "BYTES", default: "1MiB", help: "a size" },
+    Setting { name: "quota", value: "N", default: "", help: "off by default" },
+    Setting { name: "as-of", value: "TIME", default: "", help: "an instant" },
+];
+
+/// What is given in one test, by each of the ways.
+#[derive(Default)]
+struct Given {
+    flags: Vec<&'static str>,
+    variables: HashMap<&'static str, OsString>,
+    file: Option<(TempDir, PathBuf)>,
+}
+
+impl Given {
+    fn flags(mut self, flags: &[&'static str]) -> Self {
+        self.flags.extend(flags);
+        self
+    }
+
+    fn variable(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.insert(name, value.into());
+        self
+    }
+
+    fn file(mut self, text: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bookend.toml");
+        fs::write(&path, text).unwrap();
+        self.variables.insert("BOOKEND_CONFIG", path.clone().into());
+        self.file = Some((dir, path));
+        self
+    }
+
+    fn path(&self) -> String {
+        self.file.as_ref().unwrap().1.display().to_string()
+    }
+
+    fn settings(&self) -> Settings {
+        let command = Command::new("test").no_binary_name(true).args(args(&SETTINGS));
+        let matches = command.try_get_matches_from(&self.flags).unwrap();
+        Settings::looked_up(&SETTINGS, &matches, |name| self.variables.get(name).cloned())
+    }
+}
+
+fn mistakes(settings: Settings) -> Vec<String> {
+    settings.finish(()).map_or_else(|Mistakes(all)| all, |()| Vec::new())
+}
+
+#[test]
+fn what_nobody_gives_has_its_default() {
+    let mut settings = Given::default().settings();
+    assert_eq!(settings.get::<u16>("port"), 5000);
+    assert_eq!(settings.get_optional::<u32>("quota"), None);
+    assert!(mistakes(settings).is_empty());
+}
+
+#[test]
+fn a_file_goes_before_the_default() {
+    let mut settings = Given::default().file("port = 1").settings();
+    assert_eq!(settings.get::<u16>("port"), 1);
+}
+
+#[test]
+fn a_variable_goes_before_the_file() {
+    let mut settings = Given::default().file("port = 1").variable("BOOKEND_PORT", "2").settings();
+    assert_eq!(settings.get::<u16>("port"), 2);
+}
+
+#[test]
+fn a_flag_goes_before_the_variable() {
+    let given = Given::default().file("port = 1").variable("BOOKEND_PORT", "2").flags(&["--port", "3"]);
+    assert_eq!(given.settings().get::<u16>("port"), 3);
+}
+
+#[test]
+fn the_flag_that_names_the_file_goes_before_its_variable() {
+    let given = Given::default().file("port = 1").flags(&["--config", "/nowhere/at/all.toml"]);
+    let all = mistakes(given.settings());
+    assert!(
+        all.len() == 1 && all[0].starts_with("--config: \"/nowhere/at/all.toml\" cannot be used"),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn a_variable_s_hyphens_are_underscores() {
+    let mut settings = Given::default().variable("BOOKEND_MAX_BODY", "2MiB").settings();
+    assert_eq!(settings.get_or("max-body", Bytes(0)), Bytes(2 << 20));
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_given() {
+    let mut settings = Given::default().file("port = 1").variable("BOOKEND_PORT", "").settings();
+    assert_eq!(settings.get::<u16>("port"), 1);
+}
+
+#[test]
+fn an_empty_flag_takes_back_what_a_file_sets() {
+    let given = Given::default().file("quota = 7").flags(&["--quota", ""]);
+    assert_eq!(given.settings().get_optional::<u32>("quota"), None);
+}
+
+#[test]
+fn a_time_in_a_file_needs_no_quotes() {
+    let mut settings = Given::default().file("as-of = 2019-05-13T12:00:00Z").settings();
+    let time = settings.get_optional::<crate::timestamp::Timestamp>("as-of");
+    assert_eq!(time, crate::timestamp::Timestamp::parse("2019-05-13T12:00:00Z"));
+}
+
+#[test]
+fn all_mistakes_are_listed_at_once_each_with_its_source() {
+    let given = Given::default()
+        .file("quota = 'many'\nprot = 1\n[listen]\nport = 1")
+        .variable("BOOKEND_MAX_BODY", "big")
+        .flags(&["--port", "http"]);
+    let mut settings = given.settings();
+    settings.get::<u16>("port");
+    settings.get_or("max-body", Bytes(0));
+    settings.get_optional::<u32>("quota");
+    let (path, all) = (given.path(), mistakes(settings));
+    let listed = |begin: &str| all.iter().any(|mistake| mistake.starts_with(begin));
+    assert!(listed("--port: \"http\" cannot be used: "), "{all:?}");
+    assert!(listed("BOOKEND_MAX_BODY: \"big\" cannot be used: "), "{all:?}");
+    assert!(listed(&format!("{path}: \"many\" cannot be used: ")), "{all:?}");
+    assert!(listed(&format!("{path}: there is no setting prot")), "{all:?}");
+    assert!(listed(&format!("{path}: there is no setting listen")), "{all:?}");
+    assert_eq!(all.len(), 5, "{all:?}");
+}
+
+#[test]
+fn one_value_in_a_file_that_is_none_hides_no_other_mistake() {
+    let given = Given::default().file("port = [1, 2]\nmax-body = 'big'");
+    let mut settings = given.settings();
+    settings.get_or("max-body", Bytes(0));
+    let all = mistakes(settings);
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert_eq!(all[0], format!("{}: port is not a single value", given.path()));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_mistake_of_the_variable_that_names_it() {
+    let all = mistakes(Given::default().variable("BOOKEND_CONFIG", "/nowhere/at/all.toml").settings());
+    assert!(all.len() == 1 && all[0].starts_with("BOOKEND_CONFIG: \"/nowhere/at/all.toml\""), "{all:?}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_a_mistake() {
+    let all = mistakes(Given::default().file("port: 5000").settings());
+    assert!(all.len() == 1 && all[0].starts_with("BOOKEND_CONFIG: "), "{all:?}");
+}
+
+#[test]
+fn a_default_that_cannot_be_used_says_that_it_is_the_default() {
+    let mut settings = Given::default().settings();
+    settings.mistake("max-body", "it is too small");
+    assert_eq!(mistakes(settings), ["the default of --max-body: \"1MiB\" cannot be used: it is too small"]);
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_one_mistake_and_not_two() {
+    let mut settings = Given::default().flags(&["--port", "http"]).settings();
+    if settings.get::<u16>("port") == 0 {
+        settings.mistake("port", "there is no port 0");
+    }
+    assert_eq!(mistakes(settings).len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_utf_8_is_a_mistake() {
+    use std::os::unix::ffi::OsStringExt;
+    let mut given = Given::default();
+    given.variables.insert("BOOKEND_PORT", OsString::from_vec(vec![0xFF]));
+    assert_eq!(mistakes(given.settings()), ["BOOKEND_PORT: it is not UTF-8"]);
+}
+
+#[test]
+fn a_size_is_bytes_or_has_a_unit_of_1024() {
+    let sizes = [("0", 0), ("7", 7), ("7b", 7), ("64KiB", 64 << 10), ("2 MiB", 2 << 20), ("1g", 1 << 30)];
+    for (text, bytes) in sizes {
+        assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
+    }
+}
+
+#[test]
+fn a_size_that_is_none_is_refused() {
+    for text in ["", "MiB", "-1", "1.5MiB", "1TiB", "1 2", "99999999999999999999", "99999999999GiB"] {
+        assert!(text.parse::<Bytes>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_span_has_a_unit() {
+    let spans = [
+        ("0s", 0),
+        ("200ms", 200),
+        ("15s", 15_000),
+        ("5m", 300_000),
+        ("12 h", 43_200_000),
+        ("7d", 604_800_000),
+    ];
+    for (text, millis) in spans {
+        assert_eq!(text.parse().map(Span::millis), Ok(millis), "{text}");
+    }
+}
+
+#[test]
+fn a_span_that_is_none_is_refused() {
+    for text in ["", "5", "s", "-5s", "1.5h", "1w", "5M", "999999999999999999d"] {
+        assert!(text.parse::<Span>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn help_names_the_variable_and_the_default_of_a_setting() {
+    let help = Command::new("test").args(args(&SETTINGS)).render_long_help().to_string();
+    assert!(help.contains("a size [env: BOOKEND_MAX_BODY] [default: 1MiB]"), "{help}");
+}
