@@ -8,14 +8,13 @@ use crate::{
     service::{Service, eventually},
 };
 
-/// Each takes a turn at an uncut answer, of which there are 32.
 const CLIENTS: usize = 4;
 /// So many that their answers do not fit what the two kernels keep of a connection.
 const QUESTIONS: usize = 100;
 const UNCUT: &str = "/user/last-events?days=60";
 
 #[test]
-fn clients_that_read_nothing_of_their_answers_are_cut_off_and_keep_no_turn_from_others() {
+fn clients_that_read_nothing_of_their_answers_are_cut_off() {
     let data = tempfile::tempdir().unwrap();
     let service = Service::start(data.path(), &["--as-of", ENDING_AT, "--write-timeout", "2s"]);
     let (client, lines) = (service.client(), generate("clean", 2_000, 51));
@@ -38,10 +37,6 @@ fn clients_that_read_nothing_of_their_answers_are_cut_off_and_keep_no_turn_from_
         // What is written to a connection that the service has ended comes back as an error, sooner or later.
         eventually("a client that reads nothing is cut off", || stream.write_all(b"x").err());
     }
-    let aborted = r#"bookend_query_requests_total{route="/user/last-events",status="aborted"}"#;
-    eventually("their turns are given back", || {
-        (service.metrics().sum(aborted) == CLIENTS as f64).then_some(())
-    });
     assert_eq!(client.get(UNCUT).unwrap().body, whole.body);
     service.stop();
 }
