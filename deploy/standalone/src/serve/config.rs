@@ -100,7 +100,6 @@ impl ServeConfig {
                 header_timeout: given.get_or("header-timeout", Span(Duration::ZERO)).0,
                 write_timeout: given.get_or("write-timeout", Span(Duration::ZERO)).0,
                 drain_timeout: given.get_or("drain-timeout", Span(Duration::ZERO)).0,
-                ..ServeOptions::default()
             },
             endpoint: EndpointOptions {
                 max_events: given.get("max-batch-events"),
