@@ -235,7 +235,7 @@ async fn a_connection_that_waits_for_its_next_request_does_not_hold_up_the_stop(
 #[tokio::test]
 async fn what_is_not_done_in_time_is_cut_and_does_nothing_more() {
     let begun = Arc::new(Notify::new());
-    let (held, watched) = (Arc::new(()), Arc::new(Notify::new()));
+    let held = Arc::new(());
     let routes = {
         let (begun, held) = (Arc::clone(&begun), Arc::downgrade(&held));
         let answer = move || {
@@ -258,7 +258,6 @@ async fn what_is_not_done_in_time_is_cut_and_does_nothing_more() {
     server.stop().await;
     assert_eq!(Arc::strong_count(&held), 1, "the request still runs");
     assert!(connection.is_cut().await);
-    drop(watched);
 }
 
 fn told(ready: Result<(), String>) -> BoxedFilter<(Response,)> {

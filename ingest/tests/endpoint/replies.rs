@@ -54,7 +54,8 @@ async fn what_was_answered_200_is_in_the_log_byte_for_byte() {
     let records = server.after_a_restart().await;
     let mut values: Vec<_> = records.iter().map(|record| record.value.clone()).collect();
     let mut expected = users.map(start).to_vec();
-    (values.sort(), expected.sort());
+    values.sort();
+    expected.sort();
     assert_eq!(values, expected);
     let keys: Vec<_> = records.iter().map(|record| record.key.as_ref()).collect();
     for user in ["a", "ü", r#"q"\"#, "b"] {
