@@ -9,7 +9,7 @@ use shared::{
 };
 use tempfile::TempDir;
 
-use crate::{Backend, LIMIT, poll, poll_exactly, read_all, record, records};
+use crate::{Backend, poll, poll_exactly, read_all, record, records};
 
 /// A directory for a log.
 pub(crate) struct Room(TempDir);
