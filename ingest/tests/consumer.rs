@@ -317,6 +317,17 @@ async fn what_is_handled_is_counted_once_each() {
 }
 
 #[tokio::test]
+async fn what_is_known_already_is_counted_as_a_repetition_after_a_restart_too() {
+    let place = Place::new();
+    place.append([start("a", -60)]).await;
+    place.settle().await;
+    let place = place.reopen(Settings::default());
+    place.append([start("a", -60)]).await;
+    let counted = place.settle().await;
+    assert_eq!((handled(&counted, "duplicate"), handled(&counted, "open")), (1.0, 0.0));
+}
+
+#[tokio::test]
 async fn a_session_that_is_completed_again_is_counted_once() {
     let place = Place::new();
     for event in [start("a", -60), end("a", -30), end("a", -40), start("a", -90), end("a", -30)] {

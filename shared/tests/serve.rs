@@ -163,13 +163,16 @@ async fn ask_head(address: SocketAddr) -> u16 {
 }
 
 #[tokio::test]
-async fn who_is_answered_while_it_still_sends_reads_the_answer() {
+async fn who_is_answered_while_it_still_sends_is_listened_to_a_moment_more() {
     let refuse = warp::path!("hello").map(|| error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "no")).boxed();
     let server = Server::start(refuse, ServeOptions::default()).await;
-    for _ in 0..20 {
-        let mut connection = Connection::open(server.address).await;
-        connection.send_if_taken(request("POST", "/hello", &[], vec![b'x'; 1 << 20])).await;
-        assert_eq!(connection.reply().await.expect("it was cut off before the answer").status, 413);
+    let mut connection = Connection::open(server.address).await;
+    connection.send("POST /hello HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\nbegin").await;
+    assert_eq!(connection.reply().await.unwrap().status, 413);
+    assert!(connection.is_cut().await);
+    // A reset would fail the second of these; and elsewhere than on Linux it can take back the answer.
+    for _ in 0..10 {
+        connection.send("more").await;
     }
 }
 
