@@ -13,12 +13,15 @@ use shared::{
 /// How much longer than the retention a row may stay in the store, in milliseconds.
 const MARGIN: i64 = DAY;
 /// Between two steps: the walk takes a small share of the store's time.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(50);
+/// Before the first walk: a process that has just begun has more urgent things to do.
+const FIRST: Duration = Duration::from_secs(60);
 /// Between two walks.
 const REST: Duration = Duration::from_secs(3_600);
 
 /// Walks for ever.
 pub async fn run(store: Store, clock: Clock) {
+    tokio::time::sleep(FIRST).await;
     loop {
         let mut place = None;
         loop {

@@ -1,11 +1,14 @@
 //! Latency at a fixed rate: every request has its time, and what it waits for its turn counts.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet};
 
 /// Between two requests: 1,000 a second.
 const INTERVAL: Duration = Duration::from_millis(1);
@@ -18,14 +21,25 @@ pub(crate) async fn measure<F>(requests: u32, mut request: impl FnMut(u32) -> F)
 where
     F: Future<Output = anyhow::Result<Bytes>> + Send + 'static,
 {
-    let begun = Instant::now();
+    let (pace, mut due) = mpsc::channel(requests as usize);
+    // The runtime's timer counts whole milliseconds, which is as long as what is measured.
+    let pacing = std::thread::spawn(move || {
+        let begun = Instant::now();
+        for number in 0..requests {
+            let due = begun + INTERVAL * number;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            // Who measures has given up.
+            if pace.blocking_send((number, due)).is_err() {
+                break;
+            }
+        }
+    });
     let mut under_way = JoinSet::new();
-    for number in 0..requests {
-        let due = begun + INTERVAL * number;
-        tokio::time::sleep_until(due).await;
+    while let Some((number, due)) = due.recv().await {
         let request = request(number);
         under_way.spawn(async move { request.await.map(|_| due.elapsed()) });
     }
+    pacing.join().map_err(|_| anyhow::anyhow!("the pace was lost"))?;
     let mut latencies = Vec::with_capacity(requests as usize);
     while let Some(latency) = under_way.join_next().await {
         latencies.push(latency??);

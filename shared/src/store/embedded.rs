@@ -91,7 +91,7 @@ impl EmbeddedStore {
         let buffer = options.write_buffer_bytes;
         let db = Database::builder(dir)
             .cache_size(options.cache_bytes)
-            .worker_threads(2)
+            .worker_threads(1)
             .max_cached_files(Some(files::CACHED))
             .max_journaling_size(JOURNAL_BYTES)
             .open()?;
