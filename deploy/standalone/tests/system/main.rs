@@ -4,6 +4,8 @@
 //! reads the same lines that are sent and shares no code with the service.
 
 #[cfg(test)]
+mod by_hand;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod command_line;

@@ -1,0 +1,185 @@
+//! `bookend verify` finds what is wrong: rows that no event made, and events that made no row.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ingest::{
+    consumer::{Consumer, ConsumerOptions},
+    log::{EmbeddedLog, Log, NewRecord, embedded::EmbeddedLogOptions},
+    metrics::ConsumerMetrics,
+    pairing,
+};
+use shared::{
+    clock::Clock,
+    event::{Country, SessionEvent, SessionId, UserId},
+    session::{CompletedSession, SessionStart},
+    store::{Effect, EmbeddedStore, Store, embedded::EmbeddedStoreOptions},
+    timestamp::{DAY, HOUR, MINUTE, Timestamp},
+};
+use standalone::verify::{Verdict, verify};
+use tempfile::TempDir;
+
+struct World {
+    log: Log,
+    store: Store,
+    clock: Clock,
+    _dir: TempDir,
+}
+
+fn noon() -> Timestamp {
+    Timestamp::parse("2026-06-01T12:00:00Z").unwrap()
+}
+
+fn start(session: &str, ts: Timestamp, country: &str) -> SessionEvent {
+    let (user, session) = (UserId::new("u").unwrap(), SessionId::new(session).unwrap());
+    SessionEvent::Start { user, session, ts, country: Country::normalise(country) }
+}
+
+fn end(session: &str, ts: Timestamp) -> SessionEvent {
+    SessionEvent::End { user: UserId::new("u").unwrap(), session: SessionId::new(session).unwrap(), ts }
+}
+
+impl World {
+    /// One session of every kind, a repetition and a conflict, all of them answered.
+    async fn answered() -> Self {
+        let dir = TempDir::new().unwrap();
+        let clock = Clock::starting_at(noon());
+        let log = EmbeddedLog::open(&dir.path().join("log"), EmbeddedLogOptions::default(), clock).unwrap();
+        let store = EmbeddedStore::open(&dir.path().join("store"), EmbeddedStoreOptions::default()).unwrap();
+        let world = Self { log: Log::Embedded(log), store: Store::Embedded(store), clock, _dir: dir };
+        let then = noon() - DAY;
+        world
+            .append(&[
+                start("complete", then, "SK"),
+                end("complete", then + HOUR),
+                end("complete", then + HOUR),
+                end("complete", then + 2 * HOUR),
+                start("open", then, "DE"),
+                end("orphan", then),
+            ])
+            .await;
+        world.append_text(b"no event").await;
+        world.consume().await;
+        world
+    }
+
+    async fn append(&self, events: &[SessionEvent]) {
+        for event in events {
+            let mut value = Vec::new();
+            event.write_json(&mut value);
+            self.append_text(&value).await;
+        }
+    }
+
+    async fn append_text(&self, value: &[u8]) {
+        let (key, value) = (Bytes::from_static(b"u"), Bytes::copy_from_slice(value));
+        self.log.append(vec![NewRecord { key, value, append_time: None }]).await.unwrap();
+    }
+
+    /// Until nothing is left to do.
+    async fn consume(&self) {
+        let consumer = Consumer {
+            log: self.log.clone(),
+            store: self.store.clone(),
+            clock: self.clock,
+            metrics: Arc::new(ConsumerMetrics::new(&prometheus::Registry::new()).unwrap()),
+            options: ConsumerOptions::default(),
+            decide: pairing::decide,
+        };
+        let log = self.log.clone();
+        let done = async move {
+            while log.positions().values().any(|position| position.committed < position.end) {
+                tokio::task::yield_now().await;
+            }
+        };
+        consumer.run(done).await.unwrap();
+    }
+
+    async fn verify(&self) -> Verdict {
+        verify(&self.log, &self.store, noon(), 5 * MINUTE).await.unwrap()
+    }
+
+    async fn apply(&self, effect: Effect) {
+        self.store.apply(vec![effect], noon()).await.unwrap();
+    }
+
+    async fn only_difference(&self) -> String {
+        let Verdict { differences, .. } = self.verify().await;
+        assert_eq!(differences.count, 1, "{differences}");
+        differences.first[0].clone()
+    }
+}
+
+fn completed(session: &str) -> CompletedSession {
+    CompletedSession {
+        user: UserId::new("u").unwrap(),
+        session: SessionId::new(session).unwrap(),
+        country: Country::normalise("SK"),
+        started_at: noon() - DAY,
+        ended_at: noon() - DAY + HOUR,
+    }
+}
+
+fn started(session: &str, country: &str) -> SessionStart {
+    SessionStart {
+        user: UserId::new("u").unwrap(),
+        session: SessionId::new(session).unwrap(),
+        country: Country::normalise(country),
+        ts: noon() - DAY,
+    }
+}
+
+#[tokio::test]
+async fn the_ledger_has_every_record_in_one_class() {
+    let verdict = World::answered().await.verify().await;
+    assert_eq!(verdict.differences.count, 0, "{}", verdict.differences);
+    let ledger = verdict.ledger;
+    assert!(ledger.adds_up());
+    assert_eq!((ledger.records, ledger.paired, ledger.open, ledger.orphan), (7, 2, 1, 1));
+    assert_eq!((ledger.superseded, ledger.duplicate, ledger.dead_lettered, ledger.expired), (1, 1, 1, 0));
+    assert_eq!((verdict.sessions, verdict.unanswered), (3, 0));
+}
+
+#[tokio::test]
+async fn a_start_that_no_event_made_is_told() {
+    let world = World::answered().await;
+    world.apply(Effect::RecordStart(started("phantom", "SK"))).await;
+    assert!(world.only_difference().await.contains("\"phantom\""));
+}
+
+#[tokio::test]
+async fn a_start_in_another_country_is_told() {
+    let world = World::answered().await;
+    world.apply(Effect::RecordStart(started("open", "SK"))).await;
+    assert!(world.only_difference().await.contains("listed as started"));
+}
+
+#[tokio::test]
+async fn a_start_that_is_missing_is_told() {
+    let world = World::answered().await;
+    world.apply(Effect::SupersedeStart(started("open", "DE"))).await;
+    assert!(world.only_difference().await.contains("listed in no country"));
+}
+
+#[tokio::test]
+async fn a_session_that_no_events_completed_is_told() {
+    let world = World::answered().await;
+    world.apply(Effect::Complete(completed("open"))).await;
+    assert!(world.only_difference().await.contains("\"open\""));
+}
+
+#[tokio::test]
+async fn a_complete_session_that_is_missing_is_told() {
+    let world = World::answered().await;
+    world.apply(Effect::SupersedeCompleted(completed("complete"))).await;
+    assert!(world.only_difference().await.contains("not listed"));
+}
+
+#[tokio::test]
+async fn records_that_are_not_answered_yet_are_counted() {
+    let world = World::answered().await;
+    world.append(&[start("later", noon() - HOUR, "SK")]).await;
+    let verdict = world.verify().await;
+    assert_eq!(verdict.unanswered, 1);
+    assert!(verdict.differences.count > 0);
+}
