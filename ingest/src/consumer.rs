@@ -28,9 +28,6 @@ use crate::{
 mod batch;
 mod outcome;
 mod retry;
-mod under_way;
-
-pub(crate) use self::under_way::UnderWay;
 
 /// Decides what is written: [`crate::pairing::decide`], except in tests of what happens when that panics.
 pub type Decide = fn(&SessionKey, &SessionFacts, &[Fact]) -> Vec<Effect>;

@@ -6,7 +6,10 @@ use prometheus::{
 };
 use shared::event::RejectionCode;
 
-use crate::{consumer::UnderWay, log::DeadLetterCode};
+use self::under_way::UnderWay;
+use crate::log::DeadLetterCode;
+
+mod under_way;
 
 /// The records handled: its sum over the outcomes is how many.
 pub const RECORDS_HANDLED: &str = "bookend_consumer_records_total";

@@ -15,7 +15,7 @@ use shared::{
 };
 
 use self::{
-    differences::Differences,
+    differences::{Check, Differences},
     expected::{Expected, Share},
 };
 use crate::serve::ServeConfig;
@@ -104,8 +104,9 @@ pub async fn verify(log: &Log, store: &Store, now: Timestamp, tolerance_ms: i64)
         let share = Share { number, of: passes };
         let expected = read(log, share, tolerance_ms, &bar, &mut verdict).await?;
         expected.count(horizon, &mut verdict);
-        let complete = !verdict.log_is_cut;
-        verdict.differences.compare(&expected, store, share, horizon, complete).await?;
+        let log_is_whole = !verdict.log_is_cut;
+        let check = Check { expected: &expected, store, share, horizon, log_is_whole };
+        verdict.differences.compare(&check).await?;
     }
     bar.finish_and_clear();
     Ok(verdict)

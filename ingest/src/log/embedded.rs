@@ -13,12 +13,7 @@ use serde::{Deserialize, Serialize};
 use shared::{clock::Clock, timestamp::Timestamp};
 use tokio::sync::Mutex as AsyncMutex;
 
-use self::{
-    block::Entry,
-    disk::Disk,
-    journal::{Journal, JournalOptions},
-    state::Cursor,
-};
+use self::{block::Entry, disk::Disk, journal::Journal, state::Cursor};
 use super::{
     DeadLetter, DeadLetterCode, LogError, NewRecord, Offsets, OpenError, Partition, Position, Record,
     Redriven, murmur2,
@@ -52,6 +47,18 @@ pub struct EmbeddedLogOptions {
     pub retention_ms: i64,
     /// Room that is to stay free on the disk, in bytes: with less, appends are refused.
     pub reserve_bytes: u64,
+}
+
+/// What a journal may use, and for how long it keeps what was consumed.
+#[derive(Clone, Debug)]
+struct JournalOptions {
+    partitions: u32,
+    segment_bytes: u64,
+    retention_bytes: u64,
+    retention_ms: i64,
+    reserve_bytes: u64,
+    clock: Clock,
+    disk: Disk,
 }
 
 struct Inner {

@@ -21,6 +21,16 @@ const TOLD: usize = 100;
 /// How many rows are read at a time.
 const PAGE: usize = 10_000;
 
+/// One comparison: what is expected of a share of the users at an instant, and the store that should answer it.
+pub(super) struct Check<'a> {
+    pub(super) expected: &'a Expected,
+    pub(super) store: &'a Store,
+    pub(super) share: Share,
+    pub(super) horizon: Timestamp,
+    /// Whether the log holds everything that ever happened: then what it does not know is a difference too.
+    pub(super) log_is_whole: bool,
+}
+
 /// Every difference is counted, the first ones are told.
 #[derive(Debug, Default, Serialize)]
 pub struct Differences {
@@ -38,37 +48,23 @@ impl Differences {
         }
     }
 
-    /// Compares everything that `store` answers of the users of `share`. With a `complete` log, what the log does not know
-    /// is a difference too.
-    pub(super) async fn compare(
-        &mut self,
-        expected: &Expected,
-        store: &Store,
-        share: Share,
-        horizon: Timestamp,
-        complete: bool,
-    ) -> anyhow::Result<()> {
-        let users = self.facts(expected, store, share, horizon, complete).await?;
-        self.starts(expected, store, share, horizon, complete).await?;
-        let due = expected.complete(horizon);
+    /// Compares everything that the store answers of the users of a share.
+    pub(super) async fn compare(&mut self, check: &Check<'_>) -> anyhow::Result<()> {
+        let users = self.facts(check).await?;
+        self.starts(check).await?;
+        let due = check.expected.complete(check.horizon);
         for user in users.iter().filter(|user| !due.contains_key(user)) {
-            self.completed(expected, store, user, &[], horizon).await?;
+            self.completed(check, user, &[]).await?;
         }
         for (user, due) in due {
-            self.completed(expected, store, user, &due, horizon).await?;
+            self.completed(check, user, &due).await?;
         }
         Ok(())
     }
 
     /// The facts, session by session; answers with the users that the store knows.
-    async fn facts(
-        &mut self,
-        expected: &Expected,
-        store: &Store,
-        share: Share,
-        horizon: Timestamp,
-        complete: bool,
-    ) -> anyhow::Result<BTreeSet<UserId>> {
+    async fn facts(&mut self, check: &Check<'_>) -> anyhow::Result<BTreeSet<UserId>> {
+        let Check { expected, store, share, horizon, log_is_whole } = *check;
         let mut users = BTreeSet::new();
         let mut found = 0;
         let mut after = None;
@@ -85,7 +81,9 @@ impl Differences {
                             });
                         }
                     }
-                    None if complete => self.add(|| format!("{}: in the store, not in the log", name(&key))),
+                    None if log_is_whole => {
+                        self.add(|| format!("{}: in the store, not in the log", name(&key)))
+                    }
                     None => {}
                 }
                 users.insert(key.user);
@@ -105,14 +103,8 @@ impl Differences {
         Ok(users)
     }
 
-    async fn starts(
-        &mut self,
-        expected: &Expected,
-        store: &Store,
-        share: Share,
-        horizon: Timestamp,
-        complete: bool,
-    ) -> anyhow::Result<()> {
+    async fn starts(&mut self, check: &Check<'_>) -> anyhow::Result<()> {
+        let Check { expected, store, share, horizon, log_is_whole } = *check;
         let countries = store.countries(horizon).await.context("the countries cannot be read")?;
         for country in expected.countries(horizon) {
             if !countries.contains(country) {
@@ -136,7 +128,7 @@ impl Differences {
                         Some(facts) => facts
                             .start()
                             .is_some_and(|want| want.ts == start.ts && want.country == start.country),
-                        None => !complete,
+                        None => !log_is_whole,
                     };
                     let excused = expected.contested.contains(&key);
                     if !excused && (!right || !found.insert(key.clone())) {
@@ -167,12 +159,11 @@ impl Differences {
 
     async fn completed(
         &mut self,
-        expected: &Expected,
-        store: &Store,
+        check: &Check<'_>,
         user: &UserId,
         due: &[&SessionKey],
-        horizon: Timestamp,
     ) -> anyhow::Result<()> {
+        let Check { expected, store, horizon, .. } = *check;
         let mut found = HashSet::new();
         let mut after = None;
         loop {

@@ -15,12 +15,12 @@ use std::{
     thread::JoinHandle,
 };
 
-use shared::{clock::Clock, disk::FreeSpace};
+use shared::disk::FreeSpace;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 
 use super::{
+    JournalOptions,
     block::{self, Entry},
-    disk::Disk,
     lock,
     recovery::{self, Committed},
     segment::{self, Place},
@@ -31,18 +31,6 @@ use crate::log::{LogError, Offsets, OpenError, Partition, Position};
 
 /// How many appends may wait for the writer: more are told to come again.
 pub(super) const QUEUE: usize = 1_024;
-
-/// What a journal may use, and for how long it keeps what was consumed.
-#[derive(Clone, Debug)]
-pub(super) struct JournalOptions {
-    pub(super) partitions: u32,
-    pub(super) segment_bytes: u64,
-    pub(super) retention_bytes: u64,
-    pub(super) retention_ms: i64,
-    pub(super) reserve_bytes: u64,
-    pub(super) clock: Clock,
-    pub(super) disk: Disk,
-}
 
 /// Records in partitions, in one directory.
 pub(super) struct Journal {

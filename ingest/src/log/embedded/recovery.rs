@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
+    JournalOptions,
     block::{self, SegmentHeader},
-    journal::JournalOptions,
     segment::{self, Next, Place},
 };
 use crate::log::OpenError;

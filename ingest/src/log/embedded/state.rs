@@ -12,9 +12,7 @@ use shared::disk::FreeSpace;
 use tokio::sync::watch;
 
 use super::{
-    block,
-    journal::JournalOptions,
-    lock,
+    JournalOptions, block, lock,
     recovery::{self, Committed},
     segment::{self, Next, Place},
 };

@@ -19,24 +19,24 @@ struct MicroBatch {
 
 impl UnderWay {
     /// A micro-batch of `records` was polled; the oldest of them was appended at `oldest`.
-    pub(super) fn begin(&self, records: usize, oldest: Timestamp) {
+    pub(crate) fn begin(&self, records: usize, oldest: Timestamp) {
         self.lock().push_back(MicroBatch { records, oldest });
     }
 
     /// The first `batches` of them are committed.
-    pub(super) fn end(&self, batches: usize) {
+    pub(crate) fn end(&self, batches: usize) {
         let mut all = self.lock();
         let batches = batches.min(all.len());
         all.drain(..batches);
     }
 
     /// A new consumer begins where the last one committed.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.lock().clear();
     }
 
     /// How many records are under way, and when the oldest of them was appended.
-    pub(super) fn look(&self) -> (usize, Option<Timestamp>) {
+    pub(crate) fn look(&self) -> (usize, Option<Timestamp>) {
         let all = self.lock();
         (all.iter().map(|batch| batch.records).sum(), all.iter().map(|batch| batch.oldest).min())
     }
