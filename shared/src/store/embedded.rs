@@ -77,7 +77,7 @@ struct Engine {
 
 impl Default for EmbeddedStoreOptions {
     fn default() -> Self {
-        Self { cache_bytes: 48 << 20, write_buffer_bytes: 64 << 20, reserve_bytes: 256 << 20 }
+        Self { cache_bytes: 48 << 20, write_buffer_bytes: 48 << 20, reserve_bytes: 256 << 20 }
     }
 }
 

@@ -71,7 +71,7 @@ pub fn settings() -> Vec<Setting> {
         setting("log-retention-time", "TIME", "7d", "How long the embedded log keeps what was consumed"),
         setting("log-retention-size", "BYTES", "16GiB", "How much the embedded log keeps of what was consumed"),
         setting("store-cache", "BYTES", "48MiB", "Memory of the embedded store for what it read"),
-        setting("store-buffer", "BYTES", "64MiB", "Memory of the embedded store for what it has not sorted to disk"),
+        setting("store-buffer", "BYTES", "48MiB", "Memory of the embedded store for what it has not sorted to disk"),
         setting("min-free-disk", "BYTES", "256MiB", "Room that stays free on the disk; with less, batches are answered 503 until there is more"),
     ]
 }
