@@ -6,7 +6,8 @@
 use std::{
     convert::Infallible,
     future::Future,
-    net::{IpAddr, SocketAddr},
+    io::{self, Write},
+    net::{IpAddr, Shutdown, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -18,7 +19,6 @@ use hyper_util::{
 };
 use serde_json::json;
 use tokio::{
-    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
@@ -41,8 +41,6 @@ const BUFFER: usize = 64 << 10;
 /// What a client hears whose connection is one too many.
 const TOO_MANY: &str =
     r#"{"error":{"code":"unavailable","message":"too many connections are open at the moment"}}"#;
-/// How long it may take to hear it.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Limits on connections.
 #[derive(Clone, Copy, Debug)]
@@ -102,9 +100,8 @@ pub async fn serve(
                 let watcher = graceful.watcher();
                 connections.spawn(connection(stream, client, routes.clone(), options, watcher, place));
             }
-            Err(_) => {
-                connections.spawn(refuse(stream));
-            }
+            // It is of no use to learn that the client did not wait for it.
+            Err(_) => refuse(stream).unwrap_or_default(),
         }
     }
     drop(listener);
@@ -140,18 +137,16 @@ async fn connection(
     }
 }
 
-async fn refuse(stream: TcpStream) {
-    let mut stream = ClientStream::new(stream, REFUSAL_TIMEOUT);
-    let answer = async {
-        let head = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n";
-        let length = TOO_MANY.len();
-        let kind = "content-type: application/json";
-        let text = format!("{head}{kind}\r\ncontent-length: {length}\r\n\r\n{TOO_MANY}");
-        stream.write_all(text.as_bytes()).await?;
-        stream.shutdown().await
-    };
-    // Whether or not it hears it, the client is cut off.
-    tokio::time::timeout(REFUSAL_TIMEOUT, answer).await.ok();
+/// Tells a client that its connection is one too many, and closes it before the next is accepted: so that however many come
+/// at once, the files that connections hold stay within their limit. A new connection's buffer is empty, so this never waits.
+fn refuse(stream: TcpStream) -> io::Result<()> {
+    let mut stream = stream.into_std()?;
+    let head = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n";
+    let length = TOO_MANY.len();
+    let kind = "content-type: application/json";
+    let text = format!("{head}{kind}\r\ncontent-length: {length}\r\n\r\n{TOO_MANY}");
+    stream.write_all(text.as_bytes())?;
+    stream.shutdown(Shutdown::Write)
 }
 
 /// `{"error":{"code","message"}}`.
