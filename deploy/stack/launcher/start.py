@@ -12,13 +12,17 @@ LIMIT = 180
 NOT_YET = (OSError, kafka_wire.Refused, cql_wire.Refused)
 
 
-def start(plan, lock):
-    """Brings up the stack of `plan`; returns the nodes that were started."""
+def start(plan, lock, only=None):
+    """Brings up the stack of `plan`, or of its nodes those named in `only`; returns the nodes that were started."""
     java = cache.java()
     jars = cache.jars(java)
     nodes = [Node(plan.dir, service, n) for service in plan.services for n in plan.numbers()]
-    frozen = [f"kill -CONT {node.pid()}  # {node.name}" for node in nodes if node.state() == "stopped"]
-    missing = [node for node in nodes if node.pid() is None]
+    unknown = set(only or ()) - {node.name for node in nodes}
+    if unknown:
+        raise Problem(f"there is no {', '.join(sorted(unknown))} in this stack; it has {', '.join(node.name for node in nodes)}")
+    wanted = [node for node in nodes if not only or node.name in only]
+    frozen = [f"kill -CONT {node.pid()}  # {node.name}" for node in wanted if node.state() == "stopped"]
+    missing = [node for node in wanted if node.pid() is None]
     whole = {service for service in plan.services if all(node in missing for node in nodes if node.service == service)}
     if frozen:
         raise Problem("stopped by a signal, and would not answer; let go on with\n  " + "\n  ".join(frozen))
