@@ -15,6 +15,7 @@ mod answers;
 mod engine;
 mod latency;
 mod load;
+mod machine;
 mod service;
 
 #[global_allocator]
@@ -74,10 +75,17 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
 
     answers::measure(&service).await?;
     let users = answers::users(&file)?;
-    let last = latency::measure(args.requests, |number| service.get(&answers::last_sessions(&users, number)))
-        .await?;
-    report(last.figure("last 20 sessions of random users, 1,000 requests/s"))?;
-    let posts = latency::measure(args.requests, |number| service.post(load::ten_events(number))).await?;
+    let nothing = || service.get("/livez");
+    let ask = |number| service.get(&answers::last_sessions(&users, number));
+    let last = latency::measure(args.requests, ask, nothing).await?;
+    report(last.figure("last 20 sessions of random users, 1,000 requests/s, at once after the load"))?;
+    let settled = service.settle().await?;
+    let last = latency::measure(args.requests, ask, nothing).await?;
+    let mut figure = last.figure("last 20 sessions of random users, 1,000 requests/s");
+    figure["settled_after_s"] = json!(round(settled.as_secs_f64()));
+    report(figure)?;
+    let post = |number| service.post(load::ten_events(number));
+    let posts = latency::measure(args.requests, post, nothing).await?;
     report(posts.figure("POST of 10 events, durable, 1,000 requests/s"))?;
 
     service.kill()?;

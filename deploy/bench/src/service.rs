@@ -12,6 +12,10 @@ use bytes::Bytes;
 
 /// How long the program may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A process is at rest when, for so long,
+const SETTLED: Duration = Duration::from_secs(2);
+/// it used no more than so many hundredths of a second of the processor.
+const SETTLED_TICKS: u64 = 10;
 
 pub(crate) struct Service {
     process: Child,
@@ -65,6 +69,31 @@ impl Service {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
         let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
         Ok(kib * 1_024 / 1_000_000)
+    }
+
+    /// Waits until the process has nothing left to do in the background; answers how long that took.
+    pub(crate) async fn settle(&self) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        let mut before = self.ticks()?;
+        loop {
+            tokio::time::sleep(SETTLED).await;
+            let now = self.ticks()?;
+            if now - before <= SETTLED_TICKS {
+                return Ok(begun.elapsed());
+            }
+            anyhow::ensure!(begun.elapsed() < PATIENCE, "the service never came to rest");
+            before = now;
+        }
+    }
+
+    /// The processor time that the process has used, in hundredths of a second.
+    fn ticks(&self) -> anyhow::Result<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // The program's name stands in brackets and may hold anything.
+        let (_, fields) = stat.rsplit_once(')').context("no name in /proc/…/stat")?;
+        let mut times = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        let (user, system) = times.next().zip(times.next()).context("no times in /proc/…/stat")?;
+        Ok(user? + system?)
     }
 
     pub(crate) fn kill(mut self) -> anyhow::Result<()> {

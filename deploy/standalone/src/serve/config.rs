@@ -46,7 +46,7 @@ pub struct ServeConfig {
 #[must_use]
 #[rustfmt::skip]
 pub fn settings() -> Vec<Setting> {
-    let setting = |name, value, default, help| Setting { name, value, default, help };
+    let setting = Setting::new;
     vec![
         setting("listen", "ADDRESS", "127.0.0.1:5000", "Where to listen, for events, questions and metrics alike"),
         setting("data-dir", "DIR", "./bookend-data", "Where the log and the store live; made when it is missing"),
