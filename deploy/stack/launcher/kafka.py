@@ -1,0 +1,80 @@
+"""Kafka: a node's files, its storage, its command line, and when it serves."""
+
+import subprocess
+
+from launcher import kafka_wire
+from launcher.plan import USER
+from launcher.problem import Problem
+from launcher.template import CONF, fill
+
+
+def prepare(plan, nodes, java, jars):
+    """Writes the configuration of `nodes`, and formats the storage of those that have none yet."""
+    formats = []
+    for node in nodes:
+        (node.dir / "tmp").mkdir(parents=True, exist_ok=True)
+        values = values_of(plan, node, jars)
+        memory = "bench.opts" if plan.bench else "small.opts"
+        (node.dir / "jvm.opts").write_text(fill([memory, "kafka/jvm.opts"], values))
+        properties = ["kafka/server.properties"] + ["kafka/server-tls.properties"] * plan.tls
+        path = node.dir / "server.properties"
+        path.touch(mode=0o600)
+        path.write_text(fill(properties, values))
+        if not (node.dir / "data" / "meta.properties").exists():
+            formats.append((node, subprocess.Popen(
+                format_command(plan, node, java), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)))
+    for node, process in formats:
+        said, _ = process.communicate()
+        if process.returncode:
+            raise Problem(f"the storage of {node.name} could not be formatted:\n{said}")
+
+
+def values_of(plan, node, jars):
+    """What the templates ask for."""
+    port = plan.kafka_port(node.n)
+    return {
+        "N": node.n,
+        "DIR": node.dir,
+        "JARS": jars,
+        "HEAP": "256m",
+        "CONF": CONF,
+        "VOTERS": ",".join(f"{n}@127.0.0.1:{plan.kafka_port(n) + 1}" for n in plan.numbers()),
+        "CLIENT_PORT": port,
+        "CONTROLLER_PORT": port + 1,
+        "INTERNAL_PORT": port + 2,
+        "CLIENT_PROTOCOL": "SASL_SSL" if plan.tls else "PLAINTEXT",
+        "REPLICAS": min(plan.nodes, 3),
+        "IN_SYNC": min(plan.nodes, 2),
+        "TLS": plan.dir / "tls",
+        "USER": USER,
+        "PASSWORD": plan.password,
+    }
+
+
+def format_command(plan, node, java):
+    """Gives every node of the stack the same identity; a password for SCRAM has to be there from the start."""
+    command = [java, f"@{node.dir}/jvm.opts", "kafka.tools.StorageTool", "format", "--ignore-formatted"]
+    command += ["--cluster-id", plan.cluster_id, "--config", str(node.dir / "server.properties")]
+    if plan.tls:
+        command += ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={plan.password}]"]
+    return command
+
+
+def command(node, java):
+    """Runs the broker, which is a controller too."""
+    return [java, f"@{node.dir}/jvm.opts", "kafka.Kafka", node.dir / "server.properties"]
+
+
+def serves(plan, node, whole):
+    """Whether `node` serves clients; `whole` asks for the whole stack, which has only just been started."""
+    with kafka_wire.Connection(plan, node.n) as broker:
+        brokers = broker.brokers()
+        if not whole:
+            return node.n in brokers
+        if len(brokers) < plan.nodes:
+            return False
+        # The topic in which groups keep their offsets. Made only when the first group asks, it makes that one wait for
+        # seconds, which then looks like a fault of the service.
+        broker.create_topic("__consumer_offsets", partitions=3, replicas=min(plan.nodes, 3),
+                            settings={"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": "104857600"})
+        return True
