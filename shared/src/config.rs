@@ -15,12 +15,16 @@ use std::{
     str::FromStr,
 };
 
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::ArgMatches;
 use thiserror::Error;
 
-pub use self::units::{Bytes, Secret, Span};
+pub use self::{
+    flags::{args, secrets_help},
+    units::{Bytes, Secret, Span},
+};
 
 mod file;
+mod flags;
 mod units;
 
 /// The exit status of a process whose configuration is wrong (`EX_USAGE`).
@@ -47,6 +51,8 @@ pub struct Setting {
     pub default: &'static str,
     /// What it does, for `--help`.
     pub help: &'static str,
+    /// What it belongs to, for `--help`.
+    heading: &'static str,
     kind: Kind,
 }
 
@@ -95,56 +101,36 @@ impl Setting {
         default: &'static str,
         help: &'static str,
     ) -> Self {
-        Self { name, value, default, help, kind: Kind::Value }
+        Self { name, value, default, help, heading: "Options", kind: Kind::Value }
     }
 
     /// A setting that may be given any number of times: [`Settings::get_list`].
     #[must_use]
     pub const fn list(name: &'static str, value: &'static str, help: &'static str) -> Self {
-        Self { name, value, default: "", help, kind: Kind::List }
+        Self { kind: Kind::List, ..Self::new(name, value, "", help) }
     }
 
     /// A setting that is on when it is named: a `bool`.
     #[must_use]
     pub const fn switch(name: &'static str, help: &'static str) -> Self {
-        Self { name, value: "BOOL", default: "false", help, kind: Kind::Switch }
+        Self { kind: Kind::Switch, ..Self::new(name, "BOOL", "false", help) }
     }
 
     /// A setting that must not be told: [`Settings::secret`].
     #[must_use]
     pub const fn secret(name: &'static str, help: &'static str) -> Self {
-        Self { name, value: "SECRET", default: "", help, kind: Kind::Secret }
+        Self { kind: Kind::Secret, ..Self::new(name, "SECRET", "", help) }
+    }
+
+    /// The same setting under `heading` in `--help`.
+    #[must_use]
+    pub const fn under(self, heading: &'static str) -> Self {
+        Self { heading, ..self }
     }
 
     fn variable(&self) -> String {
         format!("BOOKEND_{}", self.name.replace('-', "_").to_ascii_uppercase())
     }
-}
-
-/// The flags of `settings`, and `--config`. Secrets have none: [`secrets_help`] tells of them.
-pub fn args(settings: &[Setting]) -> impl Iterator<Item = Arg> {
-    let flags = settings.iter().copied().filter(|setting| setting.kind != Kind::Secret);
-    flags.chain([CONFIG]).map(|setting| {
-        let mut help = format!("{} [env: {}]", setting.help, setting.variable());
-        if !setting.default.is_empty() && setting.kind == Kind::Value {
-            help = format!("{help} [default: {}]", setting.default);
-        }
-        let arg = Arg::new(setting.name).long(setting.name).value_name(setting.value).help(help);
-        match setting.kind {
-            Kind::List => arg.action(ArgAction::Append),
-            Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
-            Kind::Value | Kind::Secret => arg,
-        }
-    })
-}
-
-/// A paragraph for the end of `--help` about the secrets among `settings`.
-#[must_use]
-pub fn secrets_help(settings: &[Setting]) -> String {
-    let secrets = settings.iter().filter(|setting| setting.kind == Kind::Secret);
-    let lines = secrets
-        .map(|secret| format!("  {0}, or {0}_FILE with a file's path: {1}", secret.variable(), secret.help));
-    lines.fold("Secrets are given by variables:".to_owned(), |text, line| text + "\n" + &line)
 }
 
 impl Settings {

@@ -4,6 +4,8 @@
 //! reads the same lines that are sent and shares no code with the service.
 
 #[cfg(test)]
+mod backends;
+#[cfg(test)]
 mod by_hand;
 #[cfg(test)]
 mod client;
@@ -33,5 +35,8 @@ mod seeds;
 mod service;
 #[cfg(test)]
 mod slow_readers;
+#[cfg(test)]
+#[path = "../../../../shared/tests/support/stack.rs"]
+mod stack;
 #[cfg(test)]
 mod stopped;
