@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from launcher.locks import held
@@ -21,6 +22,21 @@ def folder():
     """The cache."""
     named = os.environ.get("BOOKEND_STACK_CACHE")
     return Path(named).resolve() if named else Path.home() / ".cache" / "bookend" / "stack"
+
+
+@dataclass
+class Runtime:
+    """What servers are run with: a Java, the folder of the jars, and for a service a line about its class archive."""
+
+    java: str
+    jars: Path
+    archives: dict = field(default_factory=dict)
+
+
+def runtime():
+    """Finds Java and, the first time, fetches the jars."""
+    program = java()
+    return Runtime(program, jars(program))
 
 
 def jars(java):

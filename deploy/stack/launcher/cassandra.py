@@ -11,11 +11,11 @@ MAIN = "org.apache.cassandra.service.CassandraDaemon"
 TOKENS = {1: [0], 3: [-9223372036854775808, -3074457345618258603, 3074457345618258602]}
 
 
-def prepare(plan, nodes, jars):
+def prepare(plan, nodes, runtime):
     """Writes the configuration of `nodes`."""
     for node in nodes:
         (node.dir / "tmp").mkdir(parents=True, exist_ok=True)
-        values = values_of(plan, node, jars)
+        values = values_of(plan, node, runtime)
         # What is measured must pay for its fsync.
         memory = ["bench.opts"] if plan.bench else ["small.opts", "cassandra/unsynced.opts"]
         (node.dir / "jvm.opts").write_text(fill([*memory, "cassandra/jvm.opts"], values))
@@ -23,13 +23,14 @@ def prepare(plan, nodes, jars):
         (node.dir / "cassandra.yaml").write_text(fill(files, values))
 
 
-def values_of(plan, node, jars):
+def values_of(plan, node, runtime):
     """What the templates ask for."""
     return {
         "N": node.n,
         "DIR": node.dir,
         "DIR_URL": quote(str(node.dir)),
-        "JARS": jars,
+        "JARS": runtime.jars,
+        "ARCHIVE": runtime.archives.get("cassandra", ""),
         "HEAP": "384m",
         "CONF": CONF,
         "TOKEN": TOKENS[plan.nodes][node.n - 1],
@@ -42,9 +43,9 @@ def values_of(plan, node, jars):
     }
 
 
-def command(node, java):
+def command(node, runtime):
     """Runs the node."""
-    return [java, f"@{node.dir}/jvm.opts", MAIN]
+    return [runtime.java, f"@{node.dir}/jvm.opts", MAIN]
 
 
 def serves(plan, node, whole):

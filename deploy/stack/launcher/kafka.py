@@ -8,12 +8,12 @@ from launcher.problem import Problem
 from launcher.template import CONF, fill
 
 
-def prepare(plan, nodes, java, jars):
+def prepare(plan, nodes, runtime):
     """Writes the configuration of `nodes`, and formats the storage of those that have none yet."""
     formats = []
     for node in nodes:
         (node.dir / "tmp").mkdir(parents=True, exist_ok=True)
-        values = values_of(plan, node, jars)
+        values = values_of(plan, node, runtime)
         memory = "bench.opts" if plan.bench else "small.opts"
         (node.dir / "jvm.opts").write_text(fill([memory, "kafka/jvm.opts"], values))
         properties = ["kafka/server.properties"] + ["kafka/server-tls.properties"] * plan.tls
@@ -22,20 +22,21 @@ def prepare(plan, nodes, java, jars):
         path.write_text(fill(properties, values))
         if not (node.dir / "data" / "meta.properties").exists():
             formats.append((node, subprocess.Popen(
-                format_command(plan, node, java), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)))
+                format_command(plan, node, runtime), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)))
     for node, process in formats:
         said, _ = process.communicate()
         if process.returncode:
             raise Problem(f"the storage of {node.name} could not be formatted:\n{said}")
 
 
-def values_of(plan, node, jars):
+def values_of(plan, node, runtime):
     """What the templates ask for."""
     port = plan.kafka_port(node.n)
     return {
         "N": node.n,
         "DIR": node.dir,
-        "JARS": jars,
+        "JARS": runtime.jars,
+        "ARCHIVE": runtime.archives.get("kafka", ""),
         "HEAP": "256m",
         "CONF": CONF,
         "VOTERS": ",".join(f"{n}@127.0.0.1:{plan.kafka_port(n) + 1}" for n in plan.numbers()),
@@ -51,18 +52,18 @@ def values_of(plan, node, jars):
     }
 
 
-def format_command(plan, node, java):
+def format_command(plan, node, runtime):
     """Gives every node of the stack the same identity; a password for SCRAM has to be there from the start."""
-    command = [java, f"@{node.dir}/jvm.opts", "kafka.tools.StorageTool", "format", "--ignore-formatted"]
+    command = [runtime.java, f"@{node.dir}/jvm.opts", "kafka.tools.StorageTool", "format", "--ignore-formatted"]
     command += ["--cluster-id", plan.cluster_id, "--config", str(node.dir / "server.properties")]
     if plan.tls:
         command += ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={plan.password}]"]
     return command
 
 
-def command(node, java):
+def command(node, runtime):
     """Runs the broker, which is a controller too."""
-    return [java, f"@{node.dir}/jvm.opts", "kafka.Kafka", node.dir / "server.properties"]
+    return [runtime.java, f"@{node.dir}/jvm.opts", "kafka.Kafka", node.dir / "server.properties"]
 
 
 def serves(plan, node, whole):

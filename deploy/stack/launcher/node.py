@@ -87,15 +87,15 @@ class Node:
         return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
 
 
-def stop(nodes):
-    """Stops `nodes` together: SIGTERM, and SIGKILL for what takes too long. Returns the names of those that ran."""
+def stop(nodes, limit=STOP_LIMIT):
+    """Stops `nodes` together: SIGTERM, and SIGKILL for what takes longer than `limit` seconds. Returns who ran."""
     nodes = list(nodes)
     running = [node for node in nodes if node.pid()]
     for node in running:
         # One that was stopped by a signal has to go on to hear that it is to end.
         tell(node, signal.SIGTERM)
         tell(node, signal.SIGCONT)
-    if not all_end(running, STOP_LIMIT):
+    if not all_end(running, limit):
         for node in running:
             tell(node, signal.SIGKILL)
         if not all_end(running, STOP_LIMIT):

@@ -4,7 +4,7 @@ import base64
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from launcher.problem import Problem
@@ -86,6 +86,11 @@ class Plan:
         if service == "kafka":
             return [("127.0.0.1", self.kafka_port(n) + above) for above in range(3)]
         return [self.cql(n), self.storage(n), ("127.0.0.1", self.jmx_port(n))]
+
+    def addresses_at(self, offset):
+        """Everything that the stack would listen on with another offset."""
+        moved = replace(self, offset=offset)
+        return [address for service in self.services for n in self.numbers() for address in moved.addresses(service, n)]
 
     @property
     def ca_file(self):

@@ -1,5 +1,6 @@
 """What stops a program here: a sentence for the person who called it, never a stack trace."""
 
+import signal
 import sys
 
 
@@ -9,6 +10,8 @@ class Problem(Exception):
 
 def run(program, main):
     """Runs `main` and ends the process with its status; a problem is told on standard error, and is status 1."""
+    # So that what was started is stopped, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main())
     except Problem as problem:

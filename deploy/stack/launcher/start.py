@@ -2,7 +2,7 @@
 
 import time
 
-from launcher import cache, cassandra, certs, cql_wire, kafka, kafka_wire, locks, report
+from launcher import cassandra, certs, cql_wire, kafka, kafka_wire, locks, report
 from launcher.node import Node, stop
 from launcher.problem import Problem
 
@@ -12,19 +12,23 @@ LIMIT = 180
 NOT_YET = (OSError, kafka_wire.Refused, cql_wire.Refused)
 
 
-def start(plan, lock):
-    """Brings up the stack of `plan`; returns the nodes that were started."""
-    java = cache.java()
-    jars = cache.jars(java)
+def start(plan, lock, runtime, only=None):
+    """Brings up the stack of `plan`, or of its nodes those named in `only`; returns the nodes that were started."""
     nodes = [Node(plan.dir, service, n) for service in plan.services for n in plan.numbers()]
-    frozen = [f"kill -CONT {node.pid()}  # {node.name}" for node in nodes if node.state() == "stopped"]
-    missing = [node for node in nodes if node.pid() is None]
+    unknown = set(only or ()) - {node.name for node in nodes}
+    if unknown:
+        raise Problem(f"there is no {', '.join(sorted(unknown))} in this stack; it has {', '.join(node.name for node in nodes)}")
+    wanted = [node for node in nodes if not only or node.name in only]
+    frozen = [f"kill -CONT {node.pid()}  # {node.name}" for node in wanted if node.state() == "stopped"]
+    missing = [node for node in wanted if node.pid() is None]
     whole = {service for service in plan.services if all(node in missing for node in nodes if node.service == service)}
     if frozen:
         raise Problem("stopped by a signal, and would not answer; let go on with\n  " + "\n  ".join(frozen))
     see_to_the_ports(plan, missing)
+    # From here on there is something that has to be stopped and can be continued.
+    plan.save()
     try:
-        launch(plan, missing, java, jars, lock)
+        launch(plan, missing, runtime, lock)
         wait(plan, missing, whole)
     except BaseException:
         stop(missing)
@@ -41,17 +45,17 @@ def see_to_the_ports(plan, missing):
         raise Problem(f"taken by another program: {names}; give another --port-offset")
 
 
-def launch(plan, missing, java, jars, lock):
+def launch(plan, missing, runtime, lock):
     """Starts the processes; Cassandra first, which takes longer, so that Kafka's storage is formatted meanwhile."""
     if plan.tls and not (plan.dir / "tls" / "server.pem").exists():
         certs.make(plan.dir / "tls")
     of = {service: [node for node in missing if node.service == service] for service in ("cassandra", "kafka")}
-    cassandra.prepare(plan, of["cassandra"], jars)
+    cassandra.prepare(plan, of["cassandra"], runtime)
     for node in of["cassandra"]:
-        node.start(cassandra.command(node, java), lock)
-    kafka.prepare(plan, of["kafka"], java, jars)
+        node.start(cassandra.command(node, runtime), lock)
+    kafka.prepare(plan, of["kafka"], runtime)
     for node in of["kafka"]:
-        node.start(kafka.command(node, java), lock)
+        node.start(kafka.command(node, runtime), lock)
 
 
 def wait(plan, missing, whole):
