@@ -1,7 +1,11 @@
 //! The command line: which command, with what configuration, and the exit status.
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{
+    ffi::{OsStr, OsString},
+    process::ExitCode,
+};
 
+use anyhow::Context;
 use clap::{Args, Command, FromArgMatches};
 use ingest::log::DeadLetterCode;
 use shared::{
@@ -115,9 +119,13 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
         }
         Some(("demo", matches)) => {
             let args = DemoArgs::from_arg_matches(matches)?;
-            let defaults =
-                Command::new("serve").args(config::args(&serve::settings())).get_matches_from(["serve"]);
-            let config = ServeConfig::from_settings(Settings::of(&serve::settings(), &defaults))?;
+            // It goes, with its data, when this is left.
+            let dir = tempfile::tempdir().context("no temporary data directory")?;
+            let place = dir.path().as_os_str();
+            let embedded = ["serve", "--log=embedded", "--store=embedded", "--data-dir"].map(OsStr::new);
+            let serve = Command::new("serve").args(config::args(&serve::settings()));
+            let matches = serve.get_matches_from(embedded.into_iter().chain([place]));
+            let config = ServeConfig::from_settings(Settings::of(&serve::settings(), &matches))?;
             telemetry::init(LogFormat::Human, "warn").map_err(anyhow::Error::msg)?;
             block_on(async { demo::run(args, config, stopped()?).await })
         }

@@ -10,7 +10,7 @@ use ingest::log::Log;
 use serde::Serialize;
 use shared::{
     event::SessionEvent,
-    store::Store,
+    store::{Store, cassandra::OnRetry},
     timestamp::{RETENTION, Timestamp},
 };
 
@@ -71,9 +71,9 @@ pub struct Verdict {
 /// # Errors
 /// When the directory cannot be opened, or there is a difference.
 pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
-    let clock = config.clock();
-    let (log, store) = (config.open_log(clock)?, config.open_store()?);
-    let verdict = verify(&log, &store, clock.now(), config.consumer.future_tolerance_ms).await?;
+    let clock = config.process.clock();
+    let (log, store) = (config.log.open(clock).await?, config.store.open(OnRetry::default()).await?);
+    let verdict = verify(&log, &store, clock.now(), config.limits.consumer.future_tolerance_ms).await?;
     let mut out = std::io::stdout().lock();
     match json {
         true => writeln!(out, "{}", serde_json::to_string(&verdict)?)?,

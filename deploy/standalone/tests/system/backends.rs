@@ -61,14 +61,20 @@ impl Backends {
         let name = format!("t{}_{}", std::process::id(), name.trim_start_matches(".tmp"));
         let kafka = || {
             let brokers = Stack::shared_plain().kafka_brokers();
-            let settings = [("log", "kafka"), ("kafka-brokers", brokers), ("kafka-topic", &name), ("kafka-group", &name)];
+            let settings = [
+                ("log", "kafka"),
+                ("kafka-brokers", brokers),
+                ("kafka-topic", &name),
+                ("kafka-group", &name),
+            ];
             let session = [("kafka-replication", "1"), ("kafka-session-timeout", "6s")];
             flags(settings.into_iter().chain(session))
         };
         let cassandra = || {
             let nodes = Stack::shared_plain().cassandra_nodes();
             let nodes = nodes.split(',').map(|node| ("cassandra-nodes", node));
-            let settings = [("store", "cassandra"), ("cassandra-keyspace", &name), ("cassandra-replication", "1")];
+            let settings =
+                [("store", "cassandra"), ("cassandra-keyspace", &name), ("cassandra-replication", "1")];
             flags(nodes.chain(settings))
         };
         match self {

@@ -14,6 +14,8 @@ mod command_line;
 #[cfg(test)]
 mod data;
 #[cfg(test)]
+mod drills;
+#[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
 mod full_disk;

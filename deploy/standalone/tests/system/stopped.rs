@@ -44,7 +44,9 @@ fn lines(sessions: u32, seed: u64) -> Vec<Vec<u8>> {
     lines
 }
 
-fn no_acknowledged_event_is_lost_doubled_or_invented_when_the_process_is_killed_at_any_moment(backends: Backends) {
+fn no_acknowledged_event_is_lost_doubled_or_invented_when_the_process_is_killed_at_any_moment(
+    backends: Backends,
+) {
     let (data, kills) = (tempfile::tempdir().unwrap(), kills());
     let lines = lines(350 * u32::try_from(kills).unwrap(), 21);
     let ledger = Ledger::new(&lines, 25, instant_of(ENDING_AT), 22);
