@@ -218,7 +218,8 @@ impl Consumer {
         let MicroBatch { sightings, sources, mut letters, mut counts } =
             MicroBatch::read(&records, self.options.future_tolerance_ms);
         let sightings: Arc<[_]> = sightings.into();
-        let known = self.retry_store("absorb", || self.store.absorb(Arc::clone(&sightings))).await?;
+        let absorb = || self.store.absorb(Arc::clone(&sightings), self.clock.now());
+        let known = self.retry_store("absorb", absorb).await?;
         let mut effects = Vec::with_capacity(2 * known.len());
         for ((sighting, known), sources) in sightings.iter().zip(&known).zip(&sources) {
             effects.extend((self.decide)(&sighting.key, &known.facts, &sighting.facts));
