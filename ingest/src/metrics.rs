@@ -1,14 +1,18 @@
 //! What the endpoint and the consumer count. Labels come from closed sets, never from a user or a session.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, Result, core::Collector,
 };
 use shared::event::RejectionCode;
 
+pub use self::handled::Handled;
 use self::under_way::UnderWay;
 use crate::log::DeadLetterCode;
 
+mod handled;
 mod under_way;
 
 /// The records handled: its sum over the outcomes is how many.
@@ -118,25 +122,6 @@ impl IngestMetrics {
     }
 }
 
-/// What became of a record at the consumer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Handled {
-    /// It completed a session, or moved the start or end of a complete one.
-    Paired,
-    /// A start without an end yet.
-    Open,
-    /// An end without a start yet.
-    Orphan,
-    /// Its event was known already.
-    Duplicate,
-    /// It was too old when it was appended, or its session has left with its year.
-    Expired,
-    /// It went to the dead letters.
-    DeadLettered,
-    /// Another event of its session stands before it.
-    Superseded,
-}
-
 /// What the consumer counts.
 #[derive(Debug)]
 pub struct ConsumerMetrics {
@@ -147,37 +132,13 @@ pub struct ConsumerMetrics {
     /// Records polled and not committed.
     pub inflight_records: IntGauge,
     pub(crate) under_way: UnderWay,
-    /// Changes of the partitions that this process consumes.
-    pub rebalances: IntCounter,
+    rebalances: IntCounter,
+    rebalances_shown: AtomicU64,
     dead_letters: IntCounterVec,
     /// Sessions that became complete.
     pub completed: IntCounter,
     store_duration: HistogramVec,
     store_retries: IntCounterVec,
-}
-
-impl Handled {
-    const ALL: [Self; 7] = [
-        Self::Paired,
-        Self::Open,
-        Self::Orphan,
-        Self::Duplicate,
-        Self::Expired,
-        Self::DeadLettered,
-        Self::Superseded,
-    ];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Paired => "paired",
-            Self::Open => "open",
-            Self::Orphan => "orphan",
-            Self::Duplicate => "duplicate",
-            Self::Expired => "expired",
-            Self::DeadLettered => "dead_lettered",
-            Self::Superseded => "superseded",
-        }
-    }
 }
 
 impl ConsumerMetrics {
@@ -219,6 +180,7 @@ impl ConsumerMetrics {
                     "Changes of the partitions consumed here",
                 )?,
             )?,
+            rebalances_shown: AtomicU64::new(0),
             dead_letters: counters(
                 registry,
                 "bookend_dead_letters_total",
@@ -272,6 +234,12 @@ impl ConsumerMetrics {
     /// Shows how many records of `partition` are not answered yet.
     pub fn lag(&self, partition: i32, records: i64) {
         self.lag_records.with_label_values(&[partition.to_string()]).set(records);
+    }
+
+    /// Shows that the partitions consumed here have changed `in_all` times.
+    pub fn rebalanced(&self, in_all: u64) {
+        let before = self.rebalances_shown.fetch_max(in_all, Ordering::Relaxed);
+        self.rebalances.inc_by(in_all.saturating_sub(before));
     }
 
     /// The histogram of one verb of the store, in seconds.

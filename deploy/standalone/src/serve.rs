@@ -78,6 +78,7 @@ pub async fn run(
     };
     retention.abort();
     lag.abort();
+    log.close().await;
     outcome.context("the consumer was lost")?.context("the consumer stopped")?;
     tracing::info!("stopped");
     Ok(())
