@@ -164,6 +164,7 @@ impl Consumer {
             behind += position.end - position.committed;
             self.metrics.lag(partition, position.end - position.committed);
         }
+        self.metrics.rebalanced(self.log.rebalances());
         let (records, oldest) = self.metrics.under_way.look();
         self.metrics.inflight_records.set(i64::try_from(records).unwrap_or(i64::MAX));
         let age = oldest.filter(|_| behind > 0).map_or(0, |oldest| (self.clock.now() - oldest).max(0));

@@ -63,14 +63,17 @@ pub async fn run(
         let batches = if takes_batches { crate::http::methods(path) } else { &[] };
         batches.iter().chain(telemetry::methods(path)).copied().collect()
     };
-    let own =
-        telemetry::routes(registry, ready(log, consumer.as_ref().map(|consumer| consumer.store.clone())));
+    let own = telemetry::routes(
+        registry,
+        ready(log.clone(), consumer.as_ref().map(|consumer| consumer.store.clone())),
+    );
     let routes = match endpoint {
         Some(endpoint) => own.or(endpoint.routes()).unify().boxed(),
         None => own,
     };
     tracing::info!(address = %listener.local_addr()?, role = ?config.role, "serving");
-    serve(consumer, listener, http::or_unknown(routes, methods), config.process.connections(), shutdown).await
+    serve(log, consumer, listener, http::or_unknown(routes, methods), config.process.connections(), shutdown)
+        .await
 }
 
 /// Serves `routes` until `shutdown`, and consumes beside it where there is a consumer; first ends what is served, and then
@@ -79,6 +82,7 @@ pub async fn run(
 /// # Errors
 /// When the consumer has failed for good, which ends everything.
 pub async fn serve(
+    log: Log,
     consumer: Option<Consumer>,
     listener: TcpListener,
     routes: impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static,
@@ -87,6 +91,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let Some(consumer) = consumer else {
         http::serve(listener, routes, connections, shutdown).await;
+        log.close().await;
         tracing::info!("stopped");
         return Ok(());
     };
@@ -111,6 +116,7 @@ pub async fn serve(
     };
     retention.abort();
     lag.abort();
+    log.close().await;
     outcome.context("the consumer was lost")?.context("the consumer stopped")?;
     tracing::info!("stopped");
     Ok(())

@@ -242,7 +242,7 @@ impl Settings {
     #[must_use]
     pub fn secret(&self, name: &'static str) -> Option<Secret> {
         let (value, _) = self.given.get(name).filter(|(value, _)| !value.is_empty())?;
-        Some(Secret(value.clone()))
+        Some(Secret::new(value.as_str()))
     }
 
     /// The values of a list; those that cannot be read are noted and left out.

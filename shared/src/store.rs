@@ -18,6 +18,7 @@ use crate::{
 };
 
 pub mod cassandra;
+pub mod config;
 pub mod embedded;
 
 pub use cassandra::CassandraStore;

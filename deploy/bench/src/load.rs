@@ -88,7 +88,7 @@ pub(crate) async fn write_backlog(file: &Path, data_dir: &Path) -> anyhow::Resul
         let value = line?.into_bytes();
         let event = SessionEvent::parse(&value).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
         let key = event.user().as_str().as_bytes().to_vec().into();
-        batch.push(NewRecord { key, value: value.into(), append_time: None });
+        batch.push(NewRecord::new(key, value.into()));
         if batch.len() == BACKLOG_BATCH {
             log.append(std::mem::take(&mut batch)).await?;
         }

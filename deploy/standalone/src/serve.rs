@@ -45,11 +45,11 @@ pub async fn run(
         Endpoint::new(log.clone(), clock, Arc::new(IngestMetrics::new(&registry)?), config.limits.endpoint);
     let query = QueryOptions { future_tolerance_ms, ..QueryOptions::default() };
     let query = query_api::routes(store.clone(), clock, Arc::new(QueryMetrics::new(&registry)?), query);
-    let routes = telemetry::routes(registry, service::ready(log, Some(store)));
+    let routes = telemetry::routes(registry, service::ready(log.clone(), Some(store)));
     let routes = routes.or(Arc::new(endpoint).routes()).unify().or(query).unify();
     let routes = http::or_unknown(routes.boxed(), methods);
     tracing::info!(address = %listener.local_addr()?, data_dir = %config.data_dir.display(), "serving");
-    service::serve(Some(consumer), listener, routes, config.process.connections(), shutdown).await
+    service::serve(log, Some(consumer), listener, routes, config.process.connections(), shutdown).await
 }
 
 /// The methods that `path` takes.

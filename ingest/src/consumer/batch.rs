@@ -32,7 +32,11 @@ impl MicroBatch {
         let mut batch = Self::default();
         let mut places: HashMap<SessionKey, usize> = HashMap::with_capacity(records.len());
         for (source, record) in records.iter().enumerate() {
-            let event = SessionEvent::parse(&record.value).map_err(|rejection| rejection.code);
+            let Some(value) = &record.value else {
+                *batch.counts.entry(Handled::Skipped).or_default() += 1;
+                continue;
+            };
+            let event = SessionEvent::parse(value).map_err(|rejection| rejection.code);
             match event.and_then(|event| event.judge(record.append_time, future_tolerance_ms).map(|()| event))
             {
                 Ok(event) => batch.add(&mut places, event.into(), source),

@@ -113,8 +113,10 @@ impl LogConfig {
         if let Err(cause) = options.check() {
             given.mistake("kafka-security", &cause);
         }
-        let topics =
-            NewTopics { partitions: given.get("log-partitions"), replication: given.get("kafka-replication") };
+        let topics = NewTopics {
+            partitions: given.get("log-partitions"),
+            replication: given.get("kafka-replication"),
+        };
         if topics.partitions < 1 {
             given.mistake("log-partitions", "a topic has at least one partition");
         }
@@ -134,7 +136,9 @@ impl LogConfig {
                 let log = EmbeddedLog::open(dir, *options, clock);
                 Ok(Log::Embedded(log.with_context(|| format!("{}", dir.display()))?))
             }
-            Self::Kafka(options, _) => Ok(Log::Kafka(KafkaLog::open(KafkaLogOptions::clone(options), clock).await?)),
+            Self::Kafka(options, _) => {
+                Ok(Log::Kafka(KafkaLog::open(KafkaLogOptions::clone(options), clock).await?))
+            }
         }
     }
 

@@ -255,10 +255,10 @@ fn a_secret_is_a_variable_or_a_file_that_a_variable_names_and_is_never_shown() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(&file, "hush \n").unwrap();
     let given = Given::default().variable("BOOKEND_PASSWORD_FILE", file.path().to_str().unwrap());
-    assert_eq!(secret(&given).0, "hush ");
+    assert_eq!(secret(&given).reveal(), "hush ");
     assert_eq!(format!("{:?}", secret(&given)), "[redacted]");
     let given = given.variable("BOOKEND_PASSWORD", "loud");
-    assert_eq!(secret(&given).0, "loud");
+    assert_eq!(secret(&given).reveal(), "loud");
     let mut settings = given.settings();
     settings.mistake("password", "it needs a name");
     assert_eq!(mistakes(settings), ["BOOKEND_PASSWORD: [redacted] cannot be used: it needs a name"]);

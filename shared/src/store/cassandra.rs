@@ -43,7 +43,7 @@ mod tls;
 
 pub use self::{
     connect::OpenError,
-    options::{CassandraOptions, CassandraTls, OnRetry, RetryCause, Secret},
+    options::{CassandraOptions, CassandraTls, OnRetry, RetryCause},
     setup::{Replication, setup},
 };
 

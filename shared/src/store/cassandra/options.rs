@@ -4,7 +4,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::timestamp::DAY;
+use crate::{config::Secret, timestamp::DAY};
 
 /// How to reach Cassandra, and what may be asked of it at once.
 #[derive(Clone, Debug)]
@@ -43,10 +43,6 @@ pub struct CassandraTls {
     pub server_name: Option<String>,
 }
 
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
 /// Why a request was tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RetryCause {
@@ -84,20 +80,6 @@ impl Default for CassandraOptions {
     }
 }
 
-impl Secret {
-    /// Keeps `text` from being printed.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for whoever has to send it.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
 impl RetryCause {
     /// Every cause.
     pub const ALL: [Self; 5] =
@@ -130,12 +112,6 @@ impl OnRetry {
 impl Default for OnRetry {
     fn default() -> Self {
         Self::new(|_| {})
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
     }
 }
 
