@@ -4,7 +4,6 @@ use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Durati
 
 use anyhow::Context;
 use shared::{
-    clock::Clock,
     http::{self, ServeOptions},
     store::Store,
     telemetry,

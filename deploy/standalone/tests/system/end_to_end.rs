@@ -15,7 +15,7 @@ use crate::{
     model::Model,
     questions::{ask_all, compare, same},
     reading::{events, instant_of},
-    service::{BOOKEND, Service},
+    service::BOOKEND,
 };
 
 on!([

@@ -131,6 +131,13 @@ fn sections(schema: &str) -> impl Iterator<Item = (i32, Vec<String>)> {
 }
 
 /// `3`, or `east:3,west:3`.
+/// Three copies, wherever they are.
+impl Default for Replication {
+    fn default() -> Self {
+        Self(vec![("replication_factor".to_owned(), 3)])
+    }
+}
+
 impl FromStr for Replication {
     type Err = NotAReplication;
 
