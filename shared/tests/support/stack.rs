@@ -105,6 +105,12 @@ impl Stack {
         run(Command::new(program("up")).arg("--dir").arg(&self.dir).args(["--node", &node.to_string()]));
     }
 
+    /// Starts every killed node again, together: alone, the first of a cluster would wait for a majority.
+    pub(crate) fn start_all_again(&self) {
+        assert!(!self.shared, "the shared stack is not for drills");
+        run(Command::new(program("up")).arg("--dir").arg(&self.dir));
+    }
+
     /// The folder with the logs of its servers.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir

@@ -146,7 +146,7 @@ fn without_brokers_a_batch_is_told_503_and_without_a_quorum_the_consumer_waits_a
         assert!(reply.header("retry-after").is_some());
         assert!(begun.elapsed() < TOLD_WITHIN, "{:?}", begun.elapsed());
     }
-    brokers.into_iter().for_each(|broker| cluster.stack.start_again(broker));
+    cluster.stack.start_all_again();
     eventually("batches are taken again", || (post(&event("after", "start")).status == 200).then_some(()));
     service.wait_until_answered(2);
 
