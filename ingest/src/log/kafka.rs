@@ -64,7 +64,7 @@ struct Inner {
 pub struct KafkaCursor {
     next: Offsets,
     /// Reads up to where the log ended when it began.
-    reader: Option<DroppedAside<Reader>>,
+    reader: Option<DroppedAside<Box<Reader>>>,
 }
 
 /// The version of the library underneath.
@@ -103,6 +103,9 @@ impl KafkaLog {
                     return Err(OpenError::Configuration(format!(
                         "kafka: there is no topic {topic}: `bookend setup` makes it"
                     )));
+                }
+                Err(KafkaError::ClientCreation(cause)) => {
+                    return Err(OpenError::Configuration(format!("kafka: {cause}")));
                 }
                 Err(error) => {
                     tracing::warn!(%error, topic, "the brokers cannot be asked yet; it begins all the same");
@@ -146,7 +149,7 @@ impl KafkaLog {
         let step = off_runtime("kafka-read", move || {
             let mut reader = match reader {
                 Some(reader) => reader,
-                None => DroppedAside::new(reading.begin(&next)?),
+                None => DroppedAside::new(Box::new(reading.begin(&next)?)),
             };
             let records = reader.get_mut().map_or(Ok(Vec::new()), |reader| reader.read(bytes))?;
             Ok::<_, KafkaError>((records, reader))

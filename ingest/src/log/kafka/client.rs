@@ -15,6 +15,16 @@ use crate::log::OpenError;
 /// The driver's own limit on one record. The brokers have theirs, which is the one that counts.
 const RECORD_BYTES: &str = "16000000";
 
+/// What we set and what it is also called: of two names for one thing the driver would take either.
+const ALIASES: [(&str, &str); 6] = [
+    ("acks", "request.required.acks"),
+    ("bootstrap.servers", "metadata.broker.list"),
+    ("compression.type", "compression.codec"),
+    ("linger.ms", "queue.buffering.max.ms"),
+    ("message.timeout.ms", "delivery.timeout.ms"),
+    ("sasl.mechanism", "sasl.mechanisms"),
+];
+
 /// A client that appends.
 pub(super) fn producer(options: &KafkaLogOptions) -> ClientConfig {
     let mut config = common(options);
@@ -36,9 +46,7 @@ pub(super) fn producer(options: &KafkaLogOptions) -> ClientConfig {
 pub(super) fn member(options: &KafkaLogOptions) -> ClientConfig {
     let mut config = reading(options, &options.group);
     match options.group_protocol {
-        GroupProtocol::Classic => config
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", options.session_timeout.as_millis().to_string()),
+        GroupProtocol::Classic => config.set("partition.assignment.strategy", "cooperative-sticky"),
         GroupProtocol::Consumer => config.set("group.protocol", "consumer"),
     };
     if let Some(member) = &options.member {
@@ -71,6 +79,9 @@ fn reading(options: &KafkaLogOptions, group: &str) -> ClientConfig {
         .set("queued.max.messages.kbytes", (options.poll_bytes / 1024).max(1024).to_string())
         // While its queue is full it looks again after this long, not after a second.
         .set("fetch.queue.backoff.ms", "20");
+    if options.group_protocol == GroupProtocol::Classic {
+        config.set("session.timeout.ms", options.session_timeout.as_millis().to_string());
+    }
     config
 }
 
@@ -115,6 +126,11 @@ fn common(options: &KafkaLogOptions) -> ClientConfig {
 
 fn with_properties(mut config: ClientConfig, options: &KafkaLogOptions) -> ClientConfig {
     for (name, value) in &options.properties {
+        for (one, other) in ALIASES {
+            if name == one || name == other {
+                config.remove(one).remove(other);
+            }
+        }
         config.set(name, value);
     }
     config

@@ -11,10 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{
+    consumer::BaseConsumer,
+    error::{KafkaError, KafkaResult},
+};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use super::{
+    context::Context,
+    look::look,
     member::Member,
     positions::Positions,
     producer::busy,
@@ -50,6 +55,13 @@ struct Inner {
 struct Stage {
     watching: Option<JoinHandle<()>>,
     closed: bool,
+}
+
+/// What looks, and what it saw last of the partitions that are longer than what was committed of them.
+#[derive(Default)]
+struct Sight {
+    client: Option<BaseConsumer<Context>>,
+    unmoved: BTreeMap<Partition, Position>,
 }
 
 impl Group {
@@ -137,19 +149,18 @@ impl Inner {
     fn watch(&self) {
         let mut current: Option<(Arc<Member>, JoinHandle<()>)> = None;
         let mut joined = None::<Instant>;
-        let mut unmoved = BTreeMap::new();
+        let mut sight = Sight::default();
         loop {
             if current.is_none() && joined.is_none_or(|joined| joined.elapsed() >= BETWEEN_MEMBERS) {
                 joined = Some(Instant::now());
                 current = self.join();
             }
-            if let Some((member, _)) = &current {
-                self.look(member, &mut unmoved);
-            }
             let options = &self.reading.options;
-            let lost = |member: &Member| {
-                member.is_given_up()
-                    || member.assignment.is_stalled(&self.positions.get(), options.stall_limit)
+            // While the brokers cannot be asked there is no telling, and another member could not join.
+            let mut lost = |member: &Member| {
+                let looked = self.look(member, &mut sight);
+                let stalled = || member.assignment.is_stalled(&self.positions.get(), options.stall_limit);
+                member.is_given_up() || looked && stalled()
             };
             if current.as_ref().is_some_and(|(member, _)| lost(member)) {
                 tracing::warn!("the consumer makes no progress and is made anew");
@@ -195,28 +206,28 @@ impl Inner {
 
     /// Looks where the partitions stand. Of those that did not move since the last look, though they are longer than what was
     /// committed of them, it reads the rest by itself: where no record lies there, but the mark of a transaction, that is
-    /// committed.
-    fn look(&self, member: &Member, unmoved: &mut BTreeMap<Partition, Position>) {
+    /// committed. Answers whether it could look.
+    fn look(&self, member: &Member, sight: &mut Sight) -> bool {
         let before = self.positions.get();
-        match self.reading.look() {
+        match sight.found(&self.reading) {
             Ok(found) => self.positions.found(&before, &found),
             Err(error) => {
                 tracing::debug!(%error, "where the log stands cannot be looked up");
-                return;
+                return false;
             }
         }
         let idle = member.assignment.idle(&self.positions.get());
-        let again: BTreeMap<_, _> = idle.iter().filter(|(key, at)| unmoved.get(key) == Some(at)).collect();
+        let again = idle.iter().filter(|(partition, at)| sight.unmoved.get(partition) == Some(at));
         let (from, ends): (Offsets, Offsets) =
-            again.iter().map(|(p, at)| ((**p, at.committed), (**p, at.end))).unzip();
-        *unmoved = idle;
-        if from.is_empty() {
-            return;
+            again.map(|(p, at)| ((*p, at.committed), (*p, at.end))).unzip();
+        sight.unmoved = idle;
+        if !from.is_empty() {
+            match self.pass(member, from, ends) {
+                Ok(passed) => self.positions.committed(&passed),
+                Err(error) => tracing::debug!(%error, "what lies behind the last record cannot be read"),
+            }
         }
-        match self.pass(member, from, ends) {
-            Ok(passed) => self.positions.committed(&passed),
-            Err(error) => tracing::debug!(%error, "what lies behind the last record cannot be read"),
-        }
+        true
     }
 
     fn pass(&self, member: &Member, from: Offsets, ends: Offsets) -> KafkaResult<Offsets> {
@@ -234,3 +245,19 @@ impl Inner {
         waited.unwrap_or_else(std::sync::PoisonError::into_inner).0.closed
     }
 }
+
+impl Sight {
+    fn found(&mut self, reading: &Reading) -> KafkaResult<BTreeMap<Partition, Position>> {
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => reading.client()?,
+        };
+        let client = self.client.insert(client);
+        // It has nothing to read, but lines for our log.
+        while client.poll(Duration::ZERO).is_some() {}
+        look(client, &reading.topic)
+    }
+}
+
+#[cfg(test)]
+mod tests;

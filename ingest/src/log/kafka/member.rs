@@ -37,7 +37,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// A membership. The consumer belongs to its thread, so that it is dropped there.
 pub(super) struct Member {
     pub(super) assignment: Arc<Assignment>,
-    consumer: Weak<BaseConsumer<MemberContext>>,
+    pub(super) consumer: Weak<BaseConsumer<MemberContext>>,
     health: Arc<Health>,
 }
 

@@ -125,6 +125,10 @@ impl Producer {
         let (client, health) = self.client();
         let deliveries = Deliveries::of(records.len(), &self.0.queued, room);
         let count = records.len();
+        let Some(client) = client.get() else {
+            deliveries.refuse(count, KafkaError::Canceled);
+            return deliveries;
+        };
         for (index, record) in records.iter().enumerate() {
             let outgoing = BaseRecord {
                 topic,
@@ -135,7 +139,6 @@ impl Producer {
                 headers: record.owned_headers(),
                 delivery_opaque: Arc::clone(&deliveries),
             };
-            let Some(client) = client.get() else { continue };
             if let Err((cause, _)) = client.send(outgoing) {
                 if cause.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
                     health.give_up();
@@ -210,7 +213,7 @@ impl Outgoing {
         bytes(&self.key) + bytes(&self.value) + headers.sum::<usize>() + OVERHEAD
     }
 
-    fn owned_headers(&self) -> Option<OwnedHeaders> {
+    pub(super) fn owned_headers(&self) -> Option<OwnedHeaders> {
         if self.headers.is_empty() {
             return None;
         }

@@ -63,7 +63,7 @@ impl Reading {
     }
 
     /// A client that reads nothing yet.
-    fn client(&self) -> KafkaResult<BaseConsumer<Context>> {
+    pub(super) fn client(&self) -> KafkaResult<BaseConsumer<Context>> {
         client::made(&client::reader(&self.options, &self.group), Context::new("reader", Arc::default()))
     }
 
