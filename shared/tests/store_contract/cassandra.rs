@@ -14,6 +14,15 @@ use shared::{
 
 use crate::{Backend, absorb_at, before, end, facts, stack::Stack};
 
+#[path = "cassandra/login.rs"]
+mod login;
+#[path = "cassandra/tables.rs"]
+mod tables;
+#[path = "cassandra/together.rs"]
+mod together;
+#[path = "cassandra/wire.rs"]
+mod wire;
+
 /// A keyspace with the tables.
 pub(crate) struct Keyspace(CassandraOptions);
 
