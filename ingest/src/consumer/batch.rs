@@ -71,3 +71,19 @@ impl MicroBatch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::timestamp::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_record_without_a_value_is_skipped_and_counted() {
+        let (key, headers, append_time) = (Some("u".into()), Vec::new(), Timestamp::default());
+        let record = Record { partition: 0, offset: 0, key, value: None, headers, append_time };
+        let batch = MicroBatch::read(&[record], 0);
+        assert_eq!(batch.counts, [(Handled::Skipped, 1)].into());
+        assert!(batch.letters.is_empty() && batch.sightings.is_empty());
+    }
+}

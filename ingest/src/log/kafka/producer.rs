@@ -250,3 +250,6 @@ fn probe(producer: &Weak<Inner>) {
 pub(super) fn busy(cause: &KafkaError) -> LogError {
     LogError::Busy(cause.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,16 @@ async fn all_told(told: &mut mpsc::UnboundedReceiver<Record>, expected: usize) -
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_members_come_and_go_nothing_is_lost_and_what_is_committed_has_no_gap() {
-    let options = fresh(6).await;
+    members_come_and_go(GroupProtocol::Classic).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_it_is_where_the_brokers_deal_the_partitions_out() {
+    members_come_and_go(GroupProtocol::Consumer).await;
+}
+
+async fn members_come_and_go(group_protocol: GroupProtocol) {
+    let options = KafkaLogOptions { group_protocol, ..fresh(6).await };
     let (told, mut heard) = mpsc::unbounded_channel();
     let (end, ended) = tokio::sync::watch::channel(false);
     let first = open(&options).await;
