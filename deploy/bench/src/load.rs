@@ -61,7 +61,7 @@ pub(crate) async fn drain(service: &Service, events: u64) -> anyhow::Result<f64>
     Ok(rate(events, begun))
 }
 
-async fn drain_since(begun: Instant, service: &Service, events: u64) -> anyhow::Result<()> {
+pub(crate) async fn drain_since(begun: Instant, service: &Service, events: u64) -> anyhow::Result<()> {
     loop {
         let handled = service.metric(RECORDS_HANDLED).await?;
         if handled >= events as f64 && service.metric(LAG).await? == 0.0 {

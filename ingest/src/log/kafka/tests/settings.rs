@@ -48,7 +48,7 @@ async fn a_password_is_never_shown() {
     let options = KafkaLogOptions {
         security: Security::SaslPlaintext,
         username: Some("app".to_owned()),
-        password: Some(Secret("hunter2".to_owned())),
+        password: Some(shared::config::Secret::new("hunter2")),
         properties: vec![
             ("ssl.key.password".to_owned(), "hunter2".to_owned()),
             ("linger.ms".to_owned(), "hunter2".to_owned()),
