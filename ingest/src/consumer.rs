@@ -164,6 +164,7 @@ impl Consumer {
             behind += position.end - position.committed;
             self.metrics.lag(partition, position.end - position.committed);
         }
+        self.metrics.rebalanced(self.log.rebalances());
         let (records, oldest) = self.metrics.under_way.look();
         self.metrics.inflight_records.set(i64::try_from(records).unwrap_or(i64::MAX));
         let age = oldest.filter(|_| behind > 0).map_or(0, |oldest| (self.clock.now() - oldest).max(0));
@@ -218,7 +219,8 @@ impl Consumer {
         let MicroBatch { sightings, sources, mut letters, mut counts } =
             MicroBatch::read(&records, self.options.future_tolerance_ms);
         let sightings: Arc<[_]> = sightings.into();
-        let known = self.retry_store("absorb", || self.store.absorb(Arc::clone(&sightings))).await?;
+        let absorb = || self.store.absorb(Arc::clone(&sightings), self.clock.now());
+        let known = self.retry_store("absorb", absorb).await?;
         let mut effects = Vec::with_capacity(2 * known.len());
         for ((sighting, known), sources) in sightings.iter().zip(&known).zip(&sources) {
             effects.extend((self.decide)(&sighting.key, &known.facts, &sighting.facts));

@@ -234,8 +234,7 @@ fn to_records(events: &[SessionEvent]) -> Vec<NewRecord> {
     let text = Bytes::from(text);
     let mut begin = 0;
     let record = |(key, end): (usize, usize)| {
-        let record =
-            NewRecord { key: text.slice(begin..key), value: text.slice(key..end), append_time: None };
+        let record = NewRecord::new(text.slice(begin..key), text.slice(key..end));
         begin = end;
         record
     };

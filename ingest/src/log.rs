@@ -3,75 +3,29 @@
 //! An append is answered when it is durable. What is polled comes back until its offset is committed; an offset is the next
 //! to read. What can never be an event goes to the dead letters beside the log. Nothing here looks inside a record.
 
-use std::{collections::BTreeMap, fmt, io, str::FromStr};
+use std::{collections::BTreeMap, io};
 
-use bytes::Bytes;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use shared::{event::RejectionCode, timestamp::Timestamp};
 use thiserror::Error;
 
+pub mod config;
 pub mod embedded;
+pub mod kafka;
+mod letter;
 pub mod murmur2;
+mod record;
 
 pub use embedded::EmbeddedLog;
+pub use kafka::KafkaLog;
+pub use letter::{DeadLetter, DeadLetterCode, Redriven};
+pub use record::{Header, NewRecord, Offsets, Partition, Position, Record};
 
 /// The durable stream. Clones share one log.
 #[derive(Clone, Debug)]
 pub enum Log {
     /// In this process, in a data directory.
     Embedded(EmbeddedLog),
-}
-
-/// A partition of the log.
-pub type Partition = i32;
-
-/// For each partition, the next offset to read.
-pub type Offsets = BTreeMap<Partition, i64>;
-
-/// A record to append. Its key decides its partition, as Kafka's Java clients do it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewRecord {
-    /// What lies together is in order: the user.
-    pub key: Bytes,
-    /// One event, as JSON.
-    pub value: Bytes,
-    /// When it was first appended, for a record that comes back from the dead letters; else now.
-    pub append_time: Option<Timestamp>,
-}
-
-/// What the log gives back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Where it lies.
-    pub partition: Partition,
-    /// Its place in the partition.
-    pub offset: i64,
-    /// Its key, as it was appended.
-    pub key: Bytes,
-    /// One event, as JSON, unless whoever appended it was mistaken.
-    pub value: Bytes,
-    /// When it was appended: the instant by which its event is judged.
-    pub append_time: Timestamp,
-}
-
-/// Why a record went to the dead letters. A closed set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DeadLetterCode {
-    /// It is no valid event: the code of its rejection.
-    Rejected(RejectionCode),
-    /// Its session has too many distinct facts.
-    Contested,
-    /// Handling it panicked: a defect of ours, kept for when it is mended.
-    Panicked,
-}
-
-/// A record that can not be handled, with the reason and the place it came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// Why.
-    pub code: DeadLetterCode,
-    /// The record as it was polled.
-    pub record: Record,
+    /// On Kafka.
+    Kafka(KafkaLog),
 }
 
 /// Why the log did not do what it was asked.
@@ -91,6 +45,9 @@ pub enum LogError {
 /// Why the log could not be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
+    /// What it was told to be cannot be: a mistake of whoever configured it.
+    #[error("{0}")]
+    Configuration(String),
     /// Another process has it open.
     #[error("the data directory is in use by another process; stop that one first")]
     Locked,
@@ -106,30 +63,15 @@ pub enum OpenError {
 pub enum Cursor {
     /// In an embedded log.
     Embedded(embedded::EmbeddedCursor),
-}
-
-/// What a redrive did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Redriven {
-    /// Dead letters looked at.
-    pub looked_at: u64,
-    /// Of these, appended to the log again.
-    pub appended: u64,
-}
-
-/// Where one partition stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// The next offset to read after a restart.
-    pub committed: i64,
-    /// The offset that the next record will have.
-    pub end: i64,
+    /// On Kafka.
+    Kafka(kafka::KafkaCursor),
 }
 
 macro_rules! on_backend {
     ($self:ident, $log:ident => $call:expr) => {
         match $self {
             Self::Embedded($log) => $call,
+            Self::Kafka($log) => $call,
         }
     };
 }
@@ -176,6 +118,8 @@ impl Log {
     pub async fn read(&self, cursor: &mut Cursor, bytes: usize) -> Result<Vec<Record>, LogError> {
         match (self, cursor) {
             (Self::Embedded(log), Cursor::Embedded(cursor)) => log.read(cursor, bytes).await,
+            (Self::Kafka(log), Cursor::Kafka(cursor)) => log.read(cursor, bytes).await,
+            _ => Err(LogError::Corrupt("the cursor belongs to a log of another kind".to_owned())),
         }
     }
 
@@ -184,6 +128,7 @@ impl Log {
     pub fn cursor(&self) -> Cursor {
         match self {
             Self::Embedded(_) => Cursor::Embedded(embedded::EmbeddedCursor::default()),
+            Self::Kafka(_) => Cursor::Kafka(kafka::KafkaCursor::default()),
         }
     }
 
@@ -218,58 +163,30 @@ impl Log {
         on_backend!(self, log => log.queued())
     }
 
+    /// How often the partitions that are consumed here have changed.
+    #[must_use]
+    pub fn rebalances(&self) -> u64 {
+        match self {
+            Self::Embedded(_) => 0,
+            Self::Kafka(log) => log.rebalances(),
+        }
+    }
+
+    /// Finishes what is under way, as far as that succeeds in time, and gives back what it holds, so that another process
+    /// takes over at once. A log that is only dropped is as safe, and slower to take over. Nothing is appended or polled after
+    /// it.
+    pub async fn close(&self) {
+        match self {
+            Self::Embedded(_) => {}
+            Self::Kafka(log) => log.close().await,
+        }
+    }
+
     /// Whether the log can take records, and why not.
     ///
     /// # Errors
     /// The [`LogError`] that an append would meet now.
     pub fn ready(&self) -> Result<(), LogError> {
         on_backend!(self, log => log.ready())
-    }
-}
-
-impl DeadLetterCode {
-    /// Every code, in the order of their texts' meaning: what is refused, then what is abuse, then what is our defect.
-    pub fn all() -> impl Iterator<Item = Self> {
-        RejectionCode::ALL.iter().copied().map(Self::Rejected).chain([Self::Contested, Self::Panicked])
-    }
-
-    /// The word by which it is known in a dead letter's header and a metric's label.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rejected(code) => code.as_str(),
-            Self::Contested => "contested",
-            Self::Panicked => "panicked",
-        }
-    }
-}
-
-impl fmt::Display for DeadLetterCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for DeadLetterCode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::all().find(|code| code.as_str() == text).ok_or_else(|| {
-            let all: Vec<_> = Self::all().map(Self::as_str).collect();
-            format!("{text:?} is no code of a dead letter; they are {}", all.join(", "))
-        })
-    }
-}
-
-impl Serialize for DeadLetterCode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for DeadLetterCode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }

@@ -1,14 +1,21 @@
 //! What the endpoint and the consumer count. Labels come from closed sets, never from a user or a session.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, Result, core::Collector,
 };
-use shared::event::RejectionCode;
+use shared::{
+    event::RejectionCode,
+    store::cassandra::{OnRetry, RetryCause},
+};
 
+pub use self::handled::Handled;
 use self::under_way::UnderWay;
 use crate::log::DeadLetterCode;
 
+mod handled;
 mod under_way;
 
 /// The records handled: its sum over the outcomes is how many.
@@ -118,25 +125,6 @@ impl IngestMetrics {
     }
 }
 
-/// What became of a record at the consumer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Handled {
-    /// It completed a session, or moved the start or end of a complete one.
-    Paired,
-    /// A start without an end yet.
-    Open,
-    /// An end without a start yet.
-    Orphan,
-    /// Its event was known already.
-    Duplicate,
-    /// It was too old when it was appended, or its session has left with its year.
-    Expired,
-    /// It went to the dead letters.
-    DeadLettered,
-    /// Another event of its session stands before it.
-    Superseded,
-}
-
 /// What the consumer counts.
 #[derive(Debug)]
 pub struct ConsumerMetrics {
@@ -147,37 +135,13 @@ pub struct ConsumerMetrics {
     /// Records polled and not committed.
     pub inflight_records: IntGauge,
     pub(crate) under_way: UnderWay,
-    /// Changes of the partitions that this process consumes.
-    pub rebalances: IntCounter,
+    rebalances: IntCounter,
+    rebalances_shown: AtomicU64,
     dead_letters: IntCounterVec,
     /// Sessions that became complete.
     pub completed: IntCounter,
     store_duration: HistogramVec,
     store_retries: IntCounterVec,
-}
-
-impl Handled {
-    const ALL: [Self; 7] = [
-        Self::Paired,
-        Self::Open,
-        Self::Orphan,
-        Self::Duplicate,
-        Self::Expired,
-        Self::DeadLettered,
-        Self::Superseded,
-    ];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Paired => "paired",
-            Self::Open => "open",
-            Self::Orphan => "orphan",
-            Self::Duplicate => "duplicate",
-            Self::Expired => "expired",
-            Self::DeadLettered => "dead_lettered",
-            Self::Superseded => "superseded",
-        }
-    }
 }
 
 impl ConsumerMetrics {
@@ -219,6 +183,7 @@ impl ConsumerMetrics {
                     "Changes of the partitions consumed here",
                 )?,
             )?,
+            rebalances_shown: AtomicU64::new(0),
             dead_letters: counters(
                 registry,
                 "bookend_dead_letters_total",
@@ -253,7 +218,7 @@ impl ConsumerMetrics {
         for code in DeadLetterCode::all() {
             metrics.dead_lettered(code, 0);
         }
-        for cause in ["store", "log"] {
+        for cause in RetryCause::ALL.map(RetryCause::as_str).into_iter().chain(["store", "log"]) {
             metrics.store_retries.with_label_values(&[cause]);
         }
         Ok(metrics)
@@ -274,10 +239,23 @@ impl ConsumerMetrics {
         self.lag_records.with_label_values(&[partition.to_string()]).set(records);
     }
 
+    /// Shows that the partitions consumed here have changed `in_all` times.
+    pub fn rebalanced(&self, in_all: u64) {
+        let before = self.rebalances_shown.fetch_max(in_all, Ordering::Relaxed);
+        self.rebalances.inc_by(in_all.saturating_sub(before));
+    }
+
     /// The histogram of one verb of the store, in seconds.
     #[must_use]
     pub fn store_duration(&self, operation: &'static str) -> Histogram {
         self.store_duration.with_label_values(&[operation])
+    }
+
+    /// What counts the requests to Cassandra that its store makes again by itself, by their cause.
+    #[must_use]
+    pub fn on_store_retry(&self) -> OnRetry {
+        let retries = self.store_retries.clone();
+        OnRetry::new(move |cause| retries.with_label_values(&[cause.as_str()]).inc())
     }
 
     /// Counts a request that is made again.

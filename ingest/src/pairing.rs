@@ -1,8 +1,9 @@
 //! What a change of a session's facts writes.
 //!
 //! Pure: facts in, effects out. Rows are never deleted or overwritten; what a smaller set of facts may have written is
-//! superseded by a marker. It is enough that the consumer of an event marks the starts and pairs that contain that event or
-//! that it dominates (the model check of the markers shows it): every other row has another event that answers for it.
+//! superseded by a marker. It is enough that the consumer of an event writes the canonical start and pair when they contain
+//! that event, and marks the starts and pairs that contain it or that it dominates (the model check of the markers shows it):
+//! every other row has another event that answers for it, and comes back with that one after a crash.
 
 use shared::{
     session::{Fact, SessionFacts, SessionKey, Start},
@@ -19,8 +20,13 @@ pub fn decide(key: &SessionKey, facts: &SessionFacts, handled: &[Fact]) -> Vec<E
     let canonical = facts.start();
     let pair = canonical.zip(facts.end());
     let mut effects = Vec::with_capacity(2);
-    effects.extend(canonical.map(|start| Effect::RecordStart(key.started(start))));
-    effects.extend(pair.map(|(start, end)| Effect::Complete(key.completed(start, end))));
+    let is_start =
+        |start: &Start| handled.iter().any(|fact| matches!(fact, Fact::Start(one) if one == start));
+    let is_end = |end: Timestamp| handled.contains(&Fact::End(end));
+    let recorded = canonical.filter(|start| is_start(start));
+    effects.extend(recorded.map(|start| Effect::RecordStart(key.started(start))));
+    let completed = pair.filter(|(start, end)| is_start(start) || is_end(*end));
+    effects.extend(completed.map(|(start, end)| Effect::Complete(key.completed(start, end))));
     for other in facts.starts().iter().filter(|other| Some(*other) != canonical) {
         if handled.iter().any(|fact| answers_for_start(fact, other)) {
             effects.push(Effect::SupersedeStart(key.started(other)));

@@ -121,7 +121,7 @@ impl Place {
     async fn append_at(&self, append_time: Option<Timestamp>, values: impl IntoIterator<Item = String>) {
         let record = |value: String| {
             let user = SessionEvent::parse(value.as_bytes()).map(|event| event.user().to_string());
-            NewRecord { key: user.unwrap_or_default().into(), value: value.into(), append_time }
+            NewRecord { append_time, ..NewRecord::new(user.unwrap_or_default().into(), value.into()) }
         };
         self.log.append(values.into_iter().map(record).collect()).await.unwrap();
     }

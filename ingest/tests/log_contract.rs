@@ -1,10 +1,12 @@
-//! The contract of `Log`: what every backend keeps, and beside it what the embedded one promises of its directory.
+//! The contract of `Log`: what every backend keeps, and beside it what the embedded one promises of its directory. Kafka is a
+//! real one.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use ingest::log::{Log, NewRecord, Partition, Record, murmur2};
+use shared::clock::Clock;
 
 #[path = "log_contract/appending.rs"]
 mod appending;
@@ -14,17 +16,23 @@ mod committing;
 mod dead_letters;
 #[path = "log_contract/embedded.rs"]
 mod embedded;
+#[path = "log_contract/kafka.rs"]
+mod kafka;
+#[path = "../../shared/tests/support/stack.rs"]
+mod stack;
 
 /// Long enough for the slowest machine: a test that meets it has failed.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// One log of one backend, which can be opened again and again while what it handed out is dropped before.
 trait Backend: Sized {
-    fn fresh() -> Self;
+    async fn fresh() -> Self;
     /// As the process would open it at its start.
     async fn open(&self) -> Log;
     /// How many partitions it has.
     fn partitions(&self) -> u32;
+    /// The clock by which it stamps what is appended.
+    fn clock(&self) -> Clock;
 }
 
 /// A test of each named behaviour for each backend: `behaviour(backend)`.
@@ -34,7 +42,17 @@ macro_rules! contract {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $behaviour() {
-                    let backend = <crate::embedded::Room as crate::Backend>::fresh();
+                    let backend = <crate::embedded::Room as crate::Backend>::fresh().await;
+                    tokio::time::timeout(crate::LIMIT, super::$behaviour(&backend)).await.unwrap();
+                }
+            )+
+        }
+
+        mod on_kafka {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $behaviour() {
+                    let backend = <crate::kafka::Topic as crate::Backend>::fresh().await;
                     tokio::time::timeout(crate::LIMIT, super::$behaviour(&backend)).await.unwrap();
                 }
             )+
@@ -44,7 +62,7 @@ macro_rules! contract {
 pub(crate) use contract;
 
 fn record(key: &str, value: impl Into<Bytes>) -> NewRecord {
-    NewRecord { key: Bytes::copy_from_slice(key.as_bytes()), value: value.into(), append_time: None }
+    NewRecord::new(Bytes::copy_from_slice(key.as_bytes()), value.into())
 }
 
 /// `count` records with distinct values under `keys` keys.
@@ -74,14 +92,24 @@ async fn poll_exactly(log: &Log, expected: &[NewRecord]) {
     assert_eq!(texts(&poll(log, expected.len()).await), texts_of_new(&expected));
 }
 
-fn texts(records: &[Record]) -> Vec<(Bytes, Bytes)> {
+/// In the order of their places: over several partitions a log has no order of its own.
+fn sorted(mut records: Vec<Record>) -> Vec<Record> {
+    records.sort_by_key(|record| (record.partition, record.offset));
+    records
+}
+
+/// A key and a value.
+type Text = (Option<Bytes>, Option<Bytes>);
+
+fn texts(records: &[Record]) -> Vec<Text> {
     let mut all: Vec<_> = records.iter().map(|record| (record.key.clone(), record.value.clone())).collect();
     all.sort();
     all
 }
 
-fn texts_of_new(records: &[NewRecord]) -> Vec<(Bytes, Bytes)> {
-    let mut all: Vec<_> = records.iter().map(|record| (record.key.clone(), record.value.clone())).collect();
+fn texts_of_new(records: &[NewRecord]) -> Vec<Text> {
+    let text = |record: &NewRecord| (record.key.clone(), Some(record.value.clone()));
+    let mut all: Vec<_> = records.iter().map(text).collect();
     all.sort();
     all
 }

@@ -283,7 +283,7 @@ impl World {
             }
         }
         let sightings: Vec<_> = sightings.into_iter().map(|(key, facts)| Sighting { key, facts }).collect();
-        let known = self.store().absorb(sightings.clone()).await.unwrap();
+        let known = self.store().absorb(sightings.clone(), at(self.now)).await.unwrap();
         self.model.receive(batch);
         let mut effects = Vec::new();
         for (sighting, known) in sightings.iter().zip(known) {

@@ -26,7 +26,7 @@ async fn what_is_more_than_a_year_and_the_margin_old_leaves_the_store_by_itself(
     let store = Store::Embedded(EmbeddedStore::open(dir.path(), options).unwrap());
     let old = Timestamp::parse("2025-01-01T00:00:00Z").unwrap();
     let end = |session, ts| Sighting { key: key(session), facts: vec![Fact::End(ts)] };
-    store.absorb(vec![end("old", old), end("young", old + HOUR)]).await.unwrap();
+    store.absorb(vec![end("old", old), end("young", old + HOUR)], old + HOUR).await.unwrap();
 
     // The first instant at which the old one is past the year and its margin of a day.
     let walking = tokio::spawn(retention::run(store.clone(), Clock::starting_at(old + RETENTION + DAY + 1)));

@@ -4,6 +4,7 @@
 //! to Kafka. An answer is a function of the events in the store and of the instant asked for: what is older than the
 //! retention is left out whether or not the store still holds it.
 
+pub mod config;
 mod cursor;
 mod error;
 mod explain;
@@ -14,9 +15,11 @@ mod sessions;
 mod starts;
 mod window;
 
-use std::time::Duration;
+use std::{future::Future, sync::Arc, time::Duration};
 
-use shared::timestamp::MINUTE;
+use shared::{http as serving, store::cassandra::OnRetry, telemetry, timestamp::MINUTE};
+use tokio::net::TcpListener;
+use warp::Filter;
 
 pub use crate::{
     http::{methods, routes},
@@ -47,4 +50,32 @@ impl Default for QueryOptions {
             body_timeout: Duration::from_secs(10),
         }
     }
+}
+
+/// Answers until `shutdown`, and then finishes the requests under way.
+///
+/// # Errors
+/// When the store cannot be used at all.
+pub async fn run(
+    config: config::QueryConfig,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
+    let registry = telemetry::registry("none")?;
+    let metrics = Arc::new(QueryMetrics::new(&registry)?);
+    let store = config.store.open(OnRetry::default()).await?;
+    let own = telemetry::routes(registry, {
+        let store = store.clone();
+        move || {
+            let store = store.clone();
+            async move { store.ready().await.map_err(|error| error.to_string()) }
+        }
+    });
+    let routes = own.or(routes(store, config.process.clock(), metrics, config.options)).unify().boxed();
+    let known = |path: &str| methods(path).iter().chain(telemetry::methods(path)).copied().collect();
+    tracing::info!(address = %listener.local_addr()?, "serving");
+    serving::serve(listener, serving::or_unknown(routes, known), config.process.connections(), shutdown)
+        .await;
+    tracing::info!("stopped");
+    Ok(())
 }

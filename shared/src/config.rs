@@ -1,4 +1,6 @@
 //! Configuration: every setting is a flag, a variable and a key of a file, in that order of precedence, and has a default.
+//! A secret is a variable alone, or a file that a variable names: other users of a machine can read the flags of a process,
+//! and configuration files are passed around.
 //!
 //! The only place that reads the environment. A setting is declared once, in a table beside what it configures; a value
 //! that cannot be used is noted with its source, and all mistakes are shown together. A variable `BOOKEND_…` that is no
@@ -11,22 +13,32 @@ use std::{
     fmt, fs,
     path::Path,
     str::FromStr,
-    time::Duration,
 };
 
-use clap::{Arg, ArgMatches};
+use clap::ArgMatches;
 use thiserror::Error;
+
+pub use self::{
+    flags::{args, secrets_help},
+    units::{Bytes, Secret, Span},
+};
+
+mod file;
+mod flags;
+mod units;
 
 /// The exit status of a process whose configuration is wrong (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
 
 /// The setting that names the file.
-const CONFIG: Setting = Setting {
-    name: "config",
-    value: "FILE",
-    default: "",
-    help: "A TOML file with settings, each under its flag's name; flags and variables go before it",
-};
+const CONFIG: Setting = Setting::new(
+    "config",
+    "FILE",
+    "",
+    "A TOML file with settings, each under its flag's name; flags and variables go before it",
+);
+/// Between the values of a list as they are kept here.
+const NEXT: &str = "\n";
 
 /// One setting: `--name`, `BOOKEND_NAME`, and `name` in the file.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +51,22 @@ pub struct Setting {
     pub default: &'static str,
     /// What it does, for `--help`.
     pub help: &'static str,
+    /// What it belongs to, for `--help`.
+    heading: &'static str,
+    kind: Kind,
+}
+
+/// How a setting is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Once, with its value.
+    Value,
+    /// Any number of times; in a variable with commas, in the file as an array.
+    List,
+    /// By its name alone: `true`.
+    Switch,
+    /// By its variable, or by a file that the variable with `_FILE` behind it names.
+    Secret,
 }
 
 /// The settings that were given, and the mistakes found among them so far.
@@ -48,6 +76,7 @@ pub struct Settings {
     mistakes: Vec<String>,
     /// The settings that have a mistake. What is checked later met a placeholder in place of its value.
     mistaken: BTreeSet<&'static str>,
+    secrets: BTreeSet<&'static str>,
 }
 
 /// Everything that is wrong with a configuration.
@@ -63,29 +92,45 @@ enum Source {
     Default(&'static str),
 }
 
-/// A number of bytes: `64KiB`, `2 MiB`, `1GiB`, or bytes alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bytes(pub u64);
-
-/// A span of time: `200ms`, `15s`, `5m`, `12h` or `7d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span(pub Duration);
-
 impl Setting {
+    /// A setting with one value.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        value: &'static str,
+        default: &'static str,
+        help: &'static str,
+    ) -> Self {
+        Self { name, value, default, help, heading: "Options", kind: Kind::Value }
+    }
+
+    /// A setting that may be given any number of times: [`Settings::get_list`].
+    #[must_use]
+    pub const fn list(name: &'static str, value: &'static str, help: &'static str) -> Self {
+        Self { kind: Kind::List, ..Self::new(name, value, "", help) }
+    }
+
+    /// A setting that is on when it is named: a `bool`.
+    #[must_use]
+    pub const fn switch(name: &'static str, help: &'static str) -> Self {
+        Self { kind: Kind::Switch, ..Self::new(name, "BOOL", "false", help) }
+    }
+
+    /// A setting that must not be told: [`Settings::secret`].
+    #[must_use]
+    pub const fn secret(name: &'static str, help: &'static str) -> Self {
+        Self { kind: Kind::Secret, ..Self::new(name, "SECRET", "", help) }
+    }
+
+    /// The same setting under `heading` in `--help`.
+    #[must_use]
+    pub const fn under(self, heading: &'static str) -> Self {
+        Self { heading, ..self }
+    }
+
     fn variable(&self) -> String {
         format!("BOOKEND_{}", self.name.replace('-', "_").to_ascii_uppercase())
     }
-}
-
-/// The flags of `settings`, and `--config`.
-pub fn args(settings: &[Setting]) -> impl Iterator<Item = Arg> {
-    settings.iter().copied().chain([CONFIG]).map(|setting| {
-        let mut help = format!("{} [env: {}]", setting.help, setting.variable());
-        if !setting.default.is_empty() {
-            help = format!("{help} [default: {}]", setting.default);
-        }
-        Arg::new(setting.name).long(setting.name).value_name(setting.value).help(help)
-    })
 }
 
 impl Settings {
@@ -106,11 +151,33 @@ impl Settings {
     ) -> Self {
         let mut mistakes = Vec::new();
         let mut by_hand = |setting: &Setting| {
-            if let Some(value) = matches.get_one::<String>(setting.name) {
-                return Some((value.clone(), Source::Flag(setting.name)));
+            if setting.kind != Kind::Secret
+                && let Some(values) = matches.get_many::<String>(setting.name)
+            {
+                let values: Vec<_> = values.map(String::as_str).collect();
+                return Some((values.join(NEXT), Source::Flag(setting.name)));
             }
             let variable = setting.variable();
-            match look_up(&variable).filter(|value| !value.is_empty())?.into_string() {
+            let given = look_up(&variable).filter(|value| !value.is_empty());
+            let (variable, given) = match given {
+                Some(given) => (variable, given),
+                None if setting.kind == Kind::Secret => {
+                    let variable = variable + "_FILE";
+                    let path = look_up(&variable).filter(|path| !path.is_empty())?;
+                    match fs::read_to_string(&path) {
+                        Ok(secret) => (variable, secret.trim_end_matches(['\r', '\n']).into()),
+                        Err(cause) => {
+                            mistakes.push(format!("{variable}: {} cannot be read: {cause}", path.display()));
+                            return None;
+                        }
+                    }
+                }
+                None => return None,
+            };
+            match given.into_string() {
+                Ok(value) if setting.kind == Kind::List => {
+                    Some((value.replace(',', NEXT), Source::Variable(variable)))
+                }
                 Ok(value) => Some((value, Source::Variable(variable))),
                 Err(_) => {
                     mistakes.push(format!("{variable}: it is not UTF-8"));
@@ -121,7 +188,7 @@ impl Settings {
         let file = by_hand(&CONFIG);
         let by_hand: Vec<_> = settings.iter().map(by_hand).collect();
         let mut in_file = match &file {
-            Some((path, source)) => read(Path::new(path)).unwrap_or_else(|cause| {
+            Some((path, source)) => file::read(Path::new(path)).unwrap_or_else(|cause| {
                 mistakes.push(format!("{source}: {path:?} cannot be used: {cause}"));
                 toml::Table::new()
             }),
@@ -130,18 +197,21 @@ impl Settings {
         let path = file.map_or_else(String::new, |(path, _)| path);
         let mut given = BTreeMap::new();
         for (setting, by_hand) in settings.iter().zip(by_hand) {
-            let from_file = in_file.remove(setting.name).and_then(|value| {
-                let single = single(value);
-                if single.is_none() {
-                    mistakes.push(format!("{path}: {} is not a single value", setting.name));
-                }
-                Some((single?, Source::File(path.clone())))
-            });
+            let from_file =
+                in_file.remove(setting.name).and_then(|value| match file::text(setting.kind, value) {
+                    Ok(value) => Some((value, Source::File(path.clone()))),
+                    Err(cause) => {
+                        mistakes.push(format!("{path}: {} {cause}", setting.name));
+                        None
+                    }
+                });
             let default = || (setting.default.to_owned(), Source::Default(setting.name));
             given.insert(setting.name, by_hand.or(from_file).unwrap_or_else(default));
         }
         mistakes.extend(in_file.keys().map(|key| format!("{path}: there is no setting {key}")));
-        Self { given, mistakes, mistaken: BTreeSet::new() }
+        let secrets = settings.iter().filter(|setting| setting.kind == Kind::Secret);
+        let secrets = secrets.map(|setting| setting.name).collect();
+        Self { given, mistakes, mistaken: BTreeSet::new(), secrets }
     }
 
     /// The value of `name`; the type's default after a mistake, which is noted.
@@ -168,12 +238,31 @@ impl Settings {
         value.trim().parse().map_err(|cause: T::Err| self.mistake(name, &cause.to_string())).ok()
     }
 
+    /// The secret `name`, to the letter, when there is one.
+    #[must_use]
+    pub fn secret(&self, name: &'static str) -> Option<Secret> {
+        let (value, _) = self.given.get(name).filter(|(value, _)| !value.is_empty())?;
+        Some(Secret::new(value.as_str()))
+    }
+
+    /// The values of a list; those that cannot be read are noted and left out.
+    pub fn get_list<T: FromStr<Err: fmt::Display>>(&mut self, name: &'static str) -> Vec<T> {
+        let values = self.given.get(name).map_or("", |(values, _)| values).to_owned();
+        let values = values.split(NEXT).map(str::trim).filter(|value| !value.is_empty());
+        values
+            .filter_map(|value| {
+                value.parse().map_err(|cause: T::Err| self.mistake(name, &cause.to_string())).ok()
+            })
+            .collect()
+    }
+
     /// Notes a mistake that only shows when settings are seen together; unless the value of `name` could not be read at all.
     pub fn mistake(&mut self, name: &'static str, cause: &str) {
         if let Some((value, source)) = self.given.get(name)
             && self.mistaken.insert(name)
         {
-            self.mistakes.push(format!("{source}: {value:?} cannot be used: {cause}"));
+            let shown = if self.secrets.contains(name) { "[redacted]" } else { &format!("{value:?}") };
+            self.mistakes.push(format!("{source}: {shown} cannot be used: {cause}"));
         }
     }
 
@@ -186,22 +275,6 @@ impl Settings {
     }
 }
 
-fn read(path: &Path) -> Result<toml::Table, String> {
-    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    toml::from_str(&text).map_err(|error| error.to_string())
-}
-
-fn single(value: toml::Value) -> Option<String> {
-    match value {
-        toml::Value::String(text) => Some(text),
-        toml::Value::Integer(_)
-        | toml::Value::Boolean(_)
-        | toml::Value::Float(_)
-        | toml::Value::Datetime(_) => Some(value.to_string()),
-        toml::Value::Array(_) | toml::Value::Table(_) => None,
-    }
-}
-
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -210,57 +283,6 @@ impl fmt::Display for Source {
             Self::File(path) => f.write_str(path),
             Self::Default(name) => write!(f, "the default of --{name}"),
         }
-    }
-}
-
-impl FromStr for Bytes {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "write a number of bytes, or of KiB, MiB or GiB, as in 64MiB";
-        let (number, unit) = split_unit(text);
-        let unit: u64 = match unit.to_ascii_lowercase().as_str() {
-            "" | "b" => 1,
-            "kib" | "k" => 1 << 10,
-            "mib" | "m" => 1 << 20,
-            "gib" | "g" => 1 << 30,
-            _ => return Err(WRONG),
-        };
-        let number: u64 = number.parse().map_err(|_| WRONG)?;
-        number.checked_mul(unit).map(Self).ok_or(WRONG)
-    }
-}
-
-impl FromStr for Span {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "write a number and ms, s, m, h or d, as in 15s";
-        let (number, unit) = split_unit(text);
-        let unit: u64 = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return Err(WRONG),
-        };
-        let number: u64 = number.parse().map_err(|_| WRONG)?;
-        number.checked_mul(unit).map(|millis| Self(Duration::from_millis(millis))).ok_or(WRONG)
-    }
-}
-
-fn split_unit(text: &str) -> (&str, &str) {
-    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    (number, unit.trim())
-}
-
-impl Span {
-    /// The span in milliseconds.
-    #[must_use]
-    pub fn millis(self) -> i64 {
-        i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here speaks to Kafka and nothing here decides what is written: that is the `ingest` crate.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod disk;

@@ -111,6 +111,17 @@ pub struct Departed {
     pub end: bool,
 }
 
+impl Fact {
+    /// When it happened.
+    #[must_use]
+    pub fn ts(&self) -> Timestamp {
+        match self {
+            Self::Start(start) => start.ts,
+            Self::End(ts) => *ts,
+        }
+    }
+}
+
 impl SessionFacts {
     /// Facts read back from a store. Their order and repetition do not matter.
     #[must_use]

@@ -4,7 +4,10 @@
 //! row beside it, and every read leaves out what has a marker. Every verb takes a batch and is awaited, for the backends that
 //! live on grouped requests. Nothing here decides what a session is: see [`crate::session`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use thiserror::Error;
 
@@ -14,8 +17,11 @@ use crate::{
     timestamp::{RETENTION, Timestamp},
 };
 
+pub mod cassandra;
+pub mod config;
 pub mod embedded;
 
+pub use cassandra::CassandraStore;
 pub use embedded::EmbeddedStore;
 
 /// Where sessions live. Clones share one store.
@@ -23,6 +29,8 @@ pub use embedded::EmbeddedStore;
 pub enum Store {
     /// In this process, in a data directory.
     Embedded(EmbeddedStore),
+    /// On the nodes of a Cassandra cluster.
+    Cassandra(CassandraStore),
 }
 
 /// Why the store did not do what it was asked.
@@ -103,18 +111,26 @@ macro_rules! on_backend {
     ($self:ident, $store:ident => $call:expr) => {
         match $self {
             Self::Embedded($store) => $call,
+            Self::Cassandra($store) => $call,
         }
     };
 }
 
 impl Store {
-    /// Adds facts and, after they are acknowledged, reads back every fact of their sessions; in the order of `sightings`,
-    /// which name each session once.
+    /// Adds facts at the time `now` and, after they are acknowledged, reads back every fact of their sessions; in the order of
+    /// `sightings`, which name each session once. A fact whose year is over at `now` may be answered as one that has left.
     ///
     /// # Errors
     /// Any [`StoreError`]; some of the facts may have been added all the same, and adding them again is harmless.
-    pub async fn absorb(&self, sightings: impl Into<Arc<[Sighting]>>) -> Result<Vec<Known>, StoreError> {
-        on_backend!(self, store => store.absorb(sightings.into()).await)
+    pub async fn absorb(
+        &self,
+        sightings: impl Into<Arc<[Sighting]>>,
+        now: Timestamp,
+    ) -> Result<Vec<Known>, StoreError> {
+        match self {
+            Self::Embedded(store) => store.absorb(sightings.into()).await,
+            Self::Cassandra(store) => store.absorb(sightings.into(), now).await,
+        }
     }
 
     /// Adds rows at the time `now`, and makes known the countries they name. Rows of a session that began more than
@@ -123,7 +139,10 @@ impl Store {
     /// # Errors
     /// Any [`StoreError`]; some of the rows may have been added all the same, and adding them again is harmless.
     pub async fn apply(&self, effects: impl Into<Arc<[Effect]>>, now: Timestamp) -> Result<(), StoreError> {
-        on_backend!(self, store => store.apply(effects.into(), now - RETENTION).await)
+        match self {
+            Self::Embedded(store) => store.apply(effects.into(), now - RETENTION).await,
+            Self::Cassandra(store) => store.apply(effects.into(), now).await,
+        }
     }
 
     /// Returns when everything that was added before is durable.
@@ -131,7 +150,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Poisoned`] when that can no longer be promised.
     pub async fn persist(&self) -> Result<(), StoreError> {
-        on_backend!(self, store => store.persist().await)
+        match self {
+            Self::Embedded(store) => store.persist().await,
+            // What is acknowledged is durable on a quorum.
+            Self::Cassandra(_) => Ok(()),
+        }
     }
 
     /// Every country that has a start at or after `horizon`, superseded or not, in the order of their names.
@@ -231,7 +254,11 @@ impl Store {
         horizon: Timestamp,
         after: Option<SessionKey>,
     ) -> Result<Option<SessionKey>, StoreError> {
-        on_backend!(self, store => store.sweep(horizon, after).await)
+        match self {
+            Self::Embedded(store) => store.sweep(horizon, after).await,
+            // Every row has a time to live.
+            Self::Cassandra(_) => Ok(None),
+        }
     }
 
     /// Whether the store can serve, and why not.
@@ -241,6 +268,11 @@ impl Store {
     pub async fn ready(&self) -> Result<(), StoreError> {
         on_backend!(self, store => store.ready().await)
     }
+}
+
+/// What the locks of a store guard is replaced as a whole, so a holder that panicked leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Effect {

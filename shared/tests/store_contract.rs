@@ -1,5 +1,5 @@
-//! The contract of `Store`: what every backend keeps, and beside it what the embedded one promises of its directory.
-#![expect(clippy::unwrap_used, reason = "a test")]
+//! The contract of `Store`: what every backend keeps, and beside it what each promises for itself.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 use shared::{
     event::{Country, SessionId, UserId},
@@ -8,6 +8,8 @@ use shared::{
     timestamp::{RETENTION, Timestamp},
 };
 
+#[path = "store_contract/cassandra.rs"]
+mod cassandra;
 #[path = "store_contract/embedded.rs"]
 mod embedded;
 #[path = "store_contract/facts.rs"]
@@ -16,12 +18,18 @@ mod facts;
 mod retention;
 #[path = "store_contract/rows.rs"]
 mod rows;
+#[path = "support/stack.rs"]
+mod stack;
 
 /// One store of one backend, which can be opened again once what it handed out is dropped.
 trait Backend: Sized {
-    fn fresh() -> Self;
+    async fn fresh() -> Self;
     /// As the process would open it at its start.
     async fn open(&self) -> Store;
+    /// What happened before `horizon` leaves; what was added must have had a year and little more, as at [`before`].
+    async fn leave(&self, store: &Store, horizon: Timestamp);
+    /// Removes what only this test needed.
+    async fn remove(self);
 }
 
 /// A test of each named behaviour for each backend: `behaviour(backend)`.
@@ -31,13 +39,29 @@ macro_rules! contract {
             $(
                 #[tokio::test]
                 async fn $behaviour() {
-                    super::$behaviour(&<crate::embedded::Room as crate::Backend>::fresh()).await;
+                    crate::on::<crate::embedded::Room>(super::$behaviour).await;
+                }
+            )+
+        }
+
+        mod on_cassandra {
+            $(
+                #[tokio::test]
+                async fn $behaviour() {
+                    crate::on::<crate::cassandra::Keyspace>(super::$behaviour).await;
                 }
             )+
         }
     };
 }
 pub(crate) use contract;
+
+/// Runs a test on a fresh backend.
+async fn on<B: Backend>(behaviour: impl AsyncFnOnce(&B)) {
+    let backend = B::fresh().await;
+    behaviour(&backend).await;
+    backend.remove().await;
+}
 
 /// The instant at which everything here happens.
 const NOW: i64 = 1_700_000_000_000;
@@ -54,6 +78,11 @@ fn now() -> Timestamp {
 
 fn horizon() -> Timestamp {
     at(HORIZON)
+}
+
+/// The last instant at which what is about to be older than a year may still be added.
+fn before() -> Timestamp {
+    at(NOW - 1)
 }
 
 fn key(user: &str, session: &str) -> SessionKey {
@@ -90,8 +119,12 @@ fn ever() -> Window {
 }
 
 async fn absorb(store: &Store, user: &str, session: &str, facts: &[Fact]) -> Known {
+    absorb_at(store, user, session, facts, now()).await
+}
+
+async fn absorb_at(store: &Store, user: &str, session: &str, facts: &[Fact], now: Timestamp) -> Known {
     let sighting = Sighting { key: key(user, session), facts: facts.to_vec() };
-    store.absorb(vec![sighting]).await.unwrap().remove(0)
+    store.absorb(vec![sighting], now).await.unwrap().remove(0)
 }
 
 async fn facts(store: &Store, user: &str, session: &str) -> SessionFacts {

@@ -52,7 +52,11 @@ pub(crate) fn users(file: &Path) -> anyhow::Result<Vec<String>> {
 
 /// The question for the last sessions of a user drawn by `number`.
 pub(crate) fn last_sessions(users: &[String], number: u32) -> String {
+    format!("/v1/users/{}/sessions", drawn(users, number))
+}
+
+/// A user drawn by `number`.
+pub(crate) fn drawn(users: &[String], number: u32) -> &str {
     // Knuth's multiplicative hash scatters consecutive numbers.
-    let drawn = number.wrapping_mul(2_654_435_761) as usize % users.len();
-    format!("/v1/users/{}/sessions", users[drawn])
+    &users[number.wrapping_mul(2_654_435_761) as usize % users.len()]
 }

@@ -61,7 +61,7 @@ pub(crate) async fn drain(service: &Service, events: u64) -> anyhow::Result<f64>
     Ok(rate(events, begun))
 }
 
-async fn drain_since(begun: Instant, service: &Service, events: u64) -> anyhow::Result<()> {
+pub(crate) async fn drain_since(begun: Instant, service: &Service, events: u64) -> anyhow::Result<()> {
     loop {
         let handled = service.metric(RECORDS_HANDLED).await?;
         if handled >= events as f64 && service.metric(LAG).await? == 0.0 {
@@ -88,7 +88,7 @@ pub(crate) async fn write_backlog(file: &Path, data_dir: &Path) -> anyhow::Resul
         let value = line?.into_bytes();
         let event = SessionEvent::parse(&value).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
         let key = event.user().as_str().as_bytes().to_vec().into();
-        batch.push(NewRecord { key, value: value.into(), append_time: None });
+        batch.push(NewRecord::new(key, value.into()));
         if batch.len() == BACKLOG_BATCH {
             log.append(std::mem::take(&mut batch)).await?;
         }

@@ -6,24 +6,30 @@
 use std::{io::Write, path::PathBuf};
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use standalone::generate::{Dataset, GenerateArgs};
 
 mod answers;
+mod cluster;
 mod engine;
 mod latency;
 mod load;
+mod machine;
 mod service;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures Bookend on its embedded log and store; every figure is one line of JSON.
+/// Measures Bookend; every figure is one line of JSON.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
+    /// On what; without it, on the embedded log and store
+    #[command(subcommand)]
+    on: Option<On>,
+
     /// The released program
     #[arg(long, value_name = "FILE", default_value = "target/release/bookend")]
     program: PathBuf,
@@ -41,8 +47,26 @@ struct Args {
     dir: PathBuf,
 }
 
+#[derive(Subcommand, Debug)]
+enum On {
+    /// On Kafka and Cassandra, which `deploy/stack/up --bench` starts; in the root of the project
+    Cluster,
+    /// Serves the endpoint that ours is compared with
+    #[command(hide = true)]
+    BareEndpoint {
+        /// The brokers
+        brokers: String,
+        /// The topic
+        topic: String,
+    },
+}
+
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if let Some(On::BareEndpoint { brokers, topic }) = &args.on {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        return runtime.block_on(cluster::endpoint::serve(brokers, topic));
+    }
     let dir =
         tempfile::tempdir_in(&args.dir).with_context(|| format!("cannot use {}", args.dir.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -59,6 +83,10 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
         || Dataset::new(&GenerateArgs { sessions: args.sessions, ..GenerateArgs::default() }, ending_at());
     let file = dir.join("events.ndjson");
     let events = load::write(data(), &file)?;
+    if let Some(On::Cluster) = args.on {
+        let programs = cluster::programs(&args.program)?;
+        return cluster::measure(&programs, &file, events, args.requests, dir).await;
+    }
 
     let bare = engine::measure(&file, &dir.join("bare"))?;
     report(json!({ "figure": "bare engine, the same rows", "events_per_second": bare }))?;
@@ -74,10 +102,17 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
 
     answers::measure(&service).await?;
     let users = answers::users(&file)?;
-    let last = latency::measure(args.requests, |number| service.get(&answers::last_sessions(&users, number)))
-        .await?;
-    report(last.figure("last 20 sessions of random users, 1,000 requests/s"))?;
-    let posts = latency::measure(args.requests, |number| service.post(load::ten_events(number))).await?;
+    let nothing = || service.get("/livez");
+    let ask = |number| service.get(&answers::last_sessions(&users, number));
+    let last = latency::measure(args.requests, ask, nothing).await?;
+    report(last.figure("last 20 sessions of random users, 1,000 requests/s, at once after the load"))?;
+    let settled = service.settle().await?;
+    let last = latency::measure(args.requests, ask, nothing).await?;
+    let mut figure = last.figure("last 20 sessions of random users, 1,000 requests/s");
+    figure["settled_after_s"] = json!(round(settled.as_secs_f64()));
+    report(figure)?;
+    let post = |number| service.post(load::ten_events(number));
+    let posts = latency::measure(args.requests, post, nothing).await?;
     report(posts.figure("POST of 10 events, durable, 1,000 requests/s"))?;
 
     service.kill()?;

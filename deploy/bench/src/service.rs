@@ -12,6 +12,10 @@ use bytes::Bytes;
 
 /// How long the program may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A process is at rest when, for so long,
+const SETTLED: Duration = Duration::from_secs(2);
+/// it used no more of a processor's time than this.
+const SETTLED_CPU_SECONDS: f64 = 0.1;
 
 pub(crate) struct Service {
     process: Child,
@@ -23,13 +27,18 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn start(program: &Path, data_dir: &Path) -> anyhow::Result<Self> {
-        let begun = Instant::now();
-        let mut process = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data-dir"])
-            .arg(data_dir)
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+            .arg(data_dir);
+        Self::run(command).await
+    }
+
+    /// Runs `command`, which says as a line of JSON where it listens, until it is ready.
+    pub(crate) async fn run(mut command: Command) -> anyhow::Result<Self> {
+        let begun = Instant::now();
+        let process = command.stderr(Stdio::piped()).spawn();
+        let mut process = process.with_context(|| format!("cannot start {command:?}"))?;
         let lines = BufReader::new(process.stderr.take().context("no standard error")?).lines();
         let url = url(lines)?;
         let http = reqwest::Client::builder().no_proxy().build()?;
@@ -67,6 +76,26 @@ impl Service {
         Ok(kib * 1_024 / 1_000_000)
     }
 
+    /// Waits until the process has nothing left to do in the background; answers how long that took.
+    pub(crate) async fn settle(&self) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        let mut before = self.cpu_seconds()?;
+        loop {
+            tokio::time::sleep(SETTLED).await;
+            let now = self.cpu_seconds()?;
+            if now - before <= SETTLED_CPU_SECONDS {
+                return Ok(begun.elapsed());
+            }
+            anyhow::ensure!(begun.elapsed() < PATIENCE, "the service never came to rest");
+            before = now;
+        }
+    }
+
+    /// The processor time that the process has used.
+    pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        cpu_seconds(self.process.id())
+    }
+
     pub(crate) fn kill(mut self) -> anyhow::Result<()> {
         self.process.kill()?;
         self.process.wait()?;
@@ -93,4 +122,15 @@ fn url(mut lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static
     };
     std::thread::spawn(move || lines.for_each(drop));
     Ok(format!("http://{address}"))
+}
+
+/// The processor time that a process has used, in seconds.
+pub(crate) fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The program's name stands in brackets and may hold anything.
+    let (_, fields) = stat.rsplit_once(')').context("no name in /proc/…/stat")?;
+    let mut times = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    let (user, system) = times.next().zip(times.next()).context("no times in /proc/…/stat")?;
+    // Linux shows them in hundredths of a second to every program.
+    Ok((user? + system?) as f64 / 100.0)
 }

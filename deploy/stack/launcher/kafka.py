@@ -55,7 +55,8 @@ def values_of(plan, node, runtime):
 def format_command(plan, node, runtime):
     """Gives every node of the stack the same identity; a password for SCRAM has to be there from the start."""
     command = [runtime.java, f"@{node.dir}/jvm.opts", "kafka.tools.StorageTool", "format", "--ignore-formatted"]
-    command += ["--cluster-id", plan.cluster_id, "--config", str(node.dir / "server.properties")]
+    # In one word: the id may begin with a hyphen.
+    command += [f"--cluster-id={plan.cluster_id}", "--config", str(node.dir / "server.properties")]
     if plan.tls:
         command += ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={plan.password}]"]
     return command

@@ -1,17 +1,17 @@
 //! The command line: which command, with what configuration, and the exit status.
 
-use std::{ffi::OsString, future::Future, process::ExitCode};
+use std::{
+    ffi::{OsStr, OsString},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::{Args, Command, FromArgMatches};
 use ingest::log::DeadLetterCode;
 use shared::{
-    config::{self, EXIT_USAGE, Mistakes, Settings},
+    cli::{self, block_on, stopped},
+    config::{self, Settings},
     telemetry::{self, LogFormat},
-};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
 };
 
 use crate::{
@@ -20,16 +20,13 @@ use crate::{
     load::{self, LoadArgs},
     redrive,
     serve::{self, ServeConfig},
-    verify,
+    setup, verify,
 };
 
 const ABOUT: &str = "Bookend takes batches of session events, pairs starts with ends, and answers which sessions started where \
                      and which are a user's last complete ones.";
 const EXITS: &str = "Exit status: 0 done, 1 a difference or a failure, 64 wrong configuration.\n\
                      Every setting of `serve` is also a variable (--data-dir is BOOKEND_DATA_DIR) and a key of the --config file.";
-
-/// How many threads may wait for the disk at once.
-const BLOCKING_THREADS: usize = 32;
 
 /// What `bookend verify` takes besides the settings of `serve`.
 #[derive(Args, Debug)]
@@ -51,30 +48,10 @@ struct RedriveArgs {
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let matches = match command().try_get_matches_from(with_command(args.collect())) {
         Ok(matches) => matches,
-        Err(said) => {
-            // Help and version are answers; anything else is a mistake, and has the status of all mistakes.
-            let status = if said.use_stderr() { EXIT_USAGE } else { 0 };
-            // Who asked may have gone, as in `bookend --help | head -1`.
-            said.print().ok();
-            return ExitCode::from(status);
-        }
+        Err(said) => return cli::usage(&said),
     };
-    match dispatch(&matches) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let (text, status) = match error.downcast_ref::<Mistakes>() {
-                Some(mistakes) => (mistakes.to_string(), EXIT_USAGE),
-                None => (format!("bookend: {error:#}"), 1),
-            };
-            #[expect(clippy::print_stderr, reason = "the last words of a command, to the person who ran it")]
-            {
-                eprintln!("{text}");
-            }
-            ExitCode::from(status)
-        }
-    }
+    cli::exit(dispatch(&matches))
 }
-
 fn command() -> Command {
     Command::new("bookend")
         .about(ABOUT)
@@ -84,6 +61,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("serve")
                 .about("Run the service (also without any command)")
+                .after_help(config::secrets_help(&serve::settings()))
                 .args(config::args(&serve::settings())),
         )
         .subcommand(DemoArgs::augment_args(
@@ -98,6 +76,12 @@ fn command() -> Command {
             Command::new("load")
                 .about("Deliver files of events to a running service, with a summary at the end"),
         ))
+        .subcommand(
+            Command::new("setup")
+                .about("Make the topics of Kafka and the tables of Cassandra, as far as they are missing")
+                .after_help(config::secrets_help(&serve::settings()))
+                .args(config::args(&serve::settings())),
+        )
         .subcommand(
             VerifyArgs::augment_args(Command::new("verify").about(
                 "Compute every answer anew from the log, compare it with the store, print the ledger",
@@ -129,19 +113,25 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
         Some(("serve", matches)) => {
             let config = serve_config(matches)?;
             block_on(async {
-                let listener = TcpListener::bind(config.listen)
-                    .await
-                    .with_context(|| format!("cannot listen on {}", config.listen))?;
+                let listener = config.process.listen().await?;
                 serve::run(config, listener, stopped()?).await
             })
         }
         Some(("demo", matches)) => {
             let args = DemoArgs::from_arg_matches(matches)?;
-            let defaults =
-                Command::new("serve").args(config::args(&serve::settings())).get_matches_from(["serve"]);
-            let config = ServeConfig::from_settings(Settings::of(&serve::settings(), &defaults))?;
+            // It goes, with its data, when this is left.
+            let dir = tempfile::tempdir().context("no temporary data directory")?;
+            let place = dir.path().as_os_str();
+            let embedded = ["serve", "--log=embedded", "--store=embedded", "--data-dir"].map(OsStr::new);
+            let serve = Command::new("serve").args(config::args(&serve::settings()));
+            let matches = serve.get_matches_from(embedded.into_iter().chain([place]));
+            let config = ServeConfig::from_settings(Settings::of(&serve::settings(), &matches))?;
             telemetry::init(LogFormat::Human, "warn").map_err(anyhow::Error::msg)?;
             block_on(async { demo::run(args, config, stopped()?).await })
+        }
+        Some(("setup", matches)) => {
+            let config = serve_config(matches)?;
+            block_on(setup::run(&config))
         }
         Some(("verify", matches)) => {
             let (args, config) = (VerifyArgs::from_arg_matches(matches)?, serve_config(matches)?);
@@ -172,30 +162,6 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
 /// The configuration that the settings among `matches` make; log lines are written as it says from then on.
 fn serve_config(matches: &clap::ArgMatches) -> anyhow::Result<ServeConfig> {
     let config = ServeConfig::from_settings(Settings::of(&serve::settings(), matches))?;
-    telemetry::init(config.log_format, &config.log_level).map_err(|cause| Mistakes(vec![cause]))?;
+    config.process.start_telemetry()?;
     Ok(config)
-}
-
-fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .build()?;
-    let outcome = runtime.block_on(work);
-    // What still blocks must not keep the process.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
-    outcome
-}
-
-/// Completes when the process is told to stop.
-fn stopped() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("told to stop: finishing what is under way");
-    })
 }

@@ -49,15 +49,13 @@ pub struct DemoArgs {
 /// When the service cannot run or the data cannot be loaded.
 pub async fn run(
     args: DemoArgs,
-    mut config: ServeConfig,
+    config: ServeConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
         format!("cannot listen on {}; name a free port, as in --listen 127.0.0.1:5001", args.listen)
     })?;
     let url = format!("http://{}", listener.local_addr()?);
-    let dir = tempfile::tempdir().context("no temporary data directory")?;
-    config.data_dir = dir.path().to_owned();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let once = args.once;
     let serving = tokio::spawn(serve::run(config, listener, async move {

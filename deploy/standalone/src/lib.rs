@@ -9,4 +9,5 @@ pub mod generate;
 pub mod load;
 pub mod redrive;
 pub mod serve;
+pub mod setup;
 pub mod verify;

@@ -13,7 +13,7 @@ use crate::serve::ServeConfig;
 /// # Errors
 /// When the directory cannot be opened or the log does not take them; doing it again is harmless.
 pub async fn run(config: &ServeConfig, codes: &[DeadLetterCode]) -> anyhow::Result<()> {
-    let log = config.open_log(config.clock())?;
+    let log = config.log.open(config.process.clock()).await?;
     let bar = ProgressBar::new(log.dead_letters()).with_style(
         ProgressStyle::with_template("redriving {wide_bar} {human_pos}/{human_len} dead letters, {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),

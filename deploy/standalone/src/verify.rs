@@ -10,7 +10,7 @@ use ingest::log::Log;
 use serde::Serialize;
 use shared::{
     event::SessionEvent,
-    store::Store,
+    store::{Store, cassandra::OnRetry},
     timestamp::{RETENTION, Timestamp},
 };
 
@@ -47,6 +47,8 @@ pub struct Ledger {
     pub expired: u64,
     /// No event, or one too many of its session.
     pub dead_lettered: u64,
+    /// It has no value.
+    pub skipped: u64,
 }
 
 /// The outcome of a verification.
@@ -71,9 +73,9 @@ pub struct Verdict {
 /// # Errors
 /// When the directory cannot be opened, or there is a difference.
 pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
-    let clock = config.clock();
-    let (log, store) = (config.open_log(clock)?, config.open_store()?);
-    let verdict = verify(&log, &store, clock.now(), config.consumer.future_tolerance_ms).await?;
+    let clock = config.process.clock();
+    let (log, store) = (config.log.open(clock).await?, config.store.open(OnRetry::default()).await?);
+    let verdict = verify(&log, &store, clock.now(), config.limits.consumer.future_tolerance_ms).await?;
     let mut out = std::io::stdout().lock();
     match json {
         true => writeln!(out, "{}", serde_json::to_string(&verdict)?)?,
@@ -131,7 +133,12 @@ async fn read(
         }
         for record in &records {
             verdict.log_is_cut |= seen.insert(record.partition) && record.offset > 0;
-            let event = SessionEvent::parse(&record.value).map_err(|rejection| rejection.code);
+            let Some(value) = &record.value else {
+                ledger.records += u64::from(share.number == 0);
+                ledger.skipped += u64::from(share.number == 0);
+                continue;
+            };
+            let event = SessionEvent::parse(value).map_err(|rejection| rejection.code);
             let event = event.and_then(|event| event.judge(record.append_time, tolerance_ms).map(|()| event));
             let counted = match &event {
                 Ok(event) => share.has(event.user()),
@@ -155,15 +162,16 @@ impl Ledger {
     /// Whether every record is in exactly one class.
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        let Self { records, paired, open, orphan, superseded, duplicate, expired, dead_lettered } = *self;
-        records == paired + open + orphan + superseded + duplicate + expired + dead_lettered
+        let Self { records, paired, open, orphan, superseded, duplicate, expired, dead_lettered, skipped } =
+            *self;
+        records == paired + open + orphan + superseded + duplicate + expired + dead_lettered + skipped
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = indicatif::HumanCount;
-        let Ledger { records, paired, open, orphan, superseded, duplicate, expired, dead_lettered } =
+        let Ledger { records, paired, open, orphan, superseded, duplicate, expired, dead_lettered, skipped } =
             self.ledger;
         let equals = if self.ledger.adds_up() { "=" } else { "≠" };
         writeln!(f, "ledger")?;
@@ -176,6 +184,7 @@ impl fmt::Display for Verdict {
             ("+", "duplicate", duplicate),
             ("+", "expired", expired),
             ("+", "dead-lettered", dead_lettered),
+            ("+", "skipped", skipped),
         ] {
             writeln!(f, "  {sign} {name:<16} {:>16}", number(count).to_string())?;
         }

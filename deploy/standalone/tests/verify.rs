@@ -75,7 +75,7 @@ impl World {
 
     async fn append_text(&self, value: &[u8]) {
         let (key, value) = (Bytes::from_static(b"u"), Bytes::copy_from_slice(value));
-        self.log.append(vec![NewRecord { key, value, append_time: None }]).await.unwrap();
+        self.log.append(vec![NewRecord::new(key, value)]).await.unwrap();
     }
 
     /// Until nothing is left to do.

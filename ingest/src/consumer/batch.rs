@@ -32,7 +32,11 @@ impl MicroBatch {
         let mut batch = Self::default();
         let mut places: HashMap<SessionKey, usize> = HashMap::with_capacity(records.len());
         for (source, record) in records.iter().enumerate() {
-            let event = SessionEvent::parse(&record.value).map_err(|rejection| rejection.code);
+            let Some(value) = &record.value else {
+                *batch.counts.entry(Handled::Skipped).or_default() += 1;
+                continue;
+            };
+            let event = SessionEvent::parse(value).map_err(|rejection| rejection.code);
             match event.and_then(|event| event.judge(record.append_time, future_tolerance_ms).map(|()| event))
             {
                 Ok(event) => batch.add(&mut places, event.into(), source),
@@ -65,5 +69,21 @@ impl MicroBatch {
             facts.push(fact);
             self.sources[*place].push(source);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::timestamp::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_record_without_a_value_is_skipped_and_counted() {
+        let (key, headers, append_time) = (Some("u".into()), Vec::new(), Timestamp::default());
+        let record = Record { partition: 0, offset: 0, key, value: None, headers, append_time };
+        let batch = MicroBatch::read(&[record], 0);
+        assert_eq!(batch.counts, [(Handled::Skipped, 1)].into());
+        assert!(batch.letters.is_empty() && batch.sightings.is_empty());
     }
 }

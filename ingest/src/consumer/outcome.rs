@@ -14,7 +14,11 @@ pub(super) fn outcome(facts: &SessionFacts, fact: &Fact, absorbed: Absorbed) -> 
         Absorbed::Contested => return Handled::DeadLettered,
         Absorbed::New => {}
     }
-    if facts.departed().start {
+    let is_kept = match fact {
+        Fact::Start(start) => facts.starts().contains(start),
+        Fact::End(ts) => facts.ends().contains(ts),
+    };
+    if facts.departed().start || !is_kept {
         return Handled::Expired;
     }
     match (fact, facts.start(), facts.end()) {

@@ -133,11 +133,14 @@ impl EmbeddedLog {
 
     pub(super) async fn append(&self, records: Vec<NewRecord>) -> Result<(), LogError> {
         let now = self.0.clock.now();
-        let entries = records.into_iter().map(|record| Entry {
-            partition: murmur2::partition(&record.key, self.0.partitions).cast_signed(),
-            append_time: record.append_time.unwrap_or(now),
-            key: record.key,
-            value: record.value,
+        let entries = records.into_iter().map(|record| {
+            let key = record.key.unwrap_or_default();
+            Entry {
+                partition: murmur2::partition(&key, self.0.partitions).cast_signed(),
+                append_time: record.append_time.unwrap_or(now),
+                key,
+                value: record.value,
+            }
         });
         self.0.records.append(entries.collect()).await
     }
@@ -165,8 +168,9 @@ impl EmbeddedLog {
             let cause = Cause { code, partition, offset, append_time_ms: record.append_time.millis() };
             let mut value = serde_json::to_vec(&cause).map_err(|error| LogError::Busy(error.to_string()))?;
             value.push(b'\n');
-            value.extend_from_slice(&record.value);
-            Ok(Entry { partition: 0, append_time: now, key: record.key, value: value.into() })
+            value.extend_from_slice(&record.value.unwrap_or_default());
+            let key = record.key.unwrap_or_default();
+            Ok(Entry { partition: 0, append_time: now, key, value: value.into() })
         };
         self.0.letters.append(letters.into_iter().map(entry).collect::<Result<_, _>>()?).await
     }
@@ -195,7 +199,8 @@ impl EmbeddedLog {
                     done.appended += 1;
                     back.push(NewRecord {
                         key: record.key,
-                        value: record.value,
+                        value: record.value.unwrap_or_default(),
+                        headers: Vec::new(),
                         append_time: Some(record.append_time),
                     });
                 } else {
@@ -236,7 +241,7 @@ impl EmbeddedLog {
 
 fn record((offset, entry): (i64, Entry)) -> Record {
     let Entry { partition, append_time, key, value } = entry;
-    Record { partition, offset, key, value, append_time }
+    Record { partition, offset, key: Some(key), value: Some(value), headers: Vec::new(), append_time }
 }
 
 fn letter(entry: Entry) -> Option<DeadLetter> {
@@ -245,9 +250,10 @@ fn letter(entry: Entry) -> Option<DeadLetter> {
     let value: Bytes = entry.value.slice(line + 1..);
     let append_time = Timestamp::from_millis(cause.append_time_ms)?;
     let (partition, offset) = (cause.partition, cause.offset);
+    let (key, value, headers) = (Some(entry.key), Some(value), Vec::new());
     Some(DeadLetter {
         code: cause.code,
-        record: Record { partition, offset, key: entry.key, value, append_time },
+        record: Record { partition, offset, key, value, headers, append_time },
     })
 }
 

@@ -294,9 +294,18 @@ fn an_end_without_a_start_writes_no_row() {
     assert_eq!(decide(&key(), &facts_of(&[end(1), end(2)]), &[end(1), end(2)]), []);
 }
 
+/// What another event's consumer has written, or will write, costs nothing more.
 #[test]
-fn an_ordinary_pair_costs_two_rows() {
-    assert_eq!(decide(&key(), &facts_of(&[start(1, "SK"), end(2)]), &[end(2)]).len(), 2);
+fn an_ordinary_pair_costs_two_rows_in_all_whichever_half_comes_last() {
+    let both = facts_of(&[start(1, "SK"), end(2)]);
+    let (begun, complete) = (
+        Effect::RecordStart(key().started(&Start { ts: at(1), country: Country::normalise("SK") })),
+        Effect::Complete(key().completed(&Start { ts: at(1), country: Country::normalise("SK") }, at(2))),
+    );
+    assert_eq!(decide(&key(), &both, &[end(2)]), [complete.clone()]);
+    assert_eq!(decide(&key(), &both, &[start(1, "SK")]), [begun, complete]);
+    let later = facts_of(&[start(1, "SK"), end(2), end(3)]);
+    assert!(!decide(&key(), &later, &[end(3)]).iter().any(|effect| matches!(effect, Effect::Complete(_))));
 }
 
 /// Its canonical start was taken by retention: whatever else it has is not canonical, and may have been written.

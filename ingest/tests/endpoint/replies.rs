@@ -52,12 +52,12 @@ async fn what_was_answered_200_is_in_the_log_byte_for_byte() {
     let body = format!("[{}]", users.map(start).join(","));
     assert_eq!(ask(server.address, request("POST", "/v1/events", &[JSON], body)).await.status, 200);
     let records = server.after_a_restart().await;
-    let mut values: Vec<_> = records.iter().map(|record| record.value.clone()).collect();
+    let mut values: Vec<_> = records.iter().map(|record| record.value.clone().unwrap()).collect();
     let mut expected = users.map(start).to_vec();
     values.sort();
     expected.sort();
     assert_eq!(values, expected);
-    let keys: Vec<_> = records.iter().map(|record| record.key.as_ref()).collect();
+    let keys: Vec<_> = records.iter().map(|record| record.key.as_deref().unwrap()).collect();
     for user in ["a", "ü", r#"q"\"#, "b"] {
         assert!(keys.contains(&user.as_bytes()), "{user}");
     }

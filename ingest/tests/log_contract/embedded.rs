@@ -28,6 +28,10 @@ fn small_segments() -> EmbeddedLogOptions {
 }
 
 impl Room {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
     fn try_open(&self, options: EmbeddedLogOptions, now: Timestamp) -> Result<Log, OpenError> {
         EmbeddedLog::open(self.0.path(), options, Clock::starting_at(now)).map(Log::Embedded)
     }
@@ -47,8 +51,8 @@ fn count(dir: &Path) -> usize {
 }
 
 impl Backend for Room {
-    fn fresh() -> Self {
-        Self(TempDir::new().unwrap())
+    async fn fresh() -> Self {
+        Self::new()
     }
 
     async fn open(&self) -> Log {
@@ -57,6 +61,10 @@ impl Backend for Room {
 
     fn partitions(&self) -> u32 {
         options().partitions
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::starting_at(noon())
     }
 }
 
@@ -74,7 +82,7 @@ async fn consume(log: &Log, count: usize) {
 
 #[tokio::test]
 async fn a_second_owner_is_told_that_it_is_locked() {
-    let room = Room::fresh();
+    let room = Room::new();
     let log = room.open_with(options(), noon());
     assert!(matches!(room.try_open(options(), noon()), Err(OpenError::Locked)));
     drop(log);
@@ -84,7 +92,7 @@ async fn a_second_owner_is_told_that_it_is_locked() {
 /// Whoever appended has gone, the writer has not: the directory is free only when it has finished.
 #[tokio::test]
 async fn an_append_that_nobody_waits_for_is_finished_before_the_next_owner_comes() {
-    let room = Room::fresh();
+    let room = Room::new();
     for round in 0..20_usize {
         let log = room.open_with(options(), noon());
         assert_eq!(read_all(&log).await.len(), round * 1_000);
@@ -96,8 +104,17 @@ async fn an_append_that_nobody_waits_for_is_finished_before_the_next_owner_comes
 }
 
 #[tokio::test]
+async fn records_of_one_append_have_one_append_time() {
+    let room = Room::new();
+    let log = room.open_with(options(), noon());
+    log.append(records("r", 9, 20)).await.unwrap();
+    let polled = poll(&log, 20).await;
+    assert!(polled.iter().all(|record| record.append_time == polled[0].append_time));
+}
+
+#[tokio::test]
 async fn a_log_goes_over_many_segments_and_restarts() {
-    let room = Room::fresh();
+    let room = Room::new();
     for round in 0..4 {
         let log = room.open_with(small_segments(), noon());
         append_singly(&log, &format!("r{round}"), 25).await;
@@ -109,18 +126,18 @@ async fn a_log_goes_over_many_segments_and_restarts() {
 
 #[tokio::test]
 async fn a_poll_waits_at_the_beginning_of_a_segment() {
-    let room = Room::fresh();
+    let room = Room::new();
     let log = room.open_with(EmbeddedLogOptions { segment_bytes: 1, ..options() }, noon());
     for n in 0..5 {
         let (polled, appended) = tokio::join!(log.poll(100), log.append(vec![record("a", format!("{n}"))]));
         appended.unwrap();
-        assert_eq!(polled.unwrap()[0].value, n.to_string());
+        assert_eq!(polled.unwrap()[0].value, Some(n.to_string().into()));
     }
 }
 
 #[tokio::test]
 async fn retention_never_removes_what_is_not_committed() {
-    let room = Room::fresh();
+    let room = Room::new();
     let greedy = EmbeddedLogOptions { segment_bytes: 200, retention_bytes: 0, retention_ms: 0, ..options() };
     let log = room.open_with(greedy, noon());
     append_singly(&log, "polled", 30).await;
@@ -138,7 +155,7 @@ async fn retention_never_removes_what_is_not_committed() {
 
 #[tokio::test]
 async fn what_is_consumed_and_too_old_is_removed() {
-    let room = Room::fresh();
+    let room = Room::new();
     let options = EmbeddedLogOptions { segment_bytes: 200, retention_ms: DAY, ..options() };
     let log = room.open_with(options, noon());
     append_singly(&log, "r", 50).await;
@@ -155,7 +172,7 @@ async fn what_is_consumed_and_too_old_is_removed() {
 
 #[tokio::test]
 async fn what_is_consumed_and_too_much_is_removed() {
-    let room = Room::fresh();
+    let room = Room::new();
     let options = EmbeddedLogOptions {
         segment_bytes: 200,
         retention_bytes: 2_000,
@@ -174,7 +191,7 @@ async fn what_is_consumed_and_too_much_is_removed() {
 
 #[tokio::test]
 async fn a_commit_that_was_not_saved_lets_nothing_be_removed() {
-    let room = Room::fresh();
+    let room = Room::new();
     let greedy = EmbeddedLogOptions { segment_bytes: 200, retention_bytes: 0, retention_ms: 0, ..options() };
     let log = room.open_with(greedy, noon());
     append_singly(&log, "r", 20).await;
@@ -193,7 +210,7 @@ async fn a_commit_that_was_not_saved_lets_nothing_be_removed() {
 
 #[tokio::test]
 async fn a_cursor_goes_on_behind_what_retention_removed() {
-    let room = Room::fresh();
+    let room = Room::new();
     let greedy = EmbeddedLogOptions { segment_bytes: 200, retention_bytes: 0, ..options() };
     let log = room.open_with(greedy, noon());
     append_singly(&log, "r", 20).await;
@@ -209,13 +226,13 @@ async fn a_cursor_goes_on_behind_what_retention_removed() {
         }
         last = more;
     }
-    assert_eq!(last[0].value, "more-19");
+    assert_eq!(last[0].value.as_deref(), Some(&b"more-19"[..]));
     poll_exactly(&log, &records("more", 5, 20)).await;
 }
 
 #[tokio::test]
 async fn a_log_keeps_the_partitions_it_was_made_with() {
-    let room = Room::fresh();
+    let room = Room::new();
     let log = room.open_with(EmbeddedLogOptions { partitions: 3, ..options() }, noon());
     assert_eq!(log.positions().len(), 3);
     log.append(records("r", 20, 40)).await.unwrap();
@@ -228,7 +245,7 @@ async fn a_log_keeps_the_partitions_it_was_made_with() {
 
 #[tokio::test]
 async fn without_room_on_the_disk_it_is_busy_and_keeps_what_it_has() {
-    let room = Room::fresh();
+    let room = Room::new();
     let log = room.open_with(options(), noon());
     append_singly(&log, "r", 3).await;
     drop(log);

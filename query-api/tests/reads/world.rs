@@ -82,7 +82,7 @@ impl World {
     pub(crate) async fn feed_at(&self, events: &[Event], now: Timestamp) {
         for (key, fact) in events {
             let sighting = Sighting { key: key.clone(), facts: vec![fact.clone()] };
-            let facts = self.store.absorb(vec![sighting]).await.unwrap().remove(0).facts;
+            let facts = self.store.absorb(vec![sighting], now).await.unwrap().remove(0).facts;
             let Some(canonical) = facts.start() else { continue };
             let mut effects = vec![Effect::RecordStart(key.started(canonical))];
             effects.extend(facts.completed(key).map(Effect::Complete));

@@ -7,11 +7,14 @@ use tempfile::TempDir;
 
 use super::*;
 
-const SETTINGS: [Setting; 4] = [
-    Setting { name: "port", value: "N", default: "5000", help: "a number" },
-    Setting { name: "max-body", value: "BYTES", default: "1MiB", help: "a size" },
-    Setting { name: "quota", value: "N", default: "", help: "off by default" },
-    Setting { name: "as-of", value: "TIME", default: "", help: "an instant" },
+const SETTINGS: [Setting; 7] = [
+    Setting::new("port", "N", "5000", "a number"),
+    Setting::new("max-body", "BYTES", "1MiB", "a size"),
+    Setting::new("quota", "N", "", "off by default"),
+    Setting::new("as-of", "TIME", "", "an instant"),
+    Setting::list("property", "KEY=VALUE", "any number of times"),
+    Setting::switch("tls", "on or off"),
+    Setting::secret("password", "what must not be told"),
 ];
 
 /// What is given in one test, by each of the ways.
@@ -226,4 +229,46 @@ fn a_span_that_is_none_is_refused() {
 fn help_names_the_variable_and_the_default_of_a_setting() {
     let help = Command::new("test").args(args(&SETTINGS)).render_long_help().to_string();
     assert!(help.contains("a size [env: BOOKEND_MAX_BODY] [default: 1MiB]"), "{help}");
+}
+
+#[test]
+fn a_list_is_given_by_repeated_flags_by_commas_in_a_variable_or_by_an_array_in_the_file() {
+    let list = |given: Given| given.settings().get_list::<String>("property");
+    assert!(list(Given::default()).is_empty());
+    assert_eq!(list(Given::default().flags(&["--property", "a=1,2", "--property", "b=3"])), ["a=1,2", "b=3"]);
+    assert_eq!(list(Given::default().variable("BOOKEND_PROPERTY", "a=1, b=3")), ["a=1", "b=3"]);
+    assert_eq!(list(Given::default().file("property = ['a=1,2', 'b=3']")), ["a=1,2", "b=3"]);
+}
+
+#[test]
+fn a_switch_is_on_when_it_is_named() {
+    let on = |given: Given| given.settings().get::<bool>("tls");
+    assert!(!on(Given::default()));
+    assert!(on(Given::default().flags(&["--tls"])));
+    assert!(on(Given::default().variable("BOOKEND_TLS", "true")));
+    assert!(!on(Given::default().variable("BOOKEND_TLS", "true").flags(&["--tls=false"])));
+}
+
+#[test]
+fn a_secret_is_a_variable_or_a_file_that_a_variable_names_and_is_never_shown() {
+    let secret = |given: &Given| given.settings().secret("password").unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, "hush \n").unwrap();
+    let given = Given::default().variable("BOOKEND_PASSWORD_FILE", file.path().to_str().unwrap());
+    assert_eq!(secret(&given).reveal(), "hush ");
+    assert_eq!(format!("{:?}", secret(&given)), "[redacted]");
+    let given = given.variable("BOOKEND_PASSWORD", "loud");
+    assert_eq!(secret(&given).reveal(), "loud");
+    let mut settings = given.settings();
+    settings.mistake("password", "it needs a name");
+    assert_eq!(mistakes(settings), ["BOOKEND_PASSWORD: [redacted] cannot be used: it needs a name"]);
+
+    let given = Given::default().file("password = 'hush'");
+    let [mistake] = &mistakes(given.settings())[..] else { panic!() };
+    assert!(mistake.contains("password is a secret") && !mistake.contains("hush"), "{mistake}");
+    let gone = Given::default().variable("BOOKEND_PASSWORD_FILE", "/nowhere/secret");
+    let [mistake] = &mistakes(gone.settings())[..] else { panic!() };
+    assert!(mistake.starts_with("BOOKEND_PASSWORD_FILE: /nowhere/secret cannot be read"), "{mistake}");
+    let command = Command::new("test").no_binary_name(true).args(args(&SETTINGS));
+    assert!(command.try_get_matches_from(["--password", "hush"]).is_err());
 }

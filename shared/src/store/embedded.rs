@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     fmt, io,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use fjall::{
@@ -21,7 +21,7 @@ use crate::{
     event::{Country, SessionId, UserId},
     files,
     session::{CompletedSession, SessionFacts, SessionKey, SessionStart},
-    store::{Effect, Known, SessionPosition, Sighting, StartPosition, StoreError, Window},
+    store::{Effect, Known, SessionPosition, Sighting, StartPosition, StoreError, Window, lock},
     timestamp::Timestamp,
 };
 
@@ -252,11 +252,6 @@ fn unread(error: fjall::Error) -> StoreError {
 
 fn corrupt(keyspace: &Keyspace, key: &[u8]) -> StoreError {
     StoreError::Corrupt(format!("{} {:?}", keyspace.name(), String::from_utf8_lossy(key)))
-}
-
-/// What the locks guard is replaced as a whole, so a holder that panicked leaves nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for EmbeddedStore {

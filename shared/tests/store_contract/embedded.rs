@@ -1,12 +1,15 @@
 //! What the embedded store promises of its directory: one owner, and a reserve that it leaves on the disk.
 
-use shared::store::{
-    Effect, EmbeddedStore, Sighting, Store, StoreError,
-    embedded::{EmbeddedStoreOptions, OpenError},
+use shared::{
+    store::{
+        Effect, EmbeddedStore, Sighting, Store, StoreError,
+        embedded::{EmbeddedStoreOptions, OpenError},
+    },
+    timestamp::Timestamp,
 };
 use tempfile::TempDir;
 
-use crate::{Backend, NOW, absorb, end, ever, facts, key, now, start, started, starts};
+use crate::{Backend, HORIZON, NOW, absorb, end, ever, facts, horizon, key, now, start, started, starts};
 
 /// A directory for a store.
 pub(crate) struct Room(TempDir);
@@ -17,21 +20,39 @@ impl Room {
             EmbeddedStoreOptions { cache_bytes: 4 << 20, write_buffer_bytes: 8 << 20, reserve_bytes };
         EmbeddedStore::open(self.0.path(), options).map(Store::Embedded)
     }
+
+    /// Sweeps to the end, and says how many steps that took.
+    async fn sweep(&self, store: &Store, horizon: Timestamp) -> usize {
+        let (mut after, mut steps) = (None, 0);
+        loop {
+            after = store.sweep(horizon, after).await.unwrap();
+            steps += 1;
+            if after.is_none() {
+                return steps;
+            }
+        }
+    }
 }
 
 impl Backend for Room {
-    fn fresh() -> Self {
+    async fn fresh() -> Self {
         Self(TempDir::new().unwrap())
     }
 
     async fn open(&self) -> Store {
         self.try_open(0).unwrap()
     }
+
+    async fn leave(&self, store: &Store, horizon: Timestamp) {
+        self.sweep(store, horizon).await;
+    }
+
+    async fn remove(self) {}
 }
 
 #[tokio::test]
 async fn a_second_owner_is_told_that_it_is_locked() {
-    let room = Room::fresh();
+    let room = Room::fresh().await;
     let store = room.open().await;
     assert!(matches!(room.try_open(0), Err(OpenError::Locked)));
     drop(store);
@@ -40,7 +61,7 @@ async fn a_second_owner_is_told_that_it_is_locked() {
 
 #[tokio::test]
 async fn without_room_on_the_disk_it_takes_nothing_and_loses_nothing() {
-    let room = Room::fresh();
+    let room = Room::fresh().await;
     let store = room.open().await;
     let known = absorb(&store, "u", "s", &[start(NOW, "SK")]).await.facts;
     let row = started("u", "s", NOW, "SK");
@@ -50,7 +71,7 @@ async fn without_room_on_the_disk_it_takes_nothing_and_loses_nothing() {
     let store = room.try_open(u64::MAX).unwrap();
     assert!(matches!(store.ready().await, Err(StoreError::Unavailable(_))));
     let sighting = Sighting { key: key("u", "s"), facts: vec![end(NOW)] };
-    assert!(matches!(store.absorb(vec![sighting]).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.absorb(vec![sighting], now()).await, Err(StoreError::Unavailable(_))));
     let effects = vec![Effect::SupersedeStart(row.clone())];
     assert!(matches!(store.apply(effects, now()).await, Err(StoreError::Unavailable(_))));
     assert_eq!(facts(&store, "u", "s").await, known);
@@ -67,9 +88,26 @@ async fn without_room_on_the_disk_it_takes_nothing_and_loses_nothing() {
 /// Room is made by removing: a sweep must go on where nothing else may be written.
 #[tokio::test]
 async fn without_room_on_the_disk_a_sweep_goes_on() {
-    let room = Room::fresh();
+    let room = Room::fresh().await;
     absorb(&room.open().await, "u", "s", &[end(NOW)]).await;
     let store = room.try_open(u64::MAX).unwrap();
     assert_eq!(store.sweep(crate::at(NOW + 1), None).await.unwrap(), None);
     assert!(facts(&store, "u", "s").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_sweep_goes_over_all_sessions_in_steps() {
+    let room = Room::fresh().await;
+    let store = room.open().await;
+    let mut sightings = Vec::new();
+    for n in 0..5_000 {
+        let ms = if n % 2 == 0 { HORIZON - 1 } else { HORIZON };
+        let key = key(&format!("user-{}", n % 70), &format!("s{n}"));
+        sightings.push(Sighting { key, facts: vec![end(ms)] });
+    }
+    store.absorb(sightings, now()).await.unwrap();
+    assert!(room.sweep(&store, horizon()).await > 1, "a step is bounded");
+    let left = store.scan(None, 10_000).await.unwrap();
+    assert_eq!(left.len(), 2_500);
+    assert!(left.iter().all(|(key, _)| key.session.as_str()[1..].parse::<i32>().unwrap() % 2 == 1));
 }

@@ -2,51 +2,43 @@
 
 use shared::{
     event::UserId,
-    session::{Departed, MAX_FACTS, SessionKey, Status},
-    store::{Effect, Sighting, Store},
-    timestamp::Timestamp,
+    session::{Absorbed, Departed, MAX_FACTS, Status},
+    store::{Effect, Store},
+    timestamp::{DAY, HOUR, RETENTION, SECOND},
 };
 
 use crate::{
-    Backend, HORIZON, NOW, absorb, at, completed, contract, country, end, ever, facts, horizon, key, now,
-    scan, sessions_of, start, started, starts,
+    Backend, HORIZON, NOW, absorb, absorb_at, at, before, completed, contract, country, end, ever, facts,
+    horizon, key, now, scan, sessions_of, start, started, starts,
 };
 
 contract!(
     rows_that_began_before_the_year_are_not_written,
     a_session_is_listed_by_its_start_not_by_its_end,
-    a_sweep_removes_what_is_a_year_old_and_nothing_else,
-    a_sweep_removes_markers_too,
-    a_sweep_removes_every_pair_of_a_session_with_many_facts,
+    what_is_a_year_old_leaves_and_nothing_else,
+    markers_leave_too,
+    every_pair_of_a_session_with_many_facts_leaves,
     a_session_that_kept_an_end_remembers_that_its_start_has_left,
     a_session_that_kept_a_start_remembers_that_an_end_has_left,
+    a_session_of_starts_alone_leaves_with_the_smallest,
+    an_end_that_comes_when_its_start_has_left_is_no_orphan,
+    a_fact_that_comes_when_its_year_is_over_has_left,
     a_country_leaves_with_its_last_start_and_comes_back,
-    a_sweep_goes_over_all_sessions_in_steps,
-    what_was_swept_stays_away_after_a_restart,
-    a_sweep_of_an_empty_store_ends,
+    what_has_left_stays_away_after_a_restart,
+    nothing_leaves_an_empty_store,
 );
 
-/// Everything that there is to be written about a session.
+/// An hour younger than what leaves.
+const YOUNG: i64 = HORIZON + HOUR;
+
+/// Everything that there is to be written about a session, as it was before its year was over.
 async fn write(store: &Store, session: &str, from: i64, name: &str, to: i64) {
-    absorb(store, "u", session, &[start(from, name), end(to)]).await;
+    absorb_at(store, "u", session, &[start(from, name), end(to)], before()).await;
     let effects = vec![
         Effect::RecordStart(started("u", session, from, name)),
         Effect::Complete(completed("u", session, from, name, to)),
     ];
-    // As it was when it was young.
-    store.apply(effects, at(from)).await.unwrap();
-}
-
-/// Sweeps to the end.
-async fn sweep(store: &Store, horizon: Timestamp) -> usize {
-    let (mut after, mut steps) = (None, 0);
-    loop {
-        after = store.sweep(horizon, after).await.unwrap();
-        steps += 1;
-        if after.is_none() {
-            return steps;
-        }
-    }
+    store.apply(effects, before()).await.unwrap();
 }
 
 async fn rows_that_began_before_the_year_are_not_written(backend: &impl Backend) {
@@ -59,7 +51,7 @@ async fn rows_that_began_before_the_year_are_not_written(backend: &impl Backend)
     store.apply(vec![Effect::SupersedeStart(old)], now()).await.unwrap();
     assert_eq!(starts(&store, "SK", ever()).await, [started("u", "young", HORIZON, "SK")]);
     assert_eq!(sessions_of(&store, "u").await, [completed("u", "young", HORIZON, "SK", NOW)]);
-    assert_eq!(store.countries(Timestamp::MIN).await.unwrap(), [country("SK")]);
+    assert_eq!(store.countries(horizon()).await.unwrap(), [country("SK")]);
 }
 
 async fn a_session_is_listed_by_its_start_not_by_its_end(backend: &impl Backend) {
@@ -73,52 +65,53 @@ async fn a_session_is_listed_by_its_start_not_by_its_end(backend: &impl Backend)
     assert_eq!(store.completed(&user, horizon(), None, 1).await.unwrap(), found);
 }
 
-async fn a_sweep_removes_what_is_a_year_old_and_nothing_else(backend: &impl Backend) {
+async fn what_is_a_year_old_leaves_and_nothing_else(backend: &impl Backend) {
     let store = backend.open().await;
-    write(&store, "old", HORIZON - 2, "SK", HORIZON - 1).await;
-    write(&store, "young", HORIZON, "SK", HORIZON + 1).await;
-    absorb(&store, "u", "orphan", &[end(HORIZON - 1)]).await;
-    absorb(&store, "u", "young orphan", &[end(HORIZON)]).await;
+    write(&store, "old", HORIZON - 1, "SK", HORIZON - 1).await;
+    write(&store, "young", YOUNG, "SK", YOUNG + 1).await;
+    absorb_at(&store, "u", "orphan", &[end(HORIZON - 1)], before()).await;
+    absorb_at(&store, "u", "young orphan", &[end(YOUNG)], before()).await;
     let kept = [facts(&store, "u", "young").await, facts(&store, "u", "young orphan").await];
-    sweep(&store, horizon()).await;
-    assert_eq!(starts(&store, "SK", ever()).await, [started("u", "young", HORIZON, "SK")]);
-    assert_eq!(sessions_of(&store, "u").await, [completed("u", "young", HORIZON, "SK", HORIZON + 1)]);
+    backend.leave(&store, horizon()).await;
+    assert_eq!(starts(&store, "SK", ever()).await, [started("u", "young", YOUNG, "SK")]);
+    assert_eq!(sessions_of(&store, "u").await, [completed("u", "young", YOUNG, "SK", YOUNG + 1)]);
     let [young, orphan] = kept;
     assert_eq!(scan(&store).await, [(key("u", "young"), young), (key("u", "young orphan"), orphan)]);
 }
 
 /// Were a marker left, nothing of its session would be, so a row beside it would stay hidden.
-async fn a_sweep_removes_markers_too(backend: &impl Backend) {
+async fn markers_leave_too(backend: &impl Backend) {
     let store = backend.open().await;
     let (start, pair) = (started("u", "s", HORIZON - 1, "SK"), completed("u", "s", HORIZON - 1, "SK", NOW));
-    absorb(&store, "u", "s", &[crate::start(HORIZON - 1, "SK"), end(NOW)]).await;
+    absorb_at(&store, "u", "s", &[crate::start(HORIZON - 1, "SK"), end(NOW)], before()).await;
     let markers = vec![Effect::SupersedeStart(start.clone()), Effect::SupersedeCompleted(pair.clone())];
-    store.apply(markers, at(HORIZON)).await.unwrap();
-    sweep(&store, horizon()).await;
+    store.apply(markers, before()).await.unwrap();
+    backend.leave(&store, horizon()).await;
     let rows = vec![Effect::RecordStart(start.clone()), Effect::Complete(pair.clone())];
     store.apply(rows, at(HORIZON)).await.unwrap();
     assert_eq!(starts(&store, "SK", ever()).await, [start]);
     assert_eq!(sessions_of(&store, "u").await, [pair]);
 }
 
-async fn a_sweep_removes_every_pair_of_a_session_with_many_facts(backend: &impl Backend) {
+async fn every_pair_of_a_session_with_many_facts_leaves(backend: &impl Backend) {
     let store = backend.open().await;
     let half = i64::try_from(MAX_FACTS / 2).unwrap();
     let (from, to) = (HORIZON - 2 * half, HORIZON - half);
     let offered: Vec<_> = (0..half).flat_map(|n| [start(from + n, "SK"), end(to + n)]).collect();
+    let before = at(from + RETENTION);
     // As many as fill more than one write of the sweep.
     for session in 0..12 {
         let session = format!("s{session}");
-        absorb(&store, "u", &session, &offered).await;
+        absorb_at(&store, "u", &session, &offered, before).await;
         let mut effects = Vec::new();
         for n in 0..half {
             effects.push(Effect::RecordStart(started("u", &session, from + n, "SK")));
             let pair = |m| Effect::Complete(completed("u", &session, from + n, "SK", to + m));
             effects.extend((0..half).map(pair));
         }
-        store.apply(effects, at(HORIZON)).await.unwrap();
+        store.apply(effects, before).await.unwrap();
     }
-    sweep(&store, horizon()).await;
+    backend.leave(&store, horizon()).await;
     assert_eq!(starts(&store, "SK", ever()).await, []);
     assert_eq!(sessions_of(&store, "u").await, []);
     assert_eq!(scan(&store).await, []);
@@ -128,7 +121,7 @@ async fn a_sweep_removes_every_pair_of_a_session_with_many_facts(backend: &impl 
 async fn a_session_that_kept_an_end_remembers_that_its_start_has_left(backend: &impl Backend) {
     let store = backend.open().await;
     write(&store, "s", HORIZON - 1, "SK", NOW).await;
-    sweep(&store, horizon()).await;
+    backend.leave(&store, horizon()).await;
     store.persist().await.unwrap();
     drop(store);
     let store = backend.open().await;
@@ -142,11 +135,13 @@ async fn a_session_that_kept_an_end_remembers_that_its_start_has_left(backend: &
 
 async fn a_session_that_kept_a_start_remembers_that_an_end_has_left(backend: &impl Backend) {
     let store = backend.open().await;
-    absorb(&store, "u", "s", &[end(HORIZON - 1), end(NOW)]).await;
-    sweep(&store, horizon()).await;
+    absorb_at(&store, "u", "s", &[end(HORIZON - 1), end(NOW)], before()).await;
+    backend.leave(&store, horizon()).await;
     let left = facts(&store, "u", "s").await;
     assert_eq!(left.departed(), Departed { start: false, end: true });
     assert_eq!(left.status(horizon()), None);
+    let later = absorb(&store, "u", "s", &[end(YOUNG)]).await.facts;
+    assert_eq!(later.status(horizon()), None, "an earlier end has left");
     let later = absorb(&store, "u", "s", &[start(HORIZON, "SK")]).await.facts;
     assert_eq!(later.status(horizon()), Some(Status::Complete));
 }
@@ -157,43 +152,67 @@ async fn a_country_leaves_with_its_last_start_and_comes_back(backend: &impl Back
     write(&store, "young", NOW, "AT", NOW).await;
     assert_eq!(store.countries(horizon()).await.unwrap(), [country("AT")]);
     assert_eq!(store.countries(at(HORIZON - 1)).await.unwrap(), [country("AT"), country("SK")]);
-    sweep(&store, horizon()).await;
-    assert_eq!(store.countries(Timestamp::MIN).await.unwrap(), [country("AT")]);
+    backend.leave(&store, horizon()).await;
+    assert_eq!(store.countries(horizon()).await.unwrap(), [country("AT")]);
     write(&store, "again", NOW, "SK", NOW).await;
     assert_eq!(store.countries(horizon()).await.unwrap(), [country("AT"), country("SK")]);
 }
 
-async fn a_sweep_goes_over_all_sessions_in_steps(backend: &impl Backend) {
+async fn a_session_of_starts_alone_leaves_with_the_smallest(backend: &impl Backend) {
     let store = backend.open().await;
-    let mut sightings = Vec::new();
-    for n in 0..5_000 {
-        let ms = if n % 2 == 0 { HORIZON - 1 } else { HORIZON };
-        let key = key(&format!("user-{}", n % 70), &format!("s{n}"));
-        sightings.push(Sighting { key, facts: vec![end(ms)] });
-    }
-    store.absorb(sightings).await.unwrap();
-    assert!(sweep(&store, horizon()).await > 1, "a step is bounded");
-    let left: Vec<SessionKey> =
-        store.scan(None, 10_000).await.unwrap().into_iter().map(|(key, _)| key).collect();
-    assert_eq!(left.len(), 2_500);
-    assert!(left.iter().all(|key| key.session.as_str()[1..].parse::<i32>().unwrap() % 2 == 1));
+    let facts_of = async |offered: &[_], now| absorb_at(&store, "u", "s", offered, now).await.facts;
+    facts_of(&[start(HORIZON - 1, "SK"), start(YOUNG, "AT")], before()).await;
+    assert_eq!(facts(&store, "u", "s").await.departed(), Departed::default());
+    backend.leave(&store, horizon()).await;
+    let left = facts(&store, "u", "s").await;
+    assert_eq!((left.starts().len(), left.departed()), (1, Departed { start: true, end: false }));
+    let later = facts_of(&[start(YOUNG + 1, "SK"), end(NOW)], now()).await;
+    assert_eq!(later.status(horizon()), None);
+    assert_eq!(facts(&store, "u", "s").await, later);
 }
 
-async fn what_was_swept_stays_away_after_a_restart(backend: &impl Backend) {
+/// The end that knew of the start leaves before the one that came later.
+async fn an_end_that_comes_when_its_start_has_left_is_no_orphan(backend: &impl Backend) {
+    let store = backend.open().await;
+    let first_end = HORIZON + 8 * SECOND;
+    write(&store, "s", HORIZON - 1, "SK", first_end).await;
+    backend.leave(&store, horizon()).await;
+    absorb(&store, "u", "s", &[end(NOW)]).await;
+    assert_eq!(facts(&store, "u", "s").await.ends(), [at(first_end), at(NOW)]);
+    backend.leave(&store, at(first_end + 1)).await;
+    let left = facts(&store, "u", "s").await;
+    assert_eq!((left.ends(), left.departed().start), ([at(NOW)].as_slice(), true));
+    assert_eq!(left.status(horizon()), None);
+}
+
+/// Long after its year: a store may take it and let it leave, or never take it.
+async fn a_fact_that_comes_when_its_year_is_over_has_left(backend: &impl Backend) {
+    let store = backend.open().await;
+    absorb(&store, "u", "s", &[end(NOW)]).await;
+    let known = absorb(&store, "u", "s", &[start(HORIZON - 30 * DAY, "SK")]).await;
+    assert_eq!(known.absorbed, [Absorbed::New]);
+    assert_eq!(known.facts.status(horizon()), None);
+    backend.leave(&store, horizon()).await;
+    let left = facts(&store, "u", "s").await;
+    assert_eq!((left.starts().len(), left.ends().len(), left.departed().start), (0, 1, true));
+    assert_eq!(absorb(&store, "u", "s", &[end(NOW + 1)]).await.facts.status(horizon()), None);
+}
+
+async fn what_has_left_stays_away_after_a_restart(backend: &impl Backend) {
     let store = backend.open().await;
     write(&store, "old", HORIZON - 1, "SK", HORIZON - 1).await;
     store.persist().await.unwrap();
-    sweep(&store, horizon()).await;
+    backend.leave(&store, horizon()).await;
     store.persist().await.unwrap();
     drop(store);
     let store = backend.open().await;
     assert_eq!(scan(&store).await, []);
     assert_eq!(starts(&store, "SK", ever()).await, []);
     assert_eq!(sessions_of(&store, "u").await, []);
-    assert_eq!(store.countries(Timestamp::MIN).await.unwrap(), []);
+    assert_eq!(store.countries(horizon()).await.unwrap(), []);
 }
 
-async fn a_sweep_of_an_empty_store_ends(backend: &impl Backend) {
+async fn nothing_leaves_an_empty_store(backend: &impl Backend) {
     let store = backend.open().await;
     assert_eq!(store.sweep(horizon(), None).await.unwrap(), None);
 }

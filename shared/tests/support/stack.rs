@@ -106,6 +106,12 @@ impl Stack {
         run(Command::new(program("up")).arg("--dir").arg(&self.dir).args(["--node", &node.to_string()]));
     }
 
+    /// Starts every killed node again, together: alone, the first of a cluster would wait for a majority.
+    pub(crate) fn start_all_again(&self) {
+        assert!(!self.shared, "the shared stack is not for drills");
+        run(Command::new(program("up")).arg("--dir").arg(&self.dir));
+    }
+
     /// The folder with the logs of its servers.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
@@ -185,10 +191,11 @@ fn program(name: &str) -> PathBuf {
     let up = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .map(|folder| folder.join("deploy/stack").join(name));
-    up.into_iter().find(|program| program.exists()).expect("the tests run in a checkout")
+    up.into_iter().find(|program| program.exists()).unwrap_or_else(|| panic!("the tests run in a checkout"))
 }
 
-/// Cargo's target folder, which is every test program's.
-fn target() -> &'static Path {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
+/// Cargo's target folder, which is every test program's: of a crate's own tests too, to which Cargo does not tell it.
+fn target() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    program.ancestors().nth(3).unwrap().to_owned()
 }

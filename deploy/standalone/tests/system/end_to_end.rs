@@ -9,13 +9,21 @@ use serde_json::{Value, json};
 use shared::{clock::Clock, timestamp::Timestamp};
 
 use crate::{
+    backends::{Backends, on},
     client::Client,
     data::{Chance, ENDING_AT, generate, joined, lines},
     model::Model,
     questions::{ask_all, compare, same},
     reading::{events, instant_of},
-    service::{BOOKEND, Service},
+    service::BOOKEND,
 };
+
+on!([
+    what_generate_makes_and_load_delivers_is_answered_as_an_independent_model_answers_it,
+    hostile_data_gives_the_same_answers_in_any_order_and_any_number_of_times,
+    a_country_that_only_a_superseded_start_names_is_a_key_whichever_start_came_first,
+]);
+on!(on_kafka_alone: Kafka, on_cassandra_alone: Cassandra => [hostile_data_gives_the_same_answers_in_any_order_and_any_number_of_times]);
 
 /// The summary of `bookend load -`, given `lines`.
 fn load(client: Client, lines: &[Vec<u8>]) -> Value {
@@ -28,11 +36,10 @@ fn load(client: Client, lines: &[Vec<u8>]) -> Value {
     serde_json::from_slice(&done.stdout).unwrap()
 }
 
-#[test]
-fn what_generate_makes_and_load_delivers_is_answered_as_an_independent_model_answers_it() {
+fn what_generate_makes_and_load_delivers_is_answered_as_an_independent_model_answers_it(backends: Backends) {
     let data = tempfile::tempdir().unwrap();
     // As a newcomer does it: with the clock of the machine, and data that ends now.
-    let service = Service::start(data.path(), &[]);
+    let service = backends.start(data.path(), &[]);
     let now = Clock::machine().now();
     let file = data.path().join("events.ndjson");
     let script = "\"$0\" generate --sessions 2000 --seed 7 --ending-at \"$2\" | tee \"$3\" | \"$0\" load - --url \"$1\"";
@@ -58,8 +65,7 @@ fn what_generate_makes_and_load_delivers_is_answered_as_an_independent_model_ans
     service.stop();
 }
 
-#[test]
-fn hostile_data_gives_the_same_answers_in_any_order_and_any_number_of_times() {
+fn hostile_data_gives_the_same_answers_in_any_order_and_any_number_of_times(backends: Backends) {
     let mut lines = generate("hostile", 2_000, 8);
     let now = instant_of(ENDING_AT);
     let events = events(&lines, now);
@@ -68,7 +74,7 @@ fn hostile_data_gives_the_same_answers_in_any_order_and_any_number_of_times() {
 
     let flags = ["--as-of", ENDING_AT];
     let (one_dir, other_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let one = Service::start(one_dir.path(), &flags);
+    let one = backends.start(one_dir.path(), &flags);
     let summary = load(one.client(), &lines);
     assert_eq!(summary["accepted"], events.len());
     assert_eq!(summary["sent"], lines.len());
@@ -82,14 +88,13 @@ fn hostile_data_gives_the_same_answers_in_any_order_and_any_number_of_times() {
     same(&once, &ask_all(one.client(), paths.clone()));
 
     Chance::new(9).shuffle(&mut lines);
-    let other = Service::start(other_dir.path(), &[flags[0], flags[1], "--log-partitions", "1"]);
+    let other = backends.start(other_dir.path(), &[flags[0], flags[1], "--log-partitions", "1"]);
     assert_eq!(load(other.client(), &lines)["accepted"], events.len());
     other.wait_until_answered(events.len());
     same(&once, &ask_all(other.client(), paths));
 }
 
-#[test]
-fn a_country_that_only_a_superseded_start_names_is_a_key_whichever_start_came_first() {
+fn a_country_that_only_a_superseded_start_names_is_a_key_whichever_start_came_first(backends: Backends) {
     let start = |country: &str, ts: &str| {
         json!([{ "user_id": "u", "session_id": "s", "event": "start",
         "ts": ts, "country": country }])
@@ -98,7 +103,7 @@ fn a_country_that_only_a_superseded_start_names_is_a_key_whichever_start_came_fi
     let (first, later) = (start("SK", "2016-12-01T10:00:00Z"), start("DE", "2016-12-01T10:00:01Z"));
     let answer = |bodies: [&str; 2]| {
         let data = tempfile::tempdir().unwrap();
-        let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
+        let service = backends.start(data.path(), &["--as-of", ENDING_AT]);
         for (sent, body) in bodies.iter().enumerate() {
             assert_eq!(service.client().post("/", &[], body.as_bytes()).unwrap().status, 200);
             service.wait_until_answered(sent + 1);

@@ -2,6 +2,7 @@
 //!
 //! What is measured is the most memory that the process ever held, which Linux keeps for every process: a limit on the
 //! address space would count what is set aside and never used, and a control group needs rights that not everybody has.
+//! `deploy/bench/limited` has them, and runs these tests in one, with the released program.
 
 use std::{
     io::{BufReader, ErrorKind, Read, Write},
@@ -33,8 +34,10 @@ const DRIP: Duration = Duration::from_millis(200);
 /// The service as most systems start a process: with room for 1,024 files, and perhaps more for the asking.
 fn start(data: &Path, limit: &str) -> Service {
     let service = serve(data, &["--as-of", ENDING_AT, "--header-timeout", "2s", "--body-timeout", "2s"]);
+    // A program that starts the one it is given within limits of its own.
+    let within = std::env::var("BOOKEND_TEST_WITHIN").unwrap_or_default();
     let mut command = Command::new("sh");
-    command.env_clear().args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")]);
+    command.env_clear().args(["-c", &format!("{limit}; exec {within} \"$0\" \"$@\"")]);
     command.arg(service.get_program()).args(service.get_args());
     Service::run(command)
 }

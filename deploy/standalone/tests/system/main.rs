@@ -4,6 +4,8 @@
 //! reads the same lines that are sent and shares no code with the service.
 
 #[cfg(test)]
+mod backends;
+#[cfg(test)]
 mod by_hand;
 #[cfg(test)]
 mod client;
@@ -11,6 +13,8 @@ mod client;
 mod command_line;
 #[cfg(test)]
 mod data;
+#[cfg(test)]
+mod drills;
 #[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
@@ -33,5 +37,8 @@ mod seeds;
 mod service;
 #[cfg(test)]
 mod slow_readers;
+#[cfg(test)]
+#[path = "../../../../shared/tests/support/stack.rs"]
+mod stack;
 #[cfg(test)]
 mod stopped;

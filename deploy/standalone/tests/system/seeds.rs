@@ -4,7 +4,18 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::{data::project, service::Service};
+use crate::{
+    backends::{Backends, on},
+    data::project,
+    service::Service,
+};
+
+on!([
+    the_first_seed_s_batch_is_answered_as_the_seed_says,
+    the_first_seed_s_array_may_stand_in_the_command_line,
+    the_second_seed_s_rows_are_answered_as_the_seed_says,
+    by_the_default_clock_the_seeds_events_are_too_old_and_none_is_stored,
+]);
 
 /// The address in the command lines, which is the service's default.
 pub(crate) const ADDRESS: &str = "127.0.0.1:5000";
@@ -33,10 +44,9 @@ fn answer(service: &Service, line: &str) -> Value {
     serde_json::from_str(&curl(service, line)).unwrap()
 }
 
-#[test]
-fn the_first_seed_s_batch_is_answered_as_the_seed_says() {
+fn the_first_seed_s_batch_is_answered_as_the_seed_says(backends: Backends) {
     let data = tempfile::tempdir().unwrap();
-    let service = Service::start(data.path(), &["--as-of", "2019-05-13T12:00:00Z"]);
+    let service = backends.start(data.path(), &["--as-of", "2019-05-13T12:00:00Z"]);
     let report = json!({ "message": "POST success", "accepted": 8, "discarded": [], "rejected": [] });
     assert_eq!(answer(&service, POST_BATCH), report);
     service.wait_until_answered(8);
@@ -64,19 +74,17 @@ fn the_first_seed_s_batch_is_answered_as_the_seed_says() {
     assert_eq!(answer(&service, LAST_EVENTS), starts);
 }
 
-#[test]
-fn the_first_seed_s_array_may_stand_in_the_command_line() {
+fn the_first_seed_s_array_may_stand_in_the_command_line(backends: Backends) {
     let data = tempfile::tempdir().unwrap();
-    let service = Service::start(data.path(), &["--as-of", "2019-05-13T12:00:00Z"]);
+    let service = backends.start(data.path(), &["--as-of", "2019-05-13T12:00:00Z"]);
     let batch = std::fs::read_to_string(project().join("data/seed-batch.json")).unwrap();
     let report = answer(&service, &POST_BATCH.replace("@data/seed-batch.json", &format!("'{batch}'")));
     assert_eq!(report["accepted"], 8);
 }
 
-#[test]
-fn the_second_seed_s_rows_are_answered_as_the_seed_says() {
+fn the_second_seed_s_rows_are_answered_as_the_seed_says(backends: Backends) {
     let data = tempfile::tempdir().unwrap();
-    let service = Service::start(data.path(), &["--as-of", "2016-12-10T00:00:00Z"]);
+    let service = backends.start(data.path(), &["--as-of", "2016-12-10T00:00:00Z"]);
     assert_eq!(curl(&service, POST_ROWS), "POST success");
     service.wait_until_answered(2);
     let session = json!({
@@ -90,10 +98,9 @@ fn the_second_seed_s_rows_are_answered_as_the_seed_says() {
     assert_eq!(answer(&service, ASK_ROWS), json!([session]));
 }
 
-#[test]
-fn by_the_default_clock_the_seeds_events_are_too_old_and_none_is_stored() {
+fn by_the_default_clock_the_seeds_events_are_too_old_and_none_is_stored(backends: Backends) {
     let data = tempfile::tempdir().unwrap();
-    let service = Service::start(data.path(), &[]);
+    let service = backends.start(data.path(), &[]);
     let discarded: Vec<_> = (0..8).map(|index| json!({ "index": index, "code": "expired" })).collect();
     let report = json!({ "message": "POST success", "accepted": 0, "discarded": discarded, "rejected": [] });
     assert_eq!(answer(&service, POST_BATCH), report);

@@ -10,12 +10,18 @@ use std::{
 use serde_json::json;
 
 use crate::{
+    backends::{Backends, on},
     client::read_reply,
     data::{Chance, ENDING_AT, generate},
     ledger::Ledger,
     reading::instant_of,
     service::{Service, eventually, pause},
 };
+
+on!([
+    no_acknowledged_event_is_lost_doubled_or_invented_when_the_process_is_killed_at_any_moment,
+    a_service_told_to_stop_under_load_ends_in_order_and_keeps_every_event_it_acknowledged,
+]);
 
 /// How often the process is killed, unless the variable `BOOKEND_TEST_KILLS` says it.
 const KILLS: usize = 4;
@@ -38,13 +44,14 @@ fn lines(sessions: u32, seed: u64) -> Vec<Vec<u8>> {
     lines
 }
 
-#[test]
-fn no_acknowledged_event_is_lost_doubled_or_invented_when_the_process_is_killed_at_any_moment() {
+fn no_acknowledged_event_is_lost_doubled_or_invented_when_the_process_is_killed_at_any_moment(
+    backends: Backends,
+) {
     let (data, kills) = (tempfile::tempdir().unwrap(), kills());
     let lines = lines(350 * u32::try_from(kills).unwrap(), 21);
     let ledger = Ledger::new(&lines, 25, instant_of(ENDING_AT), 22);
     for kill in 0..kills {
-        let mut service = Service::start(data.path(), &AS_OF);
+        let mut service = backends.start(data.path(), &AS_OF);
         let (answered, answers) = mpsc::channel();
         let until = 1 + ledger.below(2 * ledger.waiting() / (kills - kill + 1));
         std::thread::scope(|scope| {
@@ -59,22 +66,21 @@ fn no_acknowledged_event_is_lost_doubled_or_invented_when_the_process_is_killed_
     }
     assert!(ledger.unanswered() > 0, "nothing was under way at any of the kills");
 
-    let service = Service::start(data.path(), &AS_OF);
+    let service = backends.start(data.path(), &AS_OF);
     while ledger.waiting() > 0 {
         ledger.send(service.client(), &mpsc::channel().0);
     }
     service.stop();
-    let service = Service::start(data.path(), &AS_OF);
+    let service = backends.start(data.path(), &AS_OF);
     service.wait_until_answered(0);
     ledger.check(service.client());
     service.stop();
 }
 
-#[test]
-fn a_service_told_to_stop_under_load_ends_in_order_and_keeps_every_event_it_acknowledged() {
+fn a_service_told_to_stop_under_load_ends_in_order_and_keeps_every_event_it_acknowledged(backends: Backends) {
     let data = tempfile::tempdir().unwrap();
     let ledger = Ledger::new(&lines(800, 31), 25, instant_of(ENDING_AT), 32);
-    let mut service = Service::start(data.path(), &AS_OF);
+    let mut service = backends.start(data.path(), &AS_OF);
     let (answered, answers) = mpsc::channel();
     std::thread::scope(|scope| {
         let client = service.client();
@@ -88,7 +94,7 @@ fn a_service_told_to_stop_under_load_ends_in_order_and_keeps_every_event_it_ackn
     assert!(ledger.waiting() > 0, "it was not under load");
 
     let begun = Instant::now();
-    let service = Service::start(data.path(), &AS_OF);
+    let service = backends.start(data.path(), &AS_OF);
     let took = begun.elapsed();
     eprintln!("ready {took:?} after the start");
     assert!(took < RESTART_WITHIN, "{took:?}");

@@ -74,7 +74,12 @@ pub(crate) const ROOMS: &[Room] = &[
         seen: Seen::Path,
         when: When::Always,
         of: ALL,
-        rooms: &["shared/src/store/cassandra*", "deploy/bench/*"],
+        rooms: &[
+            "shared/src/store/cassandra*",
+            // Tests of this backend look at its rows, and at what goes over the wire.
+            "shared/tests/store_contract/cassandra*",
+            "deploy/bench/*",
+        ],
         teaches: "Cassandra is one backend of the store: its driver stands in shared/src/store/cassandra, everything else says `Store`",
         planted: ("query-api/src/starts.rs", "use scylla::client::session::Session;"),
     },

@@ -83,7 +83,7 @@ impl Room {
 
 fn record(key: &str, value: &str) -> NewRecord {
     let (key, value) = (Bytes::copy_from_slice(key.as_bytes()), Bytes::copy_from_slice(value.as_bytes()));
-    NewRecord { key, value, append_time: None }
+    NewRecord::new(key, value)
 }
 
 async fn append(log: &EmbeddedLog, values: &[&str]) -> Result<(), LogError> {
@@ -99,6 +99,8 @@ async fn values(log: &EmbeddedLog) -> Vec<String> {
         if more.is_empty() {
             return values;
         }
-        values.extend(more.iter().map(|record| String::from_utf8(record.value.to_vec()).unwrap()));
+        values.extend(
+            more.iter().map(|record| String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap()),
+        );
     }
 }

@@ -67,7 +67,7 @@ impl World {
     fn rows_of(&self, records: &[NewRecord]) -> Vec<Row> {
         let mut rows = Vec::new();
         for record in records {
-            let partition = murmur2::partition(&record.key, 3).cast_signed();
+            let partition = murmur2::partition(record.key.as_deref().unwrap(), 3).cast_signed();
             let before = self.rows.iter().chain(&rows).filter(|row| row.0 == partition).count();
             let value = String::from_utf8(record.value.to_vec()).unwrap();
             rows.push((partition, i64::try_from(before).unwrap(), value));
@@ -172,7 +172,7 @@ impl World {
 
 fn rows(records: &[Record]) -> Vec<Row> {
     let row = |record: &Record| {
-        (record.partition, record.offset, String::from_utf8(record.value.to_vec()).unwrap())
+        (record.partition, record.offset, String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap())
     };
     records.iter().map(row).collect()
 }

@@ -1,0 +1,59 @@
+//! The bare driver of Kafka: every line of a file as a record under its user's key.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use rdkafka::{
+    ClientConfig,
+    producer::{FutureProducer, FutureRecord},
+};
+
+/// How many records wait to be acknowledged at once.
+const AT_ONCE: usize = 20_000;
+
+/// A producer as the service's is set up: durable, and each record once.
+pub(super) fn producer(brokers: &str) -> anyhow::Result<FutureProducer> {
+    let settings = [
+        ("bootstrap.servers", brokers),
+        ("enable.idempotence", "true"),
+        ("acks", "all"),
+        ("compression.type", "lz4"),
+        ("linger.ms", "5"),
+        ("partitioner", "murmur2_random"),
+    ];
+    let mut config = ClientConfig::new();
+    settings.iter().for_each(|(name, value)| {
+        config.set(*name, *value);
+    });
+    Ok(config.create()?)
+}
+
+/// Fills `topic`; records a second.
+pub(super) async fn fill(brokers: &str, topic: &str, file: &Path) -> anyhow::Result<f64> {
+    let producer = producer(brokers)?;
+    let records: Vec<_> = super::lines(file)?.collect::<anyhow::Result<_>>()?;
+    let begun = Instant::now();
+    let mut under_way = FuturesUnordered::new();
+    for (key, value) in &records {
+        if under_way.len() == AT_ONCE {
+            delivered(under_way.next().await)?;
+        }
+        under_way
+            .push(producer.send(FutureRecord::to(topic).key(key).payload(value), Duration::from_secs(60)));
+    }
+    while let Some(outcome) = under_way.next().await {
+        delivered(Some(outcome))?;
+    }
+    Ok(records.len() as f64 / begun.elapsed().as_secs_f64())
+}
+
+fn delivered<T>(
+    outcome: Option<Result<T, (rdkafka::error::KafkaError, rdkafka::message::OwnedMessage)>>,
+) -> anyhow::Result<()> {
+    outcome.context("nothing was under way")?.map_err(|(error, _)| error)?;
+    Ok(())
+}

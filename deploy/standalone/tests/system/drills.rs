@@ -1,0 +1,168 @@
+//! Drills on three brokers and three nodes: whatever is killed or stopped, nothing that was acknowledged is lost, and everything
+//! goes on without a hand.
+
+use std::{
+    process::Command,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{
+    data::{Chance, ENDING_AT, generate},
+    ledger::Ledger,
+    reading::instant_of,
+    service::{BOOKEND, PATIENCE, Service, eventually, serve},
+    stack::{Node, Stack},
+};
+
+/// A batch that cannot be kept is told so within this: the deadline of an append, and some time to say it.
+const TOLD_WITHIN: Duration = Duration::from_secs(15);
+
+/// Three of each, and what tells the program where they are.
+struct Cluster {
+    stack: Stack,
+    data: TempDir,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let cluster = Self { stack: Stack::own(3, false), data: TempDir::new().unwrap() };
+        let done = cluster.command("setup").output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        cluster
+    }
+
+    fn flags(&self) -> Vec<String> {
+        let nodes = self.stack.cassandra_nodes().split(',').map(|node| ["--cassandra-nodes", node]);
+        let brokers = self.stack.kafka_brokers();
+        let settings = [
+            ["--log", "kafka"],
+            ["--store", "cassandra"],
+            ["--as-of", ENDING_AT],
+            ["--kafka-brokers", brokers],
+        ];
+        let session = [["--kafka-session-timeout", "6s"]];
+        nodes.chain(settings).chain(session).flatten().map(str::to_owned).collect()
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(BOOKEND);
+        command.env_clear().arg(name).args(self.flags());
+        command
+    }
+
+    /// One more process of the service, in the same consumer group.
+    fn serve(&self) -> Service {
+        let mut command = serve(self.data.path(), &[]);
+        command.args(self.flags());
+        Service::run(command)
+    }
+
+    /// Fails unless every answer is what the log says.
+    fn verify(&self) {
+        let done = self.command("verify").output().unwrap();
+        let (said, failed) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert!(done.status.success(), "{said}{failed}");
+    }
+}
+
+/// Waits for so many answers; fewer are enough at the end of the load.
+fn pass(answers: &mpsc::Receiver<()>, count: usize) {
+    (0..count).take_while(|_| answers.recv_timeout(PATIENCE).is_ok()).count();
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_whatever_is_killed_or_stopped_or_joins_and_all_goes_on_by_itself() {
+    let cluster = Cluster::start();
+    let mut lines = generate("clean", 3_000, 41);
+    lines.extend(generate("hostile", 2_000, 42));
+    Chance::new(43).shuffle(&mut lines);
+    let ledger = Ledger::new(&lines, 20, instant_of(ENDING_AT), 44);
+    let step = ledger.waiting() / 10;
+    let (one, mut two) = (cluster.serve(), cluster.serve());
+    let (answered, answers) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let (ledger, client) = (&ledger, one.client());
+        scope.spawn(move || {
+            while ledger.waiting() > 0 {
+                ledger.send(client, &answered);
+            }
+        });
+        pass(&answers, step);
+        cluster.stack.kill(Node::Kafka(2));
+        pass(&answers, step);
+        cluster.stack.start_again(Node::Kafka(2));
+        pass(&answers, step);
+        cluster.stack.kill(Node::Cassandra(3));
+        pass(&answers, step);
+        cluster.stack.start_again(Node::Cassandra(3));
+        pass(&answers, step);
+        two.kill();
+        pass(&answers, step);
+
+        // One that is stopped past its session's end and then goes on is a zombie: it still holds what it polled.
+        let zombie = cluster.serve();
+        pass(&answers, step);
+        let before = one.metrics().sum("bookend_consumer_rebalances_total");
+        zombie.signal("STOP");
+        eventually("the others take over what the stopped one had", || {
+            (one.metrics().sum("bookend_consumer_rebalances_total") > before).then_some(())
+        });
+        zombie.signal("CONT");
+        pass(&answers, step);
+        let joining = cluster.serve();
+        pass(&answers, step);
+        joining.stop();
+        answers.iter().count();
+        zombie.stop();
+    });
+    one.wait_until_answered(0);
+    ledger.check(one.client());
+    one.stop();
+    cluster.verify();
+}
+
+#[test]
+fn without_brokers_a_batch_is_told_503_and_without_a_quorum_the_consumer_waits_and_resumes_by_itself() {
+    let cluster = Cluster::start();
+    let service = cluster.serve();
+    let client = service.client();
+    let event = |session: &str, kind: &str| {
+        json!([{ "user_id": "u", "session_id": session, "event": kind, "ts": "2016-12-01T00:00:00Z", "country": "SK" }])
+            .to_string()
+    };
+    let post = |body: &str| client.post("/v1/events", &[], body.as_bytes()).unwrap();
+    assert_eq!(post(&event("before", "start")).status, 200);
+
+    let brokers = [1, 2, 3].map(Node::Kafka);
+    brokers.into_iter().for_each(|broker| cluster.stack.kill(broker));
+    for _ in 0..2 {
+        let begun = Instant::now();
+        let reply = post(&event("never", "start"));
+        assert_eq!(reply.status, 503, "{}", reply.text());
+        assert!(reply.header("retry-after").is_some());
+        assert!(begun.elapsed() < TOLD_WITHIN, "{:?}", begun.elapsed());
+    }
+    cluster.stack.start_all_again();
+    eventually("batches are taken again", || (post(&event("after", "start")).status == 200).then_some(()));
+    service.wait_until_answered(2);
+
+    cluster.stack.kill(Node::Cassandra(2));
+    cluster.stack.kill(Node::Cassandra(3));
+    assert_eq!(post(&event("before", "end")).status, 200);
+    let metric = |name: &str| service.metrics().sum(name);
+    eventually("the store is asked again and again", || {
+        (metric("bookend_store_retries_total") >= 20.0).then_some(())
+    });
+    assert!(metric("bookend_consumer_lag_records") >= 1.0);
+    assert_eq!(metric("bookend_dead_letters_total"), 0.0);
+    cluster.stack.start_again(Node::Cassandra(2));
+    service.wait_until_answered(3);
+    assert_eq!(client.ask("/v1/users/u/sessions/before")["status"], "complete");
+    cluster.stack.start_again(Node::Cassandra(3));
+    service.stop();
+    cluster.verify();
+}

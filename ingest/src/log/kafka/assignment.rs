@@ -1,0 +1,200 @@
+//! The partitions that a member of the group has, and the records of theirs that wait to be polled. It decides what may be handed
+//! out, what may be committed, and how long a partition is held back; it knows nothing of the driver.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Condvar, Mutex},
+    time::{Duration, Instant},
+};
+
+use super::{record, thread::lock};
+use crate::log::{Offsets, Partition, Position, Record};
+
+/// What one member has.
+pub(super) struct Assignment {
+    state: Mutex<State>,
+    /// A commit has ended, or the member is at its end.
+    moved: Condvar,
+    /// How many bytes of records may wait.
+    limit: usize,
+}
+
+struct State {
+    held: BTreeMap<Partition, Held>,
+    waiting: VecDeque<Record>,
+    bytes: usize,
+    committing: bool,
+    ended: bool,
+    /// When a record last came, a partition was gained, or a commit succeeded.
+    progress: Instant,
+    /// Since when every commit was refused.
+    refused_since: Option<Instant>,
+}
+
+/// How far one partition has come since it was gained: each is the next offset, if there was any.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    fetched: Option<i64>,
+    handed: Option<i64>,
+    committed: Option<i64>,
+}
+
+impl Assignment {
+    pub(super) fn new(limit: usize) -> Self {
+        let state = State {
+            held: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            bytes: 0,
+            committing: false,
+            ended: false,
+            progress: Instant::now(),
+            refused_since: None,
+        };
+        Self { state: Mutex::new(state), moved: Condvar::new(), limit }
+    }
+
+    /// These partitions are ours from now on.
+    pub(super) fn gain(&self, partitions: &[Partition]) {
+        let mut state = lock(&self.state);
+        state.progress = Instant::now();
+        for partition in partitions {
+            state.held.entry(*partition).or_default();
+        }
+    }
+
+    /// These partitions go to another member. What waits of them is dropped; what was handed out of them is waited for, at most
+    /// for `patience`, until it is committed. Answers how many of them are left with something that was not.
+    pub(super) fn lose(&self, partitions: &[Partition], patience: Duration) -> usize {
+        let mut state = lock(&self.state);
+        state.waiting.retain(|record| !partitions.contains(&record.partition));
+        state.bytes = state.waiting.iter().map(record::size).sum();
+        let under_way = |state: &State| {
+            let held = partitions.iter().filter_map(|partition| state.held.get(partition));
+            held.filter(|held| held.handed > held.committed).count()
+        };
+        let waiting = |state: &mut State| !state.ended && (state.committing || under_way(state) > 0);
+        let waited = self.moved.wait_timeout_while(state, patience, waiting);
+        let (mut state, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
+        let left = under_way(&state);
+        state.held.retain(|partition, _| !partitions.contains(partition));
+        left
+    }
+
+    /// A record came; left out when it is of a partition that is not ours. Answers whether it is the first to wait.
+    pub(super) fn push(&self, record: Record) -> bool {
+        let state = &mut *lock(&self.state);
+        let Some(held) = state.held.get_mut(&record.partition) else { return false };
+        held.fetched = Some(record.offset + 1);
+        state.progress = Instant::now();
+        state.bytes += record::size(&record);
+        state.waiting.push_back(record);
+        state.waiting.len() == 1
+    }
+
+    /// Whether no more should be fetched, by whether that is so already: it goes on only when half of the room is free.
+    pub(super) fn is_full(&self, was: bool) -> bool {
+        let limit = if was { self.limit / 2 } else { self.limit };
+        lock(&self.state).bytes >= limit
+    }
+
+    /// The next records, at least one when there is any, about `bytes` of values; and the ends that they show.
+    pub(super) fn take(&self, bytes: usize) -> (Vec<Record>, Offsets) {
+        let state = &mut *lock(&self.state);
+        let (mut taken, mut ends, mut values) = (Vec::new(), Offsets::new(), 0);
+        while let Some(record) = state.waiting.pop_front() {
+            state.bytes -= record::size(&record);
+            values += record.value.as_ref().map_or(0, bytes::Bytes::len);
+            if let Some(held) = state.held.get_mut(&record.partition) {
+                held.handed = Some(record.offset + 1);
+            }
+            ends.insert(record.partition, record.offset + 1);
+            taken.push(record);
+            if values >= bytes {
+                break;
+            }
+        }
+        (taken, ends)
+    }
+
+    /// Of `offsets`, what is to be committed: of partitions that are ours, forward, and no further than was handed out.
+    /// Whoever is answered something says afterwards what became of it.
+    pub(super) fn begin_commit(&self, offsets: &Offsets) -> Offsets {
+        let mut state = lock(&self.state);
+        let due = |(partition, offset): (&Partition, &i64)| {
+            let held = state.held.get(partition)?;
+            let offset = (*offset).min(held.handed?);
+            (Some(offset) > held.committed).then_some((*partition, offset))
+        };
+        let due: Offsets = offsets.iter().filter_map(due).collect();
+        state.committing = !due.is_empty() && !state.ended;
+        if state.committing { due } else { Offsets::new() }
+    }
+
+    /// A commit has ended.
+    pub(super) fn end_commit(&self, offsets: &Offsets, succeeded: bool) {
+        let state = &mut *lock(&self.state);
+        state.committing = false;
+        if succeeded {
+            (state.progress, state.refused_since) = (Instant::now(), None);
+            for (partition, offset) in offsets {
+                if let Some(held) = state.held.get_mut(partition) {
+                    held.committed = held.committed.max(Some(*offset));
+                }
+            }
+        } else {
+            state.refused_since.get_or_insert_with(Instant::now);
+        }
+        self.moved.notify_all();
+    }
+
+    /// The partitions of which everything that was fetched is committed, though they are longer: where they stand.
+    pub(super) fn idle(&self, positions: &BTreeMap<Partition, Position>) -> BTreeMap<Partition, Position> {
+        let state = lock(&self.state);
+        let idle = |partition: &Partition| {
+            state.held.get(partition).is_some_and(|held| held.fetched <= held.committed)
+        };
+        let idle = positions.iter().filter(|(partition, at)| at.committed < at.end && idle(partition));
+        idle.map(|(partition, at)| (*partition, *at)).collect()
+    }
+
+    /// Of `offsets`, before which there are no records but those that are committed, what is to be committed: of partitions
+    /// that are ours and of which nothing was fetched since. As with [`Assignment::begin_commit`], its end is to be told.
+    pub(super) fn begin_pass(&self, offsets: &Offsets) -> Offsets {
+        let mut state = lock(&self.state);
+        let due = |(partition, offset): (&Partition, &i64)| {
+            let held = state.held.get(partition).filter(|held| held.fetched <= held.committed)?;
+            (Some(offset) > held.committed.as_ref()).then_some((*partition, *offset))
+        };
+        let due: Offsets = offsets.iter().filter_map(due).collect();
+        state.committing = !due.is_empty() && !state.ended;
+        if state.committing { due } else { Offsets::new() }
+    }
+
+    /// Whether nothing has come for `limit` though there is more, or every commit was refused for that long.
+    pub(super) fn is_stalled(&self, positions: &BTreeMap<Partition, Position>, limit: Duration) -> bool {
+        let state = lock(&self.state);
+        let refused = state.refused_since.is_some_and(|since| since.elapsed() >= limit);
+        let more = |(partition, held): (&Partition, &Held)| {
+            let position = positions.get(partition);
+            position.is_some_and(|at| held.fetched.unwrap_or(at.committed).max(at.committed) < at.end)
+        };
+        let hungry = state.waiting.is_empty() && state.held.iter().any(more);
+        refused || (hungry && state.progress.elapsed() >= limit)
+    }
+
+    /// The member is at its end: nothing is handed out or waited for any more.
+    pub(super) fn end(&self) {
+        let mut state = lock(&self.state);
+        state.ended = true;
+        state.waiting.clear();
+        state.bytes = 0;
+        self.moved.notify_all();
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        lock(&self.state).ended
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! What may be handed out and committed, without a broker.
+
+use std::{sync::Arc, thread};
+
+use shared::timestamp::Timestamp;
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn record(partition: Partition, offset: i64) -> Record {
+    let value = Some(vec![b'x'; 100].into());
+    Record { partition, offset, key: None, value, headers: Vec::new(), append_time: Timestamp::default() }
+}
+
+/// Holds partitions 0 and 1; three records of each wait.
+fn filled() -> Assignment {
+    let assignment = Assignment::new(10_000);
+    assignment.gain(&[0, 1]);
+    for offset in 5..8 {
+        assignment.push(record(0, offset));
+        assignment.push(record(1, offset));
+    }
+    assignment
+}
+
+fn committed(assignment: &Assignment, offsets: &Offsets) -> Offsets {
+    let due = assignment.begin_commit(offsets);
+    assignment.end_commit(&due, true);
+    due
+}
+
+#[test]
+fn only_what_was_handed_out_of_our_partitions_is_committed_and_only_forward() {
+    let assignment = filled();
+    assert_eq!(committed(&assignment, &[(0, 6)].into()), Offsets::new());
+    assert_eq!(assignment.take(1).0.len(), 1);
+    assert_eq!(committed(&assignment, &[(0, 100), (1, 100), (7, 1)].into()), [(0, 6)].into());
+    assert_eq!(committed(&assignment, &[(0, 6)].into()), Offsets::new());
+    assert_eq!(committed(&assignment, &[(0, 2)].into()), Offsets::new());
+}
+
+#[test]
+fn a_lost_partition_s_waiting_records_are_not_handed_out() {
+    let assignment = filled();
+    assert_eq!(assignment.lose(&[0], Duration::ZERO), 0);
+    let (records, ends) = assignment.take(usize::MAX);
+    assert!(records.iter().all(|record| record.partition == 1));
+    assert_eq!((records.len(), ends), (3, [(1, 8)].into()));
+    assert!(!assignment.push(record(0, 8)));
+    assert!(assignment.take(usize::MAX).0.is_empty());
+}
+
+#[test]
+fn a_lost_partition_waits_for_the_commit_of_what_was_handed_out() {
+    let assignment = Arc::new(filled());
+    assignment.take(usize::MAX);
+    let losing = thread::spawn({
+        let assignment = Arc::clone(&assignment);
+        move || assignment.lose(&[0], LONG)
+    });
+    committed(&assignment, &[(0, 7)].into());
+    committed(&assignment, &[(0, 8)].into());
+    assert_eq!(losing.join().unwrap(), 0);
+    // It was handed out, but it is another's now.
+    assert_eq!(committed(&assignment, &[(0, 8), (1, 8)].into()), [(1, 8)].into());
+}
+
+#[test]
+fn a_lost_partition_does_not_wait_longer_than_it_may() {
+    let assignment = filled();
+    assignment.take(usize::MAX);
+    assert_eq!(assignment.lose(&[0, 1], Duration::from_millis(1)), 2);
+}
+
+#[test]
+fn a_lost_partition_does_not_wait_for_a_member_at_its_end() {
+    let assignment = filled();
+    assignment.take(usize::MAX);
+    assignment.end();
+    assert_eq!(assignment.lose(&[0], LONG), 1);
+    assert_eq!(committed(&assignment, &[(1, 8)].into()), Offsets::new());
+}
+
+#[test]
+fn a_partition_that_comes_back_begins_anew() {
+    let assignment = filled();
+    assignment.take(usize::MAX);
+    assignment.lose(&[0], Duration::ZERO);
+    assignment.gain(&[0]);
+    // Of the time before: it comes again.
+    assert_eq!(committed(&assignment, &[(0, 8)].into()), Offsets::new());
+    assignment.push(record(0, 5));
+    assignment.take(1);
+    assert_eq!(committed(&assignment, &[(0, 8)].into()), [(0, 6)].into());
+}
+
+#[test]
+fn it_is_full_until_half_of_it_is_free() {
+    let assignment = Assignment::new(3 * record::size(&record(0, 0)));
+    assignment.gain(&[0]);
+    for offset in 0..3 {
+        assert!(!assignment.is_full(false));
+        assignment.push(record(0, offset));
+    }
+    assert!(assignment.is_full(false));
+    assignment.take(1);
+    assert!(assignment.is_full(true) && !assignment.is_full(false));
+    assignment.take(1);
+    assert!(!assignment.is_full(true));
+}
+
+#[test]
+fn records_that_nobody_fetches_are_a_stall_and_records_that_nobody_polls_are_none() {
+    let longer = [(0, Position { committed: 5, end: 20 })].into();
+    let assignment = Assignment::new(10_000);
+    assert!(!assignment.is_stalled(&longer, Duration::ZERO));
+    assignment.gain(&[0]);
+    assert!(!assignment.is_stalled(&longer, LONG));
+    assert!(assignment.is_stalled(&longer, Duration::ZERO));
+    assignment.push(record(0, 18));
+    assert!(!assignment.is_stalled(&longer, Duration::ZERO));
+    assignment.take(1);
+    assert!(assignment.is_stalled(&longer, Duration::ZERO));
+    assignment.push(record(0, 19));
+    assignment.take(1);
+    // All of it is with whoever polled.
+    assert!(!assignment.is_stalled(&longer, Duration::ZERO));
+}
+
+#[test]
+fn commits_that_are_always_refused_are_a_stall() {
+    let assignment = filled();
+    assignment.take(usize::MAX);
+    let due = assignment.begin_commit(&[(0, 8)].into());
+    assignment.end_commit(&due, false);
+    assert!(assignment.is_stalled(&BTreeMap::new(), Duration::ZERO));
+    assert_eq!(committed(&assignment, &[(0, 8)].into()), [(0, 8)].into());
+    assert!(!assignment.is_stalled(&BTreeMap::new(), Duration::ZERO));
+}
+
+#[test]
+fn only_a_partition_with_nothing_fetched_is_passed() {
+    let positions = [(0, Position { committed: 5, end: 9 }), (1, Position { committed: 5, end: 9 })].into();
+    let assignment = Assignment::new(10_000);
+    assignment.gain(&[0, 1]);
+    assert_eq!(assignment.idle(&positions), positions);
+    assignment.push(record(0, 5));
+    assert_eq!(assignment.idle(&positions).into_keys().collect::<Vec<_>>(), [1]);
+    assert_eq!(assignment.begin_pass(&[(0, 9), (1, 9), (2, 9)].into()), [(1, 9)].into());
+}

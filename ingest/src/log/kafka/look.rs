@@ -1,0 +1,71 @@
+//! Looks up where the partitions of a topic stand: in a handful of requests for all of them together. Blocks.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::{KafkaError, KafkaResult},
+    types::RDKafkaErrorCode,
+};
+
+use crate::log::{Offsets, Partition, Position};
+
+/// How long one request of a look may take.
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
+
+/// Where every partition of `topic` stands for the group of `client`. What retention has removed counts as committed.
+pub(super) fn look<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    topic: &str,
+) -> KafkaResult<BTreeMap<Partition, Position>> {
+    let partitions = partitions(client, topic)?;
+    let list = |offset| list(topic, partitions.iter().map(|partition| (*partition, offset)));
+    let lows = offsets(&client.offsets_for_times(list(Offset::Beginning)?, LIMIT)?)?;
+    let ends = offsets(&client.offsets_for_times(list(Offset::End)?, LIMIT)?)?;
+    let committed = offsets(&client.committed_offsets(list(Offset::Invalid)?, LIMIT)?)?;
+    let position = |(partition, end)| {
+        let low = lows.get(&partition).copied().unwrap_or(0);
+        let committed = committed.get(&partition).map_or(low, |committed| low.max(*committed));
+        (partition, Position { committed, end })
+    };
+    Ok(ends.into_iter().map(position).collect())
+}
+
+/// The partitions of `topic`.
+pub(super) fn partitions<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    topic: &str,
+) -> KafkaResult<Vec<Partition>> {
+    let metadata = client.fetch_metadata(Some(topic), LIMIT)?;
+    let unknown = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
+    let found = metadata.topics().iter().find(|found| found.name() == topic).ok_or(unknown)?;
+    match found.error() {
+        Some(error) => Err(KafkaError::MetadataFetch(error.into())),
+        None => Ok(found.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect()),
+    }
+}
+
+/// Offsets as the driver takes them.
+pub(super) fn list(
+    topic: &str,
+    offsets: impl IntoIterator<Item = (Partition, Offset)>,
+) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in offsets {
+        list.add_partition_offset(topic, partition, offset)?;
+    }
+    Ok(list)
+}
+
+/// Offsets as the driver gives them; those that say nothing are left out.
+fn offsets(list: &TopicPartitionList) -> KafkaResult<Offsets> {
+    let mut offsets = Offsets::new();
+    for element in list.elements() {
+        element.error()?;
+        if let Offset::Offset(offset) = element.offset() {
+            offsets.insert(element.partition(), offset);
+        }
+    }
+    Ok(offsets)
+}

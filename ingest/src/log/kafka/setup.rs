@@ -1,0 +1,106 @@
+//! Makes the topics of the log, and tells where those that exist are not as they should be. Changes nothing that exists.
+
+use std::sync::Arc;
+
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
+    error::KafkaError,
+    types::RDKafkaErrorCode,
+};
+
+use super::{
+    client, context::Context, look, options::KafkaLogOptions, producer::busy, reader::Reading,
+    thread::off_runtime,
+};
+use crate::log::{LogError, OpenError};
+
+/// What both topics are made with: the brokers' clock says when a record was appended, not its producer's.
+const TIMESTAMPS: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
+/// With three copies two must have a record before it counts as durable.
+const TWO_IN_SYNC: (&str, &str) = ("min.insync.replicas", "2");
+/// The longest dead letter: the longest record that brokers take by default, and its reason.
+const LETTER_BYTES: (&str, &str) = ("max.message.bytes", "2097152");
+/// What a topic is to have.
+const WANTED: [(&str, &str, &str); 2] = [
+    (
+        TIMESTAMPS.0,
+        TIMESTAMPS.1,
+        "producers may set the time by which their events are judged, towards the past",
+    ),
+    ("cleanup.policy", "delete", "records of a user replace each other, so that events are lost"),
+];
+
+/// Makes what is missing of the topics of the log; answers a sentence about each of them, and about what is not as it should be.
+///
+/// # Errors
+/// [`OpenError::Configuration`] when the options cannot be, [`OpenError::Io`] when the brokers refuse or cannot be reached.
+pub async fn setup(
+    options: &KafkaLogOptions,
+    partitions: i32,
+    replication: i32,
+) -> Result<Vec<String>, OpenError> {
+    client::check(options)?;
+    let context = Context::new("setup", Arc::default());
+    let admin: AdminClient<_> = client::made(&client::producer(options), context)
+        .map_err(|cause| OpenError::Configuration(format!("kafka: {cause}")))?;
+    let letters = options.letters_topic();
+    let mut told = Vec::new();
+    for (name, partitions) in [(options.topic.as_str(), partitions), (letters.as_str(), 1)] {
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
+        topic = topic.set(TIMESTAMPS.0, TIMESTAMPS.1);
+        if replication >= 3 {
+            topic = topic.set(TWO_IN_SYNC.0, TWO_IN_SYNC.1);
+        }
+        if name == letters {
+            topic = topic.set(LETTER_BYTES.0, LETTER_BYTES.1);
+        }
+        let limit =
+            AdminOptions::new().operation_timeout(Some(look::LIMIT)).request_timeout(Some(look::LIMIT));
+        let made = admin.create_topics([&topic], &limit).await.map_err(refused)?;
+        match made.into_iter().next() {
+            Some(Ok(_)) => told.push(format!("made the topic {name} with {partitions} partitions")),
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {
+                let resource = [ResourceSpecifier::Topic(name)];
+                let found = admin.describe_configs(&resource, &limit).await.map_err(refused)?;
+                let found = found.into_iter().next().and_then(Result::ok);
+                told.extend(existing(options, name, partitions, found.as_ref()).await?);
+            }
+            Some(Err((_, cause))) => return Err(refused(KafkaError::AdminOp(cause))),
+            None => return Err(OpenError::Io(std::io::Error::other("the brokers did not answer"))),
+        }
+    }
+    Ok(told)
+}
+
+/// What is to be said of a topic that exists.
+async fn existing(
+    options: &KafkaLogOptions,
+    name: &str,
+    partitions: i32,
+    found: Option<&ConfigResource>,
+) -> Result<Vec<String>, OpenError> {
+    let reading = Reading::new(options, name, &options.group);
+    let count = off_runtime("kafka-setup", move || reading.partitions()).await;
+    let count = count.and_then(|count| count.map_err(|cause| busy(&cause)))?.len();
+    let mut told = vec![format!("the topic {name} exists with {count} partitions")];
+    if i32::try_from(count) != Ok(partitions) {
+        told.push(format!("mind: {name} was to have {partitions} partitions; it is left as it is"));
+    }
+    for (setting, wanted, otherwise) in WANTED {
+        let value = found.and_then(|found| found.get(setting)?.value.as_deref());
+        if let Some(value) = value.filter(|value| *value != wanted) {
+            told.push(format!("mind: {name} has {setting}={value} in place of {wanted}: {otherwise}"));
+        }
+    }
+    Ok(told)
+}
+
+fn refused(cause: KafkaError) -> OpenError {
+    OpenError::Io(std::io::Error::other(cause.to_string()))
+}
+
+impl From<LogError> for OpenError {
+    fn from(error: LogError) -> Self {
+        Self::Io(std::io::Error::other(error.to_string()))
+    }
+}

@@ -1,0 +1,115 @@
+//! What the log on Kafka promises beyond the contract, on real brokers: each test has a topic and a group of its own.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rdkafka::{
+    ClientConfig,
+    producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer},
+};
+use shared::clock::Clock;
+
+use super::*;
+use crate::log::{Log, Record};
+
+#[path = "../../../../shared/tests/support/stack.rs"]
+mod stack;
+
+mod faults;
+mod rebalances;
+mod records;
+mod settings;
+
+/// Long enough for the slowest machine: a test that meets it has failed.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
+
+/// A topic of its own on the stack that all tests share.
+pub(super) async fn fresh(partitions: i32) -> KafkaLogOptions {
+    let options = unmade().await;
+    setup(&options, partitions, 1).await.unwrap();
+    options
+}
+
+/// The same without the topic.
+pub(super) async fn unmade() -> KafkaLogOptions {
+    let brokers = tokio::task::spawn_blocking(|| stack::Stack::shared_plain().kafka_brokers().to_owned());
+    named(brokers.await.unwrap())
+}
+
+/// A name of its own for topic and group. The stack outlives this process, and what an earlier one left there is not ours.
+fn named(brokers: String) -> KafkaLogOptions {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let name = format!("kafka-{}-{}-{number}", Clock::machine().now().millis(), std::process::id());
+    let look_interval = Duration::from_millis(200);
+    KafkaLogOptions { brokers, topic: name.clone(), group: name, look_interval, ..KafkaLogOptions::default() }
+}
+
+pub(super) async fn open(options: &KafkaLogOptions) -> Log {
+    Log::Kafka(KafkaLog::open(options.clone(), Clock::machine()).await.unwrap())
+}
+
+pub(super) fn record(key: &str, value: impl Into<Bytes>) -> NewRecord {
+    NewRecord::new(Bytes::copy_from_slice(key.as_bytes()), value.into())
+}
+
+/// `count` records under as many keys.
+pub(super) fn records(prefix: &str, count: usize) -> Vec<NewRecord> {
+    (0..count).map(|n| record(&format!("user-{n}"), format!("{prefix}-{n}"))).collect()
+}
+
+/// The next `count` records, which need not come together.
+pub(super) async fn poll(log: &Log, count: usize) -> Vec<Record> {
+    let mut polled = Vec::new();
+    while polled.len() < count {
+        let more = tokio::time::timeout(LIMIT, log.poll(1_000)).await;
+        polled.extend(more.unwrap_or_else(|_| panic!("only {} of {count} came", polled.len())).unwrap());
+    }
+    polled
+}
+
+/// Looks again and again until `condition` holds.
+pub(super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < LIMIT, "it never came to be that {what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Behind each of the records.
+pub(super) fn behind(records: &[Record]) -> Offsets {
+    let mut offsets = Offsets::new();
+    for record in records {
+        let next = offsets.entry(record.partition).or_default();
+        *next = record.offset.max(*next - 1) + 1;
+    }
+    offsets
+}
+
+/// A producer that knows nothing of us.
+fn stranger(options: &KafkaLogOptions, more: &[(&str, &str)]) -> ThreadedProducer<DefaultProducerContext> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &options.brokers);
+    for (name, value) in more {
+        config.set(*name, *value);
+    }
+    config.create().unwrap()
+}
+
+/// Appends as a stranger, off the runtime.
+async fn append_as_stranger(options: &KafkaLogOptions, record: Outgoing, timestamp: Option<i64>) {
+    let options = options.clone();
+    let appending = tokio::task::spawn_blocking(move || {
+        let producer = stranger(&options, &[]);
+        let mut new = BaseRecord::<[u8], [u8]>::to(&options.topic);
+        (new.key, new.payload, new.timestamp) = (record.key.as_deref(), record.value.as_deref(), timestamp);
+        new.headers = record.owned_headers();
+        producer.send(new).map_err(|(error, _)| error).unwrap();
+        producer.flush(LIMIT).unwrap();
+    });
+    appending.await.unwrap();
+}

@@ -1,0 +1,79 @@
+//! Brokers that are gone, and more than there is room for.
+
+use std::time::Instant;
+
+use super::{
+    stack::{Node, Service, Stack},
+    *,
+};
+
+fn is_busy(outcome: Result<(), LogError>) -> bool {
+    matches!(outcome, Err(LogError::Busy(_)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_brokers_appends_are_refused_at_once_and_after_their_return_all_goes_on() {
+    let stack = tokio::task::spawn_blocking(|| Stack::own_only(Service::Kafka, 1, false)).await.unwrap();
+    let options = named(stack.kafka_brokers().to_owned());
+    setup(&options, 2, 1).await.unwrap();
+    let log = open(&options).await;
+    log.append(records("before", 10)).await.unwrap();
+    let polled = poll(&log, 10).await;
+    log.commit(behind(&polled)).await.unwrap();
+    tokio::task::block_in_place(|| stack.kill(Node::Kafka(1)));
+    until("no broker can be reached", || log.ready().is_err()).await;
+    let begun = Instant::now();
+    assert!(is_busy(log.append(records("refused", 10)).await));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(log.queued(), 0);
+    // Who comes while they are gone begins all the same.
+    let other = open(&options).await;
+    let begun = Instant::now();
+    assert!(is_busy(other.append(records("refused", 10)).await));
+    assert!(begun.elapsed() < options.append_deadline, "{:?}", begun.elapsed());
+    tokio::task::block_in_place(|| stack.start_again(Node::Kafka(1)));
+    until("a broker can be reached", || log.ready().is_ok() && other.ready().is_ok()).await;
+    other.append(records("other", 10)).await.unwrap();
+    log.append(records("after", 10)).await.unwrap();
+    let polled = poll(&log, 20).await;
+    // Nothing that was refused has come in after all.
+    assert!(polled.iter().all(|record| !record.value.as_ref().unwrap().starts_with(b"refused")));
+    log.commit(behind(&polled)).await.unwrap();
+    until("all is committed", || log.positions().values().all(|at| at.committed == at.end)).await;
+    log.close().await;
+    drop((log, other));
+    tokio::task::block_in_place(|| drop(stack));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_hangs_costs_an_append_its_time_and_more_than_there_is_room_for_none() {
+    let stack = tokio::task::spawn_blocking(|| Stack::own_only(Service::Kafka, 1, false)).await.unwrap();
+    let options = KafkaLogOptions {
+        append_bytes: 1 << 20,
+        delivery_timeout: Duration::from_secs(2),
+        ..named(stack.kafka_brokers().to_owned())
+    };
+    setup(&options, 2, 1).await.unwrap();
+    let log = open(&options).await;
+    log.append(records("before", 10)).await.unwrap();
+    tokio::task::block_in_place(|| stack.stop(Node::Kafka(1)));
+    let begun = Instant::now();
+    let waiting = tokio::spawn({
+        let log = log.clone();
+        async move { log.append(vec![record("u", vec![b'x'; 700_000])]).await }
+    });
+    until("it waits", || log.queued() == 1).await;
+    let at_once = Instant::now();
+    assert!(is_busy(log.append(vec![record("u", vec![b'x'; 700_000])]).await));
+    assert!(at_once.elapsed() < Duration::from_secs(1), "{:?}", at_once.elapsed());
+    assert!(is_busy(waiting.await.unwrap()));
+    assert!(begun.elapsed() < options.append_deadline, "{:?}", begun.elapsed());
+    tokio::task::block_in_place(|| stack.cont(Node::Kafka(1)));
+    let mut outcome = log.append(records("after", 10)).await;
+    while is_busy(outcome) && begun.elapsed() < LIMIT {
+        outcome = log.append(records("after", 10)).await;
+    }
+    log.append(records("after", 10)).await.unwrap();
+    drop(log);
+    tokio::task::block_in_place(|| drop(stack));
+}

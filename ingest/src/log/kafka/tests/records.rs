@@ -1,0 +1,220 @@
+//! What producers of other makes write, and what becomes of it.
+
+use shared::timestamp::{HOUR, MINUTE, RETENTION, Timestamp};
+
+use super::*;
+use crate::log::{DeadLetterCode, Header, Redriven};
+
+fn header(name: &str, value: &'static [u8]) -> Header {
+    Header { name: name.to_owned(), value: Some(Bytes::from_static(value)) }
+}
+
+fn outgoing(value: &'static [u8], headers: Vec<Header>) -> Outgoing {
+    Outgoing { key: Some(Bytes::from_static(b"u")), value: Some(Bytes::from_static(value)), headers }
+}
+
+/// Commits all of the records and answers where everything stands then.
+async fn commit(log: &Log, records: &[Record]) {
+    log.commit(behind(records)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_record_without_key_or_value_comes_as_it_is() {
+    let options = fresh(2).await;
+    let log = open(&options).await;
+    let bare = Outgoing { key: None, value: None, headers: Vec::new() };
+    append_as_stranger(&options, bare, None).await;
+    let polled = poll(&log, 1).await;
+    assert_eq!((&polled[0].key, &polled[0].value), (&None, &None));
+    commit(&log, &polled).await;
+    assert_eq!(log.positions()[&polled[0].partition].committed, 1);
+}
+
+#[tokio::test]
+async fn a_dead_letter_keeps_key_value_and_headers_and_says_why() {
+    let options = fresh(1).await;
+    let log = open(&options).await;
+    let theirs = vec![
+        header("trace", b"\xff\x00"),
+        Header { name: "trace".to_owned(), value: None },
+        header("bookend.error.code", b"forged"),
+    ];
+    append_as_stranger(&options, Outgoing { key: None, ..outgoing(b"junk", theirs.clone()) }, None).await;
+    let record = poll(&log, 1).await.remove(0);
+    assert_eq!((&record.key, &record.headers), (&None, &theirs));
+    log.dead_letter(vec![DeadLetter { code: DeadLetterCode::Panicked, record: record.clone() }])
+        .await
+        .unwrap();
+    let letters = Reading::new(&options, &options.letters_topic(), &options.redrive_group());
+    let letter =
+        tokio::task::spawn_blocking(move || letters.begin_uncommitted()?.read(1)).await.unwrap().unwrap();
+    assert_eq!((&letter[0].key, &letter[0].value), (&None, &record.value));
+    let said: Vec<_> = letter[0].headers[3..]
+        .iter()
+        .map(|header| (header.name.as_str(), std::str::from_utf8(header.value.as_ref().unwrap()).unwrap()))
+        .collect();
+    let time = record.append_time.to_string();
+    let expected = [
+        ("bookend.error.code", "panicked"),
+        ("bookend.error.topic", &options.topic),
+        ("bookend.error.partition", "0"),
+        ("bookend.error.offset", "0"),
+        ("bookend.error.append_time", &time),
+    ];
+    assert_eq!(said, expected);
+    let done = log.redrive(|code| code == DeadLetterCode::Panicked, |_| {}).await.unwrap();
+    assert_eq!(done, Redriven { looked_at: 1, appended: 1 });
+    let again = poll(&log, 1).await.remove(0);
+    // Of headers that look like ours the redrive keeps none.
+    let kept = Record { offset: 1, headers: theirs[..2].to_vec(), ..record };
+    assert_eq!(again, kept);
+}
+
+#[tokio::test]
+async fn a_producer_can_make_its_append_time_earlier_and_never_later() {
+    let options = fresh(1).await;
+    let log = open(&options).await;
+    append_as_stranger(
+        &options,
+        outgoing(b"1", vec![header(record::APPEND_TIME, b"2019-05-13T12:00:00.001Z")]),
+        None,
+    )
+    .await;
+    append_as_stranger(
+        &options,
+        outgoing(b"2", vec![header(record::APPEND_TIME, b"2999-01-01T00:00:00Z")]),
+        None,
+    )
+    .await;
+    append_as_stranger(&options, outgoing(b"3", vec![header(record::APPEND_TIME, b"\xff")]), None).await;
+    let polled = poll(&log, 3).await;
+    assert_eq!(Some(polled[0].append_time), Timestamp::parse("2019-05-13T12:00:00.001Z"));
+    let now = Clock::machine().now();
+    for record in &polled[1..] {
+        assert!((now - MINUTE..=now + MINUTE).contains(&record.append_time));
+        assert_eq!(record.headers, []);
+    }
+}
+
+#[tokio::test]
+async fn a_producer_s_stamp_is_believed_about_the_past_alone_where_the_topic_takes_it() {
+    let options = unmade().await;
+    // What a producer finds no topic for, these brokers do not make: this one is made as someone else would.
+    let admin: rdkafka::admin::AdminClient<_> =
+        ClientConfig::new().set("bootstrap.servers", &options.brokers).create().unwrap();
+    for name in [options.topic.clone(), options.letters_topic()] {
+        let topic = rdkafka::admin::NewTopic::new(&name, 1, rdkafka::admin::TopicReplication::Fixed(1));
+        admin.create_topics([&topic], &rdkafka::admin::AdminOptions::new()).await.unwrap()[0]
+            .clone()
+            .unwrap();
+    }
+    let told = setup(&options, 3, 1).await.unwrap();
+    assert!(told.iter().any(|line| line.contains("message.timestamp.type=CreateTime")), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("was to have 3 partitions")), "{told:?}");
+    let log = open(&options).await;
+    let now = Clock::machine().now();
+    let past = now - RETENTION;
+    append_as_stranger(&options, outgoing(b"1", Vec::new()), Some(past.millis())).await;
+    append_as_stranger(&options, outgoing(b"2", Vec::new()), Some((now + HOUR / 2).millis())).await;
+    let polled = poll(&log, 2).await;
+    assert_eq!(polled[0].append_time, past);
+    assert!((now - MINUTE..=now + 5 * MINUTE).contains(&polled[1].append_time));
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_stamps_what_is_appended() {
+    let options = fresh(1).await;
+    let then = Timestamp::parse("2019-05-13T12:00:00Z").unwrap();
+    let log = KafkaLog::open(options, Clock::starting_at(then)).await.unwrap();
+    let log = Log::Kafka(log);
+    log.append(records("r", 1)).await.unwrap();
+    let polled = poll(&log, 1).await;
+    assert!((then..then + MINUTE).contains(&polled[0].append_time));
+}
+
+#[tokio::test]
+async fn a_letter_that_is_too_large_is_cut_and_says_so_and_is_not_redriven() {
+    let options = fresh(1).await;
+    let log = open(&options).await;
+    // What cannot be compressed, longer than the dead letters' topic takes.
+    let mut state = 1_u64;
+    let value: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    })
+    .take(3 << 20)
+    .collect();
+    let headers = vec![header("trace", b"1")];
+    let record = Record {
+        partition: 0,
+        offset: 0,
+        key: Some(Bytes::from_static(b"u")),
+        value: Some(value.clone().into()),
+        headers,
+        append_time: Clock::machine().now(),
+    };
+    let huge = Record {
+        headers: vec![Header { name: "trace".to_owned(), value: Some(value.into()) }],
+        ..record.clone()
+    };
+    let code = DeadLetterCode::Panicked;
+    let letters = [record, huge].map(|record| DeadLetter { code, record });
+    log.dead_letter(letters.to_vec()).await.unwrap();
+    assert_eq!(log.dead_letters(), 2);
+    assert_eq!(log.redrive(|_| true, |_| {}).await.unwrap(), Redriven { looked_at: 2, appended: 0 });
+    let reading = Reading::new(&options, &options.letters_topic(), &options.redrive_group());
+    let read = tokio::task::spawn_blocking(move || reading.begin_uncommitted()?.read(usize::MAX));
+    let mut kept = read.await.unwrap().unwrap();
+    kept.sort_by_key(|letter| letter.value.as_ref().map(Bytes::len));
+    assert_eq!(
+        kept.iter().map(|letter| letter.value.as_ref().unwrap().len()).collect::<Vec<_>>(),
+        [16 << 10, 256 << 10]
+    );
+    for letter in &kept {
+        let said = letter.headers.iter().find(|header| header.name == "bookend.error.cut").unwrap();
+        assert_eq!(said.value.as_deref(), Some((3 << 20).to_string().as_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn behind_the_mark_of_a_transaction_the_lag_is_none() {
+    let options = fresh(1).await;
+    let log = open(&options).await;
+    log.append(vec![record("u", "ours")]).await.unwrap();
+    let theirs = options.clone();
+    let appending = tokio::task::spawn_blocking(move || {
+        let producer = stranger(&theirs, &[("transactional.id", &theirs.topic)]);
+        producer.init_transactions(LIMIT).unwrap();
+        for (value, kept) in [("aborted", false), ("kept", true)] {
+            producer.begin_transaction().unwrap();
+            producer
+                .send(BaseRecord::to(&theirs.topic).key("u").payload(value))
+                .map_err(|(error, _)| error)
+                .unwrap();
+            match kept {
+                true => producer.commit_transaction(LIMIT).unwrap(),
+                // Before it is on the topic, an abort would leave nothing there.
+                false => producer.flush(LIMIT).and_then(|()| producer.abort_transaction(LIMIT)).unwrap(),
+            }
+        }
+    });
+    appending.await.unwrap();
+    let polled = poll(&log, 2).await;
+    assert_eq!(polled[1].value.as_deref(), Some(&b"kept"[..]));
+    commit(&log, &polled).await;
+    // The mark behind the last record is none, and nothing will ever be polled there.
+    until("all is committed", || log.positions().values().all(|at| at.committed == at.end && at.end == 5))
+        .await;
+    drop(log);
+    let log = open(&options).await;
+    assert!(log.positions().values().all(|at| at.committed == 5 && at.end == 5));
+    let (mut cursor, mut read) = (log.cursor(), Vec::new());
+    loop {
+        let more = log.read(&mut cursor, 1).await.unwrap();
+        if more.is_empty() {
+            break;
+        }
+        read.extend(more.into_iter().map(|record| record.value.unwrap()));
+    }
+    assert_eq!(read, ["ours", "kept"]);
+}

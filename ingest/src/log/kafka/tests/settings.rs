@@ -1,0 +1,78 @@
+//! Options that cannot be, and what is said of them; topics that are made, found, or missing.
+
+use super::*;
+use crate::log::OpenError;
+
+async fn mistake(options: KafkaLogOptions) -> String {
+    match KafkaLog::open(options, Clock::machine()).await {
+        Err(OpenError::Configuration(cause)) => cause,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn somewhere() -> KafkaLogOptions {
+    KafkaLogOptions { brokers: "localhost:1".to_owned(), ..KafkaLogOptions::default() }
+}
+
+#[tokio::test]
+async fn a_mistake_is_told_by_its_name() {
+    let cases: [(KafkaLogOptions, &str); 8] = [
+        (KafkaLogOptions { brokers: " ".to_owned(), ..somewhere() }, "no brokers"),
+        (KafkaLogOptions { topic: "a b".to_owned(), ..somewhere() }, "name of a topic"),
+        (KafkaLogOptions { security: Security::SaslPlaintext, ..somewhere() }, "user name and a password"),
+        (KafkaLogOptions { ca_file: Some("/nowhere.pem".into()), ..somewhere() }, "/nowhere.pem"),
+        (with("no.such.property", "1"), "no.such.property"),
+        (with("message.timeout.ms", "12000"), "below the 12000 ms"),
+        (with("delivery.timeout.ms", "0"), "above 0"),
+        (with("acks", "1"), "acks"),
+    ];
+    for (options, expected) in cases {
+        let told = mistake(options).await;
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+fn with(name: &str, value: &str) -> KafkaLogOptions {
+    KafkaLogOptions { properties: vec![(name.to_owned(), value.to_owned())], ..somewhere() }
+}
+
+#[cfg(not(feature = "kafka-tls"))]
+#[tokio::test]
+async fn a_program_without_tls_says_how_to_get_it() {
+    let told = mistake(KafkaLogOptions { security: Security::Tls, ..somewhere() }).await;
+    assert!(told.contains("kafka-tls"), "{told}");
+}
+
+#[tokio::test]
+async fn a_password_is_never_shown() {
+    let options = KafkaLogOptions {
+        security: Security::SaslPlaintext,
+        username: Some("app".to_owned()),
+        password: Some(shared::config::Secret::new("hunter2")),
+        properties: vec![
+            ("ssl.key.password".to_owned(), "hunter2".to_owned()),
+            ("linger.ms".to_owned(), "hunter2".to_owned()),
+        ],
+        ..somewhere()
+    };
+    assert!(!format!("{options:?}").contains("hunter2"));
+    assert!(!mistake(options).await.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_topic_that_is_missing_is_told_at_the_start() {
+    let options = unmade().await;
+    assert!(mistake(options.clone()).await.contains(&format!("no topic {}", options.topic)));
+}
+
+#[tokio::test]
+async fn a_setup_made_twice_changes_nothing_and_says_so() {
+    let options = unmade().await;
+    let made = setup(&options, 3, 1).await.unwrap();
+    assert_eq!(made[0], format!("made the topic {} with 3 partitions", options.topic));
+    assert_eq!(made[1], format!("made the topic {}.dlq with 1 partitions", options.topic));
+    let again = setup(&options, 3, 1).await.unwrap();
+    assert_eq!(again[0], format!("the topic {} exists with 3 partitions", options.topic));
+    assert_eq!(again.len(), 2, "{again:?}");
+    open(&options).await.ready().unwrap();
+}

@@ -1,0 +1,48 @@
+//! The settings of the query service, and of the program that runs it.
+
+use std::time::Duration;
+
+use shared::{
+    cli::ProcessConfig,
+    config::{Mistakes, Setting, Settings, Span},
+    store::config::{StoreConfig, cassandra_settings},
+};
+
+use crate::QueryOptions;
+
+/// The configuration of the program `query-api`.
+#[derive(Clone, Debug)]
+pub struct QueryConfig {
+    /// What every process is told.
+    pub process: ProcessConfig,
+    /// The store.
+    pub store: StoreConfig,
+    /// How it answers.
+    pub options: QueryOptions,
+}
+
+/// All settings of the program `query-api`.
+#[must_use]
+pub fn program_settings() -> Vec<Setting> {
+    let tolerance = "How much later than now an event may be: the same as ingest is told";
+    let mut all = shared::cli::settings("127.0.0.1:5001");
+    all.push(Setting::new("future-tolerance", "TIME", "5m", tolerance));
+    all.extend(cassandra_settings());
+    all
+}
+
+impl QueryConfig {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// All [`Mistakes`] together.
+    pub fn from_settings(mut given: Settings) -> Result<Self, Mistakes> {
+        let future_tolerance_ms = given.get_or("future-tolerance", Span(Duration::ZERO)).millis();
+        let config = Self {
+            process: ProcessConfig::read(&mut given),
+            store: StoreConfig::cassandra(&mut given),
+            options: QueryOptions { future_tolerance_ms, ..QueryOptions::default() },
+        };
+        given.finish(config)
+    }
+}

@@ -1,0 +1,25 @@
+//! `query-api`: answers which sessions started where, and which are a user's last complete ones, from Cassandra.
+
+use std::process::ExitCode;
+
+use clap::Command;
+use query_api::config::{QueryConfig, program_settings};
+use shared::cli;
+
+/// Threads come and go with every request: an allocator that returns memory across threads keeps the process small.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let command = Command::new("query-api")
+        .about("Answers which sessions started where, and which are a user's last complete ones, from Cassandra.")
+        .version(env!("CARGO_PKG_VERSION"));
+    cli::main(command, &program_settings(), |given| {
+        let config = QueryConfig::from_settings(given)?;
+        config.process.start_telemetry()?;
+        Ok(async move {
+            let listener = config.process.listen().await?;
+            query_api::run(config, listener, cli::stopped()?).await
+        })
+    })
+}

@@ -1,0 +1,182 @@
+//! Around a service: the settings that every process has, its runtime, its signals and its exit status.
+
+use std::{future::Future, net::SocketAddr, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use clap::Command;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{
+    clock::Clock,
+    config::{self, EXIT_USAGE, Mistakes, Setting, Settings, Span},
+    files,
+    http::ServeOptions,
+    telemetry::{self, LogFormat},
+    timestamp::Timestamp,
+};
+
+/// How many threads may wait for the disk at once.
+const BLOCKING_THREADS: usize = 32;
+
+/// How long what still blocks may keep a process that has ended its work.
+const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// What every process is told.
+#[derive(Clone, Debug)]
+pub struct ProcessConfig {
+    /// The address of its one port.
+    pub listen: SocketAddr,
+    /// When the clock starts; now when it is not given.
+    pub as_of: Option<Timestamp>,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Which log lines are written.
+    pub log_level: String,
+    /// Limits on connections.
+    pub connections: ServeOptions,
+}
+
+/// The settings of a [`ProcessConfig`], with the address at which this process listens by default.
+#[must_use]
+#[rustfmt::skip]
+pub fn settings(listen: &'static str) -> Vec<Setting> {
+    vec![
+        Setting::new("listen", "ADDRESS", listen, "Where to listen"),
+        Setting::new("as-of", "TIME", "", "Start the clock at this instant, as 2019-05-13T12:00:00Z, to load and ask about old data as if it were then"),
+        Setting::new("log-format", "FORMAT", "human", "How log lines are written: human or json"),
+        Setting::new("log-level", "FILTER", "info", "Which log lines are written: error, warn, info, debug, or a filter as ingest=debug,info"),
+        Setting::new("max-connections", "N", "4096", "How many connections may be open at once; one more is answered 503"),
+        Setting::new("header-timeout", "TIME", "15s", "How long a client may take to send the headers of a request"),
+        Setting::new("write-timeout", "TIME", "30s", "How long a client may leave an answer unread; then it is cut off"),
+        Setting::new("drain-timeout", "TIME", "20s", "How long requests under way may take after SIGTERM"),
+    ]
+}
+
+impl ProcessConfig {
+    /// Reads the settings; mistakes are noted in `given`.
+    pub fn read(given: &mut Settings) -> Self {
+        let config = Self {
+            listen: given.get_or("listen", SocketAddr::from(([127, 0, 0, 1], 5000))),
+            as_of: given.get_optional("as-of"),
+            log_format: given.get("log-format"),
+            log_level: given.get("log-level"),
+            connections: ServeOptions {
+                max_connections: given.get("max-connections"),
+                header_timeout: given.get_or("header-timeout", Span(Duration::ZERO)).0,
+                write_timeout: given.get_or("write-timeout", Span(Duration::ZERO)).0,
+                drain_timeout: given.get_or("drain-timeout", Span(Duration::ZERO)).0,
+            },
+        };
+        if let Err(cause) = telemetry::check_filter(&config.log_level) {
+            given.mistake("log-level", &cause);
+        }
+        config
+    }
+
+    /// The clock that this configuration asks for.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.as_of.map_or_else(Clock::machine, Clock::starting_at)
+    }
+
+    /// Writes log lines as this configuration says, from now on.
+    ///
+    /// # Errors
+    /// [`Mistakes`] with what is wrong with the filter.
+    pub fn start_telemetry(&self) -> Result<(), Mistakes> {
+        telemetry::init(self.log_format, &self.log_level).map_err(|cause| Mistakes(vec![cause]))
+    }
+
+    /// The listener of the one port.
+    ///
+    /// # Errors
+    /// Names the address that cannot be had.
+    pub async fn listen(&self) -> anyhow::Result<TcpListener> {
+        TcpListener::bind(self.listen).await.with_context(|| format!("cannot listen on {}", self.listen))
+    }
+
+    /// No more connections than there is room for beside the files of everything else.
+    #[must_use]
+    pub fn connections(&self) -> ServeOptions {
+        let (room, wanted) = (files::room_for_connections(), self.connections.max_connections);
+        if room < wanted {
+            tracing::warn!(room, wanted, "the limit on open files allows fewer connections");
+        }
+        ServeOptions { max_connections: wanted.min(room), ..self.connections }
+    }
+}
+
+/// The whole of a program that only serves: reads `settings` from flags, variables and file, and runs until it is told to
+/// stop. `run` makes the configuration and what is to be awaited.
+pub fn main<F>(
+    command: Command,
+    settings: &[Setting],
+    run: impl FnOnce(Settings) -> anyhow::Result<F>,
+) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let command = command.args(config::args(settings)).after_help(config::secrets_help(settings));
+    match command.try_get_matches() {
+        Ok(matches) => exit(run(Settings::of(settings, &matches)).and_then(block_on)),
+        Err(said) => usage(&said),
+    }
+}
+
+/// The exit status after clap has spoken: help and version are answers; anything else is a mistake, and has the status of all
+/// mistakes.
+#[must_use]
+pub fn usage(said: &clap::Error) -> ExitCode {
+    // Who asked may have gone, as in `bookend --help | head -1`.
+    said.print().ok();
+    ExitCode::from(if said.use_stderr() { EXIT_USAGE } else { 0 })
+}
+
+/// The exit status of what a command did; says what failed.
+#[must_use]
+pub fn exit(outcome: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    let (text, status) = match error.downcast_ref::<Mistakes>() {
+        Some(mistakes) => (mistakes.to_string(), EXIT_USAGE),
+        None => (format!("bookend: {error:#}"), 1),
+    };
+    #[expect(clippy::print_stderr, reason = "the last words of a program, to the person who ran it")]
+    {
+        eprintln!("{text}");
+    }
+    ExitCode::from(status)
+}
+
+/// Runs `work` to its end.
+///
+/// # Errors
+/// Those of `work`, or that there are no threads to be had.
+pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    let outcome = runtime.block_on(work);
+    // What still blocks must not keep the process.
+    runtime.shutdown_timeout(LAST_WORK);
+    outcome
+}
+
+/// Completes when the process is told to stop.
+///
+/// # Errors
+/// When signals cannot be had.
+pub fn stopped() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to stop: finishing what is under way");
+    })
+}

@@ -1,0 +1,33 @@
+//! The TOML file: a flat table of settings.
+
+use std::{fs, path::Path};
+
+use super::{Kind, NEXT};
+
+pub(super) fn read(path: &Path) -> Result<toml::Table, String> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    toml::from_str(&text).map_err(|error| error.to_string())
+}
+
+/// The value of a key of the file as a text, or what is wrong with it.
+pub(super) fn text(kind: Kind, value: toml::Value) -> Result<String, &'static str> {
+    match (kind, value) {
+        (Kind::Secret, _) => Err("is a secret: give it by its variable"),
+        (Kind::List, toml::Value::Array(values)) => {
+            let values: Vec<_> = values.into_iter().map(single).collect::<Result<_, _>>()?;
+            Ok(values.join(NEXT))
+        }
+        (_, value) => single(value),
+    }
+}
+
+fn single(value: toml::Value) -> Result<String, &'static str> {
+    match value {
+        toml::Value::String(text) => Ok(text),
+        toml::Value::Integer(_)
+        | toml::Value::Boolean(_)
+        | toml::Value::Float(_)
+        | toml::Value::Datetime(_) => Ok(value.to_string()),
+        toml::Value::Array(_) | toml::Value::Table(_) => Err("is not a single value"),
+    }
+}

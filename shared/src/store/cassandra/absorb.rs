@@ -1,0 +1,155 @@
+//! Adding facts: written, acknowledged, and only then read back.
+//!
+//! The sessions of a few users make a unit, with one request to write and one to read; units go their way at once, each at
+//! its own pace. A write and the read behind it are never under way together: that would lose sessions.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::future::try_join_all;
+
+use super::{
+    Shared,
+    insert::Insert,
+    lifetime::{Lifetime, Stamp},
+    pack::{Parcel, Placement, pack},
+    request::For,
+    stored::Stored,
+};
+use crate::{
+    session::{Fact, MAX_FACTS, SessionKey},
+    store::{Known, Sighting, StoreError},
+    timestamp::Timestamp,
+};
+
+/// The most rows in a request over one partition, and the most sessions of one user in a unit.
+const ROWS: usize = 50;
+
+impl Shared {
+    pub(super) async fn absorb(
+        &self,
+        sightings: &[Sighting],
+        now: Timestamp,
+    ) -> Result<Vec<Known>, StoreError> {
+        let (stamp, lifetime) = (self.stamps.next(), Lifetime::new(now, self.margin_ms));
+        let units = self.units(sightings);
+        let units = units.iter().map(|unit| self.absorb_unit(unit, stamp, lifetime));
+        let mut known: Vec<_> = try_join_all(units).await?.into_iter().flatten().collect();
+        known.sort_unstable_by_key(|(place, _)| *place);
+        Ok(known.into_iter().map(|(_, known)| known).collect())
+    }
+
+    /// Sightings with their places, those of one user together.
+    fn units<'a>(&self, sightings: &'a [Sighting]) -> Vec<Vec<(usize, &'a Sighting)>> {
+        let mut by_user: Vec<_> = sightings.iter().enumerate().collect();
+        by_user.sort_by_key(|(_, sighting)| &sighting.key.user);
+        let placement = Placement::new(&self.requests.session, &self.keyspace);
+        let mut parcels = Vec::new();
+        for same in by_user.chunk_by(|(_, one), (_, other)| one.key.user == other.key.user) {
+            for some in same.chunks(ROWS) {
+                let size = |(_, sighting): &(usize, &Sighting)| {
+                    let key = sighting.key.user.as_str().len() + sighting.key.session.as_str().len();
+                    sighting.facts.len().min(MAX_FACTS) * (key + Insert::OTHERS)
+                };
+                parcels.push(Parcel {
+                    replicas: placement.replicas("facts", &(some[0].1.key.user.as_str(),)),
+                    bytes: some.iter().map(size).sum(),
+                    contents: some.to_vec(),
+                });
+            }
+        }
+        pack(parcels).into_iter().map(|unit| unit.into_iter().flatten().collect()).collect()
+    }
+
+    async fn absorb_unit(
+        &self,
+        unit: &[(usize, &Sighting)],
+        stamp: Stamp,
+        lifetime: Lifetime,
+    ) -> Result<Vec<(usize, Known)>, StoreError> {
+        loop {
+            let mut full = Vec::new();
+            let mut rows = Vec::with_capacity(unit.len());
+            for (_, sighting) in unit {
+                if self.full.get(&sighting.key).is_some() {
+                    full.push(&sighting.key);
+                } else {
+                    rows.extend(fact_rows(sighting, stamp, lifetime));
+                }
+            }
+            self.insert_all(rows).await?;
+            let sessions = self.read_back(unit).await?;
+            // A session that was full may have lost facts to retention; then there is room for more.
+            let stale = |key: &&&SessionKey| !sessions.get(**key).is_some_and(Stored::is_full);
+            let mut stale: Vec<_> = full.iter().filter(stale).collect();
+            if stale.is_empty() {
+                return self.answer(unit, &sessions, stamp, lifetime).await;
+            }
+            stale.drain(..).for_each(|key| self.full.forget(*key));
+        }
+    }
+
+    async fn answer(
+        &self,
+        unit: &[(usize, &Sighting)],
+        sessions: &HashMap<SessionKey, Stored>,
+        stamp: Stamp,
+        lifetime: Lifetime,
+    ) -> Result<Vec<(usize, Known)>, StoreError> {
+        let nothing = Stored::default();
+        let (mut answers, mut memories) = (Vec::with_capacity(unit.len()), Vec::new());
+        for (place, sighting) in unit {
+            let stored = sessions.get(&sighting.key).unwrap_or(&nothing);
+            if stored.is_full() {
+                self.full.update(&sighting.key, |_| ());
+            }
+            let (known, needed) = stored.known(sighting, stamp, lifetime);
+            answers.push((*place, known));
+            memories.extend(needed);
+        }
+        self.insert_all(memories).await?;
+        Ok(answers)
+    }
+
+    /// Every row of the sessions of a unit.
+    async fn read_back(
+        &self,
+        unit: &[(usize, &Sighting)],
+    ) -> Result<HashMap<SessionKey, Stored>, StoreError> {
+        let keys = || unit.iter().map(|(_, sighting)| &sighting.key);
+        let mut users: Vec<_> = keys().map(|key| key.user.as_str()).collect();
+        let mut sessions: Vec<_> = keys().map(|key| key.session.as_str()).collect();
+        // They come by user.
+        users.dedup();
+        sessions.sort_unstable();
+        sessions.dedup();
+        let statements = &self.requests.statements;
+        let found = if let [user] = users[..] {
+            let values = (user, sessions);
+            self.requests.sessions(For::Writing, &statements.facts_of_user, &values, usize::MAX).await?
+        } else {
+            let values = (users, sessions);
+            self.requests.sessions(For::Writing, &statements.facts_of_users, &values, usize::MAX).await?
+        };
+        Ok(found.into_iter().collect())
+    }
+
+    /// Adds rows of a unit: of several partitions only when they are few.
+    async fn insert_all(&self, rows: Vec<Insert>) -> Result<(), StoreError> {
+        try_join_all(rows.chunks(ROWS).map(|rows| self.requests.insert(rows))).await?;
+        Ok(())
+    }
+}
+
+/// The rows of a sighting's facts that have something left to live, each once, and no more than a session may have.
+fn fact_rows(sighting: &Sighting, stamp: Stamp, lifetime: Lifetime) -> impl Iterator<Item = Insert> {
+    let mut seen: HashSet<&Fact> = HashSet::new();
+    let facts = sighting.facts.iter().filter(move |fact| seen.insert(fact));
+    let living = facts.filter_map(move |fact| Some((fact, lifetime.of(fact.ts())?)));
+    living.take(MAX_FACTS).map(move |(fact, ttl)| Insert::Fact {
+        key: sighting.key.clone(),
+        fact: fact.clone(),
+        earlier: None,
+        write_time: stamp.write_time(fact.ts()),
+        ttl,
+    })
+}

@@ -1,0 +1,136 @@
+//! Adding the rows of decisions: where the starts lie first, then everything else at once.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+
+use super::{
+    Shared,
+    insert::{Earlier, Insert},
+    lifetime::Lifetime,
+    pack::{Parcel, Placement, pack},
+    partition::Partition,
+    stored::memory,
+};
+use crate::{
+    event::{Country, SessionId, UserId},
+    session::{Fact, SessionKey},
+    store::{Effect, StoreError},
+    timestamp::{RETENTION, Timestamp},
+};
+
+/// The most rows in a request over one partition.
+const ROWS: usize = 50;
+
+/// Rows by their partition.
+#[derive(Default)]
+struct Rows<'a> {
+    /// The completed sessions of a user, and what their ends remember.
+    users: BTreeMap<&'a UserId, Vec<Insert>>,
+    starts: BTreeMap<Partition, Vec<Insert>>,
+}
+
+impl Shared {
+    pub(super) async fn apply(&self, effects: &[Effect], now: Timestamp) -> Result<(), StoreError> {
+        let rows = self.rows(effects, Lifetime::new(now, self.margin_ms), now - RETENTION);
+        self.make_known(rows.starts.keys(), Lifetime::new(now, self.margin_ms)).await?;
+        let placement = Placement::new(&self.requests.session, &self.keyspace);
+        let mut parcels = Vec::new();
+        for (user, rows) in rows.users {
+            let replicas = placement.replicas("completed_by_user", &(user.as_str(),));
+            parcels.extend(parcels_of(rows, replicas));
+        }
+        for (partition, rows) in rows.starts {
+            let Partition { country, day, shards, shard } = &partition;
+            let key = (country.as_str(), day.cql(), shards, shard);
+            parcels.extend(parcels_of(rows, placement.replicas("starts_by_country", &key)));
+        }
+        let requests = pack(parcels).into_iter().map(|rows| async move {
+            let rows: Vec<_> = rows.into_iter().flatten().collect();
+            self.requests.insert(&rows).await
+        });
+        try_join_all(requests).await?;
+        Ok(())
+    }
+
+    fn rows<'a>(&self, effects: &'a [Effect], lifetime: Lifetime, horizon: Timestamp) -> Rows<'a> {
+        let mut rows = Rows::default();
+        // An end remembers one of its starts, the smallest of those named here.
+        let mut remembered: BTreeMap<(&UserId, &SessionId, Timestamp), Timestamp> = BTreeMap::new();
+        for effect in effects {
+            let marker = matches!(effect, Effect::SupersedeStart(_) | Effect::SupersedeCompleted(_));
+            let ttl = lifetime.of(effect.started_at()).filter(|_| effect.started_at() >= horizon);
+            match effect {
+                Effect::RecordStart(row) | Effect::SupersedeStart(row) => {
+                    let Some(ttl) = ttl else { continue };
+                    let partition = self.layouts.choose(row);
+                    let insert =
+                        Insert::Start { row: row.clone(), partition: partition.clone(), marker, ttl };
+                    rows.starts.entry(partition).or_default().push(insert);
+                }
+                Effect::Complete(row) | Effect::SupersedeCompleted(row) => {
+                    // Also for a session that is not listed any more: without it, its end would come back as an orphan.
+                    let start =
+                        remembered.entry((&row.user, &row.session, row.ended_at)).or_insert(row.started_at);
+                    *start = row.started_at.min(*start);
+                    let Some(ttl) = ttl else { continue };
+                    let insert = Insert::Completed { row: row.clone(), marker, ttl };
+                    rows.users.entry(&row.user).or_default().push(insert);
+                }
+            }
+        }
+        for ((user, session, ended_at), started_at) in remembered {
+            if let Some(ttl) = lifetime.of(ended_at) {
+                let key = SessionKey { user: user.clone(), session: session.clone() };
+                let memory = memory(&key, Fact::End(ended_at), Earlier::Start(started_at), ttl);
+                rows.users.entry(user).or_default().push(memory);
+            }
+        }
+        rows
+    }
+
+    /// Writes, for partitions that this process has not written to yet, that they exist, and for their countries the newest
+    /// day: before the first start, so that there is none that a reader does not find.
+    async fn make_known(
+        &self,
+        partitions: impl Iterator<Item = &Partition>,
+        lifetime: Lifetime,
+    ) -> Result<(), StoreError> {
+        let new: Vec<_> = partitions.filter(|partition| self.partitions.get(*partition).is_none()).collect();
+        let mut rows: Vec<Insert> = Vec::new();
+        let mut newest: BTreeMap<&Country, _> = BTreeMap::new();
+        for partition in &new {
+            // Until the last start of the day has left.
+            let Some(ttl) = lifetime.of(partition.day.ends()) else { continue };
+            rows.push(Insert::Partition { partition: (*partition).clone(), ttl });
+            if self.countries.get(&partition.country).is_none_or(|day| day < partition.day) {
+                let newest = newest.entry(&partition.country).or_insert((partition.day, ttl));
+                *newest = (partition.day, ttl).max(*newest);
+            }
+        }
+        let countries = newest.iter().map(|(country, (day, ttl))| Insert::Country {
+            country: (*country).clone(),
+            day: *day,
+            ttl: *ttl,
+        });
+        rows.extend(countries);
+        try_join_all(rows.chunks(super::pack::PARTITIONS).map(|rows| self.requests.insert(rows))).await?;
+        for partition in new {
+            self.partitions.update(partition, |_| ());
+        }
+        for (country, (day, _)) in newest {
+            self.countries.update(country, |known| known.map_or(day, |known| known.max(day)));
+        }
+        Ok(())
+    }
+}
+
+/// Rows of one partition, in requests of a bounded size.
+fn parcels_of(rows: Vec<Insert>, replicas: u128) -> impl Iterator<Item = Parcel<Vec<Insert>>> {
+    let mut rows = rows.into_iter();
+    std::iter::from_fn(move || {
+        let contents: Vec<_> = rows.by_ref().take(ROWS).collect();
+        let bytes = contents.iter().map(Insert::size).sum();
+        (!contents.is_empty()).then_some(Parcel { replicas, bytes, contents })
+    })
+}

@@ -1,0 +1,171 @@
+//! Opening the connection, and telling apart why it could not be opened.
+
+use std::sync::Arc;
+
+use scylla::{
+    client::{
+        PoolSize, execution_profile::ExecutionProfile, session::Session, session_builder::SessionBuilder,
+    },
+    errors::{
+        ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, MetadataError,
+        NewSessionError, PrepareError, RequestAttemptError,
+    },
+    policies::{load_balancing::DefaultPolicy, retry::FallthroughRetryPolicy},
+    statement::Consistency,
+};
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio_rustls::rustls;
+
+use super::{CassandraOptions, request::Requests, statements::Statements, tls};
+
+/// One connection a node: more cost a node more than they bring.
+const CONNECTIONS: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN;
+
+/// Why the Cassandra store could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// An option cannot be right.
+    #[error("the {name} of Cassandra cannot be used: {fault}")]
+    Option {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        fault: String,
+    },
+    /// No node answers.
+    #[error("Cassandra cannot be reached at {nodes}: {cause}")]
+    Unreachable {
+        /// Where it was looked for.
+        nodes: String,
+        /// What happened last.
+        cause: String,
+    },
+    /// The server does not take the user name and password.
+    #[error("Cassandra refuses the login: {0}")]
+    Login(String),
+    /// The server's certificate, or the file of authorities, is not what it should be.
+    #[error("the certificate is refused: {0}")]
+    Certificate(String),
+    /// The tables are not there, or other ones.
+    #[error("the keyspace {keyspace} does not hold the tables of this version: {cause}; run `bookend setup`")]
+    NoSchema {
+        /// Where they were looked for.
+        keyspace: String,
+        /// What the server says.
+        cause: String,
+    },
+    /// The user may not do this.
+    #[error("the user lacks a right in Cassandra: {0}")]
+    Unauthorized(String),
+    /// The server refuses for another reason.
+    #[error("Cassandra refuses: {0}")]
+    Refused(String),
+}
+
+/// A connection with everything prepared.
+pub(super) async fn requests(options: &CassandraOptions) -> Result<Requests, OpenError> {
+    let session = session(options).await?;
+    let statements = Statements::prepare(&session, &options.keyspace).await;
+    Ok(Requests {
+        statements: statements.map_err(|error| unprepared(options, error))?,
+        session,
+        permits: Semaphore::new(options.max_in_flight),
+        on_retry: options.on_retry.clone(),
+    })
+}
+
+/// A connection to nodes in which the tables may or may not be.
+pub(super) async fn session(options: &CassandraOptions) -> Result<Session, OpenError> {
+    check(options)?;
+    let mut balancing = DefaultPolicy::builder().token_aware(true);
+    let mut consistency = Consistency::Quorum;
+    if let Some(datacenter) = &options.datacenter {
+        balancing = balancing.prefer_datacenter(datacenter.clone()).permit_dc_failover(false);
+        consistency = Consistency::LocalQuorum;
+    }
+    let profile = ExecutionProfile::builder()
+        .consistency(consistency)
+        .load_balancing_policy(balancing.build())
+        // Requests are repeated here, with a pause between; the driver would repeat at once.
+        .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
+        .request_timeout(Some(options.request_timeout))
+        .build();
+    let mut builder = SessionBuilder::new()
+        .known_nodes(&options.nodes)
+        .default_execution_profile_handle(profile.into_handle())
+        .pool_size(PoolSize::PerHost(CONNECTIONS))
+        .keyspaces_to_fetch([&options.keyspace]);
+    if let Some(username) = &options.username {
+        let password = options.password.as_ref().map_or("", |password| password.reveal());
+        builder = builder.user(username, password);
+    }
+    if let Some(tls) = &options.tls {
+        builder = builder.tls_context(Some(tls::context(tls)?));
+    }
+    builder.build().await.map_err(|error| unreachable(options, &error))
+}
+
+fn check(options: &CassandraOptions) -> Result<(), OpenError> {
+    let keyspace = &options.keyspace;
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let fault = if options.nodes.is_empty() {
+        ("nodes", "there are none".to_owned())
+    } else if keyspace.is_empty() || keyspace.len() > 48 || !keyspace.chars().all(fits) {
+        ("keyspace", format!("{keyspace:?} is not 1 to 48 lower-case letters, digits and _"))
+    } else if !(1..=Semaphore::MAX_PERMITS).contains(&options.max_in_flight) {
+        ("limit of requests under way", options.max_in_flight.to_string())
+    } else {
+        return Ok(());
+    };
+    Err(OpenError::Option { name: fault.0, fault: fault.1 })
+}
+
+fn unreachable(options: &CassandraOptions, error: &NewSessionError) -> OpenError {
+    if let NewSessionError::MetadataError(MetadataError::ConnectionPoolError(ConnectionPoolError::Broken {
+        last_connection_error,
+    })) = error
+        && let Some(refused) = refused(last_connection_error)
+    {
+        return refused;
+    }
+    OpenError::Unreachable { nodes: options.nodes.join(", "), cause: error.to_string() }
+}
+
+/// Whether a node was reached that wants another certificate or login.
+fn refused(error: &ConnectionError) -> Option<OpenError> {
+    match error {
+        ConnectionError::IoError(error) => {
+            let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+            Some(match cause {
+                rustls::Error::InvalidMessage(_) => {
+                    OpenError::Certificate("the server does not speak TLS on this port".to_owned())
+                }
+                other => OpenError::Certificate(other.to_string()),
+            })
+        }
+        ConnectionError::ConnectionSetupRequestError(error) => match error.get_error() {
+            ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, reason) => {
+                Some(OpenError::Login(reason.clone()))
+            }
+            ConnectionSetupRequestErrorKind::MissingAuthentication => {
+                Some(OpenError::Login("it asks for a user name and password, and none is given".to_owned()))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn unprepared(options: &CassandraOptions, error: PrepareError) -> OpenError {
+    let PrepareError::AllAttemptsFailed { first_attempt: RequestAttemptError::DbError(cause, reason) } =
+        error
+    else {
+        return OpenError::Unreachable { nodes: options.nodes.join(", "), cause: error.to_string() };
+    };
+    match cause {
+        DbError::Invalid => OpenError::NoSchema { keyspace: options.keyspace.clone(), cause: reason },
+        DbError::Unauthorized => OpenError::Unauthorized(reason),
+        other => OpenError::Refused(format!("{other}: {reason}")),
+    }
+}

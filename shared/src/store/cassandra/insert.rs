@@ -1,0 +1,149 @@
+//! The rows that are added, each as the values of its statement.
+
+use scylla::{
+    errors::SerializationError,
+    serialize::{
+        row::{RowSerializationContext, SerializeRow},
+        writers::RowWriter,
+    },
+    statement::prepared::PreparedStatement,
+    value::CqlTimestamp,
+};
+
+use super::{
+    partition::{Day, Partition},
+    statements::Statements,
+};
+use crate::{
+    event::Country,
+    session::{CompletedSession, Fact, SessionKey, SessionStart},
+    timestamp::Timestamp,
+};
+
+/// A row to add. `ttl` is in seconds.
+#[derive(Clone, Debug)]
+pub(super) enum Insert {
+    /// A fact, or with a memory of something earlier the marker beside it.
+    Fact {
+        key: SessionKey,
+        fact: Fact,
+        earlier: Option<Earlier>,
+        write_time: i64,
+        ttl: i32,
+    },
+    Completed {
+        row: CompletedSession,
+        marker: bool,
+        ttl: i32,
+    },
+    Start {
+        row: SessionStart,
+        partition: Partition,
+        marker: bool,
+        ttl: i32,
+    },
+    Partition {
+        partition: Partition,
+        ttl: i32,
+    },
+    Country {
+        country: Country,
+        day: Day,
+        ttl: i32,
+    },
+}
+
+/// What a fact remembers of its session: that it has something earlier, which will leave before the fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Earlier {
+    Start(Timestamp),
+    End(Timestamp),
+}
+
+impl Insert {
+    /// About how many bytes a row is in a batch beside its names.
+    pub(super) const OTHERS: usize = 64;
+
+    pub(super) fn statement(&self, statements: &Statements) -> PreparedStatement {
+        match self {
+            Self::Fact { .. } => &statements.insert_fact,
+            Self::Completed { .. } => &statements.insert_completed,
+            Self::Start { .. } => &statements.insert_start,
+            Self::Partition { .. } => &statements.insert_partition,
+            Self::Country { .. } => &statements.insert_country,
+        }
+        .clone()
+    }
+
+    /// About how many bytes it is in a batch.
+    pub(super) fn size(&self) -> usize {
+        Self::OTHERS
+            + match self {
+                Self::Fact { key, .. } => key.user.as_str().len() + key.session.as_str().len(),
+                Self::Completed { row, .. } => row.user.as_str().len() + row.session.as_str().len(),
+                Self::Start { row, .. } => row.user.as_str().len() + row.session.as_str().len(),
+                Self::Partition { .. } | Self::Country { .. } => 0,
+            }
+    }
+}
+
+impl SerializeRow for Insert {
+    fn serialize(
+        &self,
+        context: &RowSerializationContext<'_>,
+        writer: &mut RowWriter<'_>,
+    ) -> Result<(), SerializationError> {
+        match self {
+            Self::Fact { key, fact, earlier, write_time, ttl } => {
+                let (kind, ts, country) = match fact {
+                    Fact::Start(start) => (0_i8, start.ts, start.country.as_str()),
+                    Fact::End(ts) => (1, *ts, ""),
+                };
+                let (marker, earlier) = match earlier {
+                    None => (0_i8, Timestamp::default()),
+                    Some(Earlier::Start(ts)) => (1, *ts),
+                    Some(Earlier::End(ts)) => (2, *ts),
+                };
+                let (user, session) = (key.user.as_str(), key.session.as_str());
+                (user, session, kind, cql(ts), country, marker, cql(earlier), write_time, ttl)
+                    .serialize(context, writer)
+            }
+            Self::Completed { row, marker, ttl } => {
+                let (user, session, country) =
+                    (row.user.as_str(), row.session.as_str(), row.country.as_str());
+                (user, cql(row.ended_at), session, cql(row.started_at), country, i8::from(*marker), ttl)
+                    .serialize(context, writer)
+            }
+            Self::Start { row, partition: Partition { country, day, shards, shard }, marker, ttl } => {
+                let (user, session) = (row.user.as_str(), row.session.as_str());
+                (
+                    country.as_str(),
+                    day.cql(),
+                    shards,
+                    shard,
+                    cql(row.ts),
+                    session,
+                    user,
+                    i8::from(*marker),
+                    ttl,
+                )
+                    .serialize(context, writer)
+            }
+            Self::Partition { partition: Partition { country, day, shards, shard }, ttl } => {
+                (country.as_str(), day.cql(), shards, shard, ttl).serialize(context, writer)
+            }
+            Self::Country { country, day, ttl } => {
+                let write_time = day.begins().millis() * 1_000;
+                (country.as_str(), day.cql(), write_time, ttl).serialize(context, writer)
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+pub(super) fn cql(ts: Timestamp) -> CqlTimestamp {
+    CqlTimestamp(ts.millis())
+}

@@ -1,0 +1,98 @@
+//! What a process remembers of what it wrote: a bounded map that forgets what was not asked for in a while.
+//!
+//! Forgetting is always harmless: what is remembered here only saves a write that may be repeated.
+
+use std::{borrow::Borrow, collections::HashMap, hash::Hash, mem, sync::Mutex};
+
+use super::lock;
+
+/// At most about twice `room` entries.
+#[derive(Debug)]
+pub(super) struct Memo<K, V> {
+    room: usize,
+    generations: Mutex<Generations<K, V>>,
+}
+
+#[derive(Debug)]
+struct Generations<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+}
+
+impl<K: Hash + Eq + Clone, V: Copy> Memo<K, V> {
+    pub(super) fn new(room: usize) -> Self {
+        Self { room, generations: Mutex::new(Generations { young: HashMap::new(), old: HashMap::new() }) }
+    }
+
+    pub(super) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let mut generations = lock(&self.generations);
+        if let Some(value) = generations.young.get(key) {
+            return Some(*value);
+        }
+        let (key, value) = generations.old.remove_entry(key)?;
+        generations.insert(key, value, self.room);
+        Some(value)
+    }
+
+    /// Replaces what is remembered of `key` by what `change` makes of it, and gives that back.
+    pub(super) fn update(&self, key: &K, change: impl FnOnce(Option<V>) -> V) -> V {
+        let mut generations = lock(&self.generations);
+        if let Some(value) = generations.young.get_mut(key) {
+            *value = change(Some(*value));
+            return *value;
+        }
+        let value = change(generations.old.remove(key));
+        generations.insert(key.clone(), value, self.room);
+        value
+    }
+
+    pub(super) fn forget<Q: Hash + Eq + ?Sized>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+    {
+        let mut generations = lock(&self.generations);
+        generations.young.remove(key);
+        generations.old.remove(key);
+    }
+}
+
+impl<K: Hash + Eq, V> Generations<K, V> {
+    fn insert(&mut self, key: K, value: V, room: usize) {
+        if self.young.len() >= room {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_stays_and_the_rest_is_forgotten() {
+        let memo = Memo::new(10);
+        memo.update(&0, |_| 7);
+        for key in 1..1_000 {
+            memo.update(&key, |_| key);
+            assert_eq!(memo.get(&0), Some(7));
+        }
+        assert_eq!(memo.get(&1), None);
+        assert_eq!(memo.get(&999), Some(999));
+        let generations = lock(&memo.generations);
+        assert!(generations.young.len() + generations.old.len() <= 20);
+    }
+
+    #[test]
+    fn an_update_sees_what_was_remembered() {
+        let memo = Memo::new(1);
+        assert_eq!(memo.update(&"a", |before| before.unwrap_or(0) + 1), 1);
+        memo.update(&"b", |_| 5);
+        assert_eq!(memo.update(&"a", |before| before.unwrap_or(0) + 1), 2, "it was old");
+        memo.forget(&"a");
+        assert_eq!(memo.get(&"a"), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! Certificates and passwords, on a server that asks for both.
+
+use shared::store::{
+    CassandraStore, Store,
+    cassandra::{CassandraOptions, CassandraTls, OpenError, Secret, setup},
+};
+
+use crate::{
+    NOW, absorb, end, facts,
+    stack::{Service, Stack},
+};
+
+async fn refused(options: CassandraOptions) -> OpenError {
+    CassandraStore::open(options).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_server_with_certificates_and_passwords_is_used_and_what_it_refuses_is_told() {
+    let stack = Stack::own_only(Service::Cassandra, 1, true);
+    let tls = CassandraTls { ca_file: stack.setting("BOOKEND_CASSANDRA_CA_FILE").into(), server_name: None };
+    let options = CassandraOptions {
+        nodes: vec![stack.cassandra_nodes().to_owned()],
+        username: Some(stack.setting("BOOKEND_CASSANDRA_USERNAME").to_owned()),
+        password: Some(Secret::new(stack.setting("BOOKEND_CASSANDRA_PASSWORD"))),
+        tls: Some(tls.clone()),
+        ..CassandraOptions::default()
+    };
+    setup(&options, &"1".parse().unwrap()).await.unwrap();
+    for server_name in [None, Some("localhost".to_owned())] {
+        let tls = CassandraTls { server_name, ..tls.clone() };
+        let store =
+            CassandraStore::open(CassandraOptions { tls: Some(tls), ..options.clone() }).await.unwrap();
+        let store = Store::Cassandra(store);
+        absorb(&store, "u", "s", &[end(NOW)]).await;
+        assert_eq!(facts(&store, "u", "s").await.ends().len(), 1);
+    }
+
+    let wrong = refused(CassandraOptions { password: Some(Secret::new("wrong")), ..options.clone() }).await;
+    assert!(matches!(wrong, OpenError::Login(_)), "{wrong:?}");
+    assert!(!wrong.to_string().contains("wrong"), "{wrong}");
+    let nobody = refused(CassandraOptions { username: None, password: None, ..options.clone() }).await;
+    assert!(matches!(nobody, OpenError::Login(_)), "{nobody:?}");
+
+    let other_name = CassandraTls { server_name: Some("elsewhere.example".to_owned()), ..tls.clone() };
+    let named = refused(CassandraOptions { tls: Some(other_name), ..options.clone() }).await;
+    assert!(
+        matches!(&named, OpenError::Certificate(cause) if cause.contains("elsewhere.example")),
+        "{named:?}"
+    );
+    let other_authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ca_file = dir.path().join("other.pem");
+    std::fs::write(&ca_file, other_authority.cert.pem()).unwrap();
+    let authority = CassandraTls { ca_file, server_name: None };
+    let unknown = refused(CassandraOptions { tls: Some(authority), ..options.clone() }).await;
+    assert!(matches!(unknown, OpenError::Certificate(_)), "{unknown:?}");
+    let nothing = CassandraTls { ca_file: dir.path().join("missing.pem"), server_name: None };
+    let missing = refused(CassandraOptions { tls: Some(nothing), ..options.clone() }).await;
+    assert!(
+        matches!(&missing, OpenError::Certificate(cause) if cause.contains("missing.pem")),
+        "{missing:?}"
+    );
+    let plain = refused(CassandraOptions { tls: None, ..options }).await;
+    assert!(matches!(plain, OpenError::Unreachable { .. }), "{plain:?}");
+}
+
+#[tokio::test]
+async fn a_server_without_certificates_is_told_from_one_with_others() {
+    let plain = Stack::shared_plain().cassandra_nodes().to_owned();
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ca_file = dir.path().join("authority.pem");
+    std::fs::write(&ca_file, certificate.cert.pem()).unwrap();
+    let tls = Some(CassandraTls { ca_file, server_name: None });
+    let refused = refused(CassandraOptions { nodes: vec![plain], tls, ..CassandraOptions::default() }).await;
+    assert!(
+        matches!(&refused, OpenError::Certificate(cause) if cause.contains("does not speak TLS")),
+        "{refused:?}"
+    );
+}

@@ -1,0 +1,143 @@
+//! The tables: made as often as one likes, and what an operator finds in them.
+
+use shared::{
+    session::{Absorbed, MAX_FACTS},
+    store::{
+        CassandraStore,
+        cassandra::{CassandraOptions, OpenError, setup},
+    },
+    timestamp::DAY,
+};
+
+use super::{Keyspace, connect, options};
+use crate::{Backend, HORIZON, NOW, absorb, absorb_at, at, before, end, facts, horizon, start};
+
+async fn numbers(options: &CassandraOptions, question: &str) -> Vec<i64> {
+    let question = question.replace("FROM ", &format!("FROM {}.", options.keyspace));
+    let result =
+        connect(options).await.query_unpaged(question, ()).await.unwrap().into_rows_result().unwrap();
+    result.rows::<(i64,)>().unwrap().map(|row| row.unwrap().0).collect()
+}
+
+#[tokio::test]
+async fn setup_says_what_it_did_and_may_be_repeated() {
+    let options = options();
+    let first = setup(&options, &"1".parse().unwrap()).await.unwrap();
+    assert!(first[0].contains("was made"), "{first:?}");
+    assert_eq!(first.len(), 8, "the keyspace, six tables and the version: {first:?}");
+    assert!(!first.iter().any(|line| line.contains("compaction")), "{first:?}");
+    let second = setup(&options, &"3".parse().unwrap()).await.unwrap();
+    assert_eq!(second.len(), 2, "{second:?}");
+    assert!(second.iter().all(|line| line.contains("was there")), "{second:?}");
+    let classes = connect(&options)
+        .await
+        .query_unpaged(
+            "SELECT table_name, compaction FROM system_schema.tables WHERE keyspace_name = ?",
+            (&options.keyspace,),
+        )
+        .await
+        .unwrap()
+        .into_rows_result()
+        .unwrap();
+    for row in classes.rows::<(String, std::collections::HashMap<String, String>)>().unwrap() {
+        let (table, compaction) = row.unwrap();
+        let expected = match table.as_str() {
+            "facts" | "completed_by_user" => "UnifiedCompactionStrategy",
+            "starts_by_country" | "start_partitions" => "TimeWindowCompactionStrategy",
+            _ => continue,
+        };
+        assert!(compaction["class"].ends_with(expected), "{table}: {compaction:?}");
+    }
+    CassandraStore::open(options.clone()).await.unwrap();
+    Keyspace(options).remove().await;
+}
+
+#[tokio::test]
+async fn without_its_tables_a_store_names_the_command_that_makes_them() {
+    let refused = CassandraStore::open(options()).await.unwrap_err();
+    assert!(matches!(refused, OpenError::NoSchema { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("bookend setup"), "{refused}");
+}
+
+#[tokio::test]
+async fn where_no_node_is_it_says_where_it_looked() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let refused = CassandraStore::open(CassandraOptions { nodes: vec![nobody.clone()], ..options() }).await;
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, OpenError::Unreachable { .. }), "{refused:?}");
+    assert!(refused.to_string().contains(&nobody), "{refused}");
+}
+
+#[tokio::test]
+async fn an_option_that_cannot_be_right_is_named() {
+    for (options, name) in [
+        (CassandraOptions { keyspace: "no; DROP".to_owned(), ..options() }, "keyspace"),
+        (CassandraOptions { nodes: Vec::new(), ..options() }, "nodes"),
+        (CassandraOptions { max_in_flight: 0, ..options() }, "under way"),
+    ] {
+        let refused = CassandraStore::open(options).await.unwrap_err().to_string();
+        assert!(refused.contains(name), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_repetition_renews_nothing() {
+    let keyspace = Keyspace::fresh().await;
+    let (first, second) = (keyspace.open().await, keyspace.open().await);
+    let question = "SELECT cast(ttl(seen) as bigint) FROM facts";
+    absorb(&first, "u", "s", &[end(NOW)]).await;
+    let lives = numbers(&keyspace.0, question).await;
+    // It would live longer, were it written now.
+    let again = absorb_at(&second, "u", "s", &[end(NOW)], at(NOW - 100 * DAY)).await;
+    assert_eq!(again.absorbed, [Absorbed::Known]);
+    assert!(numbers(&keyspace.0, question).await[0] <= lives[0]);
+    keyspace.remove().await;
+}
+
+#[tokio::test]
+async fn an_ordinary_delete_removes_what_was_and_lets_in_what_comes() {
+    let keyspace = Keyspace::fresh().await;
+    let store = keyspace.open().await;
+    let now = shared::clock::Clock::machine().now();
+    let (old, new) = (end(now.millis() - 1_000), end(now.millis() + DAY));
+    absorb_at(&store, "u", "s", std::slice::from_ref(&old), now).await;
+    let delete = format!("DELETE FROM {}.facts WHERE user_id = 'u'", keyspace.0.keyspace);
+    connect(&keyspace.0).await.query_unpaged(delete, ()).await.unwrap();
+    assert!(facts(&store, "u", "s").await.is_empty());
+    let repeated = absorb_at(&store, "u", "s", &[old], now).await;
+    assert!(repeated.facts.is_empty(), "an event from before stays removed");
+    assert_eq!(absorb_at(&store, "u", "s", &[new], now).await.facts.ends().len(), 1);
+    keyspace.remove().await;
+}
+
+#[tokio::test]
+async fn nobody_makes_a_session_grow_for_ever() {
+    let keyspace = Keyspace::fresh().await;
+    let store = keyspace.open().await;
+    for n in 0..5 {
+        let offered: Vec<_> = (0..100).map(|m| end(NOW + 100 * n + m)).collect();
+        absorb(&store, "u", "s", &offered).await;
+    }
+    let rows = numbers(
+        &keyspace.0,
+        "SELECT count(*) FROM facts WHERE user_id = 'u' AND session_id = 's' AND kind = 1 ALLOW FILTERING",
+    )
+    .await;
+    let memories = i64::try_from(MAX_FACTS).unwrap() - 1;
+    assert_eq!(rows, [i64::try_from(MAX_FACTS).unwrap() + memories]);
+    keyspace.remove().await;
+}
+
+#[tokio::test]
+async fn a_full_session_takes_more_once_facts_have_left() {
+    let keyspace = Keyspace::fresh().await;
+    let store = keyspace.open().await;
+    let mut offered: Vec<_> = (1..64).map(|n| end(NOW + n)).collect();
+    offered.push(start(HORIZON - 1, "SK"));
+    absorb_at(&store, "u", "s", &offered, before()).await;
+    assert_eq!(absorb(&store, "u", "s", &[end(NOW)]).await.absorbed, [Absorbed::Contested]);
+    keyspace.leave(&store, horizon()).await;
+    assert_eq!(absorb(&store, "u", "s", &[end(NOW)]).await.absorbed, [Absorbed::New]);
+    assert_eq!(facts(&store, "u", "s").await.ends().len(), 64);
+    keyspace.remove().await;
+}

@@ -1,0 +1,98 @@
+//! Several processes on the same tables: nothing is lost between them, and how each lays out its rows shows in no answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shared::{
+    session::{SessionStart, Status},
+    store::{CassandraStore, Effect, StartPosition, Store, cassandra::CassandraOptions},
+    timestamp::{HOUR, SECOND},
+};
+
+use super::{Keyspace, connect};
+use crate::{Backend, NOW, absorb, country, end, ever, horizon, now, start, started, starts};
+
+/// A start and an end that come to two processes at once: whoever reads last has read both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_halves_that_come_at_once_somebody_sees_both() {
+    let keyspace = Keyspace::fresh().await;
+    let (one, other) = (keyspace.open().await, keyspace.open().await);
+    for n in 0..100 {
+        let session = format!("s{n}");
+        let (start, end) = ([start(NOW, "SK")], [end(NOW + 1)]);
+        let (begun, ended) =
+            tokio::join!(absorb(&one, "u", &session, &start), absorb(&other, "u", &session, &end));
+        let complete =
+            [begun, ended].iter().any(|known| known.facts.status(horizon()) == Some(Status::Complete));
+        assert!(complete, "{session}");
+    }
+    keyspace.remove().await;
+}
+
+async fn pages(store: &Store, rows: usize) -> Vec<SessionStart> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.starts(&country("SK"), ever(), after, rows).await.unwrap();
+        let Some(SessionStart { ts, session, user, .. }) = page.last().cloned() else { return all };
+        after = Some(StartPosition { ts, session, user });
+        all.extend(page);
+    }
+}
+
+#[tokio::test]
+async fn the_layout_of_a_day_shows_in_no_answer() {
+    let keyspace = Keyspace::fresh().await;
+    let options = CassandraOptions { starts_per_partition: 10, ..keyspace.options() };
+    let crowded = Store::Cassandra(CassandraStore::open(options).await.unwrap());
+    let roomy = keyspace.open().await;
+    let row = |n: i64| started(&format!("u{}", n % 3), &format!("s{}", n % 50), NOW + n / 4 * SECOND, "SK");
+    let rows: BTreeMap<i64, SessionStart> = (0..300).map(|n| (n, row(n))).collect();
+    let record = |rows: Vec<SessionStart>| rows.into_iter().map(Effect::RecordStart).collect::<Vec<_>>();
+    for some in rows.values().cloned().collect::<Vec<_>>().chunks(40) {
+        crowded.apply(record(some.to_vec()), now()).await.unwrap();
+    }
+    // Another process says the same again, and supersedes some, in its own layout.
+    let again: Vec<_> = rows.values().step_by(7).cloned().collect();
+    roomy.apply(record(again), now()).await.unwrap();
+    let gone: BTreeSet<_> = rows.values().step_by(5).cloned().collect();
+    let markers: Vec<_> = gone.iter().cloned().map(Effect::SupersedeStart).collect();
+    roomy.apply(markers, now()).await.unwrap();
+
+    let partitions = format!("SELECT shards, shard FROM {}.start_partitions", keyspace.0.keyspace);
+    let partitions = connect(&keyspace.0).await.query_unpaged(partitions, ()).await.unwrap();
+    let layouts: BTreeMap<i16, usize> =
+        partitions.into_rows_result().unwrap().rows::<(i16, i16)>().unwrap().fold(
+            BTreeMap::new(),
+            |mut layouts, row| {
+                *layouts.entry(row.unwrap().0).or_default() += 1;
+                layouts
+            },
+        );
+    assert_eq!(layouts[&1], 1, "{layouts:?}");
+    assert_eq!(layouts[&8], 8, "{layouts:?}");
+    assert!(layouts[&64] > 8, "{layouts:?}");
+
+    let mut expected: Vec<_> = rows.into_values().filter(|row| !gone.contains(row)).collect();
+    expected.sort_by(|a, b| b.ts.cmp(&a.ts).then(a.session.cmp(&b.session)).then(a.user.cmp(&b.user)));
+    for store in [&crowded, &roomy] {
+        assert_eq!(starts(store, "SK", ever()).await, expected);
+        assert_eq!(pages(store, 7).await, expected);
+        let counted = store.count_starts(&country("SK"), ever(), HOUR).await.unwrap();
+        assert_eq!(counted.values().sum::<u64>(), u64::try_from(expected.len()).unwrap());
+    }
+    keyspace.remove().await;
+}
+
+/// More days than are read ahead or named by a page, with days that have nothing between them.
+#[tokio::test]
+async fn a_listing_goes_over_many_days() {
+    let keyspace = Keyspace::fresh().await;
+    let store = keyspace.open().await;
+    let rows: Vec<_> = (0..200).map(|n| started("u", &format!("s{n}"), NOW - 37 * HOUR * n, "SK")).collect();
+    store.apply(rows.iter().cloned().map(Effect::RecordStart).collect::<Vec<_>>(), now()).await.unwrap();
+    assert_eq!(starts(&store, "SK", ever()).await, rows);
+    assert_eq!(pages(&store, 30).await, rows);
+    assert_eq!(store.starts(&country("SK"), ever(), None, 1).await.unwrap(), rows[..1]);
+    let narrow = crate::window(NOW - 100 * 37 * HOUR, NOW - 90 * 37 * HOUR);
+    assert_eq!(starts(&store, "SK", narrow).await, rows[91..=100]);
+    keyspace.remove().await;
+}

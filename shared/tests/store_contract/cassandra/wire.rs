@@ -1,0 +1,183 @@
+//! What goes over the wire: at which consistency it is asked, and what is made of faults. A proxy stands before the server.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex},
+};
+
+use scylla::{frame::protocol_features::ProtocolFeatures, statement::Consistency};
+use scylla_proxy::{
+    Condition, Node, Proxy, Reaction, RequestOpcode, RequestReaction, RequestRule, RunningProxy,
+    ShardAwareness,
+};
+use shared::store::{
+    CassandraStore, Effect, Store, StoreError, Window,
+    cassandra::{CassandraOptions, OnRetry, RetryCause},
+};
+use tokio::sync::mpsc;
+
+use super::Keyspace;
+use crate::{
+    Backend, NOW, absorb, completed, country, end, ever, facts, key, now, scan, sessions_of, start, started,
+    starts,
+};
+
+/// A store that speaks through a proxy, and the causes of its retries.
+struct Proxied {
+    keyspace: Keyspace,
+    store: Store,
+    proxy: RunningProxy,
+    causes: Arc<Mutex<Vec<RetryCause>>>,
+}
+
+async fn proxied(datacenter: Option<&str>) -> Proxied {
+    let keyspace = Keyspace::fresh().await;
+    let address: SocketAddr = keyspace.0.nodes[0].parse().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let node = Node::builder()
+        .real_address(address)
+        .proxy_address(free)
+        .shard_awareness(ShardAwareness::Unaware)
+        .build();
+    let proxy = Proxy::new([node]).run().await.unwrap();
+    let causes = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&causes);
+    let options = CassandraOptions {
+        nodes: vec![free.to_string()],
+        datacenter: datacenter.map(str::to_owned),
+        on_retry: OnRetry::new(move |cause| told.lock().unwrap().push(cause)),
+        ..keyspace.0.clone()
+    };
+    let store = Store::Cassandra(CassandraStore::open(options).await.unwrap());
+    Proxied { keyspace, store, proxy, causes }
+}
+
+impl Proxied {
+    fn rules(&mut self, rules: Vec<RequestRule>) {
+        self.proxy.running_nodes[0].change_request_rules(Some(rules));
+    }
+
+    async fn remove(self) {
+        drop(self.store);
+        // It complains of the connections that were dropped, which was the point.
+        drop(self.proxy.finish().await);
+        self.keyspace.remove().await;
+    }
+}
+
+fn asked() -> Condition {
+    Condition::RequestOpcode(RequestOpcode::Execute)
+        .or(Condition::RequestOpcode(RequestOpcode::Batch))
+        .or(Condition::RequestOpcode(RequestOpcode::Query))
+}
+
+/// Every verb of the store.
+async fn use_everything(store: &Store) {
+    absorb(store, "u", "s", &[start(NOW, "SK"), end(NOW)]).await;
+    absorb(store, "u", "t", &[end(NOW), end(NOW + 1)]).await;
+    let effects = vec![
+        Effect::RecordStart(started("u", "s", NOW, "SK")),
+        Effect::Complete(completed("u", "s", NOW, "SK", NOW)),
+        Effect::SupersedeStart(started("u", "s", NOW + 1, "SK")),
+        Effect::SupersedeCompleted(completed("u", "s", NOW, "SK", NOW + 1)),
+    ];
+    store.apply(effects, now()).await.unwrap();
+    assert_eq!(starts(store, "SK", ever()).await.len(), 1);
+    assert_eq!(sessions_of(store, "u").await.len(), 1);
+    assert_eq!(store.sessions(&key("u", "s").user, None, 9).await.unwrap().len(), 2);
+    assert_eq!(scan(store).await.len(), 2);
+    assert_eq!(facts(store, "u", "s").await.ends().len(), 1);
+    assert_eq!(store.countries(crate::at(NOW)).await.unwrap(), [country("SK")]);
+    let Window { from, to } = ever();
+    assert_eq!(store.count_starts(&country("SK"), Window { from, to }, 1).await.unwrap().len(), 1);
+    store.persist().await.unwrap();
+    store.ready().await.unwrap();
+}
+
+async fn everything_is_asked_at(consistency: Consistency, datacenter: Option<&str>) {
+    let mut proxied = proxied(datacenter).await;
+    let ((good, mut at_quorum), (bad, mut otherwise)) =
+        (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    let expected = Condition::RequestConsistency(consistency, ProtocolFeatures::default());
+    // The driver's own questions about the cluster go over a connection of their own.
+    let ours = || Condition::not(Condition::ConnectionRegisteredAnyEvent).and(asked());
+    proxied.rules(vec![
+        RequestRule(ours().and(expected), RequestReaction::noop().with_feedback_when_performed(good)),
+        RequestRule(ours(), RequestReaction::noop().with_feedback_when_performed(bad)),
+    ]);
+    use_everything(&proxied.store).await;
+    let (mut batches, mut executed) = (0, 0);
+    while let Ok((frame, _)) = at_quorum.try_recv() {
+        match frame.opcode {
+            RequestOpcode::Batch => batches += 1,
+            _ => executed += 1,
+        }
+    }
+    assert!(batches >= 4 && executed >= 10, "{batches} batches and {executed} others");
+    assert!(otherwise.try_recv().is_err(), "a request at another consistency");
+    assert_eq!(*proxied.causes.lock().unwrap(), []);
+    proxied.remove().await;
+}
+
+#[tokio::test]
+async fn with_a_data_centre_everything_is_asked_at_local_quorum() {
+    everything_is_asked_at(Consistency::LocalQuorum, Some("datacenter1")).await;
+}
+
+#[tokio::test]
+async fn without_a_data_centre_everything_is_asked_at_quorum() {
+    everything_is_asked_at(Consistency::Quorum, None).await;
+}
+
+#[tokio::test]
+async fn faults_that_pass_are_survived_and_told() {
+    let mut proxied = proxied(None).await;
+    let faults = [
+        (RequestReaction::forge().write_timeout(), RetryCause::Timeout),
+        (RequestReaction::forge().read_timeout(), RetryCause::Timeout),
+        (RequestReaction::forge().unavailable(), RetryCause::Unavailable),
+        (RequestReaction::forge().overloaded(), RetryCause::Overloaded),
+        (RequestReaction::forge().write_failure(), RetryCause::Failure),
+        (RequestReaction::drop_connection(), RetryCause::Connection),
+    ];
+    for (n, (fault, cause)) in faults.into_iter().enumerate() {
+        // A write and a read of the write path, each once.
+        let once = |opcode| Condition::RequestOpcode(opcode).and(Condition::TrueForLimitedTimes(1));
+        proxied.rules(vec![
+            RequestRule(once(RequestOpcode::Batch), fault.clone()),
+            RequestRule(once(RequestOpcode::Execute), fault),
+        ]);
+        let session = format!("s{n}");
+        let known = absorb(&proxied.store, "u", &session, &[start(NOW, "SK"), end(NOW)]).await;
+        assert_eq!(known.absorbed, [shared::session::Absorbed::New; 2], "a retry keeps its stamp");
+        proxied.rules(Vec::new());
+        assert_eq!(facts(&proxied.store, "u", &session).await, known.facts);
+        let told: Vec<_> = proxied.causes.lock().unwrap().drain(..).collect();
+        assert!(told.len() >= 2 && told.iter().all(|told| *told == cause), "{cause:?}: {told:?}");
+    }
+    proxied.remove().await;
+}
+
+#[tokio::test]
+async fn a_fault_that_stays_is_told_as_unavailable() {
+    let mut proxied = proxied(None).await;
+    proxied.rules(vec![RequestRule(asked(), RequestReaction::forge().unavailable())]);
+    let sighting = shared::store::Sighting { key: key("u", "s"), facts: vec![end(NOW)] };
+    let refused = proxied.store.absorb(vec![sighting], now()).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert_eq!(proxied.causes.lock().unwrap().len(), 5);
+    assert!(matches!(proxied.store.ready().await, Err(StoreError::Unavailable(_))));
+    proxied.rules(Vec::new());
+    proxied.store.ready().await.unwrap();
+    proxied.remove().await;
+}
+
+#[tokio::test]
+async fn a_fault_that_cannot_pass_is_not_tried_again() {
+    let mut proxied = proxied(None).await;
+    proxied.rules(vec![RequestRule(asked(), RequestReaction::forge().unauthorized())]);
+    let refused = proxied.store.facts(&key("u", "s")).await;
+    assert!(matches!(refused, Err(StoreError::Poisoned(_))), "{refused:?}");
+    assert_eq!(*proxied.causes.lock().unwrap(), []);
+    proxied.remove().await;
+}
