@@ -50,3 +50,24 @@ pub(super) fn became_complete(sighting: &Sighting, known: &Known) -> bool {
         .end()
         .is_none()
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::{session::Departed, timestamp::Timestamp};
+
+    use super::*;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(ms).unwrap()
+    }
+
+    /// A store may find that a fact's year is over when it comes to write it.
+    #[test]
+    fn a_new_fact_that_is_not_among_the_facts_has_expired() {
+        let end_left = Departed { start: false, end: true };
+        let facts = SessionFacts::new(Vec::new(), vec![at(9)], end_left);
+        assert_eq!(outcome(&facts, &Fact::End(at(1)), Absorbed::New), Handled::Expired);
+        assert_eq!(outcome(&facts, &Fact::End(at(9)), Absorbed::New), Handled::Orphan);
+        assert_eq!(outcome(&facts, &Fact::End(at(1)), Absorbed::Known), Handled::Duplicate);
+    }
+}

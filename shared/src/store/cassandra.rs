@@ -50,7 +50,7 @@ pub use self::{
 /// How many sessions with as many facts as they may have are remembered.
 const FULL_SESSIONS: usize = 10_000;
 /// How many partitions are remembered as written to.
-const PARTITIONS: usize = 20_000;
+const WRITTEN_PARTITIONS: usize = 20_000;
 /// How many countries are remembered with their newest day.
 const COUNTRIES: usize = 2_000;
 
@@ -86,7 +86,7 @@ impl CassandraStore {
             stamps: Stamps::default(),
             layouts: Layouts::new(options.starts_per_partition),
             full: Memo::new(FULL_SESSIONS),
-            partitions: Memo::new(PARTITIONS),
+            partitions: Memo::new(WRITTEN_PARTITIONS),
             countries: Memo::new(COUNTRIES),
         })))
     }

@@ -11,7 +11,7 @@ use super::{
     Shared,
     insert::Insert,
     lifetime::{Lifetime, Stamp},
-    pack::{Parcel, Placement, pack},
+    pack::{Parcel, Placement, ROWS, pack},
     request::For,
     stored::Stored,
 };
@@ -20,9 +20,6 @@ use crate::{
     store::{Known, Sighting, StoreError},
     timestamp::Timestamp,
 };
-
-/// The most rows in a request over one partition, and the most sessions of one user in a unit.
-const ROWS: usize = 50;
 
 impl Shared {
     pub(super) async fn absorb(
@@ -79,12 +76,13 @@ impl Shared {
             self.insert_all(rows).await?;
             let sessions = self.read_back(unit).await?;
             // A session that was full may have lost facts to retention; then there is room for more.
-            let stale = |key: &&&SessionKey| !sessions.get(**key).is_some_and(Stored::is_full);
-            let mut stale: Vec<_> = full.iter().filter(stale).collect();
-            if stale.is_empty() {
+            full.retain(|key| !sessions.get(*key).is_some_and(Stored::is_full));
+            if full.is_empty() {
                 return self.answer(unit, &sessions, stamp, lifetime).await;
             }
-            stale.drain(..).for_each(|key| self.full.forget(*key));
+            for key in full {
+                self.full.forget(key);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     Shared,
     insert::{Earlier, Insert},
     lifetime::Lifetime,
-    pack::{Parcel, Placement, pack},
+    pack::{PARTITIONS, Parcel, Placement, ROWS, pack},
     partition::Partition,
     stored::memory,
 };
@@ -18,9 +18,6 @@ use crate::{
     store::{Effect, StoreError},
     timestamp::{RETENTION, Timestamp},
 };
-
-/// The most rows in a request over one partition.
-const ROWS: usize = 50;
 
 /// Rows by their partition.
 #[derive(Default)]
@@ -114,7 +111,7 @@ impl Shared {
             ttl: *ttl,
         });
         rows.extend(countries);
-        try_join_all(rows.chunks(super::pack::PARTITIONS).map(|rows| self.requests.insert(rows))).await?;
+        try_join_all(rows.chunks(PARTITIONS).map(|rows| self.requests.insert(rows))).await?;
         for partition in new {
             self.partitions.update(partition, |_| ());
         }

@@ -1,6 +1,6 @@
 //! Opening the connection, and telling apart why it could not be opened.
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use scylla::{
     client::{
@@ -20,7 +20,10 @@ use tokio_rustls::rustls;
 use super::{CassandraOptions, request::Requests, statements::Statements, tls};
 
 /// One connection a node: more cost a node more than they bring.
-const CONNECTIONS: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN;
+const CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN;
+
+/// How long the nodes are left alone between two looks whether all of them have a new table.
+const SCHEMA_LOOK: Duration = Duration::from_millis(20);
 
 /// Why the Cassandra store could not be opened.
 #[derive(Debug, Error)]
@@ -95,6 +98,7 @@ pub(super) async fn session(options: &CassandraOptions) -> Result<Session, OpenE
         .known_nodes(&options.nodes)
         .default_execution_profile_handle(profile.into_handle())
         .pool_size(PoolSize::PerHost(CONNECTIONS))
+        .schema_agreement_interval(SCHEMA_LOOK)
         .keyspaces_to_fetch([&options.keyspace]);
     if let Some(username) = &options.username {
         let password = options.password.as_ref().map_or("", |password| password.reveal());

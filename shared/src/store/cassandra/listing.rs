@@ -94,7 +94,7 @@ impl Shared {
         }
         // No session has an empty name.
         let values = (user.as_str(), after.map_or("", SessionId::as_str));
-        let statement = paged(&self.requests.statements.facts_behind, 2 * limit);
+        let statement = paged(&self.requests.statements.facts_behind, limit.saturating_mul(2));
         let found = self.requests.sessions(For::Reading, &statement, &values, limit).await?;
         Ok(whole(found, limit).collect())
     }
@@ -116,7 +116,7 @@ impl Shared {
         }
         if found.len() < limit {
             let room = limit - found.len();
-            let statement = paged(&statements.facts_from, 2 * room);
+            let statement = paged(&statements.facts_from, room.saturating_mul(2));
             let more = self.requests.sessions(For::Reading, &statement, &(token,), room).await?;
             found.extend(whole(more, room));
         }

@@ -9,6 +9,8 @@ use scylla::{client::session::Session, cluster::ClusterState, serialize::row::Se
 
 /// The most partitions in one request.
 pub(super) const PARTITIONS: usize = 10;
+/// The most rows in a request over one partition, and the most sessions of one user that are handled together.
+pub(super) const ROWS: usize = 50;
 /// The most bytes in a request over several partitions.
 const BYTES: usize = 5 << 10;
 

@@ -3,14 +3,17 @@
 use shared::{
     session::{Absorbed, MAX_FACTS},
     store::{
-        CassandraStore,
+        CassandraStore, Effect,
         cassandra::{CassandraOptions, OpenError, setup},
     },
     timestamp::DAY,
 };
 
 use super::{Keyspace, connect, options};
-use crate::{Backend, HORIZON, NOW, absorb, absorb_at, at, before, end, facts, horizon, start};
+use crate::{
+    Backend, HORIZON, NOW, absorb, absorb_at, at, before, completed, end, facts, horizon, now, sessions_of,
+    start,
+};
 
 async fn numbers(options: &CassandraOptions, question: &str) -> Vec<i64> {
     let question = question.replace("FROM ", &format!("FROM {}.", options.keyspace));
@@ -139,5 +142,20 @@ async fn a_full_session_takes_more_once_facts_have_left() {
     keyspace.leave(&store, horizon()).await;
     assert_eq!(absorb(&store, "u", "s", &[end(NOW)]).await.absorbed, [Absorbed::New]);
     assert_eq!(facts(&store, "u", "s").await.ends().len(), 64);
+    keyspace.remove().await;
+}
+
+/// A consumer that lags may meet a start whose year is over and whose margin is not.
+#[tokio::test]
+async fn an_end_remembers_a_start_whose_session_is_not_listed_any_more() {
+    let keyspace = Keyspace::fresh().await;
+    let store = keyspace.open().await;
+    absorb(&store, "u", "s", &[start(HORIZON - 1, "SK"), end(NOW)]).await;
+    let session = completed("u", "s", HORIZON - 1, "SK", NOW);
+    store.apply(vec![Effect::Complete(session)], now()).await.unwrap();
+    assert!(sessions_of(&store, "u").await.is_empty());
+    keyspace.leave(&store, horizon()).await;
+    let left = facts(&store, "u", "s").await;
+    assert_eq!((left.ends(), left.departed().start), ([at(NOW)].as_slice(), true));
     keyspace.remove().await;
 }

@@ -3,13 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shared::{
-    session::{SessionStart, Status},
-    store::{CassandraStore, Effect, StartPosition, Store, cassandra::CassandraOptions},
+    session::{Absorbed, SessionStart, Status},
+    store::{
+        CassandraStore, Effect, Sighting, StartPosition, Store,
+        cassandra::{CassandraOptions, setup},
+    },
     timestamp::{HOUR, SECOND},
 };
 
 use super::{Keyspace, connect};
-use crate::{Backend, NOW, absorb, country, end, ever, horizon, now, start, started, starts};
+use crate::{
+    Backend, NOW, absorb, completed, country, end, ever, horizon, key, now,
+    stack::{Node, Service, Stack},
+    start, started, starts,
+};
 
 /// A start and an end that come to two processes at once: whoever reads last has read both.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,4 +102,40 @@ async fn a_listing_goes_over_many_days() {
     let narrow = crate::window(NOW - 100 * 37 * HOUR, NOW - 90 * 37 * HOUR);
     assert_eq!(starts(&store, "SK", narrow).await, rows[91..=100]);
     keyspace.remove().await;
+}
+
+/// Sessions of many users, so that they lie on all nodes.
+async fn write_sessions(store: &Store, prefix: &str) {
+    let names: Vec<_> = (0..200).map(|n| (format!("{prefix}{}", n % 90), format!("s{n}"))).collect();
+    let facts = || vec![start(NOW, "SK"), end(NOW + 1)];
+    let sighting = |(user, session): &(String, String)| Sighting { key: key(user, session), facts: facts() };
+    let known = store.absorb(names.iter().map(sighting).collect::<Vec<_>>(), now()).await.unwrap();
+    assert!(known.iter().all(|known| known.absorbed == [Absorbed::New; 2]));
+    let rows = names.iter().flat_map(|(user, session)| {
+        let session = session.as_str();
+        [
+            Effect::RecordStart(started(user, session, NOW, "SK")),
+            Effect::Complete(completed(user, session, NOW, "SK", NOW + 1)),
+        ]
+    });
+    store.apply(rows.collect::<Vec<_>>(), now()).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_of_three_nodes_may_be_killed() {
+    let stack = Stack::own_only(Service::Cassandra, 3, false);
+    let options = CassandraOptions {
+        nodes: stack.cassandra_nodes().split(',').map(str::to_owned).collect(),
+        datacenter: Some("datacenter1".to_owned()),
+        ..CassandraOptions::default()
+    };
+    setup(&options, &"datacenter1:3".parse().unwrap()).await.unwrap();
+    let store = Store::Cassandra(CassandraStore::open(options).await.unwrap());
+    write_sessions(&store, "before ").await;
+    stack.kill(Node::Cassandra(2));
+    write_sessions(&store, "after ").await;
+    assert_eq!(starts(&store, "SK", ever()).await.len(), 400);
+    let stored = store.scan(None, 1_000).await.unwrap();
+    assert_eq!(stored.len(), 400);
+    assert!(stored.iter().all(|(_, facts)| facts.status(horizon()) == Some(Status::Complete)));
 }
