@@ -23,7 +23,8 @@ struct State {
     held: BTreeMap<Partition, Held>,
     waiting: VecDeque<Record>,
     bytes: usize,
-    committing: bool,
+    /// How many commits are on their way.
+    committing: usize,
     ended: bool,
     /// When a record last came, a partition was gained, or a commit succeeded.
     progress: Instant,
@@ -45,7 +46,7 @@ impl Assignment {
             held: BTreeMap::new(),
             waiting: VecDeque::new(),
             bytes: 0,
-            committing: false,
+            committing: 0,
             ended: false,
             progress: Instant::now(),
             refused_since: None,
@@ -72,7 +73,7 @@ impl Assignment {
             let held = partitions.iter().filter_map(|partition| state.held.get(partition));
             held.filter(|held| held.handed > held.committed).count()
         };
-        let waiting = |state: &mut State| !state.ended && (state.committing || under_way(state) > 0);
+        let waiting = |state: &mut State| !state.ended && (state.committing > 0 || under_way(state) > 0);
         let waited = self.moved.wait_timeout_while(state, patience, waiting);
         let (mut state, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
         let left = under_way(&state);
@@ -117,7 +118,7 @@ impl Assignment {
     }
 
     /// Of `offsets`, what is to be committed: of partitions that are ours, forward, and no further than was handed out.
-    /// Whoever is answered something says afterwards what became of it.
+    /// Whoever is answered something has to tell afterwards what became of it.
     pub(super) fn begin_commit(&self, offsets: &Offsets) -> Offsets {
         let mut state = lock(&self.state);
         let due = |(partition, offset): (&Partition, &i64)| {
@@ -126,14 +127,13 @@ impl Assignment {
             (Some(offset) > held.committed).then_some((*partition, offset))
         };
         let due: Offsets = offsets.iter().filter_map(due).collect();
-        state.committing = !due.is_empty() && !state.ended;
-        if state.committing { due } else { Offsets::new() }
+        state.begin(due)
     }
 
     /// A commit has ended.
     pub(super) fn end_commit(&self, offsets: &Offsets, succeeded: bool) {
         let state = &mut *lock(&self.state);
-        state.committing = false;
+        state.committing -= 1;
         if succeeded {
             (state.progress, state.refused_since) = (Instant::now(), None);
             for (partition, offset) in offsets {
@@ -147,12 +147,12 @@ impl Assignment {
         self.moved.notify_all();
     }
 
-    /// The partitions of which everything that was fetched is committed, though they are longer: where they stand.
+    /// The partitions of which everything that was fetched is committed, though they are longer: where they stand. None while
+    /// records wait: then there may be no room for theirs.
     pub(super) fn idle(&self, positions: &BTreeMap<Partition, Position>) -> BTreeMap<Partition, Position> {
         let state = lock(&self.state);
-        let idle = |partition: &Partition| {
-            state.held.get(partition).is_some_and(|held| held.fetched <= held.committed)
-        };
+        let done = |held: &Held| state.waiting.is_empty() && held.fetched <= held.committed;
+        let idle = |partition: &Partition| state.held.get(partition).is_some_and(done);
         let idle = positions.iter().filter(|(partition, at)| at.committed < at.end && idle(partition));
         idle.map(|(partition, at)| (*partition, *at)).collect()
     }
@@ -166,8 +166,7 @@ impl Assignment {
             (Some(offset) > held.committed.as_ref()).then_some((*partition, *offset))
         };
         let due: Offsets = offsets.iter().filter_map(due).collect();
-        state.committing = !due.is_empty() && !state.ended;
-        if state.committing { due } else { Offsets::new() }
+        state.begin(due)
     }
 
     /// Whether nothing has come for `limit` though there is more, or every commit was refused for that long.
@@ -193,6 +192,16 @@ impl Assignment {
 
     pub(super) fn is_ended(&self) -> bool {
         lock(&self.state).ended
+    }
+}
+
+impl State {
+    fn begin(&mut self, due: Offsets) -> Offsets {
+        if due.is_empty() || self.ended {
+            return Offsets::new();
+        }
+        self.committing += 1;
+        due
     }
 }
 

@@ -30,6 +30,8 @@ use crate::log::{LogError, Offsets, Partition, Position, Record};
 
 /// A membership is not replaced again before this time.
 const BETWEEN_MEMBERS: Duration = Duration::from_secs(5);
+/// How many partitions are read after one look.
+const READ_AT_ONCE: usize = 10;
 /// How long a membership that is replaced may take to leave, before another one joins all the same.
 const LEAVING: Duration = Duration::from_secs(10);
 
@@ -61,7 +63,9 @@ struct Stage {
 #[derive(Default)]
 struct Sight {
     client: Option<BaseConsumer<Context>>,
-    unmoved: BTreeMap<Partition, Position>,
+    idle: BTreeMap<Partition, Position>,
+    /// Where it has read by itself: what lies there does not change.
+    read: BTreeMap<Partition, Position>,
 }
 
 impl Group {
@@ -81,9 +85,9 @@ impl Group {
 
     /// The next records, at least one; waits for them. Nothing is lost when it is given up.
     pub(super) async fn poll(&self, bytes: usize) -> Result<Vec<Record>, LogError> {
-        self.begin()?;
         loop {
             let arrived = self.inner.arrived.notified();
+            self.begin()?;
             let member = lock(&self.inner.member).clone();
             let (records, ends) = member.map(|member| member.assignment.take(bytes)).unwrap_or_default();
             if !records.is_empty() {
@@ -131,6 +135,7 @@ impl Group {
         let mut stage = lock(&self.inner.stage);
         stage.closed = true;
         self.inner.staged.notify_all();
+        self.inner.arrived.notify_waiters();
         if let Some(member) = lock(&self.inner.member).take() {
             member.assignment.end();
         }
@@ -163,7 +168,9 @@ impl Inner {
                 member.is_given_up() || looked && stalled()
             };
             if current.as_ref().is_some_and(|(member, _)| lost(member)) {
-                tracing::warn!("the consumer makes no progress and is made anew");
+                tracing::warn!(
+                    "the consumer makes no progress, or the driver has given it up: it is made anew"
+                );
                 *lock(&self.member) = None;
                 self.leave(current.take());
             }
@@ -204,9 +211,8 @@ impl Inner {
         }
     }
 
-    /// Looks where the partitions stand. Of those that did not move since the last look, though they are longer than what was
-    /// committed of them, it reads the rest by itself: where no record lies there, but the mark of a transaction, that is
-    /// committed. Answers whether it could look.
+    /// Looks where the partitions stand. What did not move since the last look, though there is more than was committed of it,
+    /// may end with the mark of a transaction, which is no record. Answers whether it could look.
     fn look(&self, member: &Member, sight: &mut Sight) -> bool {
         let before = self.positions.get();
         match sight.found(&self.reading) {
@@ -217,26 +223,25 @@ impl Inner {
             }
         }
         let idle = member.assignment.idle(&self.positions.get());
-        let again = idle.iter().filter(|(partition, at)| sight.unmoved.get(partition) == Some(at));
-        let (from, ends): (Offsets, Offsets) =
-            again.map(|(p, at)| ((*p, at.committed), (*p, at.end))).unzip();
-        sight.unmoved = idle;
-        if !from.is_empty() {
-            match self.pass(member, from, ends) {
+        for (partition, at) in sight.unmoved(idle) {
+            match self.pass(member, partition, at) {
                 Ok(passed) => self.positions.committed(&passed),
-                Err(error) => tracing::debug!(%error, "what lies behind the last record cannot be read"),
+                Err(error) => {
+                    tracing::debug!(%error, partition, "what lies behind the last record cannot be read")
+                }
             }
         }
         true
     }
 
-    fn pass(&self, member: &Member, from: Offsets, ends: Offsets) -> KafkaResult<Offsets> {
-        let mut reader = self.reading.clone().between(from, ends.clone())?;
-        let records = reader.read(1)?;
-        let none = |partition: &Partition| records.iter().all(|record| record.partition != *partition);
-        let empty =
-            ends.into_iter().filter(|(partition, _)| none(partition) && reader.has_finished(*partition));
-        member.pass(&self.reading.topic, &empty.collect())
+    /// Reads what lies between what was committed of `partition` and its end, and commits that where it is no record.
+    fn pass(&self, member: &Member, partition: Partition, at: Position) -> KafkaResult<Offsets> {
+        let ends = Offsets::from([(partition, at.end)]);
+        let mut reader = self.reading.clone().between([(partition, at.committed)].into(), ends.clone())?;
+        match reader.read(1)?.is_empty() {
+            true => member.pass(&self.reading.topic, &ends),
+            false => Ok(Offsets::new()),
+        }
     }
 
     /// Waits for the close, at most for `limit`.
@@ -256,6 +261,16 @@ impl Sight {
         // It has nothing to read, but lines for our log.
         while client.poll(Duration::ZERO).is_some() {}
         look(client, &reading.topic)
+    }
+
+    /// Of the partitions that are `idle` now, some of those that were so at the last look and were not read since.
+    fn unmoved(&mut self, idle: BTreeMap<Partition, Position>) -> Vec<(Partition, Position)> {
+        let before = std::mem::replace(&mut self.idle, idle);
+        let again = self.idle.iter().filter(|(partition, at)| before.get(partition) == Some(at));
+        let unread = again.filter(|(partition, at)| self.read.get(partition) != Some(at));
+        let unread: Vec<_> = unread.map(|(partition, at)| (*partition, *at)).take(READ_AT_ONCE).collect();
+        self.read.extend(unread.iter().copied());
+        unread
     }
 }
 

@@ -34,6 +34,8 @@ use crate::log::{Header, LogError, OpenError, Partition};
 const OVERHEAD: usize = 256;
 /// How long one look for a broker takes at most.
 const PROBE: Duration = Duration::from_secs(1);
+/// How long it waits after one that failed.
+const BETWEEN_PROBES: Duration = Duration::from_millis(200);
 
 type Client = DroppedAside<ThreadedProducer<Context>>;
 
@@ -239,9 +241,11 @@ fn probe(producer: &Weak<Inner>) {
         drop(inner);
         if health.wait_until_down(PROBE)
             && let Some(client) = client.get()
-            && client.client().fetch_metadata(Some(&topic), PROBE).is_ok()
         {
-            health.up();
+            match client.client().fetch_metadata(Some(&topic), PROBE) {
+                Ok(_) => health.up(),
+                Err(_) => thread::sleep(BETWEEN_PROBES),
+            }
         }
     }
 }

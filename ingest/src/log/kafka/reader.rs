@@ -144,11 +144,6 @@ impl Reader {
         Ok(records)
     }
 
-    /// Whether the end of `partition` was met.
-    pub(super) fn has_finished(&self, partition: Partition) -> bool {
-        self.finished.contains(&partition)
-    }
-
     /// Commits for the reader's group that everything that was read is done with; at the ends, also what is behind the last
     /// record.
     pub(super) fn commit(&self) -> KafkaResult<Offsets> {

@@ -58,7 +58,7 @@ pub async fn setup(
             AdminOptions::new().operation_timeout(Some(look::LIMIT)).request_timeout(Some(look::LIMIT));
         let made = admin.create_topics([&topic], &limit).await.map_err(refused)?;
         match made.into_iter().next() {
-            Some(Ok(_)) => told.push(format!("made the topic {name} with {partitions} partitions")),
+            Some(Ok(_)) => told.push(format!("made the topic {name}, partitions: {partitions}")),
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {
                 let resource = [ResourceSpecifier::Topic(name)];
                 let found = admin.describe_configs(&resource, &limit).await.map_err(refused)?;
@@ -82,9 +82,9 @@ async fn existing(
     let reading = Reading::new(options, name, &options.group);
     let count = off_runtime("kafka-setup", move || reading.partitions()).await;
     let count = count.and_then(|count| count.map_err(|cause| busy(&cause)))?.len();
-    let mut told = vec![format!("the topic {name} exists with {count} partitions")];
+    let mut told = vec![format!("the topic {name} exists, partitions: {count}")];
     if i32::try_from(count) != Ok(partitions) {
-        told.push(format!("mind: {name} was to have {partitions} partitions; it is left as it is"));
+        told.push(format!("mind: {name} was to have {partitions} partitions and is left as it is"));
     }
     for (setting, wanted, otherwise) in WANTED {
         let value = found.and_then(|found| found.get(setting)?.value.as_deref());

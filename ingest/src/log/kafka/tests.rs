@@ -22,6 +22,8 @@ mod faults;
 mod rebalances;
 mod records;
 mod settings;
+#[cfg(feature = "kafka-tls")]
+mod tls;
 
 /// Long enough for the slowest machine: a test that meets it has failed.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);

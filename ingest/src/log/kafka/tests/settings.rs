@@ -69,10 +69,10 @@ async fn a_topic_that_is_missing_is_told_at_the_start() {
 async fn a_setup_made_twice_changes_nothing_and_says_so() {
     let options = unmade().await;
     let made = setup(&options, 3, 1).await.unwrap();
-    assert_eq!(made[0], format!("made the topic {} with 3 partitions", options.topic));
-    assert_eq!(made[1], format!("made the topic {}.dlq with 1 partitions", options.topic));
+    assert_eq!(made[0], format!("made the topic {}, partitions: 3", options.topic));
+    assert_eq!(made[1], format!("made the topic {}.dlq, partitions: 1", options.topic));
     let again = setup(&options, 3, 1).await.unwrap();
-    assert_eq!(again[0], format!("the topic {} exists with 3 partitions", options.topic));
+    assert_eq!(again[0], format!("the topic {} exists, partitions: 3", options.topic));
     assert_eq!(again.len(), 2, "{again:?}");
     open(&options).await.ready().unwrap();
 }

@@ -1,0 +1,38 @@
+//! Brokers that ask for a login over an encrypted connection.
+
+use super::{
+    stack::{Service, Stack},
+    *,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_logs_in_over_tls_is_served_and_nobody_else_is_and_hears_why() {
+    let stack = tokio::task::spawn_blocking(|| Stack::own_only(Service::Kafka, 1, true)).await.unwrap();
+    let options = KafkaLogOptions {
+        security: stack.setting("BOOKEND_KAFKA_SECURITY").parse().unwrap(),
+        mechanism: stack.setting("BOOKEND_KAFKA_MECHANISM").parse().unwrap(),
+        username: Some(stack.setting("BOOKEND_KAFKA_USERNAME").to_owned()),
+        password: Some(Secret(stack.setting("BOOKEND_KAFKA_PASSWORD").to_owned())),
+        ca_file: Some(stack.setting("BOOKEND_KAFKA_CA_FILE").into()),
+        ..named(stack.kafka_brokers().to_owned())
+    };
+    setup(&options, 2, 1).await.unwrap();
+    let log = open(&options).await;
+    log.append(records("r", 10)).await.unwrap();
+    let polled = poll(&log, 10).await;
+    log.commit(behind(&polled)).await.unwrap();
+    let wrong = KafkaLogOptions { password: Some(Secret("wrong".to_owned())), ..options.clone() };
+    assert!(refused(wrong).await.to_lowercase().contains("authentication"));
+    // Without our authority the machine's own are believed, which know nothing of these brokers.
+    assert!(refused(KafkaLogOptions { ca_file: None, ..options.clone() }).await.contains("certificate"));
+    log.close().await;
+    drop(log);
+    tokio::task::block_in_place(|| drop(stack));
+}
+
+/// Why the brokers cannot be used.
+async fn refused(options: KafkaLogOptions) -> String {
+    let log = open(&options).await;
+    until("the brokers have refused", || log.ready().is_err()).await;
+    log.append(records("refused", 1)).await.unwrap_err().to_string()
+}
