@@ -11,15 +11,14 @@ mod explain;
 mod http;
 mod metrics;
 mod params;
+pub mod service;
 mod sessions;
 mod starts;
 mod window;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use shared::{http as serving, store::cassandra::OnRetry, telemetry, timestamp::MINUTE};
-use tokio::net::TcpListener;
-use warp::Filter;
+use shared::timestamp::MINUTE;
 
 pub use crate::{
     http::{methods, routes},
@@ -50,32 +49,4 @@ impl Default for QueryOptions {
             body_timeout: Duration::from_secs(10),
         }
     }
-}
-
-/// Answers until `shutdown`, and then finishes the requests under way.
-///
-/// # Errors
-/// When the store cannot be used at all.
-pub async fn run(
-    config: config::QueryConfig,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send,
-) -> anyhow::Result<()> {
-    let registry = telemetry::registry("none")?;
-    let metrics = Arc::new(QueryMetrics::new(&registry)?);
-    let store = config.store.open(OnRetry::default()).await?;
-    let own = telemetry::routes(registry, {
-        let store = store.clone();
-        move || {
-            let store = store.clone();
-            async move { store.ready().await.map_err(|error| error.to_string()) }
-        }
-    });
-    let routes = own.or(routes(store, config.process.clock(), metrics, config.options)).unify().boxed();
-    let known = |path: &str| methods(path).iter().chain(telemetry::methods(path)).copied().collect();
-    tracing::info!(address = %listener.local_addr()?, "serving");
-    serving::serve(listener, serving::or_unknown(routes, known), config.process.connections(), shutdown)
-        .await;
-    tracing::info!("stopped");
-    Ok(())
 }

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         config.process.start_telemetry()?;
         Ok(async move {
             let listener = config.process.listen().await?;
-            query_api::run(config, listener, cli::stopped()?).await
+            query_api::service::run(config, listener, cli::stopped()?).await
         })
     })
 }

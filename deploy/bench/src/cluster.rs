@@ -13,7 +13,7 @@ use self::stack::Stack;
 use crate::{answers, latency, load, report, round, service::Service};
 
 mod bare_store;
-pub(crate) mod endpoint;
+pub(crate) mod http;
 mod stack;
 mod topic;
 
@@ -25,6 +25,8 @@ pub(crate) struct Programs {
     pub(crate) bookend: PathBuf,
     pub(crate) ingest: PathBuf,
     pub(crate) query_api: PathBuf,
+    /// This one.
+    pub(crate) bench: PathBuf,
 }
 
 pub(crate) async fn measure(
@@ -63,7 +65,7 @@ fn flags(stack: &Stack, keyspace: &str) -> Vec<String> {
 
 /// HTTP → topic.
 async fn takes(programs: &Programs, stack: &Stack) -> anyhow::Result<()> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(&programs.bench);
     command.args(["bare-endpoint", &stack.brokers, "bare"]);
     let bare = Service::run(command).await?;
     let mut command = Command::new(&programs.ingest);
@@ -76,8 +78,8 @@ async fn takes(programs: &Programs, stack: &Stack) -> anyhow::Result<()> {
     // Turn and turn about, so that a machine that changes its speed changes both.
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
     for _ in 0..3 {
-        fast.push(endpoint::measure(&bare.url, BATCHES / 3).await?);
-        slow.push(endpoint::measure(&ours.url, BATCHES / 3).await?);
+        fast.push(http::measure(&bare.url, BATCHES / 3).await?);
+        slow.push(http::measure(&ours.url, BATCHES / 3).await?);
     }
     let (fast, slow) = (median(fast), median(slow));
     report(json!({
@@ -155,7 +157,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 /// The programs beside `bookend`.
-pub(crate) fn programs(bookend: &Path) -> anyhow::Result<Programs> {
+pub(crate) fn programs(bookend: &Path, bench: PathBuf) -> anyhow::Result<Programs> {
     let beside = |name: &str| {
         let path = bookend.with_file_name(name);
         anyhow::ensure!(
@@ -165,7 +167,12 @@ pub(crate) fn programs(bookend: &Path) -> anyhow::Result<Programs> {
         );
         Ok(path)
     };
-    Ok(Programs { bookend: bookend.to_owned(), ingest: beside("ingest")?, query_api: beside("query-api")? })
+    Ok(Programs {
+        bookend: bookend.to_owned(),
+        ingest: beside("ingest")?,
+        query_api: beside("query-api")?,
+        bench,
+    })
 }
 
 /// A line of a data set: its user and its text.

@@ -65,7 +65,7 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     if let Some(On::BareEndpoint { brokers, topic }) = &args.on {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        return runtime.block_on(cluster::endpoint::serve(brokers, topic));
+        return runtime.block_on(cluster::http::serve(brokers, topic));
     }
     let dir =
         tempfile::tempdir_in(&args.dir).with_context(|| format!("cannot use {}", args.dir.display()))?;
@@ -84,7 +84,7 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
     let file = dir.join("events.ndjson");
     let events = load::write(data(), &file)?;
     if let Some(On::Cluster) = args.on {
-        let programs = cluster::programs(&args.program)?;
+        let programs = cluster::programs(&args.program, std::env::current_exe()?)?;
         return cluster::measure(&programs, &file, events, args.requests, dir).await;
     }
 

@@ -35,6 +35,7 @@ const DRIP: Duration = Duration::from_millis(200);
 fn start(data: &Path, limit: &str) -> Service {
     let service = serve(data, &["--as-of", ENDING_AT, "--header-timeout", "2s", "--body-timeout", "2s"]);
     // A program that starts the one it is given within limits of its own.
+    #[expect(clippy::disallowed_methods, reason = "a hard limit around the same tests is asked for by hand")]
     let within = std::env::var("BOOKEND_TEST_WITHIN").unwrap_or_default();
     let mut command = Command::new("sh");
     command.env_clear().args(["-c", &format!("{limit}; exec {within} \"$0\" \"$@\"")]);

@@ -55,9 +55,16 @@ pub(crate) const ROOMS: &[Room] = &[
         seen: Seen::Path,
         when: When::Production,
         of: ALL,
-        rooms: &["*/http.rs", "*/http/*", "shared/src/telemetry.rs", "deploy/standalone/src/serve.rs"],
-        teaches: "HTTP is spoken in an http.rs (or its folder), in telemetry.rs, and where serve.rs joins routes: behind them \
-                  there are only our own types",
+        rooms: &[
+            "*/http.rs",
+            "*/http/*",
+            "shared/src/telemetry.rs",
+            // Where routes are joined.
+            "*/src/service.rs",
+            "deploy/standalone/src/serve.rs",
+        ],
+        teaches: "HTTP is spoken in an http.rs (or its folder), in telemetry.rs, and where a service.rs or serve.rs joins routes: \
+                  behind them there are only our own types",
         planted: ("ingest/src/consumer.rs", "use warp::Filter;"),
     },
     Room {
@@ -136,6 +143,7 @@ pub(crate) const ROOMS: &[Room] = &[
         rooms: &[
             "*/main.rs",
             "*/lib.rs",
+            "*/src/service.rs",
             "deploy/standalone/src/*",
             "deploy/bench/*",
             // Every connection is a task.
@@ -148,7 +156,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "ingest/src/log/*",
             "shared/src/store/*",
         ],
-        teaches: "a task or a thread starts where something is run (main, lib, deploy/standalone), per connection, per append, per \
+        teaches: "a task or a thread starts where something is run (main, lib, service, deploy/standalone), per connection, per append, per \
                   micro-batch, or to keep a backend that blocks off the runtime: anywhere else, be awaited by the caller",
         planted: ("query-api/src/sessions.rs", "fn f() { tokio::spawn(async {}); }"),
     },

@@ -1,8 +1,11 @@
 //! Certificates and passwords, on a server that asks for both.
 
-use shared::store::{
-    CassandraStore, Store,
-    cassandra::{CassandraOptions, CassandraTls, OpenError, Secret, setup},
+use shared::{
+    config::Secret,
+    store::{
+        CassandraStore, Store,
+        cassandra::{CassandraOptions, CassandraTls, OpenError, setup},
+    },
 };
 
 use crate::{
