@@ -1,21 +1,27 @@
 //! Handling, storing and answering together, against a naive model: random micro-batches, repetitions, crashes at any place,
 //! zombies, restarts and sweeps, and answers at an instant that moves over the year.
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+#[path = "../../shared/tests/support/stack.rs"]
+mod stack;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{Read, Write},
     path::Path,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use ingest::pairing::decide;
 use proptest::{collection::vec, prelude::*};
 use shared::{
+    clock::Clock,
     event::{Country, SessionId, UserId},
     session::{Absorbed, CompletedSession, Fact, SessionKey, SessionStart, Start, Status},
     store::{
-        Effect, EmbeddedStore, SessionPosition, Sighting, StartPosition, Store, Window,
+        CassandraStore, Effect, EmbeddedStore, SessionPosition, Sighting, StartPosition, Store, Window,
+        cassandra::{CassandraOptions, setup},
         embedded::EmbeddedStoreOptions,
     },
     timestamp::{DAY, HOUR, RETENTION, Timestamp},
@@ -201,9 +207,16 @@ fn time(fact: &Fact) -> i64 {
     }
 }
 
+/// Where a store lives.
+enum Home {
+    Dir(TempDir),
+    /// Nothing leaves it while a test runs: the margin is longer than all of its times.
+    Keyspace(CassandraOptions),
+}
+
 /// The service as far as it is tested here, and the model beside it.
 struct World {
-    dir: TempDir,
+    home: Home,
     store: Option<Store>,
     now: i64,
     model: Model,
@@ -216,10 +229,40 @@ struct World {
     asleep: Vec<Vec<Effect>>,
 }
 
-fn open(dir: &Path) -> Option<Store> {
-    let options =
-        EmbeddedStoreOptions { cache_bytes: 1 << 20, write_buffer_bytes: 8 << 20, reserve_bytes: 0 };
-    Some(Store::Embedded(EmbeddedStore::open(dir, options).unwrap()))
+impl Home {
+    fn dir() -> Self {
+        Self::Dir(TempDir::new().unwrap())
+    }
+
+    async fn keyspace() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let options = CassandraOptions {
+            nodes: vec![stack::Stack::shared_plain().cassandra_nodes().to_owned()],
+            // The stack may still hold those of an earlier run.
+            keyspace: format!("pairing_{}_{}_{number}", Clock::machine().now().millis(), std::process::id()),
+            margin_ms: 10 * RETENTION,
+            // So that the layout of a day changes now and then.
+            starts_per_partition: 3,
+            ..CassandraOptions::default()
+        };
+        setup(&options, &"1".parse().unwrap()).await.unwrap();
+        Self::Keyspace(options)
+    }
+
+    async fn open(&self) -> Option<Store> {
+        Some(match self {
+            Self::Dir(dir) => {
+                let options = EmbeddedStoreOptions {
+                    cache_bytes: 1 << 20,
+                    write_buffer_bytes: 8 << 20,
+                    reserve_bytes: 0,
+                };
+                Store::Embedded(EmbeddedStore::open(dir.path(), options).unwrap())
+            }
+            Self::Keyspace(options) => Store::Cassandra(CassandraStore::open(options.clone()).await.unwrap()),
+        })
+    }
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -250,11 +293,10 @@ fn copy_file(from: &Path, to: &Path) {
 }
 
 impl World {
-    fn new() -> Self {
-        let dir = TempDir::new().unwrap();
-        let store = open(dir.path());
+    async fn new(home: Home) -> Self {
+        let store = home.open().await;
         Self {
-            dir,
+            home,
             store,
             now: BEGIN,
             model: Model::default(),
@@ -331,6 +373,9 @@ impl World {
     }
 
     async fn sweep(&mut self) {
+        if matches!(self.home, Home::Keyspace(_)) {
+            return;
+        }
         if self.is_unsure().await {
             self.repeat_undone().await;
         }
@@ -340,12 +385,15 @@ impl World {
     }
 
     /// A process that is gone leaves its files as they are, and nobody tidies up: what was not made durable may be lost.
-    fn crash(&mut self) {
-        let copied = TempDir::new().unwrap();
-        copy(self.dir.path(), copied.path());
+    async fn crash(&mut self) {
+        if let Home::Dir(dir) = &mut self.home {
+            let copied = TempDir::new().unwrap();
+            copy(dir.path(), copied.path());
+            self.store = None;
+            *dir = copied;
+        }
         self.store = None;
-        self.dir = copied;
-        self.store = open(self.dir.path());
+        self.store = self.home.open().await;
         self.asleep.clear();
         self.undone.append(&mut self.loose);
     }
@@ -365,7 +413,7 @@ impl World {
                 effects.truncate(written);
                 self.apply(effects).await;
                 self.undone.push(batch);
-                self.crash();
+                self.crash().await;
             }
             Op::Zombie(batch) => {
                 let effects = self.absorb(&batch).await;
@@ -379,9 +427,9 @@ impl World {
             }
             Op::Reopen => {
                 self.store = None;
-                self.store = open(self.dir.path());
+                self.store = self.home.open().await;
             }
-            Op::Crash => self.crash(),
+            Op::Crash => self.crash().await,
             Op::Sweep => self.sweep().await,
             Op::Advance(ms) => self.now += ms,
             Op::Look { from, to, page } => self.look(from, to, page).await,
@@ -467,9 +515,13 @@ impl World {
 }
 
 fn run(ops: Vec<Op>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    run_in(async { Home::dir() }, ops);
+}
+
+fn run_in(home: impl Future<Output = Home>, ops: Vec<Op>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut world = World::new();
+        let mut world = World::new(home.await).await;
         for op in ops {
             world.run(op).await;
         }
@@ -483,6 +535,21 @@ proptest! {
     #[test]
     fn the_answers_are_a_function_of_the_events_and_the_instant(ops in vec(an_op(), 1..40)) {
         run(ops);
+    }
+}
+
+proptest! {
+    // Each is a keyspace of its own.
+    #![proptest_config(ProptestConfig {
+        cases: 8,
+        max_shrink_iters: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn on_cassandra_too_the_answers_are_a_function_of_the_events_and_the_instant(ops in vec(an_op(), 1..25)) {
+        run_in(Home::keyspace(), ops);
     }
 }
 
@@ -509,12 +576,12 @@ fn a_later_start_of_a_session_that_was_swept_in_part_makes_its_country_known_all
 
 #[test]
 fn what_was_made_durable_survives_a_crash() {
-    let mut world = World::new();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
+        let mut world = World::new(Home::dir()).await;
         world.handle(vec![start(BEGIN - 1, "SK"), end(BEGIN)]).await;
         world.persist().await;
-        world.crash();
+        world.crash().await;
         assert!(world.undone.is_empty());
         world.look(BEGIN - RETENTION, BEGIN, 1).await;
     });
