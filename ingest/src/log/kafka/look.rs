@@ -46,6 +46,12 @@ pub(super) fn partitions<C: ConsumerContext>(
     }
 }
 
+/// Whether this says that there is no such topic, or not yet a leader of it.
+pub(super) fn is_unknown(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{LeaderNotAvailable, UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
+    matches!(code, UnknownTopic | UnknownPartition | UnknownTopicOrPartition | LeaderNotAvailable)
+}
+
 /// Offsets as the driver takes them.
 pub(super) fn list(
     topic: &str,

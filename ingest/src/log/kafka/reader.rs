@@ -24,6 +24,8 @@ use crate::log::{Offsets, Partition, Position, Record};
 
 /// How long the driver is waited for at a time.
 const POLL: Duration = Duration::from_millis(100);
+/// How long the brokers may take to know of a topic that was made.
+const NEW_TOPIC: Duration = Duration::from_secs(3);
 /// How long nothing may come before a read fails.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -67,9 +69,20 @@ impl Reading {
         client::made(&client::reader(&self.options, &self.group), Context::new("reader", Arc::default()))
     }
 
-    /// Where the topic stands now for the group. Blocks.
+    /// Where the topic stands now for the group. One that the brokers do not know may have been made just now: it is waited
+    /// for a little. Blocks.
     pub(super) fn look(&self) -> KafkaResult<BTreeMap<Partition, Position>> {
-        look(&self.client()?, &self.topic)
+        let (client, begun) = (self.client()?, Instant::now());
+        loop {
+            match look(&client, &self.topic) {
+                Err(KafkaError::MetadataFetch(code))
+                    if look::is_unknown(code) && begun.elapsed() < NEW_TOPIC =>
+                {
+                    std::thread::sleep(POLL);
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// A reader from `from` on, or from the first record that is left of a partition that is not in it, up to where the topic
