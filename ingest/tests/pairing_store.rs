@@ -1,6 +1,6 @@
 //! Handling, storing and answering together, against a naive model: random micro-batches, repetitions, crashes at any place,
 //! zombies, restarts and sweeps, and answers at an instant that moves over the year.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 #[path = "../../shared/tests/support/stack.rs"]
 mod stack;

@@ -1,5 +1,5 @@
 //! The contract of `Store`: what every backend keeps, and beside it what each promises for itself.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use shared::{
     event::{Country, SessionId, UserId},

@@ -36,7 +36,7 @@ pub fn embedded_settings() -> Vec<Setting> {
 #[rustfmt::skip]
 pub fn cassandra_settings() -> Vec<Setting> {
     let settings = [
-        Setting::list("cassandra-nodes", "HOST:PORT", "Where to begin (repeatable, or with commas in the variable); the other nodes are found from there; 127.0.0.1:9042 without any"),
+        Setting::list("cassandra-nodes", "HOST:PORT", "Where to begin (repeatable, or with commas); the other nodes are found from there; 127.0.0.1:9042 without any"),
         Setting::new("cassandra-keyspace", "NAME", "bookend", "The keyspace of the tables"),
         Setting::new("cassandra-datacenter", "NAME", "", "Ask the nodes of this data centre alone, at LOCAL_QUORUM; the same for every process"),
         Setting::new("cassandra-replication", "N", "3", "On how many nodes `bookend setup` makes a new keyspace keep every row: 3, or east:3,west:3 by data centre"),
@@ -64,7 +64,9 @@ impl StoreConfig {
     /// Reads the settings of the store in Cassandra.
     pub fn cassandra(given: &mut Settings) -> Self {
         let defaults = CassandraOptions::default();
-        let mut nodes = given.get_list("cassandra-nodes");
+        let nodes: Vec<String> = given.get_list("cassandra-nodes");
+        let nodes = nodes.iter().flat_map(|nodes| nodes.split(','));
+        let mut nodes: Vec<_> = nodes.map(|node| node.trim().to_owned()).collect();
         if nodes.is_empty() {
             nodes = defaults.nodes.clone();
         }

@@ -3,7 +3,7 @@
 //! For tests of any crate. One stack is shared by all tests of a run, so a test gives its topics and keyspaces names of their
 //! own, and never touches the servers themselves: for that it takes a stack of its own. Nothing here knows a driver.
 #![allow(dead_code, reason = "each test takes what it needs")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{
     collections::HashMap,
