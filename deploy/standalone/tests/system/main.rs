@@ -4,6 +4,8 @@
 //! reads the same lines that are sent and shares no code with the service.
 
 #[cfg(test)]
+mod apart;
+#[cfg(test)]
 mod backends;
 #[cfg(test)]
 mod by_hand;
