@@ -161,7 +161,7 @@ impl CassandraStore {
     pub(super) async fn ready(&self) -> Result<(), StoreError> {
         let requests = &self.0.requests;
         let statement = &requests.statements.countries;
-        requests.page(For::Reading, &listing::paged(statement, 1), &(), PagingState::start()).await?;
+        requests.page(For::Answering, &listing::paged(statement, 1), &(), PagingState::start()).await?;
         Ok(())
     }
 }

@@ -123,10 +123,10 @@ impl Shared {
         let statements = &self.requests.statements;
         let found = if let [user] = users[..] {
             let values = (user, sessions);
-            self.requests.sessions(For::Writing, &statements.facts_of_user, &values, usize::MAX).await?
+            self.requests.sessions(For::Working, &statements.facts_of_user, &values, usize::MAX).await?
         } else {
             let values = (users, sessions);
-            self.requests.sessions(For::Writing, &statements.facts_of_users, &values, usize::MAX).await?
+            self.requests.sessions(For::Working, &statements.facts_of_users, &values, usize::MAX).await?
         };
         Ok(found.into_iter().collect())
     }

@@ -61,7 +61,7 @@ impl Shared {
         let statement = paged(statement, listing.limit);
         let mut from = PagingState::start();
         while listing.listed.len() < listing.limit {
-            let (result, next) = self.requests.page(For::Reading, &statement, values, from).await?;
+            let (result, next) = self.requests.page(For::Answering, &statement, values, from).await?;
             let unreadable = |error: &dyn std::fmt::Display| corrupt("completed_by_user", error);
             let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
             for row in rows.rows::<Row<'_>>().map_err(|error| unreadable(&error))? {
@@ -79,7 +79,7 @@ impl Shared {
     pub(super) async fn facts(&self, key: &SessionKey) -> Result<SessionFacts, StoreError> {
         let values = (key.user.as_str(), vec![key.session.as_str()]);
         let statement = &self.requests.statements.facts_of_user;
-        let found = self.requests.sessions(For::Reading, statement, &values, 1).await?;
+        let found = self.requests.sessions(For::Answering, statement, &values, 1).await?;
         Ok(found.first().map(|(_, stored)| stored.session()).unwrap_or_default())
     }
 
@@ -95,7 +95,7 @@ impl Shared {
         // No session has an empty name.
         let values = (user.as_str(), after.map_or("", SessionId::as_str));
         let statement = paged(&self.requests.statements.facts_behind, limit.saturating_mul(2));
-        let found = self.requests.sessions(For::Reading, &statement, &values, limit).await?;
+        let found = self.requests.sessions(For::Answering, &statement, &values, limit).await?;
         Ok(whole(found, limit).collect())
     }
 
@@ -117,7 +117,7 @@ impl Shared {
         if found.len() < limit {
             let room = limit - found.len();
             let statement = paged(&statements.facts_from, room.saturating_mul(2));
-            let more = self.requests.sessions(For::Reading, &statement, &(token,), room).await?;
+            let more = self.requests.sessions(For::Working, &statement, &(token,), room).await?;
             found.extend(whole(more, room));
         }
         Ok(found)

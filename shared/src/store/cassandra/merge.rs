@@ -135,12 +135,12 @@ impl Source {
                 Question::Equal(StartPosition { ts, session, user }, from) => {
                     let statement = paged(&requests.statements.starts_equal, self.page_rows);
                     let values = (country, day, shards, shard, cql(*ts), session.as_str(), user.as_str());
-                    requests.page(For::Reading, &statement, &values, from.clone()).await?
+                    requests.page(For::Answering, &statement, &values, from.clone()).await?
                 }
                 Question::Within(Window { from: least, to }, from) => {
                     let statement = paged(&requests.statements.starts, self.page_rows);
                     let values = (country, day, shards, shard, cql(*to), cql(*least));
-                    requests.page(For::Reading, &statement, &values, from.clone()).await?
+                    requests.page(For::Answering, &statement, &values, from.clone()).await?
                 }
             };
             if let ControlFlow::Continue(next) = next.into_paging_control_flow() {

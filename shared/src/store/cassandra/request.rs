@@ -26,10 +26,10 @@ use crate::store::StoreError;
 /// Before the first repetition; the wait doubles from there, with jitter.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How often a request of the write path is repeated: about three seconds' worth, then its caller begins anew.
-const WRITE_REPETITIONS: usize = 5;
+/// How often a request of one that works is repeated: three seconds of waits beside what the tries take.
+const WORK_REPETITIONS: usize = 5;
 /// How often another is: somebody waits for the answer.
-const READ_REPETITIONS: usize = 1;
+const ANSWER_REPETITIONS: usize = 1;
 
 /// The connection, and what bounds its use.
 #[derive(Debug)]
@@ -43,10 +43,10 @@ pub(super) struct Requests {
 /// For whom a request is, which tells how often it is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum For {
-    /// The consumer, which stalls until it succeeds.
-    Writing,
+    /// The consumer, which stalls until it succeeds, or a check of the whole store: both outwait a node that has just died.
+    Working,
     /// Somebody who waits for the answer.
-    Reading,
+    Answering,
 }
 
 impl Requests {
@@ -57,7 +57,7 @@ impl Requests {
         for row in rows {
             batch.append_statement(row.statement(&self.statements));
         }
-        self.repeat(For::Writing, || self.session.batch(&batch, rows)).await?;
+        self.repeat(For::Working, || self.session.batch(&batch, rows)).await?;
         Ok(())
     }
 
@@ -77,8 +77,8 @@ impl Requests {
         F: Future<Output = Result<T, ExecutionError>>,
     {
         let times = match whom {
-            For::Writing => WRITE_REPETITIONS,
-            For::Reading => READ_REPETITIONS,
+            For::Working => WORK_REPETITIONS,
+            For::Answering => ANSWER_REPETITIONS,
         };
         let policy = ExponentialBuilder::new()
             .with_min_delay(FIRST_WAIT)

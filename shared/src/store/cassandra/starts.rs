@@ -104,7 +104,7 @@ impl Shared {
         let mut from = Some(PagingState::start());
         while let Some(state) = from {
             let statement = &self.requests.statements.countries;
-            let (result, next) = self.requests.page(For::Reading, statement, &(), state).await?;
+            let (result, next) = self.requests.page(For::Answering, statement, &(), state).await?;
             let unreadable = |error: &dyn std::fmt::Display| corrupt("countries", error);
             let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
             for row in rows.rows::<(&str, CqlDate)>().map_err(|error| unreadable(&error))? {
@@ -133,7 +133,7 @@ impl Shared {
                 let statement = &self.requests.statements.newest_start;
                 let values = (country.as_str(), day.cql(), shards, shard);
                 let (result, _) =
-                    self.requests.page(For::Reading, statement, &values, PagingState::start()).await?;
+                    self.requests.page(For::Answering, statement, &values, PagingState::start()).await?;
                 let unreadable = |error: &dyn std::fmt::Display| corrupt("starts_by_country", error);
                 let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
                 let first = rows.maybe_first_row::<(CqlTimestamp,)>().map_err(|error| unreadable(&error))?;
@@ -184,7 +184,7 @@ impl Days<'_> {
         let statement = paged(&requests.statements.partitions, PARTITION_ROWS);
         let (newest, oldest) = self.span;
         let values = (self.country.as_str(), newest.cql(), oldest.cql());
-        let (result, next) = requests.page(For::Reading, &statement, &values, from).await?;
+        let (result, next) = requests.page(For::Answering, &statement, &values, from).await?;
         let unreadable = |error: &dyn std::fmt::Display| corrupt("start_partitions", error);
         let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
         for row in rows.rows::<(CqlDate, i16, i16)>().map_err(|error| unreadable(&error))? {
