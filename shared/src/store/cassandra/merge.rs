@@ -67,7 +67,7 @@ impl<'a> Merge<'a> {
         after: Option<&StartPosition>,
         rows: usize,
     ) -> Result<Self, StoreError> {
-        let page_rows = rows.saturating_mul(2) / partitions.len().max(1) + 1;
+        let page_rows = (rows.saturating_mul(2) / partitions.len().max(1)).saturating_add(1);
         let sources = partitions.into_iter().map(|partition| async move {
             let mut source = Source::new(partition, window, after, page_rows);
             source.fill(requests).await?;
