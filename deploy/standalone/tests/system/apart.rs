@@ -34,6 +34,9 @@ fn an_endpoint_two_consumers_and_a_query_service_answer_as_one_process_would() {
     };
     let endpoint = ingest("http");
     let consumers = [ingest("consumer"), ingest("consumer")];
+    eventually("the partitions are dealt out among both", || {
+        (consumers[1].metrics().sum("bookend_consumer_rebalances_total") > 0.0).then_some(())
+    });
     let query = Service::run(program("query-api", &flags, &["--cassandra-"], &[]));
 
     let lines = generate("hostile", 1_500, 51);

@@ -139,6 +139,10 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, cause: &str) {
+        // Where a reader of the whole log asked to be told.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         self.health.failed(&error, cause);
         let kind = error.rdkafka_error_code().map_or(Cow::Borrowed("?"), |code| format!("{code:?}").into());
         if let Some(left_out) = self.lines.due(&kind) {
