@@ -62,6 +62,6 @@ fn an_endpoint_two_consumers_and_a_query_service_answer_as_one_process_would() {
     assert_eq!(consumers[0].client().post("/v1/events", &[], b"[]").unwrap().status, 404);
     assert_eq!(query.client().post("/v1/events", &[], b"[]").unwrap().status, 404);
     endpoint.stop();
-    consumers.map(Service::stop);
+    consumers.into_iter().for_each(Service::stop);
     query.stop();
 }
