@@ -16,6 +16,8 @@ mod command_line;
 #[cfg(test)]
 mod data;
 #[cfg(test)]
+mod direct_producers;
+#[cfg(test)]
 mod drills;
 #[cfg(test)]
 mod end_to_end;

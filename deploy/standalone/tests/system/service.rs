@@ -17,7 +17,7 @@ use crate::client::Client;
 pub(crate) const BOOKEND: &str = env!("CARGO_BIN_EXE_bookend");
 
 /// How long a start, an end or an answer may take: long enough for a machine that builds something else meanwhile.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running service; killed when it is dropped, and what it said is shown when the test fails.
 pub(crate) struct Service {

@@ -1,0 +1,69 @@
+//! Producers that write to the topic themselves: with any key or none, and with what is no event.
+
+use std::process::Command;
+
+use bytes::Bytes;
+use ingest::log::{KafkaLog, Log, NewRecord, kafka::KafkaLogOptions};
+use shared::{clock::Clock, timestamp::Timestamp};
+
+use crate::{
+    backends::Backends,
+    data::{Chance, ENDING_AT, generate},
+    model::Model,
+    questions::compare,
+    reading::{Line, events, instant_of, read},
+    service::{BOOKEND, eventually},
+};
+
+/// Appends `records` as a process of another make would.
+fn produce(flags: &[String], records: Vec<NewRecord>) {
+    let flag = |name: &str| flags[flags.iter().position(|flag| flag == name).unwrap() + 1].clone();
+    let options = KafkaLogOptions {
+        brokers: flag("--kafka-brokers"),
+        topic: flag("--kafka-topic"),
+        ..KafkaLogOptions::default()
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let clock = Clock::starting_at(Timestamp::from_millis(instant_of(ENDING_AT)).unwrap());
+        let log = Log::Kafka(KafkaLog::open(options, clock).await.unwrap());
+        log.append(records).await.unwrap();
+        log.close().await;
+    });
+}
+
+#[test]
+fn what_others_produce_is_answered_or_a_dead_letter_and_a_redrive_brings_it_back() {
+    let data = tempfile::tempdir().unwrap();
+    let service = Backends::KafkaAndCassandra.start(data.path(), &["--as-of", ENDING_AT]);
+    let flags = Backends::KafkaAndCassandra.flags(data.path());
+    let now = instant_of(ENDING_AT);
+    let lines = generate("hostile", 800, 61);
+    let mut chance = Chance::new(62);
+    let record = |line: &Vec<u8>| {
+        let key = match chance.below(3) {
+            0 => None,
+            1 => Some(Bytes::from_static(b"the same for all")),
+            _ => Some(chance.below(1_000).to_string().into()),
+        };
+        NewRecord { key, value: line.clone().into(), ..NewRecord::default() }
+    };
+    produce(&flags, lines.iter().map(record).collect());
+    service.wait_until_answered(lines.len());
+    let events = events(&lines, now);
+    compare(service.client(), &Model::new(&events));
+
+    let expired = lines.iter().filter(|line| read(line, now) == Line::Discarded).count();
+    let dead = lines.len() - events.len() - expired;
+    let letters = || service.metrics().sum("bookend_dead_letters_total");
+    assert!(dead > 100, "{dead}");
+    assert_eq!(letters(), dead as f64);
+
+    let redrive = Command::new(BOOKEND).env_clear().arg("redrive").args(&flags).output().unwrap();
+    let said = String::from_utf8_lossy(&redrive.stdout);
+    assert!(redrive.status.success(), "{}", String::from_utf8_lossy(&redrive.stderr));
+    assert!(said.starts_with(&format!("{dead} dead letters put back on the log, 0 kept")), "{said}");
+    eventually("they are dead letters again", || (letters() == 2.0 * dead as f64).then_some(()));
+    compare(service.client(), &Model::new(&events));
+    service.stop();
+}
