@@ -1,5 +1,7 @@
 //! Brokers that ask for a login over an encrypted connection.
 
+use shared::config::Secret;
+
 use super::{
     stack::{Service, Stack},
     *,
@@ -12,7 +14,7 @@ async fn who_logs_in_over_tls_is_served_and_nobody_else_is_and_hears_why() {
         security: stack.setting("BOOKEND_KAFKA_SECURITY").parse().unwrap(),
         mechanism: stack.setting("BOOKEND_KAFKA_MECHANISM").parse().unwrap(),
         username: Some(stack.setting("BOOKEND_KAFKA_USERNAME").to_owned()),
-        password: Some(Secret(stack.setting("BOOKEND_KAFKA_PASSWORD").to_owned())),
+        password: Some(Secret::new(stack.setting("BOOKEND_KAFKA_PASSWORD"))),
         ca_file: Some(stack.setting("BOOKEND_KAFKA_CA_FILE").into()),
         ..named(stack.kafka_brokers().to_owned())
     };
@@ -21,7 +23,7 @@ async fn who_logs_in_over_tls_is_served_and_nobody_else_is_and_hears_why() {
     log.append(records("r", 10)).await.unwrap();
     let polled = poll(&log, 10).await;
     log.commit(behind(&polled)).await.unwrap();
-    let wrong = KafkaLogOptions { password: Some(Secret("wrong".to_owned())), ..options.clone() };
+    let wrong = KafkaLogOptions { password: Some(Secret::new("wrong")), ..options.clone() };
     assert!(refused(wrong).await.to_lowercase().contains("authentication"));
     // Without our authority the machine's own are believed, which know nothing of these brokers.
     assert!(refused(KafkaLogOptions { ca_file: None, ..options.clone() }).await.contains("certificate"));
