@@ -37,7 +37,7 @@ pub(crate) async fn measure(
     dir: &Path,
 ) -> anyhow::Result<()> {
     let stack = Stack::up(&dir.join("stack"))?;
-    for name in ["bare", "bench"] {
+    for name in ["warm", "bare", "bench"] {
         let mut setup = Command::new(&programs.bookend);
         setup.args([
             "setup",
@@ -93,7 +93,7 @@ async fn takes(programs: &Programs, stack: &Stack) -> anyhow::Result<()> {
 
 /// Topic → rows.
 async fn rows(programs: &Programs, stack: &Stack, file: &Path, events: u64) -> anyhow::Result<()> {
-    let bare = bare_store::measure(&stack.nodes, "bare", file).await?;
+    let bare = bare_store::measure(&stack.nodes, ["warm", "bare"], file).await?;
     report(
         json!({ "figure": "bare driver of Cassandra, the same rows and reads", "events_per_second": bare.round() }),
     )?;

@@ -22,7 +22,7 @@ pub(super) fn producer(brokers: &str) -> anyhow::Result<FutureProducer> {
         ("enable.idempotence", "true"),
         ("acks", "all"),
         ("compression.type", "lz4"),
-        ("linger.ms", "5"),
+        ("linger.ms", "0"),
         ("partitioner", "murmur2_random"),
     ];
     let mut config = ClientConfig::new();

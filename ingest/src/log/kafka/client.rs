@@ -32,7 +32,8 @@ pub(super) fn producer(options: &KafkaLogOptions) -> ClientConfig {
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("compression.type", "lz4")
-        .set("linger.ms", "5")
+        // Whoever appends waits for it. What comes while requests are under way goes together in the next.
+        .set("linger.ms", "0")
         .set("partitioner", "murmur2_random")
         .set("message.max.bytes", RECORD_BYTES)
         .set("message.timeout.ms", options.delivery_timeout.as_millis().to_string())
