@@ -112,7 +112,7 @@ async fn rows(programs: &Programs, stack: &Stack, file: &Path, events: u64) -> a
     let rate = events as f64 / begun.elapsed().as_secs_f64();
     let servers = stack.cpu_seconds()? - before;
     report(json!({
-        "figure": "1 million events that wait in the topic, from the start of the consumer to the last session answered",
+        "figure": "events that wait in the topic, from the start of the consumer to the last session answered",
         "events": events, "events_per_second": rate.round(), "of_the_bare_driver": round(rate / bare),
         "peak_memory_mb": service.peak_memory_mb()?,
         "service_cpu_seconds": round(service.cpu_seconds()?), "servers_cpu_seconds": round(servers),
