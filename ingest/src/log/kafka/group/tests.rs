@@ -9,7 +9,7 @@ use crate::log::{
     Log,
     kafka::{
         KafkaLogOptions,
-        tests::{LIMIT, behind, fresh, open, poll, records, until},
+        tests::{behind, fresh, open, poll, records, until},
     },
 };
 
