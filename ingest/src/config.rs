@@ -62,7 +62,7 @@ pub fn settings() -> Vec<Setting> {
         setting("max-inflight", "BYTES", "64MiB", "The most bytes of bodies held at once; one more is answered 503"),
         setting("future-tolerance", "TIME", "5m", "How much later than now an event may be"),
         setting("quota", "N", "", "The most events a second from one client address; more is answered 429; off by default"),
-        setting("consumer-batch", "BYTES", "1MiB", "How many bytes of records are handled together"),
+        setting("consumer-batch", "BYTES", "", "How many bytes of records are handled together, as far as so many wait; by default 1MiB of an embedded log, and 8MiB of Kafka's, where more together cost the store less"),
         setting("log-partitions", "N", "6", "How many partitions a new log gets"),
     ]
 }
@@ -80,8 +80,8 @@ pub fn program_settings() -> Vec<Setting> {
 }
 
 impl Limits {
-    /// Reads the settings; mistakes are noted in `given`.
-    pub fn read(given: &mut Settings) -> Self {
+    /// Reads the settings, for what appends to `log`; mistakes are noted in `given`.
+    pub fn read(given: &mut Settings, log: &LogConfig) -> Self {
         let future_tolerance_ms = given.get_or("future-tolerance", Span(Duration::ZERO)).millis();
         let limits = Self {
             endpoint: EndpointOptions {
@@ -91,10 +91,10 @@ impl Limits {
                 body_timeout: given.get_or("body-timeout", Span(Duration::ZERO)).0,
                 future_tolerance_ms,
                 quota_events_per_second: given.get_optional("quota"),
-                ..EndpointOptions::default()
+                append_timeout: log.append_deadline().unwrap_or(EndpointOptions::default().append_timeout),
             },
             consumer: ConsumerOptions {
-                batch_bytes: size(given, "consumer-batch"),
+                batch_bytes: given.get_optional("consumer-batch").map_or(log.batch_bytes(), whole),
                 future_tolerance_ms,
                 ..ConsumerOptions::default()
             },
@@ -115,12 +115,13 @@ impl IngestConfig {
     /// # Errors
     /// All [`Mistakes`] together.
     pub fn from_settings(mut given: Settings) -> Result<Self, Mistakes> {
+        let log = LogConfig::kafka(&mut given);
         let config = Self {
             process: ProcessConfig::read(&mut given),
             role: given.get("role"),
-            log: LogConfig::kafka(&mut given),
             store: StoreConfig::cassandra(&mut given),
-            limits: Limits::read(&mut given),
+            limits: Limits::read(&mut given, &log),
+            log,
         };
         given.finish(config)
     }
@@ -140,5 +141,9 @@ impl FromStr for Role {
 }
 
 fn size(given: &mut Settings, name: &'static str) -> usize {
-    usize::try_from(given.get_or(name, Bytes(0)).0).unwrap_or(usize::MAX)
+    whole(given.get_or(name, Bytes(0)))
+}
+
+fn whole(Bytes(bytes): Bytes) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -165,9 +165,10 @@ impl Consumer {
             self.metrics.lag(partition, position.end - position.committed);
         }
         self.metrics.rebalanced(self.log.rebalances());
-        let (records, oldest) = self.metrics.under_way.look();
+        let now = self.clock.now();
+        let (records, oldest) = self.metrics.under_way.look(behind > 0, now);
         self.metrics.inflight_records.set(i64::try_from(records).unwrap_or(i64::MAX));
-        let age = oldest.filter(|_| behind > 0).map_or(0, |oldest| (self.clock.now() - oldest).max(0));
+        let age = oldest.map_or(0, |oldest| (now - oldest).max(0));
         #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds is far below 2^52")]
         self.metrics.lag_seconds.set(age as f64 / SECOND as f64);
     }

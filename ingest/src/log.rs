@@ -51,6 +51,9 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("the data directory is in use by another process; stop that one first")]
     Locked,
+    /// What it lies on cannot be reached, or refuses.
+    #[error("{0}")]
+    Unavailable(String),
     /// The file system refused.
     #[error("the data directory cannot be used: {0}")]
     Io(#[from] io::Error),

@@ -54,6 +54,8 @@ pub struct Setting {
     /// What it belongs to, for `--help`.
     heading: &'static str,
     kind: Kind,
+    /// Whether no mistake shows its value.
+    redacted: bool,
 }
 
 /// How a setting is given.
@@ -76,7 +78,7 @@ pub struct Settings {
     mistakes: Vec<String>,
     /// The settings that have a mistake. What is checked later met a placeholder in place of its value.
     mistaken: BTreeSet<&'static str>,
-    secrets: BTreeSet<&'static str>,
+    redacted: BTreeSet<&'static str>,
 }
 
 /// Everything that is wrong with a configuration.
@@ -101,7 +103,7 @@ impl Setting {
         default: &'static str,
         help: &'static str,
     ) -> Self {
-        Self { name, value, default, help, heading: "Options", kind: Kind::Value }
+        Self { name, value, default, help, heading: "Options", kind: Kind::Value, redacted: false }
     }
 
     /// A setting that may be given any number of times: [`Settings::get_list`].
@@ -119,7 +121,13 @@ impl Setting {
     /// A setting that must not be told: [`Settings::secret`].
     #[must_use]
     pub const fn secret(name: &'static str, help: &'static str) -> Self {
-        Self { kind: Kind::Secret, ..Self::new(name, "SECRET", "", help) }
+        Self { kind: Kind::Secret, redacted: true, ..Self::new(name, "SECRET", "", help) }
+    }
+
+    /// The same setting with a value that no mistake shows, for there may be a secret in it.
+    #[must_use]
+    pub const fn redacted(self) -> Self {
+        Self { redacted: true, ..self }
     }
 
     /// The same setting under `heading` in `--help`.
@@ -209,9 +217,9 @@ impl Settings {
             given.insert(setting.name, by_hand.or(from_file).unwrap_or_else(default));
         }
         mistakes.extend(in_file.keys().map(|key| format!("{path}: there is no setting {key}")));
-        let secrets = settings.iter().filter(|setting| setting.kind == Kind::Secret);
-        let secrets = secrets.map(|setting| setting.name).collect();
-        Self { given, mistakes, mistaken: BTreeSet::new(), secrets }
+        let redacted = settings.iter().filter(|setting| setting.redacted);
+        let redacted = redacted.map(|setting| setting.name).collect();
+        Self { given, mistakes, mistaken: BTreeSet::new(), redacted }
     }
 
     /// The value of `name`; the type's default after a mistake, which is noted.
@@ -261,7 +269,7 @@ impl Settings {
         if let Some((value, source)) = self.given.get(name)
             && self.mistaken.insert(name)
         {
-            let shown = if self.secrets.contains(name) { "[redacted]" } else { &format!("{value:?}") };
+            let shown = if self.redacted.contains(name) { "[redacted]" } else { &format!("{value:?}") };
             self.mistakes.push(format!("{source}: {shown} cannot be used: {cause}"));
         }
     }

@@ -27,6 +27,10 @@ const ABOUT: &str = "Bookend takes batches of session events, pairs starts with 
                      and which are a user's last complete ones.";
 const EXITS: &str = "Exit status: 0 done, 1 a difference or a failure, 64 wrong configuration.\n\
                      Every setting of `serve` is also a variable (--data-dir is BOOKEND_DATA_DIR) and a key of the --config file.";
+const VERIFY_NOTE: &str = "Nothing may be appended or handled meanwhile, or the two differ by that: an embedded log or store belongs to \
+                           one process, so stop the service; over Kafka and Cassandra let it come to rest.";
+const REDRIVE_NOTE: &str =
+    "An embedded log belongs to one process, so stop the service; over Kafka it may go on.";
 
 /// What `bookend verify` takes besides the settings of `serve`.
 #[derive(Args, Debug)]
@@ -86,14 +90,14 @@ fn command() -> Command {
             VerifyArgs::augment_args(Command::new("verify").about(
                 "Compute every answer anew from the log, compare it with the store, print the ledger",
             ))
-            .after_help("The service must not be running on the data directory.")
+            .after_help(format!("{VERIFY_NOTE}\n\n{}", config::secrets_help(&serve::settings())))
             .args(config::args(&serve::settings())),
         )
         .subcommand(
             RedriveArgs::augment_args(
                 Command::new("redrive").about("Put dead letters back on the log, to be handled again"),
             )
-            .after_help("The service must not be running on the data directory.")
+            .after_help(format!("{REDRIVE_NOTE}\n\n{}", config::secrets_help(&serve::settings())))
             .args(config::args(&serve::settings())),
         )
 }

@@ -6,7 +6,7 @@ use std::{fmt, io::Write};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use ingest::log::Log;
+use ingest::log::{Log, Position};
 use serde::Serialize;
 use shared::{
     event::SessionEvent,
@@ -62,7 +62,7 @@ pub struct Verdict {
     pub contested_sessions: u64,
     /// Records that are not answered yet: the service has to run for that.
     pub unanswered: u64,
-    /// The first offset of a partition is not 0: retention has taken records from the log, so the store may know more.
+    /// The first offset of a partition is not 0, or none is left: retention has taken records from the log, so the store may know more.
     pub log_is_cut: bool,
     /// What the store answers differently.
     pub differences: Differences,
@@ -129,6 +129,9 @@ async fn read(
     loop {
         let records = log.read(&mut cursor, READ_BYTES).await.context("the log cannot be read")?;
         if records.is_empty() {
+            // Of a partition from which nothing came everything is gone.
+            let gone = |(partition, at): (_, Position)| at.end > 0 && !seen.contains(&partition);
+            verdict.log_is_cut |= log.positions().into_iter().any(gone);
             return Ok(expected);
         }
         for record in &records {

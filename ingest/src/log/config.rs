@@ -14,7 +14,7 @@ use shared::{
 use super::{
     EmbeddedLog, KafkaLog, Log,
     embedded::EmbeddedLogOptions,
-    kafka::{KafkaLogOptions, setup},
+    kafka::{KafkaLogOptions, Mistake, setup},
 };
 
 /// A log that is not open yet.
@@ -60,11 +60,11 @@ pub fn kafka_settings() -> Vec<Setting> {
         Setting::new("kafka-username", "NAME", "", "Who logs in"),
         Setting::secret("kafka-password", "With which password"),
         Setting::new("kafka-ca-file", "FILE", "", "The certificates by which a broker is believed, in PEM; the machine's own otherwise"),
-        Setting::new("kafka-session-timeout", "TIME", "30s", "How long a member of the group may be silent before its partitions go to others"),
+        Setting::new("kafka-session-timeout", "TIME", "30s", "How long a member of the group may be silent before its partitions go to others; with the protocol consumer the brokers say it"),
         Setting::new("kafka-delivery-timeout", "TIME", "10s", "How long an event may take to become durable; then it is given up, and the batch answered 503"),
         Setting::new("kafka-append-deadline", "TIME", "12s", "How long a batch waits for that at most; longer than the delivery"),
         Setting::new("kafka-replication", "N", "3", "On how many brokers `bookend setup` makes the topics keep every record"),
-        Setting::list("kafka-property", "KEY=VALUE", "Anything else that librdkafka knows, with the last word (repeatable)"),
+        Setting::list("kafka-property", "KEY=VALUE", "Anything else that librdkafka knows, with the last word (repeatable)").redacted(),
     ];
     settings.map(|setting| setting.under("Kafka")).into()
 }
@@ -110,8 +110,8 @@ impl LogConfig {
         if options.properties.len() < properties.len() {
             given.mistake("kafka-property", "write KEY=VALUE");
         }
-        if let Err(cause) = options.check() {
-            given.mistake("kafka-security", &cause);
+        if let Err(Mistake { setting, cause }) = options.check() {
+            given.mistake(setting, &cause);
         }
         let topics = NewTopics {
             partitions: given.get("log-partitions"),
@@ -124,6 +124,25 @@ impl LogConfig {
             given.mistake("kafka-replication", "at least one broker has to keep a record");
         }
         Self::Kafka(Box::new(options), topics)
+    }
+
+    /// How long whoever appends has to wait to learn what became of it; `None` where that takes no limit of its own.
+    #[must_use]
+    pub fn append_deadline(&self) -> Option<Duration> {
+        match self {
+            Self::Embedded(..) => None,
+            Self::Kafka(options, _) => Some(options.append_deadline),
+        }
+    }
+
+    /// How many bytes of records are best handled together. Of Kafka's records many: Cassandra works least for each when those
+    /// of a user come together, and their own overhead counts too.
+    #[must_use]
+    pub fn batch_bytes(&self) -> usize {
+        match self {
+            Self::Embedded(..) => 1 << 20,
+            Self::Kafka(..) => 8 << 20,
+        }
     }
 
     /// Opens the log; `clock` stamps what is appended.

@@ -5,11 +5,13 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
+use futures_util::future::try_join_all;
+use rdkafka::{consumer::BaseConsumer, error::KafkaError, types::RDKafkaErrorCode};
 use shared::{clock::Clock, timestamp::MINUTE};
 use tokio::sync::Mutex as AsyncMutex;
 
 use self::{
+    context::Context,
     group::Group,
     positions::Positions,
     producer::{Outgoing, Producer, busy},
@@ -17,7 +19,7 @@ use self::{
     thread::{DroppedAside, off_runtime},
 };
 pub use self::{
-    options::{GroupProtocol, KafkaLogOptions, Mechanism, Security},
+    options::{GroupProtocol, KafkaLogOptions, Mechanism, Mistake, Security},
     setup::setup,
 };
 use super::{DeadLetter, Header, LogError, NewRecord, Offsets, OpenError, Partition, Position, Record};
@@ -39,6 +41,8 @@ mod redrive;
 mod setup;
 mod thread;
 
+/// How many dead letters are appended at once: however many there are, there is room left for what clients send.
+const LETTERS_AT_ONCE: usize = 100;
 /// How long the drain of a close may take.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -79,13 +83,25 @@ impl KafkaLog {
     /// # Errors
     /// [`OpenError::Configuration`]: a mistake in the options, or a topic that does not exist.
     pub async fn open(options: KafkaLogOptions, clock: Clock) -> Result<Self, OpenError> {
-        client::check(&options)?;
+        options.check()?;
+        let machine = Clock::machine().now();
+        if clock.now() > machine + MINUTE {
+            return Err(OpenError::Configuration(
+                "kafka: a clock that is ahead of the brokers' has events taken that they say are of the future".to_owned(),
+            ));
+        }
+        let member = options.clone();
+        let joinable = off_runtime("kafka-check", move || {
+            let context = Context::new("check", Arc::default());
+            client::made::<BaseConsumer<Context>>(&client::member(&member), context).map(drop)
+        });
+        joinable.await?.map_err(|cause| OpenError::Configuration(format!("kafka: {cause}")))?;
         let producer = Producer::open(&options)?;
         let reading = Reading { clock, ..Reading::new(&options, &options.topic, &options.group) };
         let records = Arc::<Positions>::default();
         let log = Self(Arc::new(Inner {
             clock,
-            stamps: (clock.now() - Clock::machine().now()).abs() > MINUTE,
+            stamps: clock.now() < machine - MINUTE,
             producer,
             group: Group::new(reading.clone(), Arc::clone(&records)),
             records,
@@ -163,8 +179,10 @@ impl KafkaLog {
     }
 
     pub(super) async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<(), LogError> {
-        let letters = letters.iter().map(|letter| self.append_whole_or_cut(letter));
-        futures_util::future::try_join_all(letters).await.map(|_| ())
+        for some in letters.chunks(LETTERS_AT_ONCE) {
+            try_join_all(some.iter().map(|letter| self.append_whole_or_cut(letter))).await?;
+        }
+        Ok(())
     }
 
     /// A letter that is too large for the brokers is cut rather than tried for ever.

@@ -28,6 +28,8 @@ struct State {
     ended: bool,
     /// When a record last came, a partition was gained, or a commit succeeded.
     progress: Instant,
+    /// Since when nothing waits though there is more, as far as was looked.
+    hungry_since: Option<Instant>,
     /// Since when every commit was refused.
     refused_since: Option<Instant>,
 }
@@ -49,6 +51,7 @@ impl Assignment {
             committing: 0,
             ended: false,
             progress: Instant::now(),
+            hungry_since: None,
             refused_since: None,
         };
         Self { state: Mutex::new(state), moved: Condvar::new(), limit }
@@ -98,19 +101,20 @@ impl Assignment {
         lock(&self.state).bytes >= limit
     }
 
-    /// The next records, at least one when there is any, about `bytes` of values; and the ends that they show.
+    /// The next records, at least one when there is any, about `bytes` of them; and the ends that they show.
     pub(super) fn take(&self, bytes: usize) -> (Vec<Record>, Offsets) {
         let state = &mut *lock(&self.state);
-        let (mut taken, mut ends, mut values) = (Vec::new(), Offsets::new(), 0);
+        let (mut taken, mut ends, mut sizes) = (Vec::new(), Offsets::new(), 0);
         while let Some(record) = state.waiting.pop_front() {
-            state.bytes -= record::size(&record);
-            values += record.value.as_ref().map_or(0, bytes::Bytes::len);
+            let size = record::size(&record);
+            state.bytes -= size;
+            sizes += size;
             if let Some(held) = state.held.get_mut(&record.partition) {
                 held.handed = Some(record.offset + 1);
             }
             ends.insert(record.partition, record.offset + 1);
             taken.push(record);
-            if values >= bytes {
+            if sizes >= bytes {
                 break;
             }
         }
@@ -169,16 +173,26 @@ impl Assignment {
         state.begin(due)
     }
 
-    /// Whether nothing has come for `limit` though there is more, or every commit was refused for that long.
+    /// Looks whether nothing has come for `limit` though there is more, or every commit was refused for that long.
     pub(super) fn is_stalled(&self, positions: &BTreeMap<Partition, Position>, limit: Duration) -> bool {
-        let state = lock(&self.state);
+        let state = &mut *lock(&self.state);
         let refused = state.refused_since.is_some_and(|since| since.elapsed() >= limit);
         let more = |(partition, held): (&Partition, &Held)| {
             let position = positions.get(partition);
             position.is_some_and(|at| held.fetched.unwrap_or(at.committed).max(at.committed) < at.end)
         };
-        let hungry = state.waiting.is_empty() && state.held.iter().any(more);
-        refused || (hungry && state.progress.elapsed() >= limit)
+        if !state.waiting.is_empty() || !state.held.iter().any(more) {
+            state.hungry_since = None;
+            return refused;
+        }
+        let since = *state.hungry_since.get_or_insert_with(Instant::now);
+        refused || since.max(state.progress).elapsed() >= limit
+    }
+
+    /// The brokers could not be asked: whatever does not go on, it is not for the member's sake.
+    pub(super) fn excuse(&self) {
+        let state = &mut *lock(&self.state);
+        (state.hungry_since, state.refused_since) = (None, None);
     }
 
     /// The member is at its end: nothing is handed out or waited for any more.

@@ -8,9 +8,8 @@ use rdkafka::{
 
 use super::{
     context::Context,
-    options::{GroupProtocol, KafkaLogOptions, Mechanism, Security},
+    options::{GroupProtocol, KafkaLogOptions, Mechanism, Mistake, Security},
 };
-use crate::log::OpenError;
 
 /// The driver's own limit on one record. The brokers have theirs, which is the one that counts.
 const RECORD_BYTES: &str = "16000000";
@@ -133,6 +132,9 @@ fn with_properties(mut config: ClientConfig, options: &KafkaLogOptions) -> Clien
             }
         }
         config.set(name, value);
+        if name == "debug" {
+            config.set_log_level(RDKafkaLogLevel::Debug);
+        }
     }
     config
 }
@@ -146,18 +148,18 @@ pub(super) fn made<C: FromClientConfigAndContext<Context>>(
 }
 
 /// Whether librdkafka takes the properties, and whether they leave an append the time to learn what became of it.
-pub(super) fn check(options: &KafkaLogOptions) -> Result<(), OpenError> {
-    options.check().map_err(OpenError::Configuration)?;
-    let refused = |error: KafkaError| OpenError::Configuration(format!("kafka: {}", cause(error)));
+pub(super) fn check(options: &KafkaLogOptions) -> Result<(), Mistake> {
+    let refused = |error: KafkaError| Mistake { setting: "kafka-property", cause: cause(error) };
     member(options).create_native_config().map_err(refused)?;
     let producer = producer(options).create_native_config().map_err(refused)?;
     let delivery: u128 = producer.get("message.timeout.ms").map_err(refused)?.parse().unwrap_or(0);
     let deadline = options.append_deadline.as_millis();
     if delivery == 0 || delivery >= deadline {
-        return Err(OpenError::Configuration(format!(
-            "kafka: message.timeout.ms is {delivery}: it must be above 0 and below the {deadline} ms that a request waits, \
-             else a batch that was refused may still be appended"
-        )));
+        let cause = format!(
+            "message.timeout.ms is {delivery}: it must be above 0 and below the {deadline} ms that a request waits, else a \
+             batch that was refused may still be appended"
+        );
+        return Err(Mistake { setting: "kafka-delivery-timeout", cause });
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use super::{
     context::Context,
-    look::look,
+    look::{Found, look},
     member::Member,
     positions::Positions,
     producer::busy,
@@ -66,6 +66,8 @@ struct Sight {
     idle: BTreeMap<Partition, Position>,
     /// Where it has read by itself: what lies there does not change.
     read: BTreeMap<Partition, Position>,
+    /// What it has told to be lost.
+    lost: BTreeMap<Partition, i64>,
 }
 
 impl Group {
@@ -163,9 +165,14 @@ impl Inner {
             let options = &self.reading.options;
             // While the brokers cannot be asked there is no telling, and another member could not join.
             let mut lost = |member: &Member| {
-                let looked = self.look(member, &mut sight);
-                let stalled = || member.assignment.is_stalled(&self.positions.get(), options.stall_limit);
-                member.is_given_up() || looked && stalled()
+                let stalled = match self.look(member, &mut sight) {
+                    true => member.assignment.is_stalled(&self.positions.get(), options.stall_limit),
+                    false => {
+                        member.assignment.excuse();
+                        false
+                    }
+                };
+                stalled || member.is_given_up()
             };
             if current.as_ref().is_some_and(|(member, _)| lost(member)) {
                 tracing::warn!(
@@ -225,7 +232,10 @@ impl Inner {
         let idle = member.assignment.idle(&self.positions.get());
         for (partition, at) in sight.unmoved(idle) {
             match self.pass(member, partition, at) {
-                Ok(passed) => self.positions.committed(&passed),
+                Ok(passed) => {
+                    sight.read.insert(partition, at);
+                    self.positions.committed(&passed);
+                }
                 Err(error) => {
                     tracing::debug!(%error, partition, "what lies behind the last record cannot be read")
                 }
@@ -260,7 +270,16 @@ impl Sight {
         let client = self.client.insert(client);
         // It has nothing to read, but lines for our log.
         while client.poll(Duration::ZERO).is_some() {}
-        look(client, &reading.topic)
+        let Found { positions, lost } = look(client, &reading.topic)?;
+        if !lost.is_empty() && lost != self.lost {
+            tracing::error!(
+                topic = reading.topic,
+                ?lost,
+                "the topic's retention has removed records before they were handled; the numbers are offsets by partition"
+            );
+        }
+        self.lost = lost;
+        Ok(positions)
     }
 
     /// Of the partitions that are `idle` now, some of those that were so at the last look and were not read since.
@@ -268,9 +287,7 @@ impl Sight {
         let before = std::mem::replace(&mut self.idle, idle);
         let again = self.idle.iter().filter(|(partition, at)| before.get(partition) == Some(at));
         let unread = again.filter(|(partition, at)| self.read.get(partition) != Some(at));
-        let unread: Vec<_> = unread.map(|(partition, at)| (*partition, *at)).take(READ_AT_ONCE).collect();
-        self.read.extend(unread.iter().copied());
-        unread
+        unread.map(|(partition, at)| (*partition, *at)).take(READ_AT_ONCE).collect()
     }
 }
 

@@ -14,22 +14,31 @@ use crate::log::{Offsets, Partition, Position};
 /// How long one request of a look may take.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
-/// Where every partition of `topic` stands for the group of `client`. What retention has removed counts as committed.
-pub(super) fn look<C: ConsumerContext>(
-    client: &BaseConsumer<C>,
-    topic: &str,
-) -> KafkaResult<BTreeMap<Partition, Position>> {
+/// What a look found.
+pub(super) struct Found {
+    /// Where every partition stands for the group. What retention has removed counts as committed.
+    pub(super) positions: BTreeMap<Partition, Position>,
+    /// How many offsets retention has removed before the group committed them.
+    pub(super) lost: BTreeMap<Partition, i64>,
+}
+
+/// Where every partition of `topic` stands for the group of `client`.
+pub(super) fn look<C: ConsumerContext>(client: &BaseConsumer<C>, topic: &str) -> KafkaResult<Found> {
     let partitions = partitions(client, topic)?;
     let list = |offset| list(topic, partitions.iter().map(|partition| (*partition, offset)));
     let lows = offsets(&client.offsets_for_times(list(Offset::Beginning)?, LIMIT)?)?;
     let ends = offsets(&client.offsets_for_times(list(Offset::End)?, LIMIT)?)?;
     let committed = offsets(&client.committed_offsets(list(Offset::Invalid)?, LIMIT)?)?;
-    let position = |(partition, end)| {
+    let mut found = Found { positions: BTreeMap::new(), lost: BTreeMap::new() };
+    for (partition, end) in ends {
         let low = lows.get(&partition).copied().unwrap_or(0);
-        let committed = committed.get(&partition).map_or(low, |committed| low.max(*committed));
-        (partition, Position { committed, end })
-    };
-    Ok(ends.into_iter().map(position).collect())
+        let committed = committed.get(&partition).copied().unwrap_or(low);
+        found.positions.insert(partition, Position { committed: committed.max(low), end });
+        if committed < low {
+            found.lost.insert(partition, low - committed);
+        }
+    }
+    Ok(found)
 }
 
 /// The partitions of `topic`.

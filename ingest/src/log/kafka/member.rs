@@ -182,6 +182,10 @@ impl ConsumerContext for MemberContext {
                 // Others have them already: there is nothing to wait for.
                 let patience = if consumer.assignment_lost() { Duration::ZERO } else { self.patience };
                 let left = self.assignment.lose(&partitions, patience);
+                // The driver would remember that they are held back, also when they come again.
+                if let Err(error) = consumer.resume(list) {
+                    tracing::warn!(%error, "partitions that are given up stay held back");
+                }
                 tracing::info!(
                     ?partitions,
                     left,

@@ -3,6 +3,9 @@
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use shared::config::Secret;
+use thiserror::Error;
+
+use super::client;
 
 /// Where the log lies, who we are there, and what it may use.
 #[derive(Clone)]
@@ -47,6 +50,16 @@ pub struct KafkaLogOptions {
     pub stall_limit: Duration,
     /// How often the ends of the partitions are looked at.
     pub look_interval: Duration,
+}
+
+/// What cannot be, and the setting that says it.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("kafka: {setting}: {cause}")]
+pub struct Mistake {
+    /// The name of the setting.
+    pub setting: &'static str,
+    /// Why it cannot be. Shows no value of a property, which may be a password.
+    pub cause: String,
 }
 
 /// Whether a connection is encrypted, and whether we log in.
@@ -126,34 +139,35 @@ impl KafkaLogOptions {
     /// The first mistake in them that can be seen without asking a broker.
     ///
     /// # Errors
-    /// A sentence about it.
-    pub fn check(&self) -> Result<(), String> {
-        for (name, value) in [("brokers", &self.brokers), ("topic", &self.topic), ("group", &self.group)] {
-            if value.trim().is_empty() {
-                return Err(format!("kafka: no {name} given"));
-            }
+    /// The [`Mistake`].
+    pub fn check(&self) -> Result<(), Mistake> {
+        let mistake = |setting, cause| Err(Mistake { setting, cause });
+        let named =
+            [("kafka-brokers", &self.brokers), ("kafka-topic", &self.topic), ("kafka-group", &self.group)];
+        if let Some((setting, _)) = named.iter().find(|(_, value)| value.trim().is_empty()) {
+            return mistake(setting, "it cannot be empty".to_owned());
         }
         let known = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
         if !self.topic.chars().all(known) || self.letters_topic().len() > 249 {
-            return Err(format!(
-                "kafka: {:?} cannot be the name of a topic: at most 245 letters, digits, '.', '_' and '-'",
-                self.topic
-            ));
+            let cause = "the name of a topic has at most 245 letters, digits, '.', '_' and '-'";
+            return mistake("kafka-topic", cause.to_owned());
         }
         let scram = self.security.logs_in() && self.mechanism != Mechanism::Plain;
         if (self.security.is_encrypted() || scram) && !cfg!(feature = "kafka-tls") {
-            return Err("kafka: this program was built without TLS and SCRAM: build it with the cargo feature kafka-tls"
-                .to_owned());
+            let cause =
+                "this program was built without TLS and SCRAM: build it with the cargo feature kafka-tls";
+            return mistake("kafka-security", cause.to_owned());
         }
         if self.security.logs_in() && (self.username.is_none() || self.password.is_none()) {
-            return Err("kafka: to log in, both a user name and a password are needed".to_owned());
+            let cause = "to log in, both a user name and a password are needed";
+            return mistake("kafka-security", cause.to_owned());
         }
         if let Some(file) = &self.ca_file
             && let Err(error) = std::fs::File::open(file)
         {
-            return Err(format!("kafka: the certificates in {} cannot be read: {error}", file.display()));
+            return mistake("kafka-ca-file", format!("the certificates cannot be read: {error}"));
         }
-        Ok(())
+        client::check(self)
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     context::Context,
     look::{self, look},
     options::KafkaLogOptions,
-    record::Copier,
+    record::{self, Copier},
 };
 use crate::log::{Offsets, Partition, Position, Record};
 
@@ -80,7 +80,7 @@ impl Reading {
                 {
                     std::thread::sleep(POLL);
                 }
-                outcome => return outcome,
+                outcome => return outcome.map(|found| found.positions),
             }
         }
     }
@@ -89,7 +89,7 @@ impl Reading {
     /// ends now. Blocks.
     pub(super) fn begin(self, from: &Offsets) -> KafkaResult<Reader> {
         let consumer = self.client()?;
-        let found = look(&consumer, &self.topic)?;
+        let found = look(&consumer, &self.topic)?.positions;
         let ends = found.iter().map(|(partition, at)| (*partition, at.end)).collect();
         self.over(consumer, from.clone(), ends)
     }
@@ -97,7 +97,7 @@ impl Reading {
     /// A reader of what the group has not committed, up to where the topic ends now. Blocks.
     pub(super) fn begin_uncommitted(self) -> KafkaResult<Reader> {
         let consumer = self.client()?;
-        let found = look(&consumer, &self.topic)?;
+        let found = look(&consumer, &self.topic)?.positions;
         let next = found.iter().map(|(partition, at)| (*partition, at.committed)).collect();
         let ends = found.iter().map(|(partition, at)| (*partition, at.end)).collect();
         self.over(consumer, next, ends)
@@ -126,11 +126,11 @@ impl Reading {
 }
 
 impl Reader {
-    /// The next records, about `bytes` of values; none at the ends.
+    /// The next records, about `bytes` of them; none at the ends.
     pub(super) fn read(&mut self, bytes: usize) -> KafkaResult<Vec<Record>> {
-        let (mut records, mut values) = (Vec::new(), 0);
+        let (mut records, mut sizes) = (Vec::new(), 0);
         let mut last = Instant::now();
-        while self.finished.len() < self.ends.len() && (records.is_empty() || values < bytes) {
+        while self.finished.len() < self.ends.len() && (records.is_empty() || sizes < bytes) {
             match self.consumer.poll(POLL) {
                 Some(Ok(given)) => {
                     last = Instant::now();
@@ -141,7 +141,7 @@ impl Reader {
                     }
                     if record.offset < *end {
                         self.next.insert(record.partition, record.offset + 1);
-                        values += record.value.as_ref().map_or(0, bytes::Bytes::len);
+                        sizes += record::size(&record);
                         records.push(record);
                     }
                 }

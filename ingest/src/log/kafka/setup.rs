@@ -9,7 +9,12 @@ use rdkafka::{
 };
 
 use super::{
-    client, context::Context, look, options::KafkaLogOptions, producer::busy, reader::Reading,
+    client,
+    context::Context,
+    look,
+    options::{KafkaLogOptions, Mistake},
+    producer::busy,
+    reader::Reading,
     thread::off_runtime,
 };
 use crate::log::{LogError, OpenError};
@@ -20,6 +25,8 @@ const TIMESTAMPS: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
 const TWO_IN_SYNC: (&str, &str) = ("min.insync.replicas", "2");
 /// The longest dead letter: the longest record that brokers take by default, and its reason.
 const LETTER_BYTES: (&str, &str) = ("max.message.bytes", "2097152");
+/// Dead letters stay until somebody has looked at them.
+const KEPT: (&str, &str) = ("retention.ms", "-1");
 /// What a topic is to have.
 const WANTED: [(&str, &str, &str); 2] = [
     (
@@ -33,13 +40,13 @@ const WANTED: [(&str, &str, &str); 2] = [
 /// Makes what is missing of the topics of the log; answers a sentence about each of them, and about what is not as it should be.
 ///
 /// # Errors
-/// [`OpenError::Configuration`] when the options cannot be, [`OpenError::Io`] when the brokers refuse or cannot be reached.
+/// [`OpenError::Configuration`] when the options cannot be, [`OpenError::Unavailable`] when the brokers refuse or cannot be reached.
 pub async fn setup(
     options: &KafkaLogOptions,
     partitions: i32,
     replication: i32,
 ) -> Result<Vec<String>, OpenError> {
-    client::check(options)?;
+    options.check()?;
     let context = Context::new("setup", Arc::default());
     let admin: AdminClient<_> = client::made(&client::producer(options), context)
         .map_err(|cause| OpenError::Configuration(format!("kafka: {cause}")))?;
@@ -52,7 +59,7 @@ pub async fn setup(
             topic = topic.set(TWO_IN_SYNC.0, TWO_IN_SYNC.1);
         }
         if name == letters {
-            topic = topic.set(LETTER_BYTES.0, LETTER_BYTES.1);
+            topic = topic.set(LETTER_BYTES.0, LETTER_BYTES.1).set(KEPT.0, KEPT.1);
         }
         let limit =
             AdminOptions::new().operation_timeout(Some(look::LIMIT)).request_timeout(Some(look::LIMIT));
@@ -66,7 +73,7 @@ pub async fn setup(
                 told.extend(existing(options, name, partitions, found.as_ref()).await?);
             }
             Some(Err((_, cause))) => return Err(refused(KafkaError::AdminOp(cause))),
-            None => return Err(OpenError::Io(std::io::Error::other("the brokers did not answer"))),
+            None => return Err(OpenError::Unavailable("kafka: the brokers did not answer".to_owned())),
         }
     }
     Ok(told)
@@ -96,11 +103,17 @@ async fn existing(
 }
 
 fn refused(cause: KafkaError) -> OpenError {
-    OpenError::Io(std::io::Error::other(cause.to_string()))
+    OpenError::Unavailable(format!("kafka: {cause}"))
 }
 
 impl From<LogError> for OpenError {
     fn from(error: LogError) -> Self {
-        Self::Io(std::io::Error::other(error.to_string()))
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<Mistake> for OpenError {
+    fn from(mistake: Mistake) -> Self {
+        Self::Configuration(mistake.to_string())
     }
 }

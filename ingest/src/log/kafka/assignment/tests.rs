@@ -131,6 +131,22 @@ fn records_that_nobody_fetches_are_a_stall_and_records_that_nobody_polls_are_non
 }
 
 #[test]
+fn neither_a_long_rest_nor_an_outage_is_a_stall() {
+    let (quiet, longer) =
+        ([(0, Position { committed: 5, end: 5 })].into(), [(0, Position { committed: 5, end: 20 })].into());
+    let (assignment, limit) = (Assignment::new(10_000), Duration::from_millis(20));
+    assignment.gain(&[0]);
+    thread::park_timeout(2 * limit);
+    assert!(!assignment.is_stalled(&quiet, limit));
+    assert!(!assignment.is_stalled(&longer, limit));
+    thread::park_timeout(2 * limit);
+    assignment.excuse();
+    assert!(!assignment.is_stalled(&longer, limit));
+    thread::park_timeout(2 * limit);
+    assert!(assignment.is_stalled(&longer, limit));
+}
+
+#[test]
 fn commits_that_are_always_refused_are_a_stall() {
     let assignment = filled();
     assignment.take(usize::MAX);
@@ -152,4 +168,15 @@ fn only_a_partition_with_nothing_fetched_is_passed() {
     assignment.take(1);
     assert_eq!(assignment.idle(&positions).into_keys().collect::<Vec<_>>(), [1]);
     assert_eq!(assignment.begin_pass(&[(0, 9), (1, 9), (2, 9)].into()), [(1, 9)].into());
+}
+
+#[test]
+fn many_small_records_are_no_small_batch() {
+    let assignment = Assignment::new(1 << 20);
+    assignment.gain(&[0]);
+    for offset in 0..1_000 {
+        assignment.push(Record { value: None, ..record(0, offset) });
+    }
+    let (records, _) = assignment.take(10_000);
+    assert!((10..=100).contains(&records.len()), "{}", records.len());
 }

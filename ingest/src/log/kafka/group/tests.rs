@@ -1,6 +1,6 @@
 //! The watch over a membership.
 
-use std::sync::Weak;
+use std::{collections::BTreeSet, sync::Weak};
 
 use rdkafka::consumer::Consumer as _;
 
@@ -63,4 +63,35 @@ async fn a_consumer_that_waits_for_its_caller_is_left_alone() {
     until("some time has gone", || begun.elapsed() > 2 * options.stall_limit).await;
     assert!(Arc::ptr_eq(&first, &member(&log)));
     poll(&log, 499).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_was_held_back_when_it_moved_is_consumed_when_it_comes_back() {
+    let options = KafkaLogOptions {
+        poll_bytes: 10_000,
+        revoke_timeout: Duration::from_millis(100),
+        // Nobody is to mend it.
+        stall_limit: Duration::from_secs(3_600),
+        ..fresh(2).await
+    };
+    let first = open(&options).await;
+    first.append(records("r", 500)).await.unwrap();
+    let mut polled = poll(&first, 1).await;
+    let filled = || lock(&group(&first).inner.member).as_ref().is_some_and(|it| it.assignment.is_full(true));
+    until("it was filled", filled).await;
+    let second = open(&options).await;
+    let moved = poll(&second, 1).await[0].partition;
+    let stays = 1 - moved;
+    until("its end is known", || first.positions().contains_key(&stays)).await;
+    let end = first.positions()[&stays].end;
+    while !polled.iter().any(|record| (record.partition, record.offset + 1) == (stays, end)) {
+        polled.extend(poll(&first, 1).await);
+    }
+    second.close().await;
+    // Nothing was committed: all of it comes again.
+    let mut again = BTreeSet::new();
+    while again.len() < usize::try_from(first.positions()[&moved].end).unwrap() {
+        let polled = poll(&first, 1).await;
+        again.extend(polled.iter().filter(|record| record.partition == moved).map(|record| record.offset));
+    }
 }
