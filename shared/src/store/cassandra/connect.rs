@@ -7,10 +7,11 @@ use scylla::{
         PoolSize, execution_profile::ExecutionProfile, session::Session, session_builder::SessionBuilder,
     },
     errors::{
-        ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, MetadataError,
-        NewSessionError, PrepareError, RequestAttemptError,
+        ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, ExecutionError,
+        MetadataError, NewSessionError, PrepareError, RequestAttemptError,
     },
     policies::{load_balancing::DefaultPolicy, retry::FallthroughRetryPolicy},
+    response::PagingState,
     statement::Consistency,
 };
 use thiserror::Error;
@@ -70,8 +71,14 @@ pub enum OpenError {
 pub(super) async fn requests(options: &CassandraOptions) -> Result<Requests, OpenError> {
     let session = session(options).await?;
     let statements = Statements::prepare(&session, &options.keyspace).await;
+    let statements = statements.map_err(|error| unprepared(options, error))?;
+    // To prepare takes no right. Later on the same answer may pass by itself, and is waited for.
+    let small = session.execute_single_page(&statements.countries, &(), PagingState::start()).await;
+    if let Some(refused) = small.err().as_ref().and_then(lacking_right) {
+        return Err(refused);
+    }
     Ok(Requests {
-        statements: statements.map_err(|error| unprepared(options, error))?,
+        statements,
         session,
         permits: Semaphore::new(options.max_in_flight),
         on_retry: options.on_retry.clone(),
@@ -169,7 +176,16 @@ fn unprepared(options: &CassandraOptions, error: PrepareError) -> OpenError {
     };
     match cause {
         DbError::Invalid => OpenError::NoSchema { keyspace: options.keyspace.clone(), cause: reason },
-        DbError::Unauthorized => OpenError::Unauthorized(reason),
         other => OpenError::Refused(format!("{other}: {reason}")),
+    }
+}
+
+/// Whether a request was refused for a right that the user does not have.
+pub(super) fn lacking_right(error: &ExecutionError) -> Option<OpenError> {
+    match error {
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Unauthorized, reason)) => {
+            Some(OpenError::Unauthorized(reason.clone()))
+        }
+        _ => None,
     }
 }

@@ -108,15 +108,13 @@ async fn run(session: &Session, statement: &str) -> Result<(), OpenError> {
 }
 
 fn refused(error: ExecutionError) -> OpenError {
-    match &error {
-        error if passing(error).is_some() => {
-            OpenError::Unreachable { nodes: "its nodes".to_owned(), cause: error.to_string() }
-        }
-        ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Unauthorized, reason)) => {
-            OpenError::Unauthorized(reason.clone())
-        }
-        other => OpenError::Refused(other.to_string()),
+    if let Some(lacking) = connect::lacking_right(&error) {
+        return lacking;
     }
+    if passing(&error).is_some() {
+        return OpenError::Unreachable { nodes: "its nodes".to_owned(), cause: error.to_string() };
+    }
+    OpenError::Refused(error.to_string())
 }
 
 /// The versions of a schema with their statements.

@@ -138,6 +138,8 @@ async fn faults_that_pass_are_survived_and_told() {
         (RequestReaction::forge().unavailable(), RetryCause::Unavailable),
         (RequestReaction::forge().overloaded(), RetryCause::Overloaded),
         (RequestReaction::forge().write_failure(), RetryCause::Failure),
+        // So says a node that cannot reach those which keep the rights.
+        (RequestReaction::forge().unauthorized(), RetryCause::Unauthorized),
         (RequestReaction::drop_connection(), RetryCause::Connection),
     ];
     for (n, (fault, cause)) in faults.into_iter().enumerate() {
@@ -175,7 +177,7 @@ async fn a_fault_that_stays_is_told_as_unavailable() {
 #[tokio::test]
 async fn a_fault_that_cannot_pass_is_not_tried_again() {
     let mut proxied = proxied(None).await;
-    proxied.rules(vec![RequestRule(asked(), RequestReaction::forge().unauthorized())]);
+    proxied.rules(vec![RequestRule(asked(), RequestReaction::forge().syntax_error())]);
     let refused = proxied.store.facts(&key("u", "s")).await;
     assert!(matches!(refused, Err(StoreError::Poisoned(_))), "{refused:?}");
     assert_eq!(*proxied.causes.lock().unwrap(), []);
