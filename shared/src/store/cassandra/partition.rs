@@ -78,14 +78,19 @@ impl Layouts {
     pub(super) fn choose(&self, start: &SessionStart) -> Partition {
         let day = Day::of(start.ts);
         let key = (start.country.clone(), day);
-        let written = self.written.update(&key, |written| written.unwrap_or(0) + 1) - 1;
+        let shards = layout(self.written.get(&key).unwrap_or(0), self.starts_per_partition);
         let (country, _) = key;
-        let shards = layout(written, self.starts_per_partition);
         let mut hasher = DefaultHasher::new();
         // Sessions are told apart within their user only: many users may call theirs the same.
         (start.user.as_str(), start.session.as_str()).hash(&mut hasher);
         let shard = hasher.finish() % u64::from(shards.unsigned_abs());
         Partition { country, day, shards, shard: i16::try_from(shard).unwrap_or(0) }
+    }
+
+    /// Counts `rows` that were acknowledged: what is tried again has not filled anything.
+    pub(super) fn written(&self, country: Country, day: Day, rows: usize) {
+        let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+        self.written.update(&(country, day), |before| before.unwrap_or(0).saturating_add(rows));
     }
 }
 

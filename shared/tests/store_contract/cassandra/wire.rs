@@ -1,6 +1,7 @@
 //! What goes over the wire: at which consistency it is asked, and what is made of faults. A proxy stands before the server.
 
 use std::{
+    collections::BTreeMap,
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex},
 };
@@ -16,7 +17,7 @@ use shared::store::{
 };
 use tokio::sync::mpsc;
 
-use super::Keyspace;
+use super::{Keyspace, layouts};
 use crate::{
     Backend, NOW, absorb, completed, country, end, ever, facts, key, now, scan, sessions_of, start, started,
     starts,
@@ -31,6 +32,10 @@ struct Proxied {
 }
 
 async fn proxied(datacenter: Option<&str>) -> Proxied {
+    proxied_with(|options| options.datacenter = datacenter.map(str::to_owned)).await
+}
+
+async fn proxied_with(change: impl FnOnce(&mut CassandraOptions)) -> Proxied {
     let keyspace = Keyspace::fresh().await;
     let address: SocketAddr = keyspace.0.nodes[0].parse().unwrap();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -42,12 +47,12 @@ async fn proxied(datacenter: Option<&str>) -> Proxied {
     let proxy = Proxy::new([node]).run().await.unwrap();
     let causes = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&causes);
-    let options = CassandraOptions {
+    let mut options = CassandraOptions {
         nodes: vec![free.to_string()],
-        datacenter: datacenter.map(str::to_owned),
         on_retry: OnRetry::new(move |cause| told.lock().unwrap().push(cause)),
         ..keyspace.0.clone()
     };
+    change(&mut options);
     let store = Store::Cassandra(CassandraStore::open(options).await.unwrap());
     Proxied { keyspace, store, proxy, causes }
 }
@@ -171,6 +176,23 @@ async fn a_fault_that_stays_is_told_as_unavailable() {
     assert!(matches!(proxied.store.ready().await, Err(StoreError::Unavailable(_))));
     proxied.rules(Vec::new());
     proxied.store.ready().await.unwrap();
+    proxied.remove().await;
+}
+
+/// A partition holds one start here: were what failed counted, the next try would take eight partitions.
+#[tokio::test]
+async fn what_is_tried_again_does_not_fill_a_day() {
+    let mut proxied = proxied_with(|options| options.starts_per_partition = 1).await;
+    let record = |n: i64| vec![Effect::RecordStart(started("u", &format!("s{n}"), NOW + n, "SK"))];
+    proxied.rules(vec![RequestRule(asked(), RequestReaction::forge().syntax_error())]);
+    for _ in 0..3 {
+        proxied.store.apply(record(0), now()).await.unwrap_err();
+    }
+    proxied.rules(Vec::new());
+    proxied.store.apply(record(0), now()).await.unwrap();
+    assert_eq!(layouts(&proxied.keyspace.0).await, BTreeMap::from([(1, 1)]));
+    proxied.store.apply(record(1), now()).await.unwrap();
+    assert_eq!(layouts(&proxied.keyspace.0).await, BTreeMap::from([(1, 1), (8, 1)]));
     proxied.remove().await;
 }
 
