@@ -1,11 +1,12 @@
 //! Opening the connection, and telling apart why it could not be opened.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use scylla::{
     client::{
         PoolSize, execution_profile::ExecutionProfile, session::Session, session_builder::SessionBuilder,
     },
+    cluster::Node,
     errors::{
         ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, ExecutionError,
         MetadataError, NewSessionError, PrepareError, RequestAttemptError,
@@ -114,7 +115,22 @@ pub(super) async fn session(options: &CassandraOptions) -> Result<Session, OpenE
     if let Some(tls) = &options.tls {
         builder = builder.tls_context(Some(tls::context(tls)?));
     }
-    builder.build().await.map_err(|error| unreachable(options, &error))
+    let session = builder.build().await.map_err(|error| unreachable(options, &error))?;
+    if let Some(datacenter) = &options.datacenter {
+        known(datacenter, session.get_cluster_state().get_nodes_info())?;
+    }
+    Ok(session)
+}
+
+/// A data centre in which no node is would never answer, and never refuse either.
+fn known(datacenter: &str, nodes: &[Arc<Node>]) -> Result<(), OpenError> {
+    let named: BTreeSet<_> = nodes.iter().filter_map(|node| node.datacenter.as_deref()).collect();
+    if named.contains(datacenter) {
+        return Ok(());
+    }
+    let named = named.into_iter().collect::<Vec<_>>().join(", ");
+    let fault = format!("no node is in {datacenter:?}; there is {named}");
+    Err(OpenError::Option { name: "data centre", fault })
 }
 
 fn check(options: &CassandraOptions) -> Result<(), OpenError> {

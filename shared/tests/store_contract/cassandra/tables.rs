@@ -72,6 +72,23 @@ async fn where_no_node_is_it_says_where_it_looked() {
 }
 
 #[tokio::test]
+async fn a_data_centre_that_no_node_is_in_is_refused_with_those_that_there_are() {
+    let keyspace = Keyspace::fresh().await;
+    let misspelt = CassandraOptions { datacenter: Some("datacentre1".to_owned()), ..keyspace.options() };
+    for refused in [
+        CassandraStore::open(misspelt.clone()).await.unwrap_err(),
+        setup(&misspelt, &"1".parse().unwrap()).await.unwrap_err(),
+    ] {
+        assert!(matches!(refused, OpenError::Option { .. }), "{refused:?}");
+        let told = refused.to_string();
+        assert!(told.contains("\"datacentre1\"") && told.ends_with("there is datacenter1"), "{told}");
+    }
+    let right = CassandraOptions { datacenter: Some("datacenter1".to_owned()), ..keyspace.options() };
+    CassandraStore::open(right).await.unwrap();
+    keyspace.remove().await;
+}
+
+#[tokio::test]
 async fn an_option_that_cannot_be_right_is_named() {
     for (options, name) in [
         (CassandraOptions { keyspace: "no; DROP".to_owned(), ..options() }, "keyspace"),
