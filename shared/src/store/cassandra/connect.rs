@@ -60,6 +60,19 @@ pub enum OpenError {
         /// What the server says.
         cause: String,
     },
+    /// The keyspace has more copies than nodes are there.
+    #[error(
+        "the keyspace {keyspace} has so many copies that a quorum of them takes {required} nodes, and {alive} can be \
+         asked; start more nodes, or change its replication"
+    )]
+    TooFewNodes {
+        /// Whose rows are copied.
+        keyspace: String,
+        /// How many nodes have to answer.
+        required: i32,
+        /// How many can.
+        alive: i32,
+    },
     /// The user may not do this.
     #[error("the user lacks a right in Cassandra: {0}")]
     Unauthorized(String),

@@ -1,10 +1,12 @@
 //! Making the keyspace and the tables: what is missing of `deploy/schema.cql`, as often as one likes.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use scylla::{
     client::session::Session,
     errors::{DbError, ExecutionError, RequestAttemptError},
+    response::query_result::QueryRowsResult,
+    serialize::row::SerializeRow,
 };
 
 use super::{CassandraOptions, OpenError, connect, failure::passing};
@@ -14,6 +16,9 @@ const SCHEMA: &str = include_str!("../../../../deploy/schema.cql");
 
 /// Its name among the migrations.
 const NAME: &str = "bookend";
+
+/// How the statements of the schema begin; the name of the table follows.
+const MAKE_TABLE: &str = "CREATE TABLE IF NOT EXISTS ";
 
 /// How many copies of every row there are: a number for each data centre, or one for all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,65 +34,106 @@ pub struct NotAReplication;
 /// # Errors
 /// [`OpenError`]; what was made by then stays, and is found by the next try.
 pub async fn setup(options: &CassandraOptions, replication: &Replication) -> Result<Vec<String>, OpenError> {
-    let session = connect::session(options).await?;
-    let keyspace = &options.keyspace;
-    let mut done = Vec::new();
-    let there = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
-    if exists(&session, there, (keyspace,)).await? {
-        done.push(format!(
-            "the keyspace {keyspace} was there; how often its rows are copied is left as it is"
-        ));
-    } else {
-        run(&session, &format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}"))
-            .await?;
-        done.push(format!("the keyspace {keyspace} was made, with {replication}"));
-    }
+    let setup = Setup { session: connect::session(options).await?, keyspace: &options.keyspace };
+    let mut done = vec![setup.make_keyspace(replication).await?];
+    let there = setup.tables().await?;
     for (version, statements) in sections(SCHEMA) {
-        if is_applied(&session, keyspace, version).await? {
-            done.push(format!("version {version} of the tables was there"));
-            continue;
+        for (table, statement) in statements {
+            if !there.contains(&table) {
+                done.push(setup.make_table(&table, &statement).await?);
+            }
         }
-        for statement in statements {
-            done.push(apply(&session, keyspace, &statement).await?);
-        }
-        let record = format!("INSERT INTO {keyspace}.schema_migrations (name, version) VALUES (?, ?)");
-        session.query_unpaged(record, (NAME, version)).await.map_err(refused)?;
-        done.push(format!("version {version} of the tables is applied"));
+        done.push(setup.record(version).await?);
     }
     Ok(done)
 }
 
-async fn exists(
-    session: &Session,
-    question: &str,
-    values: impl scylla::serialize::row::SerializeRow,
-) -> Result<bool, OpenError> {
-    let result = session.query_unpaged(question, values).await.map_err(refused)?;
-    let rows = result.into_rows_result().map_err(|error| OpenError::Refused(error.to_string()))?;
-    Ok(rows.rows_num() > 0)
+/// Where the tables are made.
+struct Setup<'a> {
+    session: Session,
+    keyspace: &'a str,
 }
 
-async fn is_applied(session: &Session, keyspace: &str, version: i32) -> Result<bool, OpenError> {
-    let table = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'schema_migrations'";
-    let recorded = format!("SELECT version FROM {keyspace}.schema_migrations WHERE name = ? AND version = ?");
-    Ok(exists(session, table, (keyspace,)).await? && exists(session, &recorded, (NAME, version)).await?)
-}
-
-/// Applies one statement. A server that does not know a way of compaction gets the table with its own.
-async fn apply(session: &Session, keyspace: &str, statement: &str) -> Result<String, OpenError> {
-    let table = statement.split_whitespace().nth(5).unwrap_or_default();
-    let statement = statement.replacen(
-        "CREATE TABLE IF NOT EXISTS ",
-        &format!("CREATE TABLE IF NOT EXISTS {keyspace}."),
-        1,
-    );
-    match (session.query_unpaged(statement.as_str(), ()).await, statement.split_once("  AND compaction = ")) {
-        (Ok(_), _) => Ok(format!("the table {table} is there")),
-        (Err(error), Some((without, _))) if is_unknown(&error) => {
-            run(session, without).await?;
-            Ok(format!("the table {table} is there, with the server's own compaction: {error}"))
+impl Setup<'_> {
+    async fn make_keyspace(&self, replication: &Replication) -> Result<String, OpenError> {
+        let keyspace = self.keyspace;
+        let there = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
+        if self.ask(there, (keyspace,)).await?.rows_num() > 0 {
+            return Ok(format!(
+                "the keyspace {keyspace} was there; how often its rows are copied is left as it is"
+            ));
         }
-        (Err(error), _) => Err(refused(error)),
+        let make = format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}");
+        self.run(&make, ()).await?;
+        Ok(format!("the keyspace {keyspace} was made, with {replication}"))
+    }
+
+    /// Those that are there already.
+    async fn tables(&self) -> Result<BTreeSet<String>, OpenError> {
+        let there = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?";
+        let tables = self.ask(there, (self.keyspace,)).await?;
+        let unreadable = |error: &dyn fmt::Display| OpenError::Refused(error.to_string());
+        let tables = tables.rows::<(String,)>().map_err(|error| unreadable(&error))?;
+        tables.map(|row| row.map(|(name,)| name).map_err(|error| unreadable(&error))).collect()
+    }
+
+    /// Makes one table. A server that does not know a way of compaction gets it with its own.
+    async fn make_table(&self, table: &str, statement: &str) -> Result<String, OpenError> {
+        let named = format!("{MAKE_TABLE}{}.", self.keyspace);
+        let statement = statement.replacen(MAKE_TABLE, &named, 1);
+        match self.session.query_unpaged(statement.as_str(), ()).await {
+            Ok(_) => Ok(format!("the table {table} was made")),
+            Err(error) => match statement.split_once("  AND compaction = ") {
+                Some((without, _)) if is_unknown(&error) => {
+                    self.run(without, ()).await?;
+                    Ok(format!("the table {table} was made, with the server's own compaction: {error}"))
+                }
+                _ => Err(self.refused(&error)),
+            },
+        }
+    }
+
+    /// Writes down that all tables of a version are there, unless that is known.
+    async fn record(&self, version: i32) -> Result<String, OpenError> {
+        let migrations = format!("{}.schema_migrations", self.keyspace);
+        let recorded = format!("SELECT version FROM {migrations} WHERE name = ? AND version = ?");
+        if self.ask(&recorded, (NAME, version)).await?.rows_num() > 0 {
+            return Ok(format!("version {version} of the tables was recorded"));
+        }
+        let record = format!("INSERT INTO {migrations} (name, version) VALUES (?, ?)");
+        self.run(&record, (NAME, version)).await?;
+        Ok(format!("version {version} of the tables is applied"))
+    }
+
+    async fn ask(&self, question: &str, values: impl SerializeRow) -> Result<QueryRowsResult, OpenError> {
+        let result = self.session.query_unpaged(question, values).await;
+        let result = result.map_err(|error| self.refused(&error))?;
+        result.into_rows_result().map_err(|error| OpenError::Refused(error.to_string()))
+    }
+
+    async fn run(&self, statement: &str, values: impl SerializeRow) -> Result<(), OpenError> {
+        self.session.query_unpaged(statement, values).await.map_err(|error| self.refused(&error))?;
+        Ok(())
+    }
+
+    fn refused(&self, error: &ExecutionError) -> OpenError {
+        if let Some(lacking) = connect::lacking_right(error) {
+            return lacking;
+        }
+        match error {
+            ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+                DbError::Unavailable { required, alive, .. },
+                _,
+            )) => OpenError::TooFewNodes {
+                keyspace: self.keyspace.to_owned(),
+                required: *required,
+                alive: *alive,
+            },
+            error if passing(error).is_some() => {
+                OpenError::Unreachable { nodes: "its nodes".to_owned(), cause: error.to_string() }
+            }
+            other => OpenError::Refused(other.to_string()),
+        }
     }
 }
 
@@ -102,33 +148,20 @@ fn is_unknown(error: &ExecutionError) -> bool {
     )
 }
 
-async fn run(session: &Session, statement: &str) -> Result<(), OpenError> {
-    session.query_unpaged(statement, ()).await.map_err(refused)?;
-    Ok(())
-}
-
-fn refused(error: ExecutionError) -> OpenError {
-    if let Some(lacking) = connect::lacking_right(&error) {
-        return lacking;
-    }
-    if passing(&error).is_some() {
-        return OpenError::Unreachable { nodes: "its nodes".to_owned(), cause: error.to_string() };
-    }
-    OpenError::Refused(error.to_string())
-}
-
-/// The versions of a schema with their statements.
-fn sections(schema: &str) -> impl Iterator<Item = (i32, Vec<String>)> {
+/// The versions of a schema with their tables and the statements that make them.
+fn sections(schema: &str) -> impl Iterator<Item = (i32, Vec<(String, String)>)> {
     schema.split("\n-- version ").skip(1).filter_map(|section| {
         let (version, text) = section.split_once('\n')?;
         let lines = text.lines().filter(|line| !line.starts_with("--"));
         let text = lines.collect::<Vec<_>>().join("\n");
-        let statements = text.split(';').map(str::trim).filter(|statement| !statement.is_empty());
-        Some((version.trim().parse().ok()?, statements.map(str::to_owned).collect()))
+        let statements = text.split(';').map(str::trim).filter_map(|statement| {
+            let table = statement.strip_prefix(MAKE_TABLE)?.split_whitespace().next()?;
+            Some((table.to_owned(), statement.to_owned()))
+        });
+        Some((version.trim().parse().ok()?, statements.collect()))
     })
 }
 
-/// `3`, or `east:3,west:3`.
 /// Three copies, wherever they are.
 impl Default for Replication {
     fn default() -> Self {
@@ -136,6 +169,7 @@ impl Default for Replication {
     }
 }
 
+/// `3`, or `east:3,west:3`.
 impl FromStr for Replication {
     type Err = NotAReplication;
 
@@ -174,11 +208,21 @@ mod tests {
     fn the_schema_is_made_of_tables_alone() {
         let sections: Vec<_> = sections(SCHEMA).collect();
         assert_eq!(sections.iter().map(|(version, _)| *version).collect::<Vec<_>>(), [1]);
-        for statement in sections.iter().flat_map(|(_, statements)| statements) {
-            assert!(statement.starts_with("CREATE TABLE IF NOT EXISTS "), "{statement}");
+        for (_, statement) in sections.iter().flat_map(|(_, statements)| statements) {
             assert!(!statement.contains("--"), "{statement}");
         }
-        assert_eq!(sections[0].1.len(), 6);
+        let tables: Vec<_> = sections[0].1.iter().map(|(table, _)| table.as_str()).collect();
+        let expected = [
+            "schema_migrations",
+            "facts",
+            "completed_by_user",
+            "starts_by_country",
+            "start_partitions",
+            "countries",
+        ];
+        assert_eq!(tables, expected);
+        let statements: String = SCHEMA.lines().filter(|line| !line.starts_with("--")).collect();
+        assert_eq!(statements.matches(';').count(), expected.len());
     }
 
     #[test]

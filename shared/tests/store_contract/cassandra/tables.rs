@@ -31,7 +31,7 @@ async fn setup_says_what_it_did_and_may_be_repeated() {
     assert!(!first.iter().any(|line| line.contains("compaction")), "{first:?}");
     let second = setup(&options, &"3".parse().unwrap()).await.unwrap();
     assert_eq!(second.len(), 2, "{second:?}");
-    assert!(second.iter().all(|line| line.contains("was there")), "{second:?}");
+    assert!(second[0].contains("was there") && second[1].contains("was recorded"), "{second:?}");
     let classes = connect(&options)
         .await
         .query_unpaged(
@@ -52,6 +52,29 @@ async fn setup_says_what_it_did_and_may_be_repeated() {
         assert!(compaction["class"].ends_with(expected), "{table}: {compaction:?}");
     }
     CassandraStore::open(options.clone()).await.unwrap();
+    Keyspace(options).remove().await;
+}
+
+#[tokio::test]
+async fn a_table_that_was_lost_is_made_again() {
+    let keyspace = Keyspace::fresh().await;
+    let lost = format!("DROP TABLE {}.completed_by_user", keyspace.0.keyspace);
+    connect(&keyspace.0).await.query_unpaged(lost, ()).await.unwrap();
+    let refused = CassandraStore::open(keyspace.options()).await.unwrap_err();
+    assert!(matches!(refused, OpenError::NoSchema { .. }), "{refused:?}");
+    let done = setup(&keyspace.0, &"1".parse().unwrap()).await.unwrap();
+    assert!(done.iter().any(|line| line == "the table completed_by_user was made"), "{done:?}");
+    assert_eq!(done.len(), 3, "beside the keyspace and the version: {done:?}");
+    CassandraStore::open(keyspace.options()).await.unwrap();
+    keyspace.remove().await;
+}
+
+#[tokio::test]
+async fn more_copies_than_nodes_are_told_from_nodes_out_of_reach() {
+    let options = options();
+    let refused = setup(&options, &"3".parse().unwrap()).await.unwrap_err();
+    let OpenError::TooFewNodes { required: 2, alive: 1, .. } = refused else { panic!("{refused:?}") };
+    assert!(refused.to_string().contains(&options.keyspace), "{refused}");
     Keyspace(options).remove().await;
 }
 
