@@ -11,8 +11,8 @@ use shared::{
 
 use super::{Keyspace, connect, options};
 use crate::{
-    Backend, HORIZON, NOW, absorb, absorb_at, at, before, completed, end, facts, horizon, now, sessions_of,
-    start,
+    Backend, HORIZON, NOW, absorb, absorb_at, at, before, completed, end, facts, horizon, key, now, scan,
+    sessions_of, start,
 };
 
 async fn numbers(options: &CassandraOptions, question: &str) -> Vec<i64> {
@@ -182,6 +182,34 @@ async fn a_full_session_takes_more_once_facts_have_left() {
     keyspace.leave(&store, horizon()).await;
     assert_eq!(absorb(&store, "u", "s", &[end(NOW)]).await.absorbed, [Absorbed::New]);
     assert_eq!(facts(&store, "u", "s").await.ends().len(), 64);
+    keyspace.remove().await;
+}
+
+/// What is remembered beside a fact may be there without it for a while: the fact was removed, or has just left.
+#[tokio::test]
+async fn what_is_left_without_facts_takes_no_place_among_sessions() {
+    let keyspace = Keyspace::fresh().await;
+    let store = keyspace.open().await;
+    let connection = connect(&keyspace.0).await;
+    let insert = format!(
+        "INSERT INTO {}.facts (user_id, session_id, kind, ts, country, marker, earlier, seen) \
+         VALUES ('u', ?, 1, 1, '', 2, 0, 0)",
+        keyspace.0.keyspace
+    );
+    // Two of the smallest pages, and a half.
+    for n in 0..80 {
+        connection.query_unpaged(insert.as_str(), (format!("a{n}"),)).await.unwrap();
+    }
+    // More rows than a page has.
+    let ends: Vec<_> = (0..40).map(|n| end(NOW + n)).collect();
+    for session in ["b", "c"] {
+        absorb(&store, "u", session, &ends).await;
+    }
+    let found = store.sessions(&key("u", "b").user, None, 1).await.unwrap();
+    let [(first, facts)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((first, facts.ends().len()), (&key("u", "b"), 40));
+    let sizes: Vec<_> = scan(&store).await.iter().map(|(_, facts)| facts.ends().len()).collect();
+    assert_eq!(sizes, [40, 40]);
     keyspace.remove().await;
 }
 
