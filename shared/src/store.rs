@@ -152,7 +152,7 @@ impl Store {
     pub async fn persist(&self) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.persist().await,
-            // What is acknowledged is durable on a quorum.
+            // What is acknowledged is in the commit logs of a quorum, which the servers have to sync before they acknowledge.
             Self::Cassandra(_) => Ok(()),
         }
     }
@@ -210,7 +210,7 @@ impl Store {
     }
 
     /// At most `limit` sessions of `user` with all their facts, in the order of the sessions' names, those behind `after`
-    /// when it is given.
+    /// when it is given; fewer only when there are no more.
     ///
     /// # Errors
     /// Any [`StoreError`].
