@@ -36,7 +36,8 @@ pub struct QueryOptions {
     pub reads: usize,
     /// How long a request may wait for its turn; then it is answered 503.
     pub turn_timeout: Duration,
-    /// How many uncut replies may be under way; one more is answered 503. Each takes less than 1 MiB, however long it is.
+    /// How many uncut replies may be under way; one more is answered 503. Each takes less than 1 MiB, however long it is,
+    /// and on Cassandra, where some days of some countries are read ahead, a few MiB: tens where a day has millions of starts.
     pub streams: usize,
     /// How long a request's body may take to come.
     pub body_timeout: Duration,

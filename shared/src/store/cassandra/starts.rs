@@ -1,4 +1,4 @@
-//! Answering from the starts of a country: day by day, the newest first, a few days at once.
+//! Answering from the starts of a country: day by day, the newest first, a few days at once when one is not enough.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -50,7 +50,7 @@ impl Shared {
         after: Option<StartPosition>,
         limit: usize,
     ) -> Result<Vec<SessionStart>, StoreError> {
-        let mut starts = Vec::new();
+        let mut starts: Vec<SessionStart> = Vec::new();
         let newest = after.as_ref().map_or(window.to - 1, |after| after.ts.min(window.to - 1));
         if limit == 0 || newest < window.from {
             return Ok(starts);
@@ -66,7 +66,12 @@ impl Shared {
             }
             Ok(starts)
         });
-        let mut days = std::pin::pin!(days.try_buffered(DAYS_AHEAD));
+        let mut days = std::pin::pin!(days);
+        // The first day is often enough: then what would be read ahead of it is read in vain, page after page.
+        if let Some(first) = days.try_next().await? {
+            starts = first.await?;
+        }
+        let mut days = days.try_buffered(DAYS_AHEAD);
         while starts.len() < limit
             && let Some(more) = days.try_next().await?
         {

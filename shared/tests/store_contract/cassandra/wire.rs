@@ -11,9 +11,13 @@ use scylla_proxy::{
     Condition, Node, Proxy, Reaction, RequestOpcode, RequestReaction, RequestRule, RunningProxy,
     ShardAwareness,
 };
-use shared::store::{
-    CassandraStore, Effect, Store, StoreError, Window,
-    cassandra::{CassandraOptions, OnRetry, RetryCause},
+use shared::{
+    session::SessionStart,
+    store::{
+        CassandraStore, Effect, StartPosition, Store, StoreError, Window,
+        cassandra::{CassandraOptions, OnRetry, RetryCause},
+    },
+    timestamp::DAY,
 };
 use tokio::sync::mpsc;
 
@@ -132,6 +136,30 @@ async fn with_a_data_centre_everything_is_asked_at_local_quorum() {
 #[tokio::test]
 async fn without_a_data_centre_everything_is_asked_at_quorum() {
     everything_is_asked_at(Consistency::Quorum, None).await;
+}
+
+#[tokio::test]
+async fn a_page_asks_for_no_more_than_it_needs() {
+    let mut proxied = proxied(None).await;
+    let rows: Vec<_> = (0..20).map(|n| started("u", &format!("s{n}"), NOW - n * DAY, "SK")).collect();
+    let record = rows.iter().cloned().map(Effect::RecordStart).collect::<Vec<_>>();
+    proxied.store.apply(record, now()).await.unwrap();
+    let (executed, mut told) = mpsc::unbounded_channel();
+    let reads = Condition::not(Condition::ConnectionRegisteredAnyEvent)
+        .and(Condition::RequestOpcode(RequestOpcode::Execute));
+    proxied.rules(vec![RequestRule(reads, RequestReaction::noop().with_feedback_when_performed(executed))]);
+    let mut asked = || std::iter::from_fn(|| told.try_recv().ok()).count();
+
+    let first = proxied.store.starts(&country("SK"), ever(), None, 1).await.unwrap();
+    assert_eq!(first, rows[..1]);
+    assert_eq!(asked(), 2, "which days there are, and the first of them");
+
+    let SessionStart { ts, session, user, .. } = rows[0].clone();
+    let after = Some(StartPosition { ts, session, user });
+    assert_eq!(proxied.store.starts(&country("SK"), ever(), after, 1).await.unwrap(), rows[1..2]);
+    let asked = asked();
+    assert!(asked <= 9, "the days, what is left of the first, and six ahead: {asked}");
+    proxied.remove().await;
 }
 
 #[tokio::test]
