@@ -157,11 +157,12 @@ impl Store {
         }
     }
 
-    /// Every country that has a start at or after `horizon`, superseded or not, in the order of their names.
+    /// Every country that has a start at or after `horizon`, superseded or not, each with an instant behind which it has none,
+    /// not always the first such: who wants only what is newer need not ask for its starts.
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub async fn countries(&self, horizon: Timestamp) -> Result<Vec<Country>, StoreError> {
+    pub async fn countries(&self, horizon: Timestamp) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
         on_backend!(self, store => store.countries(horizon).await)
     }
 

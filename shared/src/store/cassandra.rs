@@ -103,7 +103,10 @@ impl CassandraStore {
         self.0.apply(&effects, now).await
     }
 
-    pub(super) async fn countries(&self, horizon: Timestamp) -> Result<Vec<Country>, StoreError> {
+    pub(super) async fn countries(
+        &self,
+        horizon: Timestamp,
+    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
         self.0.countries(horizon).await
     }
 

@@ -104,7 +104,10 @@ impl Shared {
         counted.await
     }
 
-    pub(super) async fn countries(&self, horizon: Timestamp) -> Result<Vec<Country>, StoreError> {
+    pub(super) async fn countries(
+        &self,
+        horizon: Timestamp,
+    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
         let mut known = Vec::new();
         let mut from = Some(PagingState::start());
         while let Some(state) = from {
@@ -124,7 +127,7 @@ impl Shared {
         let looked = stream::iter(known).map(|(country, newest)| async move {
             let is_known =
                 newest > edge || newest == edge && self.newest_start(&country, edge).await? >= Some(horizon);
-            Ok::<_, StoreError>(is_known.then_some(country))
+            Ok::<_, StoreError>(is_known.then_some((country, newest.ends())))
         });
         looked.buffered(COUNTRIES_AHEAD).try_filter_map(|country| async { Ok(country) }).try_collect().await
     }

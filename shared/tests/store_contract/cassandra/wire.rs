@@ -23,8 +23,8 @@ use tokio::sync::mpsc;
 
 use super::{Keyspace, layouts};
 use crate::{
-    Backend, NOW, absorb, completed, country, end, ever, facts, key, now, scan, sessions_of, start, started,
-    starts,
+    Backend, NOW, absorb, completed, countries, country, end, ever, facts, key, now, scan, sessions_of,
+    start, started, starts,
 };
 
 /// A store that speaks through a proxy, and the causes of its retries.
@@ -96,7 +96,7 @@ async fn use_everything(store: &Store) {
     assert_eq!(store.sessions(&key("u", "s").user, None, 9).await.unwrap().len(), 2);
     assert_eq!(scan(store).await.len(), 2);
     assert_eq!(facts(store, "u", "s").await.ends().len(), 1);
-    assert_eq!(store.countries(crate::at(NOW)).await.unwrap(), [country("SK")]);
+    assert_eq!(countries(store, crate::at(NOW)).await, [country("SK")]);
     let Window { from, to } = ever();
     assert_eq!(store.count_starts(&country("SK"), Window { from, to }, 1).await.unwrap().len(), 1);
     store.persist().await.unwrap();
