@@ -241,8 +241,9 @@ impl Consumer {
             }
         }
         let effects: Arc<[_]> = effects.into();
-        let now = self.clock.now();
-        self.retry_store("apply", || self.store.apply(Arc::clone(&effects), now)).await?;
+        // The time is looked up for each try: how long a row has still to live depends on it.
+        let apply = || self.store.apply(Arc::clone(&effects), self.clock.now());
+        self.retry_store("apply", apply).await?;
         self.dead_letter(letters).await?;
         for (outcome, records) in counts {
             self.metrics.count(outcome, records);

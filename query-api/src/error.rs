@@ -53,6 +53,8 @@ pub(crate) enum QueryError {
         "too many uncut replies are under way; try again soon, or ask page by page at /v1/session-starts"
     )]
     Busy,
+    #[error("too many questions are under way; try again soon")]
+    Crowded,
     /// The cause is for the log, not for the client.
     #[error("the store cannot answer now; try again soon")]
     Unavailable(StoreError),
@@ -82,7 +84,7 @@ impl QueryError {
             Self::BodyTooLarge(_) => "body_too_large",
             Self::SlowBody => "slow_body",
             Self::UnknownSession => "unknown_session",
-            Self::Busy => "busy",
+            Self::Busy | Self::Crowded => "busy",
             Self::Unavailable(_) => "unavailable",
             Self::Damaged(_) => "damaged",
         }

@@ -112,7 +112,8 @@ impl Service {
             Route::Root => body::read(body, self.options.body_timeout).await?,
             _ => Vec::new(),
         };
-        let Ok(_turn) = self.reads.acquire().await else { return Err(QueryError::Busy) };
+        let turn = tokio::time::timeout(self.options.turn_timeout, self.reads.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Err(QueryError::Crowded) };
         match route {
             Route::Root => self.root(query, &body).await,
             Route::Starts => self.starts(query).await,

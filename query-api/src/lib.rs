@@ -34,7 +34,10 @@ pub struct QueryOptions {
     /// How many requests may read the store at a time; the others wait for their turn. With the largest reply (10,000
     /// starts, some 4 MB) this bounds the memory that answering takes.
     pub reads: usize,
-    /// How many uncut replies may be under way; one more is answered 503. Each takes less than 1 MiB, however long it is.
+    /// How long a request may wait for its turn; then it is answered 503.
+    pub turn_timeout: Duration,
+    /// How many uncut replies may be under way; one more is answered 503. Each takes less than 1 MiB, however long it is,
+    /// and on Cassandra, where some days of some countries are read ahead, a few MiB: tens where a day has millions of starts.
     pub streams: usize,
     /// How long a request's body may take to come.
     pub body_timeout: Duration,
@@ -45,6 +48,7 @@ impl Default for QueryOptions {
         Self {
             future_tolerance_ms: 5 * MINUTE,
             reads: 16,
+            turn_timeout: Duration::from_secs(15),
             streams: 32,
             body_timeout: Duration::from_secs(10),
         }

@@ -48,10 +48,11 @@ pub(crate) struct Chunk {
     pub(crate) rows: usize,
 }
 
-/// The starts of `countries` in `window`, a piece of at most `size` after another; the first country may begin behind a start.
+/// The starts of `countries`, which have none behind their instant, in `window`: a piece of at most `size` after another. The
+/// first country may begin behind a start.
 pub(crate) fn pieces(
     store: Store,
-    countries: Vec<Country>,
+    countries: BTreeMap<Country, Timestamp>,
     window: Window,
     first: Option<StartPosition>,
     size: usize,
@@ -59,10 +60,14 @@ pub(crate) fn pieces(
     try_stream! {
         let afters = std::iter::once(first).chain(std::iter::repeat(None));
         let mut ahead = stream::iter(countries.into_iter().zip(afters))
-            .map(|(country, after)| {
+            .map(|((country, newest), after)| {
                 let store = store.clone();
                 async move {
-                    let starts = store.starts(&country, window, after, size).await?;
+                    let starts = if newest < window.from {
+                        Vec::new()
+                    } else {
+                        store.starts(&country, window, after, size).await?
+                    };
                     Ok::<_, StoreError>(Piece { country, starts })
                 }
             })
@@ -84,7 +89,7 @@ pub(crate) fn pieces(
 /// At most `limit` starts; `window` is what is read, `asked` what the cursor of the next page shall repeat.
 pub(crate) async fn page(
     store: Store,
-    countries: Vec<Country>,
+    countries: BTreeMap<Country, Timestamp>,
     (asked, window): (Window, Window),
     first: Option<StartPosition>,
     limit: usize,
@@ -113,15 +118,19 @@ pub(crate) async fn page(
 /// How many starts of each of `countries` lie in each slot of `step` milliseconds of `window`, in their order.
 pub(crate) fn counts(
     store: Store,
-    countries: Vec<Country>,
+    countries: BTreeMap<Country, Timestamp>,
     window: Window,
     step: i64,
 ) -> impl Stream<Item = Result<Counted, StoreError>> + Send {
     stream::iter(countries)
-        .map(move |country| {
+        .map(move |(country, newest)| {
             let store = store.clone();
             async move {
-                let slots = store.count_starts(&country, window, step).await?;
+                let slots = if newest < window.from {
+                    BTreeMap::new()
+                } else {
+                    store.count_starts(&country, window, step).await?
+                };
                 Ok((country, slots))
             }
         })

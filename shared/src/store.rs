@@ -152,16 +152,17 @@ impl Store {
     pub async fn persist(&self) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.persist().await,
-            // What is acknowledged is durable on a quorum.
+            // What is acknowledged is in the commit logs of a quorum, which the servers have to sync before they acknowledge.
             Self::Cassandra(_) => Ok(()),
         }
     }
 
-    /// Every country that has a start at or after `horizon`, superseded or not, in the order of their names.
+    /// Every country that has a start at or after `horizon`, superseded or not, each with an instant behind which it has none,
+    /// not always the first such: who wants only what is newer need not ask for its starts.
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub async fn countries(&self, horizon: Timestamp) -> Result<Vec<Country>, StoreError> {
+    pub async fn countries(&self, horizon: Timestamp) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
         on_backend!(self, store => store.countries(horizon).await)
     }
 
@@ -210,7 +211,7 @@ impl Store {
     }
 
     /// At most `limit` sessions of `user` with all their facts, in the order of the sessions' names, those behind `after`
-    /// when it is given.
+    /// when it is given; fewer only when there are no more.
     ///
     /// # Errors
     /// Any [`StoreError`].

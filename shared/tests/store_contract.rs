@@ -135,6 +135,11 @@ async fn starts(store: &Store, name: &str, window: Window) -> Vec<SessionStart> 
     store.starts(&country(name), window, None, 1_000).await.unwrap()
 }
 
+/// The names of the countries that have a start at or after `horizon`.
+async fn countries(store: &Store, horizon: Timestamp) -> Vec<Country> {
+    store.countries(horizon).await.unwrap().into_keys().collect()
+}
+
 async fn sessions_of(store: &Store, user: &str) -> Vec<CompletedSession> {
     store.completed(&UserId::new(user).unwrap(), Timestamp::MIN, None, 1_000).await.unwrap()
 }

@@ -14,8 +14,7 @@ def flags(plan):
             words += ["--kafka-security sasl-tls --kafka-mechanism SCRAM-SHA-512",
                       f"--kafka-username {USER} --kafka-ca-file {shlex.quote(str(plan.ca_file))}"]
     if "cassandra" in plan.services:
-        # On the command line it is repeated; only its variable takes commas.
-        words += [" ".join("--cassandra-nodes {}:{}".format(*plan.cql(n)) for n in plan.numbers())]
+        words += ["--cassandra-nodes " + settings(plan)["BOOKEND_CASSANDRA_NODES"]]
         if plan.tls:
             words += [f"--cassandra-username {USER} --cassandra-tls --cassandra-ca-file {shlex.quote(str(plan.ca_file))}"]
     return words

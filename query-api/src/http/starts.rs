@@ -56,18 +56,17 @@ impl Service {
             Some(StartsCursor { window, country, last }) => {
                 // It comes first even when no start of it is left, for the position belongs to it.
                 countries = countries.split_off(&country);
-                countries.insert(country);
+                countries.entry(country).or_insert(Timestamp::MAX);
                 (window, Some(last))
             }
             None => (span.window(now, self.options.future_tolerance_ms)?, None),
         };
-        let to_name = if last.is_none() { countries.clone() } else { BTreeSet::new() };
-        let countries = countries.into_iter().collect();
+        let to_name = if last.is_none() { countries.clone() } else { BTreeMap::new() };
         let windows = (window, window.clip(horizon));
         let Page { mut countries, next } =
             starts::page(self.store.clone(), countries, windows, last, limit).await?;
         let rows = countries.values().map(Vec::len).sum();
-        for country in to_name {
+        for country in to_name.into_keys() {
             countries.entry(country).or_default();
         }
         let Window { from, to } = window;
@@ -88,7 +87,7 @@ impl Service {
         let now = self.clock.now();
         let horizon = now - RETENTION;
         let window = span.window(now, self.options.future_tolerance_ms)?;
-        let countries = self.countries(named, horizon).await?.into_iter().collect();
+        let countries = self.countries(named, horizon).await?;
         let length = step.map_or(DAY, |(_, length)| length);
         let counts = starts::counts(self.store.clone(), countries, window.clip(horizon), length);
         let Window { from, to } = window;
@@ -109,21 +108,22 @@ impl Service {
         let now = self.clock.now();
         let horizon = now - RETENTION;
         let window = span.window(now, self.options.future_tolerance_ms)?.clip(horizon);
-        let countries = self.countries(BTreeSet::new(), horizon).await?.into_iter().collect();
+        let countries = self.countries(BTreeSet::new(), horizon).await?;
         let pieces = starts::pieces(self.store.clone(), countries, window, None, starts::UNCUT_PIECE);
         Answer::streamed(starts::uncut(pieces), turn).await
     }
 
-    /// The countries of an answer: those that were named, or else every one that is known.
+    /// The countries of an answer: those that were named, or else every one that is known; and behind which instant each has
+    /// no start.
     async fn countries(
         &self,
         named: BTreeSet<Country>,
         horizon: Timestamp,
-    ) -> Result<BTreeSet<Country>, QueryError> {
+    ) -> Result<BTreeMap<Country, Timestamp>, QueryError> {
         if !named.is_empty() {
-            return Ok(named);
+            return Ok(named.into_iter().map(|country| (country, Timestamp::MAX)).collect());
         }
-        Ok(self.store.countries(horizon).await?.into_iter().collect())
+        Ok(self.store.countries(horizon).await?)
     }
 
     fn stream_turn(&self) -> Result<tokio::sync::OwnedSemaphorePermit, QueryError> {

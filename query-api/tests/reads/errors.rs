@@ -179,6 +179,19 @@ async fn one_uncut_reply_too_many_is_a_503_that_says_when_to_come_again() {
 }
 
 #[tokio::test]
+async fn a_question_whose_turn_does_not_come_in_time_is_a_503_that_says_when_to_come_again() {
+    let turn_timeout = std::time::Duration::from_millis(20);
+    let world = World::with(QueryOptions { reads: 0, turn_timeout, ..QueryOptions::default() });
+    for path in ["/v1/users/u/sessions", "/v1/session-starts?days=1", "/user/last-events?days=1"] {
+        let reply = world.reply(path).await;
+        assert_eq!(reply.headers()["retry-after"], "1", "{path}");
+        let (status, code, message) = error(reply.status().as_u16(), reply.body());
+        assert_eq!((status, code.as_str()), (503, "busy"), "{path}");
+        assert!(message.starts_with("too many questions"), "{path}: {message}");
+    }
+}
+
+#[tokio::test]
 async fn the_turn_of_an_uncut_reply_is_free_again_after_it() {
     let world = World::with(QueryOptions { streams: 1, ..QueryOptions::default() });
     for _ in 0..3 {

@@ -34,6 +34,7 @@ mod merge;
 mod options;
 mod pack;
 mod partition;
+mod replication;
 mod request;
 mod setup;
 mod starts;
@@ -44,7 +45,8 @@ mod tls;
 pub use self::{
     connect::OpenError,
     options::{CassandraOptions, CassandraTls, OnRetry, RetryCause},
-    setup::{Replication, setup},
+    replication::Replication,
+    setup::setup,
 };
 
 /// How many sessions with as many facts as they may have are remembered.
@@ -103,7 +105,10 @@ impl CassandraStore {
         self.0.apply(&effects, now).await
     }
 
-    pub(super) async fn countries(&self, horizon: Timestamp) -> Result<Vec<Country>, StoreError> {
+    pub(super) async fn countries(
+        &self,
+        horizon: Timestamp,
+    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
         self.0.countries(horizon).await
     }
 

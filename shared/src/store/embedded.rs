@@ -144,7 +144,10 @@ impl EmbeddedStore {
         .await
     }
 
-    pub(super) async fn countries(&self, horizon: Timestamp) -> Result<Vec<Country>, StoreError> {
+    pub(super) async fn countries(
+        &self,
+        horizon: Timestamp,
+    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
         self.blocking(move |engine| engine.countries(horizon)).await
     }
 

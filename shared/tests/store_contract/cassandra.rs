@@ -1,6 +1,9 @@
 //! A keyspace of one's own on a real Cassandra for each test.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use scylla::client::{session::Session, session_builder::SessionBuilder};
 use shared::{
@@ -50,6 +53,18 @@ pub(crate) fn options() -> CassandraOptions {
 /// A connection beside the store's.
 pub(crate) async fn connect(options: &CassandraOptions) -> Session {
     SessionBuilder::new().known_nodes(&options.nodes).build().await.unwrap()
+}
+
+/// How many partitions of starts there are of each layout.
+pub(crate) async fn layouts(options: &CassandraOptions) -> BTreeMap<i16, usize> {
+    let question = format!("SELECT shards, shard FROM {}.start_partitions", options.keyspace);
+    let partitions = connect(options).await.query_unpaged(question, ()).await.unwrap();
+    let partitions = partitions.into_rows_result().unwrap();
+    let mut layouts = BTreeMap::new();
+    for row in partitions.rows::<(i16, i16)>().unwrap() {
+        *layouts.entry(row.unwrap().0).or_default() += 1;
+    }
+    layouts
 }
 
 impl Backend for Keyspace {

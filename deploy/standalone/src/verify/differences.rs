@@ -107,13 +107,13 @@ impl Differences {
         let Check { expected, store, share, horizon, log_is_whole } = *check;
         let countries = store.countries(horizon).await.context("the countries cannot be read")?;
         for country in expected.countries(horizon) {
-            if !countries.contains(country) {
+            if !countries.contains_key(country) {
                 self.add(|| format!("country {country}: in the log, not in the store"));
             }
         }
         let mut found = HashSet::new();
         let window = Window { from: horizon, to: Timestamp::MAX };
-        for country in &countries {
+        for country in countries.keys() {
             let mut after = None;
             loop {
                 let page = store

@@ -37,16 +37,22 @@ impl Shared {
             let replicas = placement.replicas("completed_by_user", &(user.as_str(),));
             parcels.extend(parcels_of(rows, replicas));
         }
+        let mut starts = Vec::with_capacity(rows.starts.len());
         for (partition, rows) in rows.starts {
             let Partition { country, day, shards, shard } = &partition;
             let key = (country.as_str(), day.cql(), shards, shard);
-            parcels.extend(parcels_of(rows, placement.replicas("starts_by_country", &key)));
+            let replicas = placement.replicas("starts_by_country", &key);
+            starts.push((partition.country, partition.day, rows.len()));
+            parcels.extend(parcels_of(rows, replicas));
         }
         let requests = pack(parcels).into_iter().map(|rows| async move {
             let rows: Vec<_> = rows.into_iter().flatten().collect();
             self.requests.insert(&rows).await
         });
         try_join_all(requests).await?;
+        for (country, day, rows) in starts {
+            self.layouts.written(country, day, rows);
+        }
         Ok(())
     }
 

@@ -1,16 +1,18 @@
 //! Opening the connection, and telling apart why it could not be opened.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use scylla::{
     client::{
         PoolSize, execution_profile::ExecutionProfile, session::Session, session_builder::SessionBuilder,
     },
+    cluster::Node,
     errors::{
-        ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, MetadataError,
-        NewSessionError, PrepareError, RequestAttemptError,
+        ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, ExecutionError,
+        MetadataError, NewSessionError, PrepareError, RequestAttemptError,
     },
     policies::{load_balancing::DefaultPolicy, retry::FallthroughRetryPolicy},
+    response::PagingState,
     statement::Consistency,
 };
 use thiserror::Error;
@@ -58,6 +60,19 @@ pub enum OpenError {
         /// What the server says.
         cause: String,
     },
+    /// The keyspace has more copies than nodes are there.
+    #[error(
+        "the keyspace {keyspace} has so many copies that a quorum of them takes {required} nodes, and {alive} can be \
+         asked; start more nodes, or change its replication"
+    )]
+    TooFewNodes {
+        /// Whose rows are copied.
+        keyspace: String,
+        /// How many nodes have to answer.
+        required: i32,
+        /// How many can.
+        alive: i32,
+    },
     /// The user may not do this.
     #[error("the user lacks a right in Cassandra: {0}")]
     Unauthorized(String),
@@ -70,8 +85,14 @@ pub enum OpenError {
 pub(super) async fn requests(options: &CassandraOptions) -> Result<Requests, OpenError> {
     let session = session(options).await?;
     let statements = Statements::prepare(&session, &options.keyspace).await;
+    let statements = statements.map_err(|error| unprepared(options, error))?;
+    // To prepare takes no right. Later on the same answer may pass by itself, and is waited for.
+    let small = session.execute_single_page(&statements.countries, &(), PagingState::start()).await;
+    if let Some(refused) = small.err().as_ref().and_then(lacking_right) {
+        return Err(refused);
+    }
     Ok(Requests {
-        statements: statements.map_err(|error| unprepared(options, error))?,
+        statements,
         session,
         permits: Semaphore::new(options.max_in_flight),
         on_retry: options.on_retry.clone(),
@@ -107,7 +128,22 @@ pub(super) async fn session(options: &CassandraOptions) -> Result<Session, OpenE
     if let Some(tls) = &options.tls {
         builder = builder.tls_context(Some(tls::context(tls)?));
     }
-    builder.build().await.map_err(|error| unreachable(options, &error))
+    let session = builder.build().await.map_err(|error| unreachable(options, &error))?;
+    if let Some(datacenter) = &options.datacenter {
+        known(datacenter, session.get_cluster_state().get_nodes_info())?;
+    }
+    Ok(session)
+}
+
+/// A data centre in which no node is would never answer, and never refuse either.
+fn known(datacenter: &str, nodes: &[Arc<Node>]) -> Result<(), OpenError> {
+    let named: BTreeSet<_> = nodes.iter().filter_map(|node| node.datacenter.as_deref()).collect();
+    if named.contains(datacenter) {
+        return Ok(());
+    }
+    let named = named.into_iter().collect::<Vec<_>>().join(", ");
+    let fault = format!("no node is in {datacenter:?}; there is {named}");
+    Err(OpenError::Option { name: "data centre", fault })
 }
 
 fn check(options: &CassandraOptions) -> Result<(), OpenError> {
@@ -169,7 +205,16 @@ fn unprepared(options: &CassandraOptions, error: PrepareError) -> OpenError {
     };
     match cause {
         DbError::Invalid => OpenError::NoSchema { keyspace: options.keyspace.clone(), cause: reason },
-        DbError::Unauthorized => OpenError::Unauthorized(reason),
         other => OpenError::Refused(format!("{other}: {reason}")),
+    }
+}
+
+/// Whether a request was refused for a right that the user does not have.
+pub(super) fn lacking_right(error: &ExecutionError) -> Option<OpenError> {
+    match error {
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Unauthorized, reason)) => {
+            Some(OpenError::Unauthorized(reason.clone()))
+        }
+        _ => None,
     }
 }

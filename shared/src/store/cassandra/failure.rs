@@ -28,6 +28,8 @@ fn passing_attempt(error: &RequestAttemptError) -> Option<RetryCause> {
         RequestAttemptError::DbError(error, _) => match error {
             DbError::ReadTimeout { .. } | DbError::WriteTimeout { .. } => Some(RetryCause::Timeout),
             DbError::Unavailable { .. } => Some(RetryCause::Unavailable),
+            // Also what the nodes say while they cannot look up who may do what: it is kept in tables like any other.
+            DbError::Unauthorized => Some(RetryCause::Unauthorized),
             DbError::Overloaded | DbError::RateLimitReached { .. } => Some(RetryCause::Overloaded),
             DbError::IsBootstrapping
             | DbError::ReadFailure { .. }

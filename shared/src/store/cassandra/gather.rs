@@ -31,7 +31,8 @@ type Row<'a> = (&'a str, &'a str, i8, CqlTimestamp, &'a str, i8, CqlTimestamp, O
 struct Gathered(Vec<(SessionKey, Stored)>);
 
 impl Requests {
-    /// The sessions that `statement` selects, and when there are more than `limit`, at least that many whole ones.
+    /// The sessions with facts that `statement` selects, and when there are more than `limit`, at least that many whole ones:
+    /// fewer means that there are no more.
     pub(super) async fn sessions(
         &self,
         whom: For,
@@ -44,8 +45,8 @@ impl Requests {
             let (result, next) = self.page(whom, statement, values, from).await?;
             gathered.add(result)?;
             match next.into_paging_control_flow() {
-                // The last one may go on in the next page.
-                ControlFlow::Continue(next) if gathered.0.len() <= limit => from = next,
+                // The last one may go on in the next page. What has no facts is no session, and counts for nothing.
+                ControlFlow::Continue(next) if gathered.sessions() <= limit => from = next,
                 _ => break,
             }
         }
@@ -55,6 +56,10 @@ impl Requests {
 }
 
 impl Gathered {
+    fn sessions(&self) -> usize {
+        self.0.iter().filter(|(_, stored)| !stored.is_empty()).count()
+    }
+
     fn add(&mut self, result: QueryResult) -> Result<(), StoreError> {
         let rows = result.into_rows_result().map_err(|error| corrupt("facts", &error))?;
         for row in rows.rows::<Row<'_>>().map_err(|error| corrupt("facts", &error))? {

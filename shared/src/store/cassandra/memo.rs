@@ -1,6 +1,7 @@
 //! What a process remembers of what it wrote: a bounded map that forgets what was not asked for in a while.
 //!
-//! Forgetting is always harmless: what is remembered here only saves a write that may be repeated.
+//! Forgetting is harmless: it costs a write that may be repeated, or sets a day back to its first layout, of which another
+//! partition's worth of starts then go to one partition.
 
 use std::{borrow::Borrow, collections::HashMap, hash::Hash, mem, sync::Mutex};
 

@@ -16,7 +16,7 @@ use super::{
     corrupt,
     insert::cql,
     listing::paged,
-    partition::Partition,
+    partition::{Day, Partition},
     request::{For, Requests},
 };
 use crate::{
@@ -113,7 +113,8 @@ impl Source {
         let mut questions = VecDeque::new();
         let mut window = window;
         if let Some(after) = after.filter(|after| after.ts < window.to) {
-            if after.ts >= window.from {
+            // The partitions of other days hold nothing of that time.
+            if after.ts >= window.from && Day::of(after.ts) == partition.day {
                 questions.push_back(Question::Equal(after.clone(), PagingState::start()));
             }
             window.to = after.ts;

@@ -56,6 +56,8 @@ pub enum RetryCause {
     Connection,
     /// A node failed while it handled the request.
     Failure,
+    /// The user may not do it, or the nodes cannot look up whether it may.
+    Unauthorized,
 }
 
 /// Told of every request that is tried again, for a metric; does nothing by default.
@@ -82,8 +84,14 @@ impl Default for CassandraOptions {
 
 impl RetryCause {
     /// Every cause.
-    pub const ALL: [Self; 5] =
-        [Self::Timeout, Self::Unavailable, Self::Overloaded, Self::Connection, Self::Failure];
+    pub const ALL: [Self; 6] = [
+        Self::Timeout,
+        Self::Unavailable,
+        Self::Overloaded,
+        Self::Connection,
+        Self::Failure,
+        Self::Unauthorized,
+    ];
 
     /// The word for it in a metric.
     #[must_use]
@@ -94,6 +102,7 @@ impl RetryCause {
             Self::Overloaded => "overloaded",
             Self::Connection => "connection",
             Self::Failure => "failure",
+            Self::Unauthorized => "unauthorized",
         }
     }
 }

@@ -78,13 +78,19 @@ impl Layouts {
     pub(super) fn choose(&self, start: &SessionStart) -> Partition {
         let day = Day::of(start.ts);
         let key = (start.country.clone(), day);
-        let written = self.written.update(&key, |written| written.unwrap_or(0) + 1) - 1;
+        let shards = layout(self.written.get(&key).unwrap_or(0), self.starts_per_partition);
         let (country, _) = key;
-        let shards = layout(written, self.starts_per_partition);
         let mut hasher = DefaultHasher::new();
-        start.session.as_str().hash(&mut hasher);
+        // Sessions are told apart within their user only: many users may call theirs the same.
+        (start.user.as_str(), start.session.as_str()).hash(&mut hasher);
         let shard = hasher.finish() % u64::from(shards.unsigned_abs());
         Partition { country, day, shards, shard: i16::try_from(shard).unwrap_or(0) }
+    }
+
+    /// Counts `rows` that were acknowledged: what is tried again has not filled anything.
+    pub(super) fn written(&self, country: Country, day: Day, rows: usize) {
+        let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+        self.written.update(&(country, day), |before| before.unwrap_or(0).saturating_add(rows));
     }
 }
 
@@ -103,11 +109,31 @@ fn layout(written: u64, starts_per_partition: u64) -> i16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{SessionId, UserId};
 
     #[test]
     fn a_day_that_grows_takes_more_partitions() {
         let layouts = [0, 49_999, 50_000, 449_999, 450_000, 3_649_999, 3_650_000, u64::MAX];
         assert_eq!(layouts.map(|written| layout(written, 50_000)), [1, 1, 8, 8, 64, 64, 512, 4_096]);
+    }
+
+    #[test]
+    fn sessions_of_many_users_with_one_name_are_spread() {
+        let layouts = Layouts::new(0);
+        let mut shards: Vec<_> = (0..1_000)
+            .map(|n| {
+                let start = SessionStart {
+                    user: UserId::new(&format!("u{n}")).unwrap(),
+                    session: SessionId::new("1").unwrap(),
+                    country: Country::normalise("SK"),
+                    ts: Timestamp::default(),
+                };
+                layouts.choose(&start).shard
+            })
+            .collect();
+        shards.sort_unstable();
+        shards.dedup();
+        assert!(shards.len() > 800, "a thousand users lie in {} of 4,096 partitions", shards.len());
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Making the keyspace and the tables: what is missing of `deploy/schema.cql`, as often as one likes.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt};
 
 use scylla::{
     client::session::Session,
     errors::{DbError, ExecutionError, RequestAttemptError},
+    response::query_result::QueryRowsResult,
+    serialize::row::SerializeRow,
 };
 
-use super::{CassandraOptions, OpenError, connect, failure::passing};
+use super::{CassandraOptions, OpenError, Replication, connect, failure::passing};
 
 /// The one text of the schema.
 const SCHEMA: &str = include_str!("../../../../deploy/schema.cql");
@@ -15,79 +17,114 @@ const SCHEMA: &str = include_str!("../../../../deploy/schema.cql");
 /// Its name among the migrations.
 const NAME: &str = "bookend";
 
-/// How many copies of every row there are: a number for each data centre, or one for all of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replication(Vec<(String, u8)>);
+/// How the statements of the schema begin; the name of the table follows.
+const MAKE_TABLE: &str = "CREATE TABLE IF NOT EXISTS ";
 
-/// A text that is no [`Replication`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a number of copies, such as 3, nor one for each data centre, such as east:3,west:3")]
-pub struct NotAReplication;
+/// Where the tables are made.
+struct Setup<'a> {
+    session: Session,
+    keyspace: &'a str,
+}
 
 /// Makes the keyspace and the tables that are missing; says in sentences what was done and what was there.
 ///
 /// # Errors
 /// [`OpenError`]; what was made by then stays, and is found by the next try.
 pub async fn setup(options: &CassandraOptions, replication: &Replication) -> Result<Vec<String>, OpenError> {
-    let session = connect::session(options).await?;
-    let keyspace = &options.keyspace;
-    let mut done = Vec::new();
-    let there = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
-    if exists(&session, there, (keyspace,)).await? {
-        done.push(format!(
-            "the keyspace {keyspace} was there; how often its rows are copied is left as it is"
-        ));
-    } else {
-        run(&session, &format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}"))
-            .await?;
-        done.push(format!("the keyspace {keyspace} was made, with {replication}"));
-    }
+    let setup = Setup { session: connect::session(options).await?, keyspace: &options.keyspace };
+    let mut done = vec![setup.make_keyspace(replication).await?];
+    let there = setup.tables().await?;
     for (version, statements) in sections(SCHEMA) {
-        if is_applied(&session, keyspace, version).await? {
-            done.push(format!("version {version} of the tables was there"));
-            continue;
+        for (table, statement) in statements {
+            if !there.contains(&table) {
+                done.push(setup.make_table(&table, &statement).await?);
+            }
         }
-        for statement in statements {
-            done.push(apply(&session, keyspace, &statement).await?);
-        }
-        let record = format!("INSERT INTO {keyspace}.schema_migrations (name, version) VALUES (?, ?)");
-        session.query_unpaged(record, (NAME, version)).await.map_err(refused)?;
-        done.push(format!("version {version} of the tables is applied"));
+        done.push(setup.record(version).await?);
     }
     Ok(done)
 }
 
-async fn exists(
-    session: &Session,
-    question: &str,
-    values: impl scylla::serialize::row::SerializeRow,
-) -> Result<bool, OpenError> {
-    let result = session.query_unpaged(question, values).await.map_err(refused)?;
-    let rows = result.into_rows_result().map_err(|error| OpenError::Refused(error.to_string()))?;
-    Ok(rows.rows_num() > 0)
-}
-
-async fn is_applied(session: &Session, keyspace: &str, version: i32) -> Result<bool, OpenError> {
-    let table = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'schema_migrations'";
-    let recorded = format!("SELECT version FROM {keyspace}.schema_migrations WHERE name = ? AND version = ?");
-    Ok(exists(session, table, (keyspace,)).await? && exists(session, &recorded, (NAME, version)).await?)
-}
-
-/// Applies one statement. A server that does not know a way of compaction gets the table with its own.
-async fn apply(session: &Session, keyspace: &str, statement: &str) -> Result<String, OpenError> {
-    let table = statement.split_whitespace().nth(5).unwrap_or_default();
-    let statement = statement.replacen(
-        "CREATE TABLE IF NOT EXISTS ",
-        &format!("CREATE TABLE IF NOT EXISTS {keyspace}."),
-        1,
-    );
-    match (session.query_unpaged(statement.as_str(), ()).await, statement.split_once("  AND compaction = ")) {
-        (Ok(_), _) => Ok(format!("the table {table} is there")),
-        (Err(error), Some((without, _))) if is_unknown(&error) => {
-            run(session, without).await?;
-            Ok(format!("the table {table} is there, with the server's own compaction: {error}"))
+impl Setup<'_> {
+    async fn make_keyspace(&self, replication: &Replication) -> Result<String, OpenError> {
+        let keyspace = self.keyspace;
+        let there = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
+        if self.ask(there, (keyspace,)).await?.rows_num() > 0 {
+            return Ok(format!(
+                "the keyspace {keyspace} was there; how often its rows are copied is left as it is"
+            ));
         }
-        (Err(error), _) => Err(refused(error)),
+        let make = format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}");
+        self.run(&make, ()).await?;
+        Ok(format!("the keyspace {keyspace} was made, with {replication}"))
+    }
+
+    /// Those that are there already.
+    async fn tables(&self) -> Result<BTreeSet<String>, OpenError> {
+        let there = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?";
+        let tables = self.ask(there, (self.keyspace,)).await?;
+        let unreadable = |error: &dyn fmt::Display| OpenError::Refused(error.to_string());
+        let tables = tables.rows::<(String,)>().map_err(|error| unreadable(&error))?;
+        tables.map(|row| row.map(|(name,)| name).map_err(|error| unreadable(&error))).collect()
+    }
+
+    /// Makes one table. A server that does not know a way of compaction gets it with its own.
+    async fn make_table(&self, table: &str, statement: &str) -> Result<String, OpenError> {
+        let named = format!("{MAKE_TABLE}{}.", self.keyspace);
+        let statement = statement.replacen(MAKE_TABLE, &named, 1);
+        match self.session.query_unpaged(statement.as_str(), ()).await {
+            Ok(_) => Ok(format!("the table {table} was made")),
+            Err(error) => match statement.split_once("  AND compaction = ") {
+                Some((without, _)) if is_unknown(&error) => {
+                    self.run(without, ()).await?;
+                    Ok(format!("the table {table} was made, with the server's own compaction: {error}"))
+                }
+                _ => Err(self.refused(&error)),
+            },
+        }
+    }
+
+    /// Writes down that all tables of a version are there, unless that is known.
+    async fn record(&self, version: i32) -> Result<String, OpenError> {
+        let migrations = format!("{}.schema_migrations", self.keyspace);
+        let recorded = format!("SELECT version FROM {migrations} WHERE name = ? AND version = ?");
+        if self.ask(&recorded, (NAME, version)).await?.rows_num() > 0 {
+            return Ok(format!("version {version} of the tables was recorded"));
+        }
+        let record = format!("INSERT INTO {migrations} (name, version) VALUES (?, ?)");
+        self.run(&record, (NAME, version)).await?;
+        Ok(format!("version {version} of the tables is applied"))
+    }
+
+    async fn ask(&self, question: &str, values: impl SerializeRow) -> Result<QueryRowsResult, OpenError> {
+        let result = self.session.query_unpaged(question, values).await;
+        let result = result.map_err(|error| self.refused(&error))?;
+        result.into_rows_result().map_err(|error| OpenError::Refused(error.to_string()))
+    }
+
+    async fn run(&self, statement: &str, values: impl SerializeRow) -> Result<(), OpenError> {
+        self.session.query_unpaged(statement, values).await.map_err(|error| self.refused(&error))?;
+        Ok(())
+    }
+
+    fn refused(&self, error: &ExecutionError) -> OpenError {
+        if let Some(lacking) = connect::lacking_right(error) {
+            return lacking;
+        }
+        match error {
+            ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+                DbError::Unavailable { required, alive, .. },
+                _,
+            )) => OpenError::TooFewNodes {
+                keyspace: self.keyspace.to_owned(),
+                required: *required,
+                alive: *alive,
+            },
+            error if passing(error).is_some() => {
+                OpenError::Unreachable { nodes: "its nodes".to_owned(), cause: error.to_string() }
+            }
+            other => OpenError::Refused(other.to_string()),
+        }
     }
 }
 
@@ -102,70 +139,18 @@ fn is_unknown(error: &ExecutionError) -> bool {
     )
 }
 
-async fn run(session: &Session, statement: &str) -> Result<(), OpenError> {
-    session.query_unpaged(statement, ()).await.map_err(refused)?;
-    Ok(())
-}
-
-fn refused(error: ExecutionError) -> OpenError {
-    match &error {
-        error if passing(error).is_some() => {
-            OpenError::Unreachable { nodes: "its nodes".to_owned(), cause: error.to_string() }
-        }
-        ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Unauthorized, reason)) => {
-            OpenError::Unauthorized(reason.clone())
-        }
-        other => OpenError::Refused(other.to_string()),
-    }
-}
-
-/// The versions of a schema with their statements.
-fn sections(schema: &str) -> impl Iterator<Item = (i32, Vec<String>)> {
+/// The versions of a schema with their tables and the statements that make them.
+fn sections(schema: &str) -> impl Iterator<Item = (i32, Vec<(String, String)>)> {
     schema.split("\n-- version ").skip(1).filter_map(|section| {
         let (version, text) = section.split_once('\n')?;
         let lines = text.lines().filter(|line| !line.starts_with("--"));
         let text = lines.collect::<Vec<_>>().join("\n");
-        let statements = text.split(';').map(str::trim).filter(|statement| !statement.is_empty());
-        Some((version.trim().parse().ok()?, statements.map(str::to_owned).collect()))
+        let statements = text.split(';').map(str::trim).filter_map(|statement| {
+            let table = statement.strip_prefix(MAKE_TABLE)?.split_whitespace().next()?;
+            Some((table.to_owned(), statement.to_owned()))
+        });
+        Some((version.trim().parse().ok()?, statements.collect()))
     })
-}
-
-/// `3`, or `east:3,west:3`.
-/// Three copies, wherever they are.
-impl Default for Replication {
-    fn default() -> Self {
-        Self(vec![("replication_factor".to_owned(), 3)])
-    }
-}
-
-impl FromStr for Replication {
-    type Err = NotAReplication;
-
-    fn from_str(text: &str) -> Result<Self, NotAReplication> {
-        let copies =
-            |text: &str| text.trim().parse().ok().filter(|copies| *copies > 0).ok_or(NotAReplication);
-        if let Ok(copies) = copies(text) {
-            return Ok(Self(vec![("replication_factor".to_owned(), copies)]));
-        }
-        let of_one = |part: &str| {
-            let (name, number) = part.split_once(':').ok_or(NotAReplication)?;
-            let fits = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
-            let name = Some(name.trim()).filter(|name| !name.is_empty() && name.chars().all(fits));
-            Ok((name.ok_or(NotAReplication)?.to_owned(), copies(number)?))
-        };
-        Ok(Self(text.split(',').map(of_one).collect::<Result<_, _>>()?))
-    }
-}
-
-/// As CQL has it.
-impl fmt::Display for Replication {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("{'class': 'NetworkTopologyStrategy'")?;
-        for (name, copies) in &self.0 {
-            write!(f, ", '{name}': {copies}")?;
-        }
-        f.write_str("}")
-    }
 }
 
 #[cfg(test)]
@@ -176,22 +161,20 @@ mod tests {
     fn the_schema_is_made_of_tables_alone() {
         let sections: Vec<_> = sections(SCHEMA).collect();
         assert_eq!(sections.iter().map(|(version, _)| *version).collect::<Vec<_>>(), [1]);
-        for statement in sections.iter().flat_map(|(_, statements)| statements) {
-            assert!(statement.starts_with("CREATE TABLE IF NOT EXISTS "), "{statement}");
+        for (_, statement) in sections.iter().flat_map(|(_, statements)| statements) {
             assert!(!statement.contains("--"), "{statement}");
         }
-        assert_eq!(sections[0].1.len(), 6);
-    }
-
-    #[test]
-    fn copies_are_a_number_or_one_for_each_data_centre() {
-        let cql = |text: &str| text.parse::<Replication>().map(|replication| replication.to_string());
-        let all = "{'class': 'NetworkTopologyStrategy', 'replication_factor': 3}";
-        assert_eq!(cql("3").as_deref(), Ok(all));
-        let each = "{'class': 'NetworkTopologyStrategy', 'east': 3, 'west': 2}";
-        assert_eq!(cql("east:3, west:2").as_deref(), Ok(each));
-        for wrong in ["", "0", "-1", "east", "east:0", "east:3,", "it's:1", ":2"] {
-            assert_eq!(cql(wrong), Err(NotAReplication), "{wrong}");
-        }
+        let tables: Vec<_> = sections[0].1.iter().map(|(table, _)| table.as_str()).collect();
+        let expected = [
+            "schema_migrations",
+            "facts",
+            "completed_by_user",
+            "starts_by_country",
+            "start_partitions",
+            "countries",
+        ];
+        assert_eq!(tables, expected);
+        let statements: String = SCHEMA.lines().filter(|line| !line.starts_with("--")).collect();
+        assert_eq!(statements.matches(';').count(), expected.len());
     }
 }

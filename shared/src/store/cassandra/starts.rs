@@ -1,4 +1,4 @@
-//! Answering from the starts of a country: day by day, the newest first, a few days at once.
+//! Answering from the starts of a country: day by day, the newest first, a few days at once when one is not enough.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -50,7 +50,7 @@ impl Shared {
         after: Option<StartPosition>,
         limit: usize,
     ) -> Result<Vec<SessionStart>, StoreError> {
-        let mut starts = Vec::new();
+        let mut starts: Vec<SessionStart> = Vec::new();
         let newest = after.as_ref().map_or(window.to - 1, |after| after.ts.min(window.to - 1));
         if limit == 0 || newest < window.from {
             return Ok(starts);
@@ -66,7 +66,12 @@ impl Shared {
             }
             Ok(starts)
         });
-        let mut days = std::pin::pin!(days.try_buffered(DAYS_AHEAD));
+        let mut days = std::pin::pin!(days);
+        // The first day is often enough: then what would be read ahead of it is read in vain, page after page.
+        if let Some(first) = days.try_next().await? {
+            starts = first.await?;
+        }
+        let mut days = days.try_buffered(DAYS_AHEAD);
         while starts.len() < limit
             && let Some(more) = days.try_next().await?
         {
@@ -99,7 +104,10 @@ impl Shared {
         counted.await
     }
 
-    pub(super) async fn countries(&self, horizon: Timestamp) -> Result<Vec<Country>, StoreError> {
+    pub(super) async fn countries(
+        &self,
+        horizon: Timestamp,
+    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
         let mut known = Vec::new();
         let mut from = Some(PagingState::start());
         while let Some(state) = from {
@@ -119,7 +127,7 @@ impl Shared {
         let looked = stream::iter(known).map(|(country, newest)| async move {
             let is_known =
                 newest > edge || newest == edge && self.newest_start(&country, edge).await? >= Some(horizon);
-            Ok::<_, StoreError>(is_known.then_some(country))
+            Ok::<_, StoreError>(is_known.then_some((country, newest.ends())))
         });
         looked.buffered(COUNTRIES_AHEAD).try_filter_map(|country| async { Ok(country) }).try_collect().await
     }

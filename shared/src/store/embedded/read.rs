@@ -27,17 +27,14 @@ impl Engine {
             .collect()
     }
 
-    pub(super) fn countries(&self, horizon: Timestamp) -> Result<Vec<Country>, StoreError> {
-        let mut countries = self.known_countries()?;
-        let mut failure = Ok(());
-        countries.retain(|country| match self.newest_start(country) {
-            Ok(newest) => newest.is_some_and(|ts| ts >= horizon),
-            Err(error) => {
-                failure = Err(error);
-                false
+    pub(super) fn countries(&self, horizon: Timestamp) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
+        let mut countries = BTreeMap::new();
+        for country in self.known_countries()? {
+            if let Some(newest) = self.newest_start(&country)?.filter(|newest| *newest >= horizon) {
+                countries.insert(country, newest);
             }
-        });
-        failure.map(|()| countries)
+        }
+        Ok(countries)
     }
 
     /// When the newest start of `country` was, superseded or not.

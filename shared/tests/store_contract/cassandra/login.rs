@@ -1,11 +1,22 @@
 //! Certificates and passwords, on a server that asks for both.
 
+use std::sync::Arc;
+
+use scylla::client::{
+    session::{Session, TlsContext},
+    session_builder::SessionBuilder,
+};
 use shared::{
     config::Secret,
     store::{
         CassandraStore, Store,
         cassandra::{CassandraOptions, CassandraTls, OpenError, setup},
     },
+};
+use tokio_rustls::rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, pem::PemObject},
 };
 
 use crate::{
@@ -38,6 +49,7 @@ async fn a_server_with_certificates_and_passwords_is_used_and_what_it_refuses_is
         assert_eq!(facts(&store, "u", "s").await.ends().len(), 1);
     }
 
+    with_few_rights(&options).await;
     let wrong = refused(CassandraOptions { password: Some(Secret::new("wrong")), ..options.clone() }).await;
     assert!(matches!(wrong, OpenError::Login(_)), "{wrong:?}");
     assert!(!wrong.to_string().contains("wrong"), "{wrong}");
@@ -65,6 +77,37 @@ async fn a_server_with_certificates_and_passwords_is_used_and_what_it_refuses_is
     );
     let plain = refused(CassandraOptions { tls: None, ..options }).await;
     assert!(matches!(plain, OpenError::Unreachable { .. }), "{plain:?}");
+}
+
+/// A connection beside the store's.
+async fn superuser(options: &CassandraOptions) -> Session {
+    let mut authorities = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(&options.tls.as_ref().unwrap().ca_file).unwrap() {
+        authorities.add(certificate.unwrap()).unwrap();
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(authorities).with_no_client_auth();
+    SessionBuilder::new()
+        .known_nodes(&options.nodes)
+        .user(options.username.as_ref().unwrap(), options.password.as_ref().unwrap().reveal())
+        .tls_context(Some(TlsContext::Rustls023(Arc::new(config))))
+        .build()
+        .await
+        .unwrap()
+}
+
+/// Who may do too little is told so, by `setup` and before a store is opened.
+async fn with_few_rights(options: &CassandraOptions) {
+    let role = "CREATE ROLE guest WITH LOGIN = true AND PASSWORD = 'guest'";
+    superuser(options).await.query_unpaged(role, ()).await.unwrap();
+    let (username, password) = (Some("guest".to_owned()), Some(Secret::new("guest")));
+    let guest = CassandraOptions { username, password, ..options.clone() };
+    let closed = refused(guest.clone()).await;
+    assert!(matches!(&closed, OpenError::Unauthorized(cause) if cause.contains("guest")), "{closed:?}");
+    let elsewhere = CassandraOptions { keyspace: "elsewhere".to_owned(), ..guest };
+    let unmade = setup(&elsewhere, &"1".parse().unwrap()).await.unwrap_err();
+    assert!(matches!(&unmade, OpenError::Unauthorized(cause) if cause.contains("guest")), "{unmade:?}");
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use shared::{
 
 use super::{Keyspace, connect, options};
 use crate::{
-    Backend, HORIZON, NOW, absorb, absorb_at, at, before, completed, end, facts, horizon, now, sessions_of,
-    start,
+    Backend, HORIZON, NOW, absorb, absorb_at, at, before, completed, end, facts, horizon, key, now, scan,
+    sessions_of, start,
 };
 
 async fn numbers(options: &CassandraOptions, question: &str) -> Vec<i64> {
@@ -31,7 +31,7 @@ async fn setup_says_what_it_did_and_may_be_repeated() {
     assert!(!first.iter().any(|line| line.contains("compaction")), "{first:?}");
     let second = setup(&options, &"3".parse().unwrap()).await.unwrap();
     assert_eq!(second.len(), 2, "{second:?}");
-    assert!(second.iter().all(|line| line.contains("was there")), "{second:?}");
+    assert!(second[0].contains("was there") && second[1].contains("was recorded"), "{second:?}");
     let classes = connect(&options)
         .await
         .query_unpaged(
@@ -56,6 +56,29 @@ async fn setup_says_what_it_did_and_may_be_repeated() {
 }
 
 #[tokio::test]
+async fn a_table_that_was_lost_is_made_again() {
+    let keyspace = Keyspace::fresh().await;
+    let lost = format!("DROP TABLE {}.completed_by_user", keyspace.0.keyspace);
+    connect(&keyspace.0).await.query_unpaged(lost, ()).await.unwrap();
+    let refused = CassandraStore::open(keyspace.options()).await.unwrap_err();
+    assert!(matches!(refused, OpenError::NoSchema { .. }), "{refused:?}");
+    let done = setup(&keyspace.0, &"1".parse().unwrap()).await.unwrap();
+    assert!(done.iter().any(|line| line == "the table completed_by_user was made"), "{done:?}");
+    assert_eq!(done.len(), 3, "beside the keyspace and the version: {done:?}");
+    CassandraStore::open(keyspace.options()).await.unwrap();
+    keyspace.remove().await;
+}
+
+#[tokio::test]
+async fn more_copies_than_nodes_are_told_from_nodes_out_of_reach() {
+    let options = options();
+    let refused = setup(&options, &"3".parse().unwrap()).await.unwrap_err();
+    let OpenError::TooFewNodes { required: 2, alive: 1, .. } = refused else { panic!("{refused:?}") };
+    assert!(refused.to_string().contains(&options.keyspace), "{refused}");
+    Keyspace(options).remove().await;
+}
+
+#[tokio::test]
 async fn without_its_tables_a_store_names_the_command_that_makes_them() {
     let refused = CassandraStore::open(options()).await.unwrap_err();
     assert!(matches!(refused, OpenError::NoSchema { .. }), "{refused:?}");
@@ -69,6 +92,23 @@ async fn where_no_node_is_it_says_where_it_looked() {
     let refused = refused.unwrap_err();
     assert!(matches!(refused, OpenError::Unreachable { .. }), "{refused:?}");
     assert!(refused.to_string().contains(&nobody), "{refused}");
+}
+
+#[tokio::test]
+async fn a_data_centre_that_no_node_is_in_is_refused_with_those_that_there_are() {
+    let keyspace = Keyspace::fresh().await;
+    let misspelt = CassandraOptions { datacenter: Some("datacentre1".to_owned()), ..keyspace.options() };
+    for refused in [
+        CassandraStore::open(misspelt.clone()).await.unwrap_err(),
+        setup(&misspelt, &"1".parse().unwrap()).await.unwrap_err(),
+    ] {
+        assert!(matches!(refused, OpenError::Option { .. }), "{refused:?}");
+        let told = refused.to_string();
+        assert!(told.contains("\"datacentre1\"") && told.ends_with("there is datacenter1"), "{told}");
+    }
+    let right = CassandraOptions { datacenter: Some("datacenter1".to_owned()), ..keyspace.options() };
+    CassandraStore::open(right).await.unwrap();
+    keyspace.remove().await;
 }
 
 #[tokio::test]
@@ -142,6 +182,34 @@ async fn a_full_session_takes_more_once_facts_have_left() {
     keyspace.leave(&store, horizon()).await;
     assert_eq!(absorb(&store, "u", "s", &[end(NOW)]).await.absorbed, [Absorbed::New]);
     assert_eq!(facts(&store, "u", "s").await.ends().len(), 64);
+    keyspace.remove().await;
+}
+
+/// What is remembered beside a fact may be there without it for a while: the fact was removed, or has just left.
+#[tokio::test]
+async fn what_is_left_without_facts_takes_no_place_among_sessions() {
+    let keyspace = Keyspace::fresh().await;
+    let store = keyspace.open().await;
+    let connection = connect(&keyspace.0).await;
+    let insert = format!(
+        "INSERT INTO {}.facts (user_id, session_id, kind, ts, country, marker, earlier, seen) \
+         VALUES ('u', ?, 1, 1, '', 2, 0, 0)",
+        keyspace.0.keyspace
+    );
+    // Two of the smallest pages, and a half.
+    for n in 0..80 {
+        connection.query_unpaged(insert.as_str(), (format!("a{n}"),)).await.unwrap();
+    }
+    // More rows than a page has.
+    let ends: Vec<_> = (0..40).map(|n| end(NOW + n)).collect();
+    for session in ["b", "c"] {
+        absorb(&store, "u", session, &ends).await;
+    }
+    let found = store.sessions(&key("u", "b").user, None, 1).await.unwrap();
+    let [(first, facts)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((first, facts.ends().len()), (&key("u", "b"), 40));
+    let sizes: Vec<_> = scan(&store).await.iter().map(|(_, facts)| facts.ends().len()).collect();
+    assert_eq!(sizes, [40, 40]);
     keyspace.remove().await;
 }
 

@@ -11,7 +11,7 @@ use shared::{
     timestamp::{HOUR, SECOND},
 };
 
-use super::{Keyspace, connect};
+use super::{Keyspace, layouts};
 use crate::{
     Backend, NOW, absorb, completed, country, end, ever, horizon, key, now,
     stack::{Node, Service, Stack},
@@ -64,16 +64,7 @@ async fn the_layout_of_a_day_shows_in_no_answer() {
     let markers: Vec<_> = gone.iter().cloned().map(Effect::SupersedeStart).collect();
     roomy.apply(markers, now()).await.unwrap();
 
-    let partitions = format!("SELECT shards, shard FROM {}.start_partitions", keyspace.0.keyspace);
-    let partitions = connect(&keyspace.0).await.query_unpaged(partitions, ()).await.unwrap();
-    let layouts: BTreeMap<i16, usize> =
-        partitions.into_rows_result().unwrap().rows::<(i16, i16)>().unwrap().fold(
-            BTreeMap::new(),
-            |mut layouts, row| {
-                *layouts.entry(row.unwrap().0).or_default() += 1;
-                layouts
-            },
-        );
+    let layouts = layouts(&keyspace.0).await;
     assert_eq!(layouts[&1], 1, "{layouts:?}");
     assert_eq!(layouts[&8], 8, "{layouts:?}");
     assert!(layouts[&64] > 8, "{layouts:?}");

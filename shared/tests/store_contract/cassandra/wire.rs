@@ -1,6 +1,7 @@
 //! What goes over the wire: at which consistency it is asked, and what is made of faults. A proxy stands before the server.
 
 use std::{
+    collections::BTreeMap,
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex},
 };
@@ -10,16 +11,20 @@ use scylla_proxy::{
     Condition, Node, Proxy, Reaction, RequestOpcode, RequestReaction, RequestRule, RunningProxy,
     ShardAwareness,
 };
-use shared::store::{
-    CassandraStore, Effect, Store, StoreError, Window,
-    cassandra::{CassandraOptions, OnRetry, RetryCause},
+use shared::{
+    session::SessionStart,
+    store::{
+        CassandraStore, Effect, StartPosition, Store, StoreError, Window,
+        cassandra::{CassandraOptions, OnRetry, RetryCause},
+    },
+    timestamp::DAY,
 };
 use tokio::sync::mpsc;
 
-use super::Keyspace;
+use super::{Keyspace, layouts};
 use crate::{
-    Backend, NOW, absorb, completed, country, end, ever, facts, key, now, scan, sessions_of, start, started,
-    starts,
+    Backend, NOW, absorb, completed, countries, country, end, ever, facts, key, now, scan, sessions_of,
+    start, started, starts,
 };
 
 /// A store that speaks through a proxy, and the causes of its retries.
@@ -31,6 +36,10 @@ struct Proxied {
 }
 
 async fn proxied(datacenter: Option<&str>) -> Proxied {
+    proxied_with(|options| options.datacenter = datacenter.map(str::to_owned)).await
+}
+
+async fn proxied_with(change: impl FnOnce(&mut CassandraOptions)) -> Proxied {
     let keyspace = Keyspace::fresh().await;
     let address: SocketAddr = keyspace.0.nodes[0].parse().unwrap();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -42,12 +51,12 @@ async fn proxied(datacenter: Option<&str>) -> Proxied {
     let proxy = Proxy::new([node]).run().await.unwrap();
     let causes = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&causes);
-    let options = CassandraOptions {
+    let mut options = CassandraOptions {
         nodes: vec![free.to_string()],
-        datacenter: datacenter.map(str::to_owned),
         on_retry: OnRetry::new(move |cause| told.lock().unwrap().push(cause)),
         ..keyspace.0.clone()
     };
+    change(&mut options);
     let store = Store::Cassandra(CassandraStore::open(options).await.unwrap());
     Proxied { keyspace, store, proxy, causes }
 }
@@ -87,7 +96,7 @@ async fn use_everything(store: &Store) {
     assert_eq!(store.sessions(&key("u", "s").user, None, 9).await.unwrap().len(), 2);
     assert_eq!(scan(store).await.len(), 2);
     assert_eq!(facts(store, "u", "s").await.ends().len(), 1);
-    assert_eq!(store.countries(crate::at(NOW)).await.unwrap(), [country("SK")]);
+    assert_eq!(countries(store, crate::at(NOW)).await, [country("SK")]);
     let Window { from, to } = ever();
     assert_eq!(store.count_starts(&country("SK"), Window { from, to }, 1).await.unwrap().len(), 1);
     store.persist().await.unwrap();
@@ -130,6 +139,30 @@ async fn without_a_data_centre_everything_is_asked_at_quorum() {
 }
 
 #[tokio::test]
+async fn a_page_asks_for_no_more_than_it_needs() {
+    let mut proxied = proxied(None).await;
+    let rows: Vec<_> = (0..20).map(|n| started("u", &format!("s{n}"), NOW - n * DAY, "SK")).collect();
+    let record = rows.iter().cloned().map(Effect::RecordStart).collect::<Vec<_>>();
+    proxied.store.apply(record, now()).await.unwrap();
+    let (executed, mut told) = mpsc::unbounded_channel();
+    let reads = Condition::not(Condition::ConnectionRegisteredAnyEvent)
+        .and(Condition::RequestOpcode(RequestOpcode::Execute));
+    proxied.rules(vec![RequestRule(reads, RequestReaction::noop().with_feedback_when_performed(executed))]);
+    let mut asked = || std::iter::from_fn(|| told.try_recv().ok()).count();
+
+    let first = proxied.store.starts(&country("SK"), ever(), None, 1).await.unwrap();
+    assert_eq!(first, rows[..1]);
+    assert_eq!(asked(), 2, "which days there are, and the first of them");
+
+    let SessionStart { ts, session, user, .. } = rows[0].clone();
+    let after = Some(StartPosition { ts, session, user });
+    assert_eq!(proxied.store.starts(&country("SK"), ever(), after, 1).await.unwrap(), rows[1..2]);
+    let asked = asked();
+    assert!(asked <= 9, "the days, what is left of the first, and six ahead: {asked}");
+    proxied.remove().await;
+}
+
+#[tokio::test]
 async fn faults_that_pass_are_survived_and_told() {
     let mut proxied = proxied(None).await;
     let faults = [
@@ -138,6 +171,8 @@ async fn faults_that_pass_are_survived_and_told() {
         (RequestReaction::forge().unavailable(), RetryCause::Unavailable),
         (RequestReaction::forge().overloaded(), RetryCause::Overloaded),
         (RequestReaction::forge().write_failure(), RetryCause::Failure),
+        // So says a node that cannot reach those which keep the rights.
+        (RequestReaction::forge().unauthorized(), RetryCause::Unauthorized),
         (RequestReaction::drop_connection(), RetryCause::Connection),
     ];
     for (n, (fault, cause)) in faults.into_iter().enumerate() {
@@ -172,10 +207,27 @@ async fn a_fault_that_stays_is_told_as_unavailable() {
     proxied.remove().await;
 }
 
+/// A partition holds one start here: were what failed counted, the next try would take eight partitions.
+#[tokio::test]
+async fn what_is_tried_again_does_not_fill_a_day() {
+    let mut proxied = proxied_with(|options| options.starts_per_partition = 1).await;
+    let record = |n: i64| vec![Effect::RecordStart(started("u", &format!("s{n}"), NOW + n, "SK"))];
+    proxied.rules(vec![RequestRule(asked(), RequestReaction::forge().syntax_error())]);
+    for _ in 0..3 {
+        proxied.store.apply(record(0), now()).await.unwrap_err();
+    }
+    proxied.rules(Vec::new());
+    proxied.store.apply(record(0), now()).await.unwrap();
+    assert_eq!(layouts(&proxied.keyspace.0).await, BTreeMap::from([(1, 1)]));
+    proxied.store.apply(record(1), now()).await.unwrap();
+    assert_eq!(layouts(&proxied.keyspace.0).await, BTreeMap::from([(1, 1), (8, 1)]));
+    proxied.remove().await;
+}
+
 #[tokio::test]
 async fn a_fault_that_cannot_pass_is_not_tried_again() {
     let mut proxied = proxied(None).await;
-    proxied.rules(vec![RequestRule(asked(), RequestReaction::forge().unauthorized())]);
+    proxied.rules(vec![RequestRule(asked(), RequestReaction::forge().syntax_error())]);
     let refused = proxied.store.facts(&key("u", "s")).await;
     assert!(matches!(refused, Err(StoreError::Poisoned(_))), "{refused:?}");
     assert_eq!(*proxied.causes.lock().unwrap(), []);

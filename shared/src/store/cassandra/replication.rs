@@ -1,0 +1,67 @@
+//! How many copies of every row there are, as it is told and as CQL has it.
+
+use std::{fmt, str::FromStr};
+
+/// How many copies of every row there are: a number for each data centre, or one for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replication(Vec<(String, u8)>);
+
+/// A text that is no [`Replication`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a number of copies, such as 3, nor one for each data centre, such as east:3,west:3")]
+pub struct NotAReplication;
+
+/// Three copies, wherever they are.
+impl Default for Replication {
+    fn default() -> Self {
+        Self(vec![("replication_factor".to_owned(), 3)])
+    }
+}
+
+/// `3`, or `east:3,west:3`.
+impl FromStr for Replication {
+    type Err = NotAReplication;
+
+    fn from_str(text: &str) -> Result<Self, NotAReplication> {
+        let copies =
+            |text: &str| text.trim().parse().ok().filter(|copies| *copies > 0).ok_or(NotAReplication);
+        if let Ok(copies) = copies(text) {
+            return Ok(Self(vec![("replication_factor".to_owned(), copies)]));
+        }
+        let of_one = |part: &str| {
+            let (name, number) = part.split_once(':').ok_or(NotAReplication)?;
+            let fits = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
+            let name = Some(name.trim()).filter(|name| !name.is_empty() && name.chars().all(fits));
+            Ok((name.ok_or(NotAReplication)?.to_owned(), copies(number)?))
+        };
+        Ok(Self(text.split(',').map(of_one).collect::<Result<_, _>>()?))
+    }
+}
+
+/// As CQL has it.
+impl fmt::Display for Replication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{'class': 'NetworkTopologyStrategy'")?;
+        for (name, copies) in &self.0 {
+            write!(f, ", '{name}': {copies}")?;
+        }
+        f.write_str("}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_a_number_or_one_for_each_data_centre() {
+        let cql = |text: &str| text.parse::<Replication>().map(|replication| replication.to_string());
+        let all = "{'class': 'NetworkTopologyStrategy', 'replication_factor': 3}";
+        assert_eq!(cql("3").as_deref(), Ok(all));
+        let each = "{'class': 'NetworkTopologyStrategy', 'east': 3, 'west': 2}";
+        assert_eq!(cql("east:3, west:2").as_deref(), Ok(each));
+        for wrong in ["", "0", "-1", "east", "east:0", "east:3,", "it's:1", ":2"] {
+            assert_eq!(cql(wrong), Err(NotAReplication), "{wrong}");
+        }
+    }
+}
