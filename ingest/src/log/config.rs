@@ -141,7 +141,7 @@ impl LogConfig {
     pub fn batch_bytes(&self) -> usize {
         match self {
             Self::Embedded(..) => 1 << 20,
-            Self::Kafka(..) => 8 << 20,
+            Self::Kafka(..) => 6 << 20,
         }
     }
 

@@ -37,9 +37,9 @@ use shared::{
 use tokio::sync::Semaphore;
 
 /// How many events go together: about what a micro-batch of the consumer has.
-const EVENTS: usize = 27_000;
+const EVENTS: usize = 20_000;
 /// How many such steps make a server warm.
-const WARMING: usize = 8;
+const WARMING: usize = 10;
 /// How many such steps overlap.
 const STEPS: usize = 3;
 /// How many requests are under way at once.

@@ -7,6 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewPartitions},
+};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -20,6 +24,9 @@ use crate::{
 
 /// A batch that cannot be kept is told so within this: the deadline of an append, and some time to say it.
 const TOLD_WITHIN: Duration = Duration::from_secs(15);
+
+/// How many partitions `bookend setup` gives a topic by default.
+const PARTITIONS: usize = 6;
 
 /// Three of each, and what tells the program where they are.
 struct Cluster {
@@ -44,8 +51,12 @@ impl Cluster {
             ["--as-of", ENDING_AT],
             ["--kafka-brokers", brokers],
         ];
-        let session = [["--kafka-session-timeout", "6s"]];
-        nodes.chain(settings).chain(session).flatten().map(str::to_owned).collect()
+        let quick = [
+            ["--kafka-session-timeout", "6s"],
+            // By default a change of the topic is seen within a minute.
+            ["--kafka-property", "topic.metadata.refresh.interval.ms=1000"],
+        ];
+        nodes.chain(settings).chain(quick).flatten().map(str::to_owned).collect()
     }
 
     fn command(&self, name: &str) -> Command {
@@ -59,6 +70,18 @@ impl Cluster {
         let mut command = serve(self.data.path(), &[]);
         command.args(self.flags());
         Service::run(command)
+    }
+
+    /// Gives the topic of the events `count` partitions.
+    fn grow(&self, count: usize) {
+        let mut config = ClientConfig::new();
+        let admin: AdminClient<_> =
+            config.set("bootstrap.servers", self.stack.kafka_brokers()).create().unwrap();
+        let grown = [NewPartitions::new("session-events", count)];
+        let done = tokio::runtime::Runtime::new()
+            .unwrap()
+            .block_on(async { admin.create_partitions(&grown, &AdminOptions::new()).await });
+        done.unwrap().remove(0).unwrap();
     }
 
     /// Fails unless every answer is what the log says.
@@ -113,11 +136,19 @@ fn nothing_acknowledged_is_lost_whatever_is_killed_or_stopped_or_joins_and_all_g
         });
         zombie.signal("CONT");
         pass(&answers, step);
+
+        // From here on a user's events may lie in another partition than those before.
+        cluster.grow(2 * PARTITIONS);
+        pass(&answers, step);
         let joining = cluster.serve();
         pass(&answers, step);
         joining.stop();
         answers.iter().count();
         zombie.stop();
+    });
+    eventually("every new partition is looked at", || {
+        let seen = one.metrics().samples("bookend_consumer_lag_records");
+        (seen.len() == 2 * PARTITIONS).then_some(())
     });
     one.wait_until_answered(0);
     ledger.check(one.client());

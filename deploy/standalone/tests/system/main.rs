@@ -27,6 +27,8 @@ mod full_disk;
 mod hostile_clients;
 #[cfg(test)]
 mod ledger;
+#[cfg(all(test, feature = "kafka-tls"))]
+mod logins;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

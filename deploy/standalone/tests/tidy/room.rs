@@ -72,7 +72,7 @@ pub(crate) const ROOMS: &[Room] = &[
         seen: Seen::Path,
         when: When::Always,
         of: ALL,
-        rooms: &["ingest/src/log/kafka*", "deploy/bench/*"],
+        rooms: &["ingest/src/log/kafka*", "deploy/bench/*", "deploy/standalone/tests/system/drills.rs"],
         teaches: "Kafka is one backend of the log: its driver stands in ingest/src/log/kafka, everything else says `Log`",
         planted: ("ingest/src/log.rs", "fn f(error: rdkafka::error::KafkaError) {}"),
     },

@@ -10,7 +10,7 @@ use rdkafka::{
 
 use super::{
     client,
-    context::Context,
+    context::{Context, Health},
     look,
     options::{KafkaLogOptions, Mistake},
     producer::busy,
@@ -47,7 +47,13 @@ pub async fn setup(
     replication: i32,
 ) -> Result<Vec<String>, OpenError> {
     options.check()?;
-    let context = Context::new("setup", Arc::default());
+    let health = Arc::<Health>::default();
+    let context = Context::new("setup", Arc::clone(&health));
+    // The answer to a request only says that none came in time; the connection has told why.
+    let refused = |cause: KafkaError| match health.cause() {
+        told if told.is_empty() => OpenError::Unavailable(format!("kafka: {cause}")),
+        told => OpenError::Unavailable(format!("kafka: {cause}: {told}")),
+    };
     let admin: AdminClient<_> = client::made(&client::producer(options), context)
         .map_err(|cause| OpenError::Configuration(format!("kafka: {cause}")))?;
     let letters = options.letters_topic();
@@ -63,12 +69,12 @@ pub async fn setup(
         }
         let limit =
             AdminOptions::new().operation_timeout(Some(look::LIMIT)).request_timeout(Some(look::LIMIT));
-        let made = admin.create_topics([&topic], &limit).await.map_err(refused)?;
+        let made = admin.create_topics([&topic], &limit).await.map_err(&refused)?;
         match made.into_iter().next() {
             Some(Ok(_)) => told.push(format!("made the topic {name}, partitions: {partitions}")),
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {
                 let resource = [ResourceSpecifier::Topic(name)];
-                let found = admin.describe_configs(&resource, &limit).await.map_err(refused)?;
+                let found = admin.describe_configs(&resource, &limit).await.map_err(&refused)?;
                 let found = found.into_iter().next().and_then(Result::ok);
                 told.extend(existing(options, name, partitions, found.as_ref()).await?);
             }
@@ -100,10 +106,6 @@ async fn existing(
         }
     }
     Ok(told)
-}
-
-fn refused(cause: KafkaError) -> OpenError {
-    OpenError::Unavailable(format!("kafka: {cause}"))
 }
 
 impl From<LogError> for OpenError {
