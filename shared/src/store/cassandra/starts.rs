@@ -56,15 +56,17 @@ impl Shared {
             return Ok(starts);
         }
         let after = after.as_ref();
-        let days = self.days(country, newest, window.from).map_ok(|partitions| async move {
-            let mut merge = Merge::open(&self.requests, partitions, window, after, limit).await?;
-            let mut starts = Vec::new();
-            while starts.len() < limit
-                && let Some((ts, session, user)) = merge.next().await?
-            {
-                starts.push(SessionStart { user, session, country: country.clone(), ts });
-            }
-            Ok(starts)
+        let days = self.days(country, newest, window.from).map_ok(|partitions| {
+            Box::pin(async move {
+                let mut merge = Merge::open(&self.requests, partitions, window, after, limit).await?;
+                let mut starts = Vec::new();
+                while starts.len() < limit
+                    && let Some((ts, session, user)) = merge.next().await?
+                {
+                    starts.push(SessionStart { user, session, country: country.clone(), ts });
+                }
+                Ok::<_, StoreError>(starts)
+            })
         });
         let mut days = std::pin::pin!(days);
         // The first day is often enough: then what would be read ahead of it is read in vain, page after page.
