@@ -67,28 +67,25 @@ fn flags(stack: &Stack, keyspace: &str) -> Vec<String> {
 async fn takes(programs: &Programs, stack: &Stack) -> anyhow::Result<()> {
     let mut command = Command::new(&programs.bench);
     command.args(["bare-endpoint", &stack.brokers, "bare"]);
-    let bare = Service::run(command).await?;
+    let bare_endpoint = Service::run(command).await?;
     let mut command = Command::new(&programs.ingest);
     command.args(["--role=http", "--listen=127.0.0.1:0", "--log-format=json", "--kafka-topic=bare"]);
-    let ours = Service::run({
-        command.args(["--kafka-brokers", &stack.brokers]);
-        command
-    })
-    .await?;
+    command.args(["--kafka-brokers", &stack.brokers]);
+    let our_endpoint = Service::run(command).await?;
     // Turn and turn about, so that a machine that changes its speed changes both.
-    let (mut fast, mut slow) = (Vec::new(), Vec::new());
+    let (mut bare, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..3 {
-        fast.push(http::measure(&bare.url, BATCHES / 3).await?);
-        slow.push(http::measure(&ours.url, BATCHES / 3).await?);
+        bare.push(http::measure(&bare_endpoint.url, BATCHES / 3).await?);
+        ours.push(http::measure(&our_endpoint.url, BATCHES / 3).await?);
     }
-    let (fast, slow) = (median(fast), median(slow));
+    let (bare, ours) = (median(bare), median(ours));
     report(json!({
-        "figure": "POST of 10 events to the topic, 16 connections", "events_per_second": slow.round(),
-        "bare_produce_and_wait_events_per_second": fast.round(), "of_the_bare_driver": round(slow / fast),
-        "peak_memory_mb": ours.peak_memory_mb()?,
+        "figure": "POST of 10 events to the topic, 16 connections", "events_per_second": ours.round(),
+        "bare_produce_and_wait_events_per_second": bare.round(), "of_the_bare_driver": round(ours / bare),
+        "peak_memory_mb": our_endpoint.peak_memory_mb()?,
     }))?;
-    bare.kill()?;
-    ours.kill()
+    bare_endpoint.kill()?;
+    our_endpoint.kill()
 }
 
 /// Topic → rows.
