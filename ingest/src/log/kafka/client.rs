@@ -63,6 +63,13 @@ pub(super) fn reader(options: &KafkaLogOptions, group: &str) -> ClientConfig {
     config
 }
 
+/// A client that looks at everything that lies in a topic, also behind a transaction that is still open.
+pub(super) fn onlooker(options: &KafkaLogOptions, group: &str) -> ClientConfig {
+    let mut config = reader(options, group);
+    config.set("isolation.level", "read_uncommitted");
+    config
+}
+
 fn reading(options: &KafkaLogOptions, group: &str) -> ClientConfig {
     let mut config = common(options);
     config

@@ -2,7 +2,6 @@
 //! looks where the partitions stand and replaces a membership that is stalled or given up.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -11,15 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::{
-    consumer::BaseConsumer,
-    error::{KafkaError, KafkaResult},
-};
+use rdkafka::error::{KafkaError, KafkaResult};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
+use self::sight::Sight;
 use super::{
-    context::Context,
-    look::{Found, look},
     member::Member,
     positions::Positions,
     producer::busy,
@@ -30,8 +25,6 @@ use crate::log::{LogError, Offsets, Partition, Position, Record};
 
 /// A membership is not replaced again before this time.
 const BETWEEN_MEMBERS: Duration = Duration::from_secs(5);
-/// How many partitions are read after one look.
-const READ_AT_ONCE: usize = 10;
 /// How long a membership that is replaced may take to leave, before another one joins all the same.
 const LEAVING: Duration = Duration::from_secs(10);
 
@@ -57,17 +50,6 @@ struct Inner {
 struct Stage {
     watching: Option<JoinHandle<()>>,
     closed: bool,
-}
-
-/// What looks, and what it saw last of the partitions that are longer than what was committed of them.
-#[derive(Default)]
-struct Sight {
-    client: Option<BaseConsumer<Context>>,
-    idle: BTreeMap<Partition, Position>,
-    /// Where it has read by itself: what lies there does not change.
-    read: BTreeMap<Partition, Position>,
-    /// What it has told to be lost.
-    lost: BTreeMap<Partition, i64>,
 }
 
 impl Group {
@@ -166,7 +148,10 @@ impl Inner {
             // While the brokers cannot be asked there is no telling, and another member could not join.
             let mut lost = |member: &Member| {
                 let stalled = match self.look(member, &mut sight) {
-                    true => member.assignment.is_stalled(&self.positions.get(), options.stall_limit),
+                    true => {
+                        let readable = sight.as_far_as_readable(self.positions.get());
+                        member.assignment.is_stalled(&readable, options.stall_limit)
+                    }
                     false => {
                         member.assignment.excuse();
                         false
@@ -233,7 +218,7 @@ impl Inner {
         for (partition, at) in sight.unmoved(idle) {
             match self.pass(member, partition, at) {
                 Ok(passed) => {
-                    sight.read.insert(partition, at);
+                    sight.was_read(partition, at);
                     self.positions.committed(&passed);
                 }
                 Err(error) => {
@@ -261,35 +246,6 @@ impl Inner {
     }
 }
 
-impl Sight {
-    fn found(&mut self, reading: &Reading) -> KafkaResult<BTreeMap<Partition, Position>> {
-        let client = match self.client.take() {
-            Some(client) => client,
-            None => reading.client()?,
-        };
-        let client = self.client.insert(client);
-        // It has nothing to read, but lines for our log.
-        while client.poll(Duration::ZERO).is_some() {}
-        let Found { positions, lost } = look(client, &reading.topic)?;
-        if !lost.is_empty() && lost != self.lost {
-            tracing::error!(
-                topic = reading.topic,
-                ?lost,
-                "the topic's retention has removed records before they were handled; the numbers are offsets by partition"
-            );
-        }
-        self.lost = lost;
-        Ok(positions)
-    }
-
-    /// Of the partitions that are `idle` now, some of those that were so at the last look and were not read since.
-    fn unmoved(&mut self, idle: BTreeMap<Partition, Position>) -> Vec<(Partition, Position)> {
-        let before = std::mem::replace(&mut self.idle, idle);
-        let again = self.idle.iter().filter(|(partition, at)| before.get(partition) == Some(at));
-        let unread = again.filter(|(partition, at)| self.read.get(partition) != Some(at));
-        unread.map(|(partition, at)| (*partition, *at)).take(READ_AT_ONCE).collect()
-    }
-}
-
+mod sight;
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
 /// What a look found.
 pub(super) struct Found {
-    /// Where every partition stands for the group. What retention has removed counts as committed.
+    /// Where every partition stands for the group, as far as `client` may read. What retention has removed counts as committed.
     pub(super) positions: BTreeMap<Partition, Position>,
     /// How many offsets retention has removed before the group committed them.
     pub(super) lost: BTreeMap<Partition, i64>,
@@ -27,7 +27,7 @@ pub(super) fn look<C: ConsumerContext>(client: &BaseConsumer<C>, topic: &str) ->
     let partitions = partitions(client, topic)?;
     let list = |offset| list(topic, partitions.iter().map(|partition| (*partition, offset)));
     let lows = offsets(&client.offsets_for_times(list(Offset::Beginning)?, LIMIT)?)?;
-    let ends = offsets(&client.offsets_for_times(list(Offset::End)?, LIMIT)?)?;
+    let ends = ends(client, topic, &partitions)?;
     let committed = offsets(&client.committed_offsets(list(Offset::Invalid)?, LIMIT)?)?;
     let mut found = Found { positions: BTreeMap::new(), lost: BTreeMap::new() };
     for (partition, end) in ends {
@@ -39,6 +39,16 @@ pub(super) fn look<C: ConsumerContext>(client: &BaseConsumer<C>, topic: &str) ->
         }
     }
     Ok(found)
+}
+
+/// Where `partitions` end for `client`: if it reads what is committed alone, before the first transaction that is still open.
+pub(super) fn ends<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    topic: &str,
+    partitions: &[Partition],
+) -> KafkaResult<Offsets> {
+    let list = list(topic, partitions.iter().map(|partition| (*partition, Offset::End)))?;
+    offsets(&client.offsets_for_times(list, LIMIT)?)
 }
 
 /// The partitions of `topic`.

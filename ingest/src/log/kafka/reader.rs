@@ -69,6 +69,11 @@ impl Reading {
         client::made(&client::reader(&self.options, &self.group), Context::new("reader", Arc::default()))
     }
 
+    /// A client that reads nothing, but sees behind transactions that are still open.
+    pub(super) fn onlooker(&self) -> KafkaResult<BaseConsumer<Context>> {
+        client::made(&client::onlooker(&self.options, &self.group), Context::new("onlooker", Arc::default()))
+    }
+
     /// Where the topic stands now for the group. One that the brokers do not know may have been made just now: it is waited
     /// for a little. Blocks.
     pub(super) fn look(&self) -> KafkaResult<BTreeMap<Partition, Position>> {

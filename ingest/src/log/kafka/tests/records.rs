@@ -218,3 +218,37 @@ async fn behind_the_mark_of_a_transaction_the_lag_is_none() {
     }
     assert_eq!(read, ["ours", "kept"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_transaction_that_is_open_there_is_a_lag_until_it_ends() {
+    let options = fresh(1).await;
+    let log = open(&options).await;
+    log.append(vec![record("u", "before")]).await.unwrap();
+    let polled = poll(&log, 1).await;
+    commit(&log, &polled).await;
+    let theirs = options.clone();
+    let begun = tokio::task::spawn_blocking(move || {
+        let producer = stranger(&theirs, &[("transactional.id", &theirs.topic)]);
+        producer.init_transactions(LIMIT).unwrap();
+        producer.begin_transaction().unwrap();
+        let record = BaseRecord::to(&theirs.topic).key("u").payload("theirs");
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+        producer.flush(LIMIT).unwrap();
+        producer
+    });
+    let producer = begun.await.unwrap();
+    log.append(vec![record("u", "behind")]).await.unwrap();
+    let stands = |committed, end| log.positions()[&0] == Position { committed, end };
+    until("both are seen", || stands(1, 3)).await;
+    // Two looks later what cannot be read was not passed over.
+    let looked = std::time::Instant::now();
+    until("it was looked again", || looked.elapsed() > 5 * options.look_interval).await;
+    assert!(stands(1, 3));
+    let committing = tokio::task::spawn_blocking(move || producer.commit_transaction(LIMIT).unwrap());
+    committing.await.unwrap();
+    let polled = poll(&log, 2).await;
+    let values: Vec<_> = polled.iter().map(|record| record.value.as_deref().unwrap()).collect();
+    assert_eq!(values, [b"theirs", b"behind"]);
+    commit(&log, &polled).await;
+    until("all is committed", || stands(4, 4)).await;
+}
