@@ -1,0 +1,95 @@
+//! What a consumer does that waits, is slow, is told to stop, or is gone.
+
+use super::*;
+
+#[tokio::test]
+async fn a_store_that_cannot_write_stalls_the_consumer_and_costs_no_record() {
+    let full = Settings {
+        reserve: u64::MAX,
+        options: ConsumerOptions { stop_timeout: Duration::from_millis(10), ..Settings::default().options },
+        ..Settings::default()
+    };
+    let place = Place::with(full);
+    place.append([start("a", -60), end("a", -30)]).await;
+    let running = place.consume_with(full);
+    let retries = r#"bookend_store_retries_total{cause="store"}"#;
+    until(|| metric(&running.registry, retries) >= 2.0).await;
+    assert_eq!(metric(&running.registry, "bookend_consumer_inflight_records"), 2.0);
+    running.until_it_shows_an_age().await;
+    let counted = running.stop().await;
+    assert_eq!(handled(&counted, "dead_lettered"), 0.0);
+    assert_eq!((place.lag(), place.log.dead_letters()), (2, 0));
+
+    let place = place.reopen(Settings::default());
+    place.settle().await;
+    assert_eq!(place.answer("a").await.status, Some(Status::Complete));
+    assert_eq!(place.log.dead_letters(), 0);
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_gone_lets_go_of_the_log_and_the_store() {
+    let full = Settings { reserve: u64::MAX, ..Settings::default() };
+    let place = Place::with(full);
+    place.append([start("a", -60)]).await;
+    let running = place.consume_with(full);
+    until(|| metric(&running.registry, r#"bookend_store_retries_total{cause="store"}"#) >= 1.0).await;
+    running.ended.abort();
+    drop(running.consumer);
+    let Place { log, store, dir, .. } = place;
+    drop((log, store));
+    // Whatever handled records for it would hold the lock of the log.
+    let options = EmbeddedLogOptions::default();
+    until(|| EmbeddedLog::open(&dir.path().join("log"), options, Clock::machine()).is_ok()).await;
+}
+
+static SLOW: Gate = Gate::new();
+
+fn waits_for_slow(key: &SessionKey, facts: &SessionFacts, handled: &[Fact]) -> Vec<Effect> {
+    if key.user.as_str() == "slow" {
+        SLOW.pass();
+    }
+    decide(key, facts, handled)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn what_comes_behind_a_slow_micro_batch_is_answered_and_not_committed_before_it() {
+    let options = ConsumerOptions { batch_bytes: 1, batches: 3, ..Settings::default().options };
+    let _at_last = OpenAtLast(&SLOW);
+    let place = Place::new();
+    // Each append is a block, and each block a micro-batch.
+    for event in [start("slow", -60), start("b", -60), start("c", -60), start("d", -60)] {
+        place.append([event]).await;
+    }
+    let running = place.consume_with(Settings { decide: waits_for_slow, options, ..Settings::default() });
+    let answered = |outcome| handled(&running.registry, outcome);
+    until(|| answered("open") == 2.0).await;
+    assert_eq!(SLOW.waiting(), 1);
+    let positions = place.log.positions();
+    assert!(positions.values().all(|position| position.committed == 0), "{positions:?}");
+    // No more are polled than may be under way.
+    assert_eq!(metric(&running.registry, "bookend_consumer_inflight_records"), 3.0);
+    running.until_it_shows_an_age().await;
+    let slow = murmur2::partition(b"slow", 3);
+    let lag = format!(r#"bookend_consumer_lag_records{{partition="{slow}"}}"#);
+    assert!(metric(&running.registry, &lag) >= 1.0);
+
+    SLOW.open();
+    place.until_committed().await;
+    let counted = running.stop().await;
+    assert_eq!(handled(&counted, "open"), 4.0);
+    assert_eq!(metric(&counted, &lag), 0.0);
+    assert_eq!(metric(&counted, "bookend_consumer_lag_seconds"), 0.0);
+    assert_eq!(metric(&counted, "bookend_consumer_inflight_records"), 0.0);
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_told_to_stop_commits_what_it_polled() {
+    let options = ConsumerOptions { commit_interval: LIMIT * 10, ..ConsumerOptions::default() };
+    let place = Place::new();
+    place.append([start("a", -60), end("a", -30)]).await;
+    let running = place.consume_with(Settings { options, ..Settings::default() });
+    until(|| handled(&running.registry, "paired") == 2.0).await;
+    assert_eq!(place.lag(), 2);
+    running.stop().await;
+    assert_eq!(place.lag(), 0);
+}

@@ -1,0 +1,73 @@
+//! Where a store lives, and how a crash leaves it.
+
+use super::*;
+
+/// Where a store lives.
+pub(super) enum Home {
+    Dir(TempDir),
+    /// Nothing leaves it while a test runs: the margin is longer than all of its times.
+    Keyspace(CassandraOptions),
+}
+
+impl Home {
+    pub(super) fn dir() -> Self {
+        Self::Dir(TempDir::new().unwrap())
+    }
+
+    pub(super) async fn keyspace() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let options = CassandraOptions {
+            nodes: vec![stack::Stack::shared_plain().cassandra_nodes().to_owned()],
+            // The stack may still hold those of an earlier run.
+            keyspace: format!("pairing_{}_{}_{number}", Clock::machine().now().millis(), std::process::id()),
+            margin_ms: 10 * RETENTION,
+            // So that the layout of a day changes now and then.
+            starts_per_partition: 3,
+            ..CassandraOptions::default()
+        };
+        setup(&options, &"1".parse().unwrap()).await.unwrap();
+        Self::Keyspace(options)
+    }
+
+    pub(super) async fn open(&self) -> Option<Store> {
+        Some(match self {
+            Self::Dir(dir) => {
+                let options = EmbeddedStoreOptions {
+                    cache_bytes: 1 << 20,
+                    write_buffer_bytes: 8 << 20,
+                    reserve_bytes: 0,
+                };
+                Store::Embedded(EmbeddedStore::open(dir.path(), options).unwrap())
+            }
+            Self::Keyspace(options) => Store::Cassandra(CassandraStore::open(options.clone()).await.unwrap()),
+        })
+    }
+}
+
+pub(super) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            copy_file(&entry.path(), &target);
+        }
+    }
+}
+
+/// The engine sets aside tens of mebibytes for its journal, nearly all of them a hole: that is copied as a hole.
+pub(super) fn copy_file(from: &Path, to: &Path) {
+    let (mut source, mut target) = (File::open(from).unwrap(), File::create(to).unwrap());
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        let read = source.read(&mut chunk).unwrap();
+        if read == 0 || (read == chunk.len() && chunk.iter().all(|byte| *byte == 0)) {
+            break;
+        }
+        target.write_all(&chunk[..read]).unwrap();
+    }
+    target.set_len(source.metadata().unwrap().len()).unwrap();
+}
