@@ -159,14 +159,15 @@ impl Consumer {
 
     /// Shows how far behind the consumer is. A stalled one shows it only when this is called now and then.
     pub fn show_lag(&self) {
-        let mut behind = 0;
+        // What others poll is their business.
+        let (held, mut left) = (self.log.held(), false);
         for (partition, position) in self.log.positions() {
-            behind += position.end - position.committed;
+            left |= position.end > position.committed && held.contains(&partition);
             self.metrics.lag(partition, position.end - position.committed);
         }
         self.metrics.rebalanced(self.log.rebalances());
         let now = self.clock.now();
-        let (records, oldest) = self.metrics.under_way.look(behind > 0, now);
+        let (records, oldest) = self.metrics.under_way.look(left, now);
         self.metrics.inflight_records.set(i64::try_from(records).unwrap_or(i64::MAX));
         let age = oldest.map_or(0, |oldest| (now - oldest).max(0));
         #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds is far below 2^52")]

@@ -3,7 +3,10 @@
 //! An append is answered when it is durable. What is polled comes back until its offset is committed; an offset is the next
 //! to read. What can never be an event goes to the dead letters beside the log. Nothing here looks inside a record.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use thiserror::Error;
 
@@ -164,6 +167,15 @@ impl Log {
     #[must_use]
     pub fn queued(&self) -> usize {
         on_backend!(self, log => log.queued())
+    }
+
+    /// The partitions whose records are polled here and nowhere else.
+    #[must_use]
+    pub fn held(&self) -> BTreeSet<Partition> {
+        match self {
+            Self::Embedded(log) => log.positions().into_keys().collect(),
+            Self::Kafka(log) => log.held(),
+        }
     }
 
     /// How often the partitions that are consumed here have changed.

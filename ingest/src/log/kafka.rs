@@ -3,7 +3,12 @@
 //! Nothing here blocks the runtime, and no fault of the cluster ends the process: appends are refused and polls wait until it has
 //! passed. The group is joined with the first poll, so a process that only appends is no member.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::try_join_all;
 use rdkafka::{consumer::BaseConsumer, error::KafkaError, types::RDKafkaErrorCode};
@@ -222,6 +227,10 @@ impl KafkaLog {
 
     pub(super) fn ready(&self) -> Result<(), LogError> {
         self.0.producer.ready()
+    }
+
+    pub(super) fn held(&self) -> BTreeSet<Partition> {
+        self.0.group.held()
     }
 
     pub(super) fn rebalances(&self) -> u64 {

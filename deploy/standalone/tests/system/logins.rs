@@ -59,13 +59,9 @@ fn the_whole_program_works_over_tls_with_passwords_and_says_which_of_them_is_wro
         "-subj",
         "/CN=foreign",
     ];
-    let made = Command::new("openssl")
-        .args(selfmade)
-        .arg("-keyout")
-        .arg(data.path().join("foreign.key"))
-        .arg("-out")
-        .arg(&foreign);
-    assert!(made.output().unwrap().status.success());
+    let mut openssl = Command::new("openssl");
+    openssl.args(selfmade).arg("-keyout").arg(data.path().join("foreign.key")).arg("-out").arg(&foreign);
+    assert!(openssl.output().unwrap().status.success());
     let foreign = foreign.display().to_string();
     let wrong = [
         ("BOOKEND_KAFKA_PASSWORD", "wrong", "kafka", "authentication"),

@@ -2,7 +2,7 @@
 //! out, what may be committed, and how long a partition is held back; it knows nothing of the driver.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Condvar, Mutex},
     time::{Duration, Instant},
 };
@@ -64,6 +64,11 @@ impl Assignment {
         for partition in partitions {
             state.held.entry(*partition).or_default();
         }
+    }
+
+    /// The partitions that are ours.
+    pub(super) fn held(&self) -> BTreeSet<Partition> {
+        lock(&self.state).held.keys().copied().collect()
     }
 
     /// These partitions go to another member. What waits of them is dropped; what was handed out of them is waited for, at most

@@ -2,6 +2,7 @@
 //! looks where the partitions stand and replaces a membership that is stalled or given up.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -95,6 +96,12 @@ impl Group {
             Ok::<_, KafkaError>(())
         });
         outcome.await?.map_err(|cause| busy(&cause))
+    }
+
+    /// The partitions that are ours now.
+    pub(super) fn held(&self) -> BTreeSet<Partition> {
+        let member = lock(&self.inner.member).clone();
+        member.map(|member| member.assignment.held()).unwrap_or_default()
     }
 
     pub(super) fn rebalances(&self) -> u64 {

@@ -1,9 +1,10 @@
 //! Makes the topics of the log, and tells where those that exist are not as they should be. Changes nothing that exists.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
+    consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
     types::RDKafkaErrorCode,
 };
@@ -47,13 +48,8 @@ pub async fn setup(
     replication: i32,
 ) -> Result<Vec<String>, OpenError> {
     options.check()?;
-    let health = Arc::<Health>::default();
-    let context = Context::new("setup", Arc::clone(&health));
-    // The answer to a request only says that none came in time; the connection has told why.
-    let refused = |cause: KafkaError| match health.cause() {
-        told if told.is_empty() => OpenError::Unavailable(format!("kafka: {cause}")),
-        told => OpenError::Unavailable(format!("kafka: {cause}: {told}")),
-    };
+    reach(options).await?;
+    let context = Context::new("setup", Arc::default());
     let admin: AdminClient<_> = client::made(&client::producer(options), context)
         .map_err(|cause| OpenError::Configuration(format!("kafka: {cause}")))?;
     let letters = options.letters_topic();
@@ -69,12 +65,12 @@ pub async fn setup(
         }
         let limit =
             AdminOptions::new().operation_timeout(Some(look::LIMIT)).request_timeout(Some(look::LIMIT));
-        let made = admin.create_topics([&topic], &limit).await.map_err(&refused)?;
+        let made = admin.create_topics([&topic], &limit).await.map_err(refused)?;
         match made.into_iter().next() {
             Some(Ok(_)) => told.push(format!("made the topic {name}, partitions: {partitions}")),
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {
                 let resource = [ResourceSpecifier::Topic(name)];
-                let found = admin.describe_configs(&resource, &limit).await.map_err(&refused)?;
+                let found = admin.describe_configs(&resource, &limit).await.map_err(refused)?;
                 let found = found.into_iter().next().and_then(Result::ok);
                 told.extend(existing(options, name, partitions, found.as_ref()).await?);
             }
@@ -83,6 +79,25 @@ pub async fn setup(
         }
     }
     Ok(told)
+}
+
+/// Whether the brokers can be asked anything at all, and if not, why: the client that makes topics would only say that no answer
+/// came in time.
+async fn reach(options: &KafkaLogOptions) -> Result<(), OpenError> {
+    let config = client::reader(options, &options.group);
+    let asked = off_runtime("kafka-setup", move || {
+        let health = Arc::<Health>::default();
+        let client: BaseConsumer<_> = client::made(&config, Context::new("setup", Arc::clone(&health)))?;
+        let outcome = client.fetch_metadata(None, look::LIMIT);
+        // What the connection has told waits to be heard.
+        while outcome.is_err() && client.poll(Duration::from_millis(100)).is_some() {}
+        Ok::<_, KafkaError>(outcome.map(drop).map_err(|cause| match health.cause() {
+            told if told.is_empty() => cause.to_string(),
+            told => told,
+        }))
+    });
+    let outcome = asked.await?.map_err(|cause| OpenError::Configuration(format!("kafka: {cause}")))?;
+    outcome.map_err(|cause| OpenError::Unavailable(format!("kafka: no broker can be reached: {cause}")))
 }
 
 /// What is to be said of a topic that exists.
@@ -106,6 +121,10 @@ async fn existing(
         }
     }
     Ok(told)
+}
+
+fn refused(cause: KafkaError) -> OpenError {
+    OpenError::Unavailable(format!("kafka: {cause}"))
 }
 
 impl From<LogError> for OpenError {
