@@ -28,7 +28,7 @@ QUESTIONS = (
     "/v1/session-starts?days=2&limit=10", "/v1/session-starts/counts?days=7", "/v1/users/nobody/sessions",
     "/v1/users/nobody/sessions/none", "/user/last-events?hours=1", "/user/last-sessions-user?user_id=nobody",
 )
-LIMIT = 180
+LIMIT = 120
 
 
 def main():
