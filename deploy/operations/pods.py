@@ -1,0 +1,76 @@
+"""Checks of built manifests what no schema holds: that every pod is confined, limited, and stopped in its own time, and that what
+selects pods finds some.  pods.py FILE"""
+
+import sys
+from pathlib import Path
+
+import yaml
+
+# Seconds that a component needs from SIGTERM on, and before it.
+STOPS = {"ingest": 35, "consumer": 50, "query-api": 25, "setup": 0}
+
+
+def main(path):
+    objects = [found for found in yaml.safe_load_all(path.read_text()) if found]
+    pods = {f"{found['kind']} {found['metadata']['name']}": found["spec"]["template"] for found in objects if "template" in found.get("spec", {})}
+    findings = [f"{name}: {finding}" for name, template in pods.items() for finding in confined(template)]
+    labels = [template["metadata"]["labels"] for template in pods.values()]
+    for found in objects:
+        for selector in selectors(found):
+            if not any(selects(selector, pod) for pod in labels):
+                findings.append(f"{found['kind']} {found['metadata']['name']}: it selects no pod: {selector}")
+    for finding in findings:
+        print(finding)
+    print(f"{path.name}: {len(objects)} objects, {len(pods)} of them with pods, {len(findings)} findings")
+    return 1 if findings or not pods else 0
+
+
+def confined(template):
+    pod = template["spec"]
+    component = template["metadata"]["labels"]["app.kubernetes.io/component"]
+    outer = pod.get("securityContext", {})
+    expected = [
+        (pod.get("automountServiceAccountToken") is False, "it is given a token of the cluster"),
+        (pod.get("enableServiceLinks") is False, "variables of Services look like settings"),
+        (outer.get("runAsNonRoot") is True and outer.get("runAsUser"), "it may run as root"),
+        (outer.get("seccompProfile", {}).get("type") == "RuntimeDefault", "its system calls are not confined"),
+        (not pod.get("hostNetwork") and not pod.get("hostPID") and not pod.get("hostIPC"), "it shares the machine's own"),
+        (pod.get("terminationGracePeriodSeconds", 30) > STOPS[component], "it is killed before it has drained"),
+        (component == "setup" or len(pod.get("topologySpreadConstraints", [])) == 2, "it is not spread"),
+    ]
+    for container in pod["containers"]:
+        inner, resources = container.get("securityContext", {}), container.get("resources", {})
+        expected += [
+            (inner.get("allowPrivilegeEscalation") is False, "it may escalate its privileges"),
+            (inner.get("readOnlyRootFilesystem") is True, "it may write to its image"),
+            (inner.get("capabilities", {}).get("drop") == ["ALL"], "it keeps capabilities"),
+            (not inner.get("capabilities", {}).get("add") and not inner.get("privileged"), "it is given capabilities"),
+            ({"cpu", "memory"} <= set(resources.get("requests", {})), "it asks for no resources"),
+            ("memory" in resources.get("limits", {}), "its memory has no limit"),
+        ]
+        if component != "setup":
+            probes = {kind: container.get(f"{kind}Probe", {}).get("httpGet", {}).get("path") for kind in ("liveness", "readiness")}
+            expected.append((probes == {"liveness": "/livez", "readiness": "/readyz"}, f"its probes are {probes}"))
+    return [finding for holds, finding in expected if not holds]
+
+
+def selectors(found):
+    spec = found.get("spec", {})
+    match found["kind"]:
+        case "Service":
+            yield {"matchLabels": spec["selector"]}
+        case "NetworkPolicy":
+            yield spec["podSelector"]
+        case "PodDisruptionBudget" | "Deployment":
+            yield spec["selector"]
+    for constraint in spec.get("template", {}).get("spec", {}).get("topologySpreadConstraints", []):
+        yield constraint["labelSelector"]
+
+
+def selects(selector, labels):
+    same = all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+    return same and all(labels.get(one["key"]) in one["values"] for one in selector.get("matchExpressions", []))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

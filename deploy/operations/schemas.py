@@ -1,0 +1,45 @@
+"""Lays out the JSON schemas that kubeconform is given: those of Kubernetes from the wheel of kubernetes-validate, and KEDA's own
+from its resource definition.  schemas.py WHEEL KUBERNETES-VERSION DEFINITION DIRECTORY"""
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import yaml
+
+
+def main(wheel, version, definition, directory):
+    inside = f"kubernetes_validate/kubernetes-json-schema/v{version}-local-strict/"
+    with zipfile.ZipFile(wheel) as files:
+        names = [name for name in files.namelist() if name.startswith(inside) and name.endswith(".json")]
+        for name in names:
+            # They point to each other as if they stood on a server of their own; here they lie in one directory.
+            schema = json.loads(files.read(name).decode().replace("/api/_definitions.json", "_definitions.json"))
+            schema.pop("id", None)
+            schema.pop("$id", None)
+            (directory / name.removeprefix(inside)).write_text(json.dumps(schema))
+    if not names:
+        sys.exit(f"{wheel} has no schemas of Kubernetes {version}")
+    resource = yaml.safe_load(definition.read_text())
+    kind, group = resource["spec"]["names"]["kind"].lower(), resource["spec"]["group"].split(".")[0]
+    for served in resource["spec"]["versions"]:
+        schema = strict(served["schema"]["openAPIV3Schema"])
+        (directory / f"{kind}-{group}-{served['name']}.json").write_text(json.dumps(schema))
+
+
+def strict(schema):
+    """The same, but without properties that it does not name: a word that is spelled wrong is a finding."""
+    if isinstance(schema, list):
+        return [strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: strict(part) for key, part in schema.items()}
+    open_ended = "additionalProperties" in schema or schema.get("x-kubernetes-preserve-unknown-fields")
+    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object" and not open_ended:
+        schema["additionalProperties"] = False
+    return schema
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
