@@ -18,6 +18,8 @@ const { PipelineId, RAMLConfiguration } = require('amf-client-js');
 const NO_FINDING = ['asyncapi-latest-version'];
 const OUR_KEYWORDS = ['rejectionCodes', 'rejectedExamples', 'x-parser-schema-id'];
 
+const COLLECTION = 'bookend.postman_collection.json';
+
 let findings = 0;
 function found(file, text) {
   findings += 1;
@@ -72,21 +74,39 @@ async function checkApi(file) {
   for (const { results } of [parsed, transformed, report]) {
     for (const { message, position } of results) found(file, `${position}: ${message.trim().replaceAll('\n', '; ')}`);
   }
-  // Every reply shows what it looks like.
+  // Every reply shows what it looks like, and the collection, which is run against the program, makes every call.
+  const asked = requests(JSON.parse(readFileSync(path.join(here, COLLECTION))).item);
   for (const point of transformed.baseUnit.encodes.endPoints) {
     for (const operation of point.operations) {
+      const call = `${operation.method.value()} ${point.path.value()}`;
+      if (!asked.some((one) => isOf(call, one))) found(COLLECTION, `${call} is never asked`);
       for (const reply of operation.responses) {
         for (const body of reply.payloads) {
           const isShown = body.schema?.examples.length > 0;
-          const call = `${operation.method.value()} ${point.path.value()}: ${reply.statusCode.value()}`;
-          if (!isShown) found(file, `${call} has no example of its ${body.mediaType.value()}`);
+          if (!isShown) found(file, `${call}: ${reply.statusCode.value()} has no example of its ${body.mediaType.value()}`);
         }
       }
     }
   }
 }
 
-checkEvent('event.schema.json');
-await checkTopics('asyncapi.yaml');
-await checkApi('userAPIs.raml');
+// The method and the path of every request below `items`.
+function requests(items) {
+  return items.flatMap(({ item, request }) =>
+    item ? requests(item) : [`${request.method.toLowerCase()} /${request.url.path.join('/')}`]);
+}
+
+// Whether a request is of a call, whose path may have a variable for a segment.
+function isOf(call, request) {
+  const [called, asked] = [call.split('/'), request.split('/')];
+  return called.length === asked.length && called.every((one, at) => one.startsWith('{') || one === asked[at]);
+}
+
+for (const [file, check] of [['event.schema.json', checkEvent], ['asyncapi.yaml', checkTopics], ['userAPIs.raml', checkApi]]) {
+  try {
+    await check(file);
+  } catch (error) {
+    found(file, error.message);
+  }
+}
 process.exitCode = findings ? 1 : 0;
