@@ -90,19 +90,31 @@ async function checkApi(file) {
   }
 }
 
-// The method and the path of every request below `items`.
 function requests(items) {
-  return items.flatMap(({ item, request }) =>
-    item ? requests(item) : [`${request.method.toLowerCase()} /${request.url.path.join('/')}`]);
+  return items.flatMap(({ item, request }) => (item ? requests(item) : [request]));
 }
 
 // Whether a request is of a call, whose path may have a variable for a segment.
-function isOf(call, request) {
-  const [called, asked] = [call.split('/'), request.split('/')];
+function isOf(call, { method, url }) {
+  const [called, asked] = [call.split('/'), [`${method.toLowerCase()} `, ...url.path]];
   return called.length === asked.length && called.every((one, at) => one.startsWith('{') || one === asked[at]);
 }
 
-for (const [file, check] of [['event.schema.json', checkEvent], ['asyncapi.yaml', checkTopics], ['userAPIs.raml', checkApi]]) {
+// The seeds' batches are sent as they stand in data/.
+function checkSeeds(file) {
+  const sent = requests(JSON.parse(readFileSync(path.join(here, file))).item).map(({ body }) => body?.raw);
+  for (const seed of ['seed-batch.json', 'seed-rows.json']) {
+    if (!sent.includes(readFileSync(path.join(here, '../data', seed), 'utf8'))) found(file, `data/${seed} is not sent`);
+  }
+}
+
+const CHECKS = {
+  'event.schema.json': checkEvent,
+  'asyncapi.yaml': checkTopics,
+  'userAPIs.raml': checkApi,
+  [COLLECTION]: checkSeeds,
+};
+for (const [file, check] of Object.entries(CHECKS)) {
   try {
     await check(file);
   } catch (error) {
