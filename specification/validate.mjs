@@ -1,0 +1,124 @@
+// Holds the written contracts against the standards they are written in, and their examples against themselves. Prints a line for
+// each finding; exits with 1 if there is any. Never asks the network, nor a service.
+//
+// Usage: node validate.mjs MODULES, the folder that package.json was installed into.
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const require = createRequire(path.join(path.resolve(process.argv[2]), 'package.json'));
+const { fromFile, Parser } = require('@asyncapi/parser');
+const Ajv = require('ajv/dist/2020');
+const { PipelineId, RAMLConfiguration } = require('amf-client-js');
+
+// 3.0 is what we write; that there is a later version is no fault.
+const NO_FINDING = ['asyncapi-latest-version'];
+const OUR_KEYWORDS = ['rejectionCodes', 'rejectedExamples', 'x-parser-schema-id'];
+
+const COLLECTION = 'bookend.postman_collection.json';
+
+let findings = 0;
+function found(file, text) {
+  findings += 1;
+  console.error(`${file}: ${text}`);
+}
+
+function validator(schema) {
+  const ajv = new Ajv({ allErrors: true, strict: true, strictTypes: false, strictRequired: false, allowUnionTypes: true });
+  for (const keyword of OUR_KEYWORDS) ajv.addKeyword(keyword);
+  const validate = ajv.compile(schema);
+  return (value) => (validate(value) ? null : ajv.errorsText(validate.errors));
+}
+
+// The parser of the service holds the schema too, in a test; this is a second reader of it, that other languages have.
+function checkEvent(file) {
+  const schema = JSON.parse(readFileSync(path.join(here, file)));
+  const faults = validator(schema);
+  for (const example of schema.examples) {
+    const fault = faults(example);
+    if (fault) found(file, `${JSON.stringify(example)}: ${fault}`);
+  }
+  for (const { code, value } of schema.rejectedExamples) {
+    if (!faults(value)) found(file, `${JSON.stringify(value)} was to be refused: ${code}`);
+  }
+}
+
+async function checkTopics(file) {
+  const { diagnostics, document } = await fromFile(new Parser(), path.join(here, file)).parse();
+  for (const { code, message, path: at } of diagnostics) {
+    if (!NO_FINDING.includes(code)) found(file, `${at.join('.')}: ${message}`);
+  }
+  // The parser does not hold the examples against their schemas.
+  for (const message of document?.components().messages().all() ?? []) {
+    const parts = { payload: validator(message.payload().json()), headers: validator(message.headers().json()) };
+    const examples = message.examples().all();
+    if (examples.length === 0) found(file, `${message.id()} has no example`);
+    for (const example of examples) {
+      for (const [part, faults] of Object.entries(parts)) {
+        const fault = faults(example[part]());
+        if (fault) found(file, `${message.id()}, example ${example.name()}: ${part}: ${fault}`);
+      }
+    }
+  }
+}
+
+async function checkApi(file) {
+  const client = RAMLConfiguration.RAML10().baseUnitClient();
+  const parsed = await client.parse(pathToFileURL(path.join(here, file)).href);
+  const transformed = client.transform(parsed.baseUnit, PipelineId.Editing);
+  // It is this that looks at the examples.
+  const report = await client.validate(transformed.baseUnit);
+  for (const { results } of [parsed, transformed, report]) {
+    for (const { message, position } of results) found(file, `${position}: ${message.trim().replaceAll('\n', '; ')}`);
+  }
+  // Every reply shows what it looks like, and the collection, which is run against the program, makes every call.
+  const asked = requests(JSON.parse(readFileSync(path.join(here, COLLECTION))).item);
+  for (const point of transformed.baseUnit.encodes.endPoints) {
+    for (const operation of point.operations) {
+      const call = `${operation.method.value()} ${point.path.value()}`;
+      if (!asked.some((one) => isOf(call, one))) found(COLLECTION, `${call} is never asked`);
+      for (const reply of operation.responses) {
+        for (const body of reply.payloads) {
+          const isShown = body.schema?.examples.length > 0;
+          if (!isShown) found(file, `${call}: ${reply.statusCode.value()} has no example of its ${body.mediaType.value()}`);
+        }
+      }
+    }
+  }
+}
+
+function requests(items) {
+  return items.flatMap(({ item, request }) => (item ? requests(item) : [request]));
+}
+
+// Whether a request is of a call, whose path may have a variable for a segment.
+function isOf(call, { method, url }) {
+  const [called, asked] = [call.split('/'), [`${method.toLowerCase()} `, ...url.path]];
+  return called.length === asked.length && called.every((one, at) => one.startsWith('{') || one === asked[at]);
+}
+
+// The seeds' batches are sent as they stand in data/.
+function checkSeeds(file) {
+  const sent = requests(JSON.parse(readFileSync(path.join(here, file))).item).map(({ body }) => body?.raw);
+  for (const seed of ['seed-batch.json', 'seed-rows.json']) {
+    if (!sent.includes(readFileSync(path.join(here, '../data', seed), 'utf8'))) found(file, `data/${seed} is not sent`);
+  }
+}
+
+const CHECKS = {
+  'event.schema.json': checkEvent,
+  'asyncapi.yaml': checkTopics,
+  'userAPIs.raml': checkApi,
+  [COLLECTION]: checkSeeds,
+};
+for (const [file, check] of Object.entries(CHECKS)) {
+  try {
+    await check(file);
+  } catch (error) {
+    found(file, error.message);
+  }
+}
+process.exitCode = findings ? 1 : 0;
