@@ -50,7 +50,7 @@ pub enum OpenError {
     #[error("Cassandra refuses the login: {0}")]
     Login(String),
     /// The server's certificate, or the file of authorities, is not what it should be.
-    #[error("the certificate is refused: {0}")]
+    #[error("the certificate of Cassandra is refused: {0}")]
     Certificate(String),
     /// The tables are not there, or other ones.
     #[error("the keyspace {keyspace} does not hold the tables of this version: {cause}; run `bookend setup`")]
