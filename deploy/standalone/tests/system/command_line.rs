@@ -167,14 +167,17 @@ fn loading_what_cannot_be_read_or_delivered_fails_and_says_why() {
     assert!(said(&output).contains("gave up"), "{}", said(&output));
 }
 
-/// The log and the store of a service that has taken the hostile profile and was stopped.
+/// The log and the store of a service that has taken the hostile profile, answered all of it, and was stopped.
 fn loaded(data: &Path) {
     let service = Service::start(data, &["--as-of", ENDING_AT]);
     let lines = generate("hostile", 300, 5);
+    let mut accepted = 0;
     for batch in lines.chunks(500) {
         let reply = service.client().post("/v1/events", &[crate::client::LINES], &joined(batch)).unwrap();
         assert_eq!(reply.status, 200);
+        accepted += usize::try_from(reply.json()["accepted"].as_u64().unwrap()).unwrap();
     }
+    service.wait_until_answered(accepted);
     service.stop();
 }
 
