@@ -87,7 +87,9 @@ impl LogConfig {
 
     /// Reads the settings of the log on Kafka.
     pub fn kafka(given: &mut Settings) -> Self {
-        let span = |given: &mut Settings, name| given.get_or(name, Span(Duration::ZERO)).0;
+        let defaults = KafkaLogOptions::default();
+        // In place of what cannot be read stands what cannot be wrong: each mistake is told once.
+        let span = |given: &mut Settings, name, otherwise| given.get_or(name, Span(otherwise)).0;
         let properties: Vec<String> = given.get_list("kafka-property");
         let pairs = properties.iter().filter_map(|property| property.split_once('='));
         let options = KafkaLogOptions {
@@ -102,10 +104,10 @@ impl LogConfig {
             password: given.secret("kafka-password"),
             ca_file: given.get_optional("kafka-ca-file"),
             properties: pairs.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect(),
-            session_timeout: span(given, "kafka-session-timeout"),
-            delivery_timeout: span(given, "kafka-delivery-timeout"),
-            append_deadline: span(given, "kafka-append-deadline"),
-            ..KafkaLogOptions::default()
+            session_timeout: span(given, "kafka-session-timeout", defaults.session_timeout),
+            delivery_timeout: span(given, "kafka-delivery-timeout", defaults.delivery_timeout),
+            append_deadline: span(given, "kafka-append-deadline", defaults.append_deadline),
+            ..defaults
         };
         if options.properties.len() < properties.len() {
             given.mistake("kafka-property", "write KEY=VALUE");

@@ -156,7 +156,7 @@ pub(super) fn made<C: FromClientConfigAndContext<Context>>(
 
 /// Whether librdkafka takes the properties, and whether they leave an append the time to learn what became of it.
 pub(super) fn check(options: &KafkaLogOptions) -> Result<(), Mistake> {
-    let refused = |error: KafkaError| Mistake { setting: "kafka-property", cause: cause(error) };
+    let refused = |error: KafkaError| Mistake { setting: setting(options, &error), cause: cause(error) };
     member(options).create_native_config().map_err(refused)?;
     let producer = producer(options).create_native_config().map_err(refused)?;
     let delivery: u128 = producer.get("message.timeout.ms").map_err(refused)?.parse().unwrap_or(0);
@@ -169,6 +169,24 @@ pub(super) fn check(options: &KafkaLogOptions) -> Result<(), Mistake> {
         return Err(Mistake { setting: "kafka-delivery-timeout", cause });
     }
     Ok(())
+}
+
+/// Which of our settings says the property that the driver refuses.
+fn setting(options: &KafkaLogOptions, error: &KafkaError) -> &'static str {
+    match error {
+        KafkaError::ClientConfig(_, _, name, _)
+            if options.properties.iter().all(|(given, _)| given != name) =>
+        {
+            match name.as_str() {
+                "session.timeout.ms" => "kafka-session-timeout",
+                "message.timeout.ms" => "kafka-delivery-timeout",
+                "group.instance.id" => "kafka-member",
+                "ssl.ca.location" => "kafka-ca-file",
+                _ => "kafka-brokers",
+            }
+        }
+        _ => "kafka-property",
+    }
 }
 
 /// Which property is wrong and why, without its value, which may be a password.

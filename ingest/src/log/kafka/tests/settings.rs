@@ -18,13 +18,17 @@ fn somewhere() -> KafkaLogOptions {
 async fn a_mistake_is_told_by_its_name() {
     let consumer =
         KafkaLogOptions { group_protocol: GroupProtocol::Consumer, ..with("heartbeat.interval.ms", "3000") };
-    let cases: [(KafkaLogOptions, &str); 9] = [
+    let cases: [(KafkaLogOptions, &str); 10] = [
         (consumer, "heartbeat.interval.ms"),
         (KafkaLogOptions { brokers: " ".to_owned(), ..somewhere() }, "kafka-brokers"),
         (KafkaLogOptions { topic: "a b".to_owned(), ..somewhere() }, "kafka-topic"),
         (KafkaLogOptions { security: Security::SaslPlaintext, ..somewhere() }, "user name and a password"),
         (KafkaLogOptions { ca_file: Some("/nowhere.pem".into()), ..somewhere() }, "kafka-ca-file"),
-        (with("no.such.property", "1"), "no.such.property"),
+        (
+            KafkaLogOptions { session_timeout: Duration::from_secs(9_000), ..somewhere() },
+            "kafka-session-timeout",
+        ),
+        (with("no.such.property", "1"), "kafka-property: no.such.property"),
         (with("message.timeout.ms", "12000"), "below the 12000 ms"),
         (with("delivery.timeout.ms", "0"), "above 0"),
         (with("acks", "1"), "acks"),
