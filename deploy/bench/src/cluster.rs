@@ -31,12 +31,13 @@ pub(crate) struct Programs {
 
 pub(crate) async fn measure(
     programs: &Programs,
+    commitlog: &str,
     file: &Path,
     events: u64,
     requests: u32,
     dir: &Path,
 ) -> anyhow::Result<()> {
-    let stack = Stack::up(&dir.join("stack"))?;
+    let stack = Stack::up(&dir.join("stack"), commitlog)?;
     for name in ["warm", "bare", "bench"] {
         let mut setup = Command::new(&programs.bookend);
         setup.args([

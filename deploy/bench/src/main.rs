@@ -50,7 +50,11 @@ struct Args {
 #[derive(Subcommand, Debug)]
 enum On {
     /// On Kafka and Cassandra, which `deploy/stack/up --bench` starts; in the root of the project
-    Cluster,
+    Cluster {
+        /// When Cassandra syncs what it acknowledges: before (batch), or within ten seconds, as by its default (periodic)
+        #[arg(long, value_name = "MODE", default_value = "batch", value_parser = ["batch", "periodic"])]
+        commitlog: String,
+    },
     /// Serves the endpoint that ours is compared with
     #[command(hide = true)]
     BareEndpoint {
@@ -83,9 +87,9 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
         || Dataset::new(&GenerateArgs { sessions: args.sessions, ..GenerateArgs::default() }, ending_at());
     let file = dir.join("events.ndjson");
     let events = load::write(data(), &file)?;
-    if let Some(On::Cluster) = args.on {
+    if let Some(On::Cluster { commitlog }) = &args.on {
         let programs = cluster::programs(&args.program, std::env::current_exe()?)?;
-        return cluster::measure(&programs, &file, events, args.requests, dir).await;
+        return cluster::measure(&programs, commitlog, &file, events, args.requests, dir).await;
     }
 
     let bare = engine::measure(&file, &dir.join("bare"))?;

@@ -17,9 +17,10 @@ def prepare(plan, nodes, runtime):
         (node.dir / "tmp").mkdir(parents=True, exist_ok=True)
         values = values_of(plan, node, runtime)
         # What is measured must pay for its fsync.
-        memory = ["bench.opts"] if plan.bench else ["small.opts", "cassandra/unsynced.opts"]
+        memory = ["cassandra/bench.opts"] if plan.bench else ["small.opts", "cassandra/unsynced.opts"]
         (node.dir / "jvm.opts").write_text(fill([*memory, "cassandra/jvm.opts"], values))
-        files = ["cassandra/cassandra.yaml"] + ["cassandra/cassandra-tls.yaml"] * plan.tls
+        commits = "periodic" if plan.bench == "periodic" else "synced"
+        files = ["cassandra/cassandra.yaml", f"cassandra/{commits}.yaml"] + ["cassandra/cassandra-tls.yaml"] * plan.tls
         (node.dir / "cassandra.yaml").write_text(fill(files, values))
 
 

@@ -14,7 +14,7 @@ def prepare(plan, nodes, runtime):
     for node in nodes:
         (node.dir / "tmp").mkdir(parents=True, exist_ok=True)
         values = values_of(plan, node, runtime)
-        memory = "bench.opts" if plan.bench else "small.opts"
+        memory = "kafka/bench.opts" if plan.bench else "small.opts"
         (node.dir / "jvm.opts").write_text(fill([memory, "kafka/jvm.opts"], values))
         properties = ["kafka/server.properties"] + ["kafka/server-tls.properties"] * plan.tls
         path = node.dir / "server.properties"

@@ -30,7 +30,7 @@ class Plan:
     dir: Path
     nodes: int
     tls: bool
-    bench: bool
+    bench: str | None
     services: tuple
     offset: int
     cluster_id: str

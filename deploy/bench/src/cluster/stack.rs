@@ -17,9 +17,10 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    pub(crate) fn up(dir: &Path) -> anyhow::Result<Self> {
+    /// Cassandra's `commitlog_sync` is `commitlog`.
+    pub(crate) fn up(dir: &Path, commitlog: &str) -> anyhow::Result<Self> {
         let mut up = Command::new("deploy/stack/up");
-        let up = up.args(["--bench", "--port-offset", "free", "--dir"]).arg(dir).output();
+        let up = up.args(["--bench", commitlog, "--port-offset", "free", "--dir"]).arg(dir).output();
         let up = up.context("deploy/stack/up cannot be run; measure in the root of the project")?;
         anyhow::ensure!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
         let settings = std::fs::read_to_string(dir.join("stack.env"))?;

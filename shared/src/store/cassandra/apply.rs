@@ -58,7 +58,7 @@ impl Shared {
 
     fn rows<'a>(&self, effects: &'a [Effect], lifetime: Lifetime, horizon: Timestamp) -> Rows<'a> {
         let mut rows = Rows::default();
-        // An end remembers one of its starts, the smallest of those named here.
+        // An end that its start may leave behind remembers one of its starts, the smallest of those named here.
         let mut remembered: BTreeMap<(&UserId, &SessionId, Timestamp), Timestamp> = BTreeMap::new();
         for effect in effects {
             let marker = matches!(effect, Effect::SupersedeStart(_) | Effect::SupersedeCompleted(_));
@@ -73,9 +73,11 @@ impl Shared {
                 }
                 Effect::Complete(row) | Effect::SupersedeCompleted(row) => {
                     // Also for a session that is not listed any more: without it, its end would come back as an orphan.
-                    let start =
-                        remembered.entry((&row.user, &row.session, row.ended_at)).or_insert(row.started_at);
-                    *start = row.started_at.min(*start);
+                    if lifetime.parts(row.started_at, row.ended_at) {
+                        let end = (&row.user, &row.session, row.ended_at);
+                        let start = remembered.entry(end).or_insert(row.started_at);
+                        *start = row.started_at.min(*start);
+                    }
                     let Some(ttl) = ttl else { continue };
                     let insert = Insert::Completed { row: row.clone(), marker, ttl };
                     rows.users.entry(&row.user).or_default().push(insert);

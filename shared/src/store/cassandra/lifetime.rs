@@ -35,6 +35,12 @@ impl Lifetime {
         i32::try_from(seconds.min(LONGEST)).ok().filter(|seconds| *seconds > 0)
     }
 
+    /// Whether the row of `start` may be gone while its `end` is still answered. Of a session that is shorter than the margin
+    /// it cannot; half of the margin is left to clocks that disagree.
+    pub(super) fn parts(self, start: Timestamp, end: Timestamp) -> bool {
+        end - start >= self.margin_ms / 2
+    }
+
     /// The earliest instant from which a row has something left to live.
     pub(super) fn beginning(self) -> Timestamp {
         self.now + 1 - RETENTION - self.margin_ms
@@ -97,6 +103,16 @@ mod tests {
         assert_eq!(lifetime.of(Timestamp::MIN), None);
         assert_eq!(lifetime.of(Timestamp::MAX), Some(630_720_000));
         assert_eq!(Lifetime::new(Timestamp::MIN, DAY).of(Timestamp::MAX), Some(630_720_000));
+    }
+
+    #[test]
+    fn a_start_is_there_for_as_long_as_an_end_that_is_not_parted_from_it_is_answered() {
+        for length in [0, DAY / 2 - 1, DAY / 2, DAY, 30 * DAY] {
+            let (start, end) = (at(0), at(length));
+            // The last instant at which a reader answers it whose clock is half a day behind.
+            let last = Lifetime::new(end + RETENTION + DAY / 2, DAY);
+            assert_eq!(last.of(start).is_none(), last.parts(start, end), "of {length} ms");
+        }
     }
 
     #[test]

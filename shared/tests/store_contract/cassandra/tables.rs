@@ -9,7 +9,7 @@ use shared::{
     timestamp::DAY,
 };
 
-use super::{Keyspace, connect, options};
+use super::{Keyspace, MARGIN, connect, options};
 use crate::{
     Backend, HORIZON, NOW, absorb, absorb_at, at, before, completed, end, facts, horizon, key, now, scan,
     sessions_of, start,
@@ -225,5 +225,28 @@ async fn an_end_remembers_a_start_whose_session_is_not_listed_any_more() {
     keyspace.leave(&store, horizon()).await;
     let left = facts(&store, "u", "s").await;
     assert_eq!((left.ends(), left.departed().start), ([at(NOW)].as_slice(), true));
+    keyspace.remove().await;
+}
+
+/// While an end is answered, the start of a short session has not left.
+#[tokio::test]
+async fn the_end_of_a_short_session_remembers_nothing_and_is_no_orphan() {
+    let keyspace = Keyspace::fresh().await;
+    let store = keyspace.open().await;
+    let (short, long) = (MARGIN / 2 - 1, MARGIN / 2);
+    for (session, length) in [("short", short), ("long", long)] {
+        absorb(&store, "u", session, &[start(NOW, "SK"), end(NOW + length)]).await;
+        let completed = completed("u", session, NOW, "SK", NOW + length);
+        store.apply(vec![Effect::Complete(completed)], now()).await.unwrap();
+    }
+    let connection = connect(&keyspace.0).await;
+    let question =
+        format!("SELECT session_id FROM {}.facts WHERE marker = 1 ALLOW FILTERING", keyspace.0.keyspace);
+    let remembering = connection.query_unpaged(question, ()).await.unwrap().into_rows_result().unwrap();
+    let remembering: Vec<_> = remembering.rows::<(String,)>().unwrap().map(|row| row.unwrap().0).collect();
+    assert_eq!(remembering, ["long"]);
+    // What is left of the short one when its start has gone, at the earliest instant at which it can have gone.
+    absorb(&store, "u", "left", &[end(HORIZON + short)]).await;
+    assert_eq!(facts(&store, "u", "left").await.status(at(HORIZON + MARGIN)), None);
     keyspace.remove().await;
 }
