@@ -9,10 +9,10 @@ pub fn exit_status() -> String {
     section(
         "Exit status",
         &[
-            "0   done; a service: told to stop by SIGTERM or Ctrl-C, and all finished",
-            "1   a failure, or a difference that `verify` found: standard error says which",
-            "64  wrong flags or configuration: every mistake is told, nothing was begun",
-            "What a signal stops otherwise ends by it: a shell says 130 or 143.",
+            "0         done; of a service: told to stop by SIGTERM or Ctrl-C, and all finished",
+            "1         a failure, or a difference found: standard error says which",
+            "64        wrong flags or configuration: all are told, and nothing was begun",
+            "130, 143  as a shell says it: no service, and stopped by a signal",
             "A reader that leaves early, as `head` does, is no failure.",
         ],
     )

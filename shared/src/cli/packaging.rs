@@ -125,6 +125,8 @@ fn page_of(program: &Command, name: Option<&str>) -> io::Result<Vec<u8>> {
     let command = name.and_then(|name| program.find_subcommand(name)).unwrap_or(&program);
     // What stands at the end of the help has sections of its own here.
     let man = Man::new(command.clone().after_help(None::<&'static str>)).source(source).manual("Bookend");
+    // A blank: what is empty is left out, and the source would stand in its place.
+    let man = man.date(" ");
     let mut page = Vec::new();
     man.render(&mut page)?;
     let mut rest = Roff::new();

@@ -12,8 +12,9 @@ use shared::{
 
 use crate::{demo::DemoArgs, generate::GenerateArgs, load::LoadArgs, serve};
 
-const ABOUT: &str = "Bookend takes batches of session events, pairs starts with ends, and answers which sessions started where \
-                     and which are a user's last complete ones.";
+const ABOUT: &str = "Pairs the starts and ends of user sessions, and answers questions about them";
+const LONG_ABOUT: &str = "Bookend takes batches of session events, pairs starts with ends, and answers which sessions started where \
+                          and which are a user's last complete ones.";
 const AT_REST: &[&str] = &[
     "Nothing may be appended or handled meanwhile, or the two differ by that:",
     "stop the service, for an embedded log or store belongs to one process;",
@@ -83,6 +84,7 @@ pub(super) fn program() -> Command {
         help::files(&["./bookend-data    the embedded log and store, where --data-dir names no other"]),
     ];
     let program = cli::program("bookend", ABOUT, Some(&librdkafka_version()))
+        .long_about(LONG_ABOUT)
         .after_help(help::sections(&notes))
         .subcommand_required(true)
         .subcommand(with_settings(
@@ -96,34 +98,34 @@ pub(super) fn program() -> Command {
                 ],
             )],
         ))
-        .subcommand(DemoArgs::augment_args(
-            Command::new("demo")
-                .about("Show the service at work: made-up data, the answers, and a service to play with")
-                .after_help(section("Example", &["bookend demo --sessions 1000 --once"])),
+        .subcommand(with_args::<DemoArgs>(
+            "demo",
+            "Show the service at work: made-up data, the answers, and a service to play with",
+            &[section("Example", &["bookend demo --sessions 1000 --once"])],
         ))
-        .subcommand(GenerateArgs::augment_args(
-            Command::new("generate")
-                .about("Make a data set of the original's shape: JSON lines, one event each")
-                .after_help(help::sections(&[
-                    section(
-                        "Examples",
-                        &[
-                            "bookend generate --sessions 1000 > events.ndjson",
-                            "bookend generate --profile hostile | bookend load -",
-                        ],
-                    ),
-                    section("Output with --json", GENERATED),
-                ])),
+        .subcommand(with_args::<GenerateArgs>(
+            "generate",
+            "Make a data set of the original's shape: JSON lines, one event each",
+            &[
+                section(
+                    "Examples",
+                    &[
+                        "bookend generate --sessions 1000 > events.ndjson",
+                        "bookend generate --profile hostile | bookend load -",
+                    ],
+                ),
+                section("Output with --json", GENERATED),
+            ],
         ))
-        .subcommand(LoadArgs::augment_args(
-            Command::new("load")
-                .about("Deliver files of events to a running service, with a summary at the end")
-                .after_help(help::sections(&[
-                    section("Example", &["bookend load events.ndjson --url http://127.0.0.1:5000"]),
-                    section("Output with --json", LOADED),
-                ])),
+        .subcommand(with_args::<LoadArgs>(
+            "load",
+            "Deliver files of events to a running service, with a summary at the end",
+            &[
+                section("Example", &["bookend load events.ndjson --url http://127.0.0.1:5000"]),
+                section("Output with --json", LOADED),
+            ],
         ))
-        .subcommand(SetupArgs::augment_args(with_settings(
+        .subcommand(with_both::<SetupArgs>(
             "setup",
             "Make the topics of Kafka and the tables of Cassandra, as far as they are missing",
             &[
@@ -136,8 +138,8 @@ pub(super) fn program() -> Command {
                 ),
                 section("Output with --json", SET_UP),
             ],
-        )))
-        .subcommand(VerifyArgs::augment_args(with_settings(
+        ))
+        .subcommand(with_both::<VerifyArgs>(
             "verify",
             "Compute every answer anew from the log, compare it with the store, print the ledger",
             &[
@@ -145,8 +147,8 @@ pub(super) fn program() -> Command {
                 section("When", AT_REST),
                 section("Output with --json", VERIFIED),
             ],
-        )))
-        .subcommand(RedriveArgs::augment_args(with_settings(
+        ))
+        .subcommand(with_both::<RedriveArgs>(
             "redrive",
             "Put dead letters back on the log, to be handled again",
             &[
@@ -154,8 +156,14 @@ pub(super) fn program() -> Command {
                 section("When", STOPPED),
                 section("Output with --json", REDRIVEN),
             ],
-        )));
+        ));
     cli::packaging::offered(program)
+}
+
+/// A command that takes `T`.
+fn with_args<T: Args>(name: &'static str, about: &'static str, notes: &[String]) -> Command {
+    // Said last: `T` brings a description of itself, which is for who reads the code.
+    T::augment_args(Command::new(name)).about(about).long_about(None).after_help(help::sections(notes))
 }
 
 /// A command that takes the settings of `serve`.
@@ -163,4 +171,9 @@ fn with_settings(name: &'static str, about: &'static str, notes: &[String]) -> C
     let settings = serve::settings();
     let notes = [notes, &[config::secrets_help(&settings)]].concat();
     Command::new(name).about(about).after_help(help::sections(&notes)).args(config::args(&settings))
+}
+
+/// A command that takes `T` and the settings of `serve`.
+fn with_both<T: Args>(name: &'static str, about: &'static str, notes: &[String]) -> Command {
+    T::augment_args(with_settings(name, about, notes)).about(about).long_about(None)
 }

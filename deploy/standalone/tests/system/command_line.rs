@@ -55,7 +55,10 @@ fn help_is_an_answer_for_the_program_and_for_every_command() {
         assert!(text.contains("Example"), "{command} shows how it is used");
         assert_eq!(help(&["help", command], "80"), text);
     }
-    assert!(help(&["--help"], "80").contains("Exit status:\n  0 "));
+    let text = help(&["--help"], "80");
+    assert!(text.contains("Exit status:\n  0 "), "{text}");
+    // What an argument's type says of itself in the code has stood here.
+    assert!(text.contains("Deliver files of events") && !text.contains("What to"), "{text}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{
     fs::OpenOptions,
     io::{Read, Write},
+    net::TcpListener,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
 };
@@ -138,19 +139,32 @@ fn last_lines(seen: &str) -> Vec<String> {
 
 #[test]
 fn who_waits_for_servers_is_told_for_which_and_log_lines_are_not_mixed_with_it() {
-    // Nothing listens there.
-    let setup = "setup --log kafka --kafka-brokers 127.0.0.1:9";
-    let (status, seen) = Screen::terminal(setup, &[("NO_COLOR", "1")]).ended();
-    assert_eq!(status.code(), Some(1), "{seen:?}");
-    assert!(seen.contains("making the topics at 127.0.0.1:9"), "{seen:?}");
-    let last = last_lines(&seen);
-    assert!(!last.iter().any(|line| line.contains("making the topics")), "the line has gone: {last:?}");
-    assert!(last.iter().any(|line| line.starts_with("bookend: ")), "{last:?}");
-    for line in last.iter().filter(|line| line.contains(" WARN ")) {
-        assert!(line.starts_with("20"), "a log line begins with its time: {line:?}");
-    }
+    // A server that takes a connection and never says a word.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let setup = format!("setup --store cassandra --cassandra-nodes {address}");
+    let waited = format!("making the tables at {address}");
+    let piped = Screen::pipe(&setup, &[]);
+    let first = server.accept().unwrap();
+    let terminal = Screen::terminal(&setup, &[("NO_COLOR", "1")]);
+    let second = server.accept().unwrap();
+    // By then the one before it waits for longer than a second too.
+    terminal.shows(&waited);
+    drop((server, first, second));
 
-    let (status, written) = Screen::pipe(setup, &[]).ended();
+    let (status, seen) = terminal.ended();
+    assert_eq!(status.code(), Some(1), "{seen:?}");
+    let last = last_lines(&seen);
+    assert!(!last.iter().any(|line| line.contains(&waited)), "the line has gone: {last:?}");
+    assert!(last.iter().any(|line| line.starts_with("bookend: ")), "{last:?}");
+    let logged: Vec<_> = last.iter().filter(|line| line.contains(" WARN ")).collect();
+    assert!(
+        !logged.is_empty() && logged.iter().all(|line| line.starts_with("20")),
+        "each begins with its time: {last:?}"
+    );
+
+    let (status, written) = piped.ended();
     assert_eq!(status.code(), Some(1), "{written}");
-    assert!(!written.contains("making the topics") && !written.contains(ESCAPE), "{written}");
+    assert!(!written.contains(&waited) && !written.contains(ESCAPE), "{written}");
+    assert!(written.contains(" WARN ") && written.contains("bookend: "), "{written}");
 }
