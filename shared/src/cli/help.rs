@@ -9,7 +9,7 @@ pub fn exit_status() -> String {
     section(
         "Exit status",
         &[
-            "0         done; of a service: told to stop by SIGTERM or Ctrl-C, and all finished",
+            "0         done; a service: stopped by SIGTERM or Ctrl-C, all finished",
             "1         a failure, or a difference found: standard error says which",
             "64        wrong flags or configuration: all are told, and nothing was begun",
             "130, 143  as a shell says it: no service, and stopped by a signal",

@@ -123,8 +123,12 @@ fn page_of(program: &Command, name: Option<&str>) -> io::Result<Vec<u8>> {
     program.build();
     let source = format!("{} {}", program.get_name(), program.get_version().unwrap_or_default());
     let command = name.and_then(|name| program.find_subcommand(name)).unwrap_or(&program);
+    // As `--help` has it: named one by one, the settings of a service are no synopsis.
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage:").trim_start().to_owned();
     // What stands at the end of the help has sections of its own here.
-    let man = Man::new(command.clone().after_help(None::<&'static str>)).source(source).manual("Bookend");
+    let shown = command.clone().override_usage(usage).after_help(None::<&'static str>);
+    let man = Man::new(shown).source(source).manual("Bookend");
     // A blank: what is empty is left out, and the source would stand in its place.
     let man = man.date(" ");
     let mut page = Vec::new();
