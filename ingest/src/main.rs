@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Command;
-use ingest::config::{IngestConfig, program_settings};
+use ingest::{
+    config::{IngestConfig, program_settings},
+    log::kafka::librdkafka_version,
+};
 use shared::cli;
 
 /// Threads come and go with every request: an allocator that returns memory across threads keeps the process small.
@@ -11,10 +13,12 @@ use shared::cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let command = Command::new("ingest")
-        .about("Takes batches of session events to Kafka, and pairs what lies there into completed sessions in Cassandra.")
-        .version(env!("CARGO_PKG_VERSION"));
-    cli::main(command, &program_settings(), |given| {
+    let program = cli::program(
+        "ingest",
+        "Takes batches of session events to Kafka, and pairs what lies there into completed sessions in Cassandra.",
+        Some(&librdkafka_version()),
+    );
+    cli::main(program, &program_settings(), |given| {
         let config = IngestConfig::from_settings(given)?;
         config.process.start_telemetry()?;
         Ok(async move {

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Command;
 use query_api::config::{QueryConfig, program_settings};
 use shared::cli;
 
@@ -11,10 +10,12 @@ use shared::cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let command = Command::new("query-api")
-        .about("Answers which sessions started where, and which are a user's last complete ones, from Cassandra.")
-        .version(env!("CARGO_PKG_VERSION"));
-    cli::main(command, &program_settings(), |given| {
+    let program = cli::program(
+        "query-api",
+        "Answers which sessions started where, and which are a user's last complete ones, from Cassandra.",
+        None,
+    );
+    cli::main(program, &program_settings(), |given| {
         let config = QueryConfig::from_settings(given)?;
         config.process.start_telemetry()?;
         Ok(async move {

@@ -1,15 +1,24 @@
 //! Around a service: the settings that every process has, its runtime, its signals and its exit status.
 
-use std::{future::Future, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io::{self, Write},
+    net::SocketAddr,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::Command;
+use serde::Serialize;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 
 use crate::{
+    about,
     clock::Clock,
     config::{self, EXIT_USAGE, Mistakes, Setting, Settings, Span},
     files,
@@ -17,6 +26,9 @@ use crate::{
     telemetry::{self, LogFormat},
     timestamp::Timestamp,
 };
+
+pub mod help;
+pub mod packaging;
 
 /// How many threads may wait for the disk at once.
 const BLOCKING_THREADS: usize = 32;
@@ -109,19 +121,36 @@ impl ProcessConfig {
     }
 }
 
+/// A program of this name, which says what it is for and which build of it this is; `librdkafka` is the version of that where it
+/// is built in.
+#[must_use]
+pub fn program(name: &'static str, about: &'static str, librdkafka: Option<&str>) -> Command {
+    Command::new(name).about(about).version(about::VERSION).long_version(about::long_version(librdkafka))
+}
+
 /// The whole of a program that only serves: reads `settings` from flags, variables and file, and runs until it is told to
 /// stop. `run` makes the configuration and what is to be awaited.
 pub fn main<F>(
-    command: Command,
+    program: Command,
     settings: &[Setting],
     run: impl FnOnce(Settings) -> anyhow::Result<F>,
 ) -> ExitCode
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let command = command.args(config::args(settings)).after_help(config::secrets_help(settings));
-    match command.try_get_matches() {
-        Ok(matches) => exit(run(Settings::of(settings, &matches)).and_then(block_on)),
+    let notes = [
+        help::exit_status(),
+        help::environment("every setting"),
+        help::files(&[]),
+        config::secrets_help(settings),
+    ];
+    let program = program.args(config::args(settings)).after_help(help::sections(&notes));
+    let program = packaging::offered(program).args_conflicts_with_subcommands(true);
+    match program.clone().try_get_matches() {
+        Ok(matches) => exit(
+            packaging::given(&program, &matches)
+                .unwrap_or_else(|| run(Settings::of(settings, &matches)).and_then(block_on)),
+        ),
         Err(said) => usage(&said),
     }
 }
@@ -143,11 +172,30 @@ pub fn exit(outcome: anyhow::Result<()>) -> ExitCode {
         Some(mistakes) => (mistakes.to_string(), EXIT_USAGE),
         None => (format!("bookend: {error:#}"), 1),
     };
-    #[expect(clippy::print_stderr, reason = "the last words of a program, to the person who ran it")]
-    {
-        eprintln!("{text}");
-    }
+    // The last words of a program, to the person who ran it, who may have gone.
+    writeln!(io::stderr(), "{text}").ok();
     ExitCode::from(status)
+}
+
+/// Writes what was asked for to standard output. A reader that has seen enough and left is no failure.
+///
+/// # Errors
+/// When it cannot be written, as to a disk that is full.
+pub fn print(text: &[u8]) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    match output.write_all(text).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// The same with the line of JSON that `outcome` is, or with `text`.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn print_outcome(outcome: &impl Serialize, json: bool, text: impl fmt::Display) -> io::Result<()> {
+    let text = if json { serde_json::to_string(outcome)? } else { text.to_string() };
+    print(format!("{}\n", text.trim_end()).as_bytes())
 }
 
 /// Runs `work` to its end.

@@ -51,8 +51,8 @@ pub struct Setting {
     pub default: &'static str,
     /// What it does, for `--help`.
     pub help: &'static str,
-    /// What it belongs to, for `--help`.
-    heading: &'static str,
+    /// What it belongs to, for `--help`, where that is one backend or one service.
+    heading: Option<&'static str>,
     kind: Kind,
     /// Whether no mistake shows its value.
     redacted: bool,
@@ -103,7 +103,7 @@ impl Setting {
         default: &'static str,
         help: &'static str,
     ) -> Self {
-        Self { name, value, default, help, heading: "Options", kind: Kind::Value, redacted: false }
+        Self { name, value, default, help, heading: None, kind: Kind::Value, redacted: false }
     }
 
     /// A setting that may be given any number of times: [`Settings::get_list`].
@@ -133,7 +133,7 @@ impl Setting {
     /// The same setting under `heading` in `--help`.
     #[must_use]
     pub const fn under(self, heading: &'static str) -> Self {
-        Self { heading, ..self }
+        Self { heading: Some(heading), ..self }
     }
 
     fn variable(&self) -> String {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here speaks to Kafka and nothing here decides what is written: that is the `ingest` crate.
 
+pub mod about;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -9,6 +10,7 @@ pub mod disk;
 pub mod event;
 pub mod files;
 pub mod http;
+pub mod progress;
 pub mod session;
 pub mod store;
 pub mod telemetry;

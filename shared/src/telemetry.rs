@@ -2,11 +2,17 @@
 //!
 //! A log line never holds a body or a secret. `/livez` never looks at what the process depends on; `/readyz` does.
 
-use std::{future::Future, str::FromStr};
+use std::{
+    future::Future,
+    io::{self, IsTerminal},
+    str::FromStr,
+};
 
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder, process_collector::ProcessCollector};
 use tracing_subscriber::{EnvFilter, fmt::time::ChronoUtc};
 use warp::{Filter, Reply, filters::BoxedFilter, http::StatusCode, reply::Response};
+
+use crate::{about, progress};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +42,9 @@ impl FromStr for LogFormat {
 /// Says what is wrong with the filter.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
     let filter = read_filter(filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| progress::Lines);
+    // On a terminal the library looks at NO_COLOR by itself; a file or a journal is never coloured.
+    let lines = if io::stderr().is_terminal() { lines } else { lines.with_ansi(false) };
     let lines = lines.with_timer(ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned()));
     // A second call in one process, as tests make it, leaves the first in force.
     match format {
@@ -66,10 +74,9 @@ fn read_filter(filter: &str) -> Result<EnvFilter, String> {
 pub fn registry(librdkafka: &str) -> prometheus::Result<Registry> {
     let registry = Registry::new();
     registry.register(Box::new(ProcessCollector::for_self()))?;
-    let about = Opts::new("bookend_build_info", "The build of this process; always 1");
-    let build = IntGaugeVec::new(about, &["version", "commit", "librdkafka"])?;
-    let commit = option_env!("BOOKEND_COMMIT").unwrap_or("unknown");
-    build.with_label_values(&[env!("CARGO_PKG_VERSION"), commit, librdkafka]).set(1);
+    let opts = Opts::new("bookend_build_info", "The build of this process; always 1");
+    let build = IntGaugeVec::new(opts, &["version", "commit", "librdkafka"])?;
+    build.with_label_values(&[about::VERSION, about::COMMIT, librdkafka]).set(1);
     registry.register(Box::new(build))?;
     Ok(registry)
 }

@@ -6,14 +6,14 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{Args, Command, FromArgMatches};
-use ingest::log::DeadLetterCode;
+use clap::{Command, FromArgMatches};
 use shared::{
     cli::{self, block_on, stopped},
     config::{self, Settings},
     telemetry::{self, LogFormat},
 };
 
+use self::commands::{RedriveArgs, SetupArgs, VerifyArgs};
 use crate::{
     demo::{self, DemoArgs},
     generate::{self, GenerateArgs},
@@ -23,85 +23,17 @@ use crate::{
     setup, verify,
 };
 
-const ABOUT: &str = "Bookend takes batches of session events, pairs starts with ends, and answers which sessions started where \
-                     and which are a user's last complete ones.";
-const EXITS: &str = "Exit status: 0 done, 1 a difference or a failure, 64 wrong configuration.\n\
-                     Every setting of `serve` is also a variable (--data-dir is BOOKEND_DATA_DIR) and a key of the --config file.";
-const VERIFY_NOTE: &str = "Nothing may be appended or handled meanwhile, or the two differ by that: an embedded log or store belongs to \
-                           one process, so stop the service; over Kafka and Cassandra let it come to rest.";
-const REDRIVE_NOTE: &str =
-    "An embedded log belongs to one process, so stop the service; over Kafka it may go on.";
-
-/// What `bookend verify` takes besides the settings of `serve`.
-#[derive(Args, Debug)]
-struct VerifyArgs {
-    /// Write the outcome as one line of JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// What `bookend redrive` takes besides the settings of `serve`.
-#[derive(Args, Debug)]
-struct RedriveArgs {
-    /// Only dead letters with this code (repeatable); all without it
-    #[arg(long, value_name = "CODE")]
-    code: Vec<DeadLetterCode>,
-}
+mod commands;
 
 /// Runs the command that `args` name, without one `serve`; answers the exit status.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let matches = match command().try_get_matches_from(with_command(args.collect())) {
+    let program = commands::program();
+    let matches = match program.clone().try_get_matches_from(with_command(args.collect())) {
         Ok(matches) => matches,
         Err(said) => return cli::usage(&said),
     };
-    cli::exit(dispatch(&matches))
+    cli::exit(cli::packaging::given(&program, &matches).unwrap_or_else(|| dispatch(&matches)))
 }
-fn command() -> Command {
-    Command::new("bookend")
-        .about(ABOUT)
-        .after_help(EXITS)
-        .version(env!("CARGO_PKG_VERSION"))
-        .subcommand_required(true)
-        .subcommand(
-            Command::new("serve")
-                .about("Run the service (also without any command)")
-                .after_help(config::secrets_help(&serve::settings()))
-                .args(config::args(&serve::settings())),
-        )
-        .subcommand(DemoArgs::augment_args(
-            Command::new("demo")
-                .about("Show the service at work: made-up data, the answers, and a service to play with"),
-        ))
-        .subcommand(GenerateArgs::augment_args(
-            Command::new("generate")
-                .about("Make a data set of the original's shape: JSON lines, one event each"),
-        ))
-        .subcommand(LoadArgs::augment_args(
-            Command::new("load")
-                .about("Deliver files of events to a running service, with a summary at the end"),
-        ))
-        .subcommand(
-            Command::new("setup")
-                .about("Make the topics of Kafka and the tables of Cassandra, as far as they are missing")
-                .after_help(config::secrets_help(&serve::settings()))
-                .args(config::args(&serve::settings())),
-        )
-        .subcommand(
-            VerifyArgs::augment_args(Command::new("verify").about(
-                "Compute every answer anew from the log, compare it with the store, print the ledger",
-            ))
-            .after_help(format!("{VERIFY_NOTE}\n\n{}", config::secrets_help(&serve::settings())))
-            .args(config::args(&serve::settings())),
-        )
-        .subcommand(
-            RedriveArgs::augment_args(
-                Command::new("redrive").about("Put dead letters back on the log, to be handled again"),
-            )
-            .after_help(format!("{REDRIVE_NOTE}\n\n{}", config::secrets_help(&serve::settings())))
-            .args(config::args(&serve::settings())),
-        )
-}
-
 /// `bookend` and `bookend --listen …` mean `bookend serve …`.
 fn with_command(mut args: Vec<OsString>) -> Vec<OsString> {
     let about = ["-h", "--help", "-V", "--version"];
@@ -134,8 +66,8 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
             block_on(async { demo::run(args, config, stopped()?).await })
         }
         Some(("setup", matches)) => {
-            let config = serve_config(matches)?;
-            block_on(setup::run(&config))
+            let (args, config) = (SetupArgs::from_arg_matches(matches)?, serve_config(matches)?);
+            block_on(setup::run(&config, args.json))
         }
         Some(("verify", matches)) => {
             let (args, config) = (VerifyArgs::from_arg_matches(matches)?, serve_config(matches)?);
@@ -143,7 +75,7 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
         }
         Some(("redrive", matches)) => {
             let (args, config) = (RedriveArgs::from_arg_matches(matches)?, serve_config(matches)?);
-            block_on(async { redrive::run(&config, &args.code).await })
+            block_on(async { redrive::run(&config, &args.code, args.json).await })
         }
         Some(("generate", matches)) => generate::run(&GenerateArgs::from_arg_matches(matches)?),
         Some(("load", matches)) => {

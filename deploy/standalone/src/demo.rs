@@ -2,12 +2,12 @@
 //!
 //! The data directory is temporary and goes when the demo ends.
 
-use std::{future::Future, io::Write, net::SocketAddr, time::Duration};
+use std::{future::Future, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::HumanCount;
 use ingest::metrics::{LAG, RECORDS_HANDLED};
-use shared::clock::Clock;
+use shared::{cli, clock::Clock, progress::Progress};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -78,12 +78,11 @@ async fn show(args: &DemoArgs, url: &str) -> anyhow::Result<()> {
     let data = Dataset::new(&data, Clock::machine().now());
     let events = data.len() as u64;
     say(format_args!("Bookend serves on {url}; loading {} events of a made-up month", HumanCount(events)))?;
-    let bar = ProgressBar::new(events).with_style(
-        ProgressStyle::with_template("loading {wide_bar} {human_pos}/{human_len} events, {msg} events/s")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
     let options = Options { url: url.to_owned(), ..Options::default() };
-    let summary = load::load_lines(data.into_lines(), &options, &bar).await?.into_result()?;
+    let template = "loading {wide_bar} {human_pos}/{human_len} events, {msg} events/s";
+    let progress = Progress::new(Some(events), template);
+    let summary = load::load_lines(data.into_lines(), &options, &progress).await?.into_result()?;
+    drop(progress);
     let client = answers::Client::new(url)?;
     wait_until_answered(&client, &summary).await?;
     say(format_args!(
@@ -100,30 +99,21 @@ async fn show(args: &DemoArgs, url: &str) -> anyhow::Result<()> {
 
 /// The service says itself how far behind it is.
 async fn wait_until_answered(client: &answers::Client, summary: &Summary) -> anyhow::Result<()> {
-    let bar = ProgressBar::new(summary.accepted).with_style(
-        ProgressStyle::with_template("pairing {wide_bar} {human_pos}/{human_len} events")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
+    let progress = Progress::new(Some(summary.accepted), "pairing {wide_bar} {human_pos}/{human_len} events");
     let answered = async {
         loop {
             let metrics = client.text("/metrics").await?;
             let handled = answers::sum(&metrics, RECORDS_HANDLED);
-            bar.set_position(handled);
+            progress.set_position(handled);
             if handled >= summary.accepted && answers::sum(&metrics, LAG) == 0 {
                 return anyhow::Ok(());
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
     };
-    tokio::time::timeout(PATIENCE, answered)
-        .await
-        .context("the service did not answer everything in time")??;
-    bar.finish_and_clear();
-    Ok(())
+    tokio::time::timeout(PATIENCE, answered).await.context("the service did not answer everything in time")?
 }
 
 fn say(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")?;
-    Ok(out.flush()?)
+    Ok(cli::print(format!("{text}\n").as_bytes())?)
 }

@@ -6,17 +6,11 @@
 //!
 //! Never reads the clock but for the default of `--ending-at`, and never sends anything: see [`crate::load`].
 
-use std::{
-    fs::File,
-    io::{self, BufWriter, Write},
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
 
-use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
-use shared::{clock::Clock, timestamp::Timestamp};
+use shared::timestamp::Timestamp;
 
+pub use self::output::run;
 use self::{hostile::Extra, shape::Shape};
 
 mod draw;
@@ -24,6 +18,7 @@ mod fault;
 mod hostile;
 pub mod ingredient;
 mod line;
+mod output;
 mod shape;
 mod spelling;
 
@@ -53,6 +48,10 @@ pub struct GenerateArgs {
     /// The file to write [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    /// Say what was made as one line of JSON, on standard output
+    #[arg(long, requires = "output")]
+    pub json: bool,
 }
 
 /// How sessions spread over users, and users over countries.
@@ -98,6 +97,7 @@ impl Default for GenerateArgs {
             skew: Skew::Uniform,
             profile: Profile::Clean,
             output: None,
+            json: false,
         }
     }
 }
@@ -167,53 +167,6 @@ impl Iterator for Lines {
 }
 
 impl ExactSizeIterator for Lines {}
-
-/// Writes the data set that `args` describe to their output, one line an event.
-///
-/// # Errors
-/// When the output cannot be made or written. A reader that has seen enough (`bookend generate | head`) is no error.
-pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
-    let ending_at = args.ending_at.unwrap_or_else(|| Clock::machine().now());
-    let dataset = Dataset::new(args, ending_at);
-    let written = match &args.output {
-        Some(path) => {
-            let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-            write_all(&dataset, file)
-        }
-        None => write_all(&dataset, io::stdout().lock()),
-    };
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write the events"),
-    }
-}
-
-fn write_all(dataset: &Dataset, output: impl Write) -> io::Result<()> {
-    let (begun, mut bar) = (Instant::now(), ProgressBar::hidden());
-    let mut output = BufWriter::with_capacity(1 << 18, output);
-    let mut line = Vec::with_capacity(256);
-    for position in 0..dataset.len() {
-        line.clear();
-        dataset.write(position, &mut line);
-        line.push(b'\n');
-        output.write_all(&line)?;
-        if position % 50_000 == 0 {
-            // What is over in a second needs no bar, and a bar on standard error draws nothing unless that is a terminal.
-            if bar.is_hidden() && begun.elapsed() > Duration::from_secs(1) {
-                bar = progress(dataset.len());
-            }
-            bar.set_position(position as u64);
-        }
-    }
-    bar.finish_and_clear();
-    output.flush()
-}
-
-fn progress(lines: usize) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("generating {wide_bar} {human_pos}/{human_len} lines, {eta} left");
-    ProgressBar::new(lines as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
 
 #[cfg(test)]
 mod tests;

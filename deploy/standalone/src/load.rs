@@ -4,7 +4,6 @@
 //! parsed here; what is an event and what is not, the service says.
 
 use std::{
-    io::{self, Write},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -12,6 +11,7 @@ use std::{
 use anyhow::Context;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use indicatif::{HumanCount, ProgressBar};
+use shared::cli;
 use tokio::sync::mpsc;
 
 pub use self::summary::Summary;
@@ -94,15 +94,12 @@ impl Default for Options {
 /// # Errors
 /// When a file cannot be read or something could not be delivered; the summary of what was is written all the same.
 pub async fn run(args: LoadArgs) -> anyhow::Result<Summary> {
-    let bar = progress::of_files(&args.files);
-    let (files, reading) = (args.files, bar.clone());
-    let summary = deliver(&args.options, &bar, move |batcher| input::read(&files, &reading, batcher)).await?;
-    let mut output = io::stdout().lock();
-    match args.json {
-        true => writeln!(output, "{}", serde_json::to_string(&summary)?),
-        false => writeln!(output, "{summary}"),
-    }
-    .context("cannot write the summary")?;
+    let progress = progress::of_files(&args.files);
+    let (files, reading) = (args.files, ProgressBar::clone(&progress));
+    let summary =
+        deliver(&args.options, &progress, move |batcher| input::read(&files, &reading, batcher)).await?;
+    drop(progress);
+    cli::print_outcome(&summary, args.json, &summary).context("cannot write the summary")?;
     summary.into_result()
 }
 
@@ -150,7 +147,6 @@ async fn deliver(
     })
     .await;
     let (fed, left) = feeding.await.context("the reader of the events failed")?;
-    bar.finish_and_clear();
     summary.too_long(left.too_long);
     summary.undelivered(left.unwanted);
     summary.elapsed = begun.elapsed();

@@ -1,19 +1,23 @@
 //! `bookend setup`: makes the topics and the tables, as far as they are missing.
 
-use std::io::Write;
+use serde::Serialize;
+use shared::cli;
 
 use crate::serve::ServeConfig;
+
+/// What was done, in sentences.
+#[derive(Debug, Serialize)]
+struct Done {
+    log: Vec<String>,
+    store: Vec<String>,
+}
 
 /// Makes what the log and the store of `config` need to exist, and writes what it did to standard output.
 ///
 /// # Errors
 /// When Kafka or Cassandra cannot be reached or refuses; doing it again is harmless.
-pub async fn run(config: &ServeConfig) -> anyhow::Result<()> {
-    let mut done = config.log.setup().await?;
-    done.extend(config.store.setup().await?);
-    let mut out = std::io::stdout().lock();
-    for sentence in done {
-        writeln!(out, "{sentence}")?;
-    }
-    Ok(())
+pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
+    let done = Done { log: config.log.setup().await?, store: config.store.setup().await? };
+    let sentences = [done.log.as_slice(), &done.store].concat().join("\n");
+    Ok(cli::print_outcome(&done, json, sentences)?)
 }

@@ -2,26 +2,29 @@
 //!
 //! Reads only. The log is read in passes, each for a share of the users, so that memory is bounded however long it is.
 
-use std::{fmt, io::Write};
+use std::fmt;
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
 use ingest::log::{Log, Position};
 use serde::Serialize;
 use shared::{
+    cli,
     event::SessionEvent,
     store::{Store, cassandra::OnRetry},
     timestamp::{RETENTION, Timestamp},
 };
 
+pub use self::steps::Steps;
 use self::{
     differences::{Check, Differences},
     expected::{Expected, Share},
+    steps::Step,
 };
 use crate::serve::ServeConfig;
 
 mod differences;
 mod expected;
+mod steps;
 
 /// How many records one pass takes, about: some hundred megabytes of sessions.
 const PASS_RECORDS: u64 = 1_000_000;
@@ -75,12 +78,11 @@ pub struct Verdict {
 pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     let clock = config.process.clock();
     let (log, store) = (config.log.open(clock).await?, config.store.open(OnRetry::default()).await?);
-    let verdict = verify(&log, &store, clock.now(), config.limits.consumer.future_tolerance_ms).await?;
-    let mut out = std::io::stdout().lock();
-    match json {
-        true => writeln!(out, "{}", serde_json::to_string(&verdict)?)?,
-        false => write!(out, "{verdict}")?,
-    }
+    let steps = Steps::new();
+    let tolerance = config.limits.consumer.future_tolerance_ms;
+    let verdict = verify(&log, &store, clock.now(), tolerance, &steps).await?;
+    drop(steps);
+    cli::print_outcome(&verdict, json, &verdict)?;
     anyhow::ensure!(verdict.unanswered == 0, "{} records are not answered yet", verdict.unanswered);
     anyhow::ensure!(verdict.ledger.adds_up(), "the ledger does not add up");
     anyhow::ensure!(verdict.differences.count == 0, "the store differs from the log");
@@ -91,26 +93,28 @@ pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When the log or the store cannot be read.
-pub async fn verify(log: &Log, store: &Store, now: Timestamp, tolerance_ms: i64) -> anyhow::Result<Verdict> {
+pub async fn verify(
+    log: &Log,
+    store: &Store,
+    now: Timestamp,
+    tolerance_ms: i64,
+    steps: &Steps,
+) -> anyhow::Result<Verdict> {
     let horizon = now - RETENTION;
     let positions = log.positions();
     let records: i64 = positions.values().map(|position| position.end).sum();
     let unanswered: i64 = positions.values().map(|position| position.end - position.committed).sum();
     let passes = u64::try_from(records)?.div_ceil(PASS_RECORDS).max(1);
-    let bar = ProgressBar::new(u64::try_from(records)? * passes).with_style(
-        ProgressStyle::with_template("verifying {wide_bar} {human_pos}/{human_len} records, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
     let mut verdict = Verdict { unanswered: u64::try_from(unanswered)?, ..Verdict::default() };
     for number in 0..passes {
         let share = Share { number, of: passes };
-        let expected = read(log, share, tolerance_ms, &bar, &mut verdict).await?;
+        steps.next(share, Step::Log, u64::try_from(records)?);
+        let expected = read(log, share, tolerance_ms, steps, &mut verdict).await?;
         expected.count(horizon, &mut verdict);
         let log_is_whole = !verdict.log_is_cut;
-        let check = Check { expected: &expected, store, share, horizon, log_is_whole };
+        let check = Check { expected: &expected, store, share, horizon, log_is_whole, steps };
         verdict.differences.compare(&check).await?;
     }
-    bar.finish_and_clear();
     Ok(verdict)
 }
 
@@ -119,7 +123,7 @@ async fn read(
     log: &Log,
     share: Share,
     tolerance_ms: i64,
-    bar: &ProgressBar,
+    steps: &Steps,
     verdict: &mut Verdict,
 ) -> anyhow::Result<Expected> {
     let mut expected = Expected::default();
@@ -157,7 +161,7 @@ async fn read(
                 Err(_) => ledger.dead_lettered += 1,
             }
         }
-        bar.inc(records.len() as u64);
+        steps.taken(records.len());
     }
 }
 

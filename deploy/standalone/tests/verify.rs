@@ -18,7 +18,7 @@ use shared::{
     store::{Effect, EmbeddedStore, Store, embedded::EmbeddedStoreOptions},
     timestamp::{DAY, HOUR, MINUTE, Timestamp},
 };
-use standalone::verify::{Verdict, verify};
+use standalone::verify::{Steps, Verdict, verify};
 use tempfile::TempDir;
 
 struct World {
@@ -98,7 +98,11 @@ impl World {
     }
 
     async fn verify(&self) -> Verdict {
-        verify(&self.log, &self.store, noon(), 5 * MINUTE).await.unwrap()
+        let steps = Steps::new();
+        let verdict = verify(&self.log, &self.store, noon(), 5 * MINUTE, &steps).await.unwrap();
+        let (taken, of) = steps.position();
+        assert!(taken == of && of > 0, "in the end all is shown as done: {taken} of {of}");
+        verdict
     }
 
     async fn apply(&self, effect: Effect) {

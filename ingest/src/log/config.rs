@@ -9,6 +9,7 @@ use anyhow::Context;
 use shared::{
     clock::Clock,
     config::{Bytes, Setting, Settings, Span},
+    progress::Progress,
 };
 
 use super::{
@@ -152,6 +153,10 @@ impl LogConfig {
     /// # Errors
     /// Says which log cannot be opened, and why.
     pub async fn open(&self, clock: Clock) -> anyhow::Result<Log> {
+        let _waiting = match self {
+            Self::Embedded(dir, _) => Progress::waiting(format!("opening the log in {}", dir.display())),
+            Self::Kafka(options, _) => Progress::waiting(format!("waiting for Kafka at {}", options.brokers)),
+        };
         match self {
             Self::Embedded(dir, options) => {
                 let log = EmbeddedLog::open(dir, *options, clock);
@@ -171,6 +176,7 @@ impl LogConfig {
         match self {
             Self::Embedded(..) => Ok(vec!["the embedded log needs no setup".to_owned()]),
             Self::Kafka(options, NewTopics { partitions, replication }) => {
+                let _waiting = Progress::waiting(format!("making the topics at {}", options.brokers));
                 Ok(setup(options, *partitions, *replication).await?)
             }
         }

@@ -1,8 +1,9 @@
 //! Settings on the command line and in `--help`.
 
-use clap::{Arg, ArgAction};
+use clap::{Arg, ArgAction, ValueHint};
 
 use super::{CONFIG, Kind, Setting};
+use crate::cli::help;
 
 /// The flags of `settings`, and `--config`. Secrets have none: [`secrets_help`] tells of them.
 pub fn args(settings: &[Setting]) -> impl Iterator<Item = Arg> {
@@ -13,7 +14,7 @@ pub fn args(settings: &[Setting]) -> impl Iterator<Item = Arg> {
             help = format!("{help} [default: {}]", setting.default);
         }
         let arg = Arg::new(setting.name).long(setting.name).value_name(setting.value).help(help);
-        let arg = arg.help_heading(setting.heading);
+        let arg = arg.help_heading(setting.heading).value_hint(hint(&setting));
         match setting.kind {
             Kind::List => arg.action(ArgAction::Append),
             Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
@@ -22,11 +23,23 @@ pub fn args(settings: &[Setting]) -> impl Iterator<Item = Arg> {
     })
 }
 
-/// A paragraph for the end of `--help` about the secrets among `settings`.
+/// A section of the end of `--help` about the secrets among `settings`.
 #[must_use]
 pub fn secrets_help(settings: &[Setting]) -> String {
     let secrets = settings.iter().filter(|setting| setting.kind == Kind::Secret);
-    let lines = secrets
-        .map(|secret| format!("  {0}, or {0}_FILE with a file's path: {1}", secret.variable(), secret.help));
-    lines.fold("Secrets are given by variables:".to_owned(), |text, line| text + "\n" + &line)
+    let lines = secrets.flat_map(|secret| {
+        let variable = secret.variable();
+        [format!("{variable}, or a file's path: {variable}_FILE"), format!("    {}", secret.help)]
+    });
+    let lines: Vec<_> = lines.collect();
+    help::section("Secrets", &lines.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// What a shell offers to complete a value with.
+fn hint(setting: &Setting) -> ValueHint {
+    match setting.value {
+        "FILE" => ValueHint::FilePath,
+        "DIR" => ValueHint::DirPath,
+        _ => ValueHint::Other,
+    }
 }

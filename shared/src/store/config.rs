@@ -9,7 +9,10 @@ use super::{
     cassandra::{CassandraOptions, CassandraTls, OnRetry, Replication, setup},
     embedded::EmbeddedStoreOptions,
 };
-use crate::config::{Bytes, Setting, Settings};
+use crate::{
+    config::{Bytes, Setting, Settings},
+    progress::Progress,
+};
 
 /// A store that is not open yet.
 #[derive(Clone, Debug)]
@@ -102,6 +105,12 @@ impl StoreConfig {
     /// # Errors
     /// Says which store cannot be opened, and why.
     pub async fn open(&self, on_retry: OnRetry) -> anyhow::Result<Store> {
+        let _waiting = match self {
+            Self::Embedded(dir, _) => Progress::waiting(format!("opening the store in {}", dir.display())),
+            Self::Cassandra(options, _) => {
+                Progress::waiting(format!("waiting for Cassandra at {}", options.nodes.join(", ")))
+            }
+        };
         match self {
             Self::Embedded(dir, options) => {
                 let store = EmbeddedStore::open(dir, *options);
@@ -121,7 +130,11 @@ impl StoreConfig {
     pub async fn setup(&self) -> anyhow::Result<Vec<String>> {
         match self {
             Self::Embedded(..) => Ok(vec!["the embedded store needs no setup".to_owned()]),
-            Self::Cassandra(options, replication) => Ok(setup(options, replication).await?),
+            Self::Cassandra(options, replication) => {
+                let _waiting =
+                    Progress::waiting(format!("making the tables at {}", options.nodes.join(", ")));
+                Ok(setup(options, replication).await?)
+            }
         }
     }
 }

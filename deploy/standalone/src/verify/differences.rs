@@ -14,7 +14,10 @@ use shared::{
     timestamp::Timestamp,
 };
 
-use super::expected::{Expected, Share};
+use super::{
+    expected::{Expected, Share},
+    steps::{Step, Steps},
+};
 
 /// How many differences are told one by one.
 const TOLD: usize = 100;
@@ -29,6 +32,7 @@ pub(super) struct Check<'a> {
     pub(super) horizon: Timestamp,
     /// Whether the log holds everything that ever happened: then what it does not know is a difference too.
     pub(super) log_is_whole: bool,
+    pub(super) steps: &'a Steps,
 }
 
 /// Every difference is counted, the first ones are told.
@@ -53,18 +57,19 @@ impl Differences {
         let users = self.facts(check).await?;
         self.starts(check).await?;
         let due = check.expected.complete(check.horizon);
-        for user in users.iter().filter(|user| !due.contains_key(user)) {
-            self.completed(check, user, &[]).await?;
-        }
-        for (user, due) in due {
-            self.completed(check, user, &due).await?;
+        let others = users.iter().filter(|user| !due.contains_key(user)).map(|user| (user, &[][..]));
+        check.steps.next(check.share, Step::Completed, (others.clone().count() + due.len()) as u64);
+        for (user, due) in others.chain(due.iter().map(|(user, due)| (*user, due.as_slice()))) {
+            self.completed(check, user, due).await?;
+            check.steps.taken(1);
         }
         Ok(())
     }
 
     /// The facts, session by session; answers with the users that the store knows.
     async fn facts(&mut self, check: &Check<'_>) -> anyhow::Result<BTreeSet<UserId>> {
-        let Check { expected, store, share, horizon, log_is_whole } = *check;
+        let Check { expected, store, share, horizon, log_is_whole, steps } = *check;
+        steps.next(share, Step::Facts, expected.sessions.len() as u64);
         let mut users = BTreeSet::new();
         let mut found = 0;
         let mut after = None;
@@ -75,6 +80,7 @@ impl Differences {
                 match expected.sessions.get(&key) {
                     Some(want) => {
                         found += 1;
+                        steps.taken(1);
                         if !expected.contested.contains(&key) && !same(want, &facts, horizon) {
                             self.add(|| {
                                 format!("{}: the log says {want:?}, the store {facts:?}", name(&key))
@@ -104,7 +110,8 @@ impl Differences {
     }
 
     async fn starts(&mut self, check: &Check<'_>) -> anyhow::Result<()> {
-        let Check { expected, store, share, horizon, log_is_whole } = *check;
+        let Check { expected, store, share, horizon, log_is_whole, steps } = *check;
+        steps.next(share, Step::Starts, expected.starts(horizon).count() as u64);
         let countries = store.countries(horizon).await.context("the countries cannot be read")?;
         for country in expected.countries(horizon) {
             if !countries.contains_key(country) {
@@ -122,6 +129,7 @@ impl Differences {
                     .context("starts cannot be read")?;
                 let last = page.last().cloned();
                 for start in page.into_iter().filter(|start| share.has(&start.user)) {
+                    steps.taken(1);
                     let key = SessionKey { user: start.user, session: start.session };
                     let want = expected.sessions.get(&key);
                     let right = match want {
@@ -145,11 +153,7 @@ impl Differences {
                 after = Some(StartPosition { ts: last.ts, session: last.session, user: last.user });
             }
         }
-        let due = expected
-            .sessions
-            .iter()
-            .filter(|(_, facts)| facts.start().is_some_and(|start| start.ts >= horizon));
-        for (key, facts) in due {
+        for (key, facts) in expected.starts(horizon) {
             if !expected.contested.contains(key) && !found.contains(key) {
                 self.add(|| format!("{}: started by the log ({facts:?}), listed in no country", name(key)));
             }

@@ -90,6 +90,12 @@ impl Expected {
         users
     }
 
+    /// The sessions that are to be listed as started at or after `horizon`.
+    pub(super) fn starts(&self, horizon: Timestamp) -> impl Iterator<Item = (&SessionKey, &SessionFacts)> {
+        let recent = move |facts: &SessionFacts| facts.start().is_some_and(|start| start.ts >= horizon);
+        self.sessions.iter().filter(move |(_, facts)| recent(facts))
+    }
+
     /// The countries in which anything started at or after `horizon`.
     pub(super) fn countries(&self, horizon: Timestamp) -> BTreeSet<&Country> {
         let starts = self.sessions.values().flat_map(SessionFacts::starts);

@@ -1,6 +1,9 @@
 //! The service as it runs on several machines: an endpoint, two consumers and a query service, each a process of its own.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::{
     backends::Backends,
@@ -12,11 +15,16 @@ use crate::{
     service::{BOOKEND, Service, eventually},
 };
 
-/// The program `name`, which lies beside `bookend` once the workspace is built.
-fn program(name: &str, flags: &[String], of: &[&str], more: &[&str]) -> Command {
+/// Where the program `name` is, which lies beside `bookend` once the workspace is built.
+pub(crate) fn path_of(name: &str) -> PathBuf {
     let path = Path::new(BOOKEND).with_file_name(name);
     assert!(path.exists(), "{} is missing: `cargo build --workspace` makes it", path.display());
-    let mut command = Command::new(path);
+    path
+}
+
+/// The program `name`, with those of `flags` that begin with one `of` these.
+fn program(name: &str, flags: &[String], of: &[&str], more: &[&str]) -> Command {
+    let mut command = Command::new(path_of(name));
     command.env_clear().args(["--listen", "127.0.0.1:0", "--log-format", "json", "--as-of", ENDING_AT]);
     let theirs = flags.chunks(2).filter(|flag| of.iter().any(|prefix| flag[0].starts_with(prefix)));
     command.args(theirs.flatten()).args(more);

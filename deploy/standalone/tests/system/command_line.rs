@@ -11,11 +11,11 @@ use crate::{
     service::{BOOKEND, Service, eventually, serve},
 };
 
-fn bookend(args: &[&str]) -> Output {
+pub(crate) fn bookend(args: &[&str]) -> Output {
     Command::new(BOOKEND).env_clear().args(args).stdin(Stdio::null()).output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -27,26 +27,67 @@ fn end_of(mut command: Command) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// `bookend` with `args`, on a terminal of so many columns as far as its help is concerned.
+fn help(args: &[&str], columns: &str) -> String {
+    let help = Command::new(BOOKEND).env_clear().env("COLUMNS", columns).args(args).output().unwrap();
+    assert_eq!(help.status.code(), Some(0), "{args:?}: {}", said(&help));
+    String::from_utf8(help.stdout).unwrap()
+}
+
+/// Every command but `help`, by what `--help` says.
+pub(crate) fn commands() -> Vec<String> {
+    let help = help(&["--help"], "200");
+    let behind = help.split("Commands:\n").nth(1).unwrap();
+    let names = behind.lines().take_while(|line| !line.is_empty());
+    let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    names.map(str::to_owned).collect()
+}
+
 #[test]
 fn help_is_an_answer_for_the_program_and_for_every_command() {
-    let help = bookend(&["--help"]);
-    assert_eq!(help.status.code(), Some(0));
-    let help = String::from_utf8(help.stdout).unwrap();
-    let behind = help.split("Commands:\n").nth(1).unwrap();
-    let names: Vec<_> = behind
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
-    for command in ["serve", "generate", "load", "demo", "verify", "redrive"] {
-        assert!(names.contains(&command), "{names:?}");
+    let names = commands();
+    for command in ["serve", "demo", "generate", "load", "setup", "verify", "redrive", "completions", "man"] {
+        assert!(names.iter().any(|name| name == command), "{names:?}");
     }
-    for command in names.iter().filter(|name| **name != "help") {
-        let help = bookend(&[command, "--help"]);
-        assert_eq!(help.status.code(), Some(0), "{command}");
-        assert!(String::from_utf8(help.stdout).unwrap().contains("Usage: bookend"), "{command}");
+    for command in &names {
+        let text = help(&[command, "--help"], "80");
+        assert!(text.contains(&format!("Usage: bookend {command}")), "{command}");
+        assert!(text.contains("Example"), "{command} shows how it is used");
+        assert_eq!(help(&["help", command], "80"), text);
     }
-    assert_eq!(bookend(&["--version"]).status.code(), Some(0));
+    let text = help(&["--help"], "80");
+    assert!(text.contains("Exit status:\n  0 "), "{text}");
+    // What an argument's type says of itself in the code has stood here.
+    assert!(text.contains("Deliver files of events") && !text.contains("What to"), "{text}");
+}
+
+#[test]
+fn help_fits_a_terminal_of_eighty_columns() {
+    let all = commands();
+    let all = all.iter().map(|command| vec![command.as_str(), "--help"]).chain([vec!["--help"]]);
+    for args in all {
+        let (text, wide) = (help(&args, "80"), help(&args, "300"));
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{args:?}: {line}");
+        }
+        // The tables at its end are not broken into something else.
+        let tables = |text: &str| text.rsplit_once("\n\nExample").unwrap().1.to_owned();
+        assert_eq!(tables(&text), tables(&wide));
+    }
+}
+
+#[test]
+fn a_slip_of_the_hand_is_told_with_what_was_meant() {
+    for (args, meant) in [
+        (&["sevre"][..], "'serve'"),
+        (&["--lisen", "127.0.0.1:1"], "'--listen'"),
+        (&["load", "--jsn", "-"], "'--json'"),
+        (&["generate", "--profile", "hostil"], "'hostile'"),
+    ] {
+        let output = bookend(args);
+        assert_eq!(output.status.code(), Some(64), "{args:?}");
+        assert!(said(&output).contains(meant), "{args:?}: {}", said(&output));
+    }
 }
 
 #[test]

@@ -32,6 +32,10 @@ mod logins;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod outcomes;
+#[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod questions;
 #[cfg(test)]
 mod reading;
@@ -48,3 +52,5 @@ mod slow_readers;
 mod stack;
 #[cfg(test)]
 mod stopped;
+#[cfg(test)]
+mod terminal;

@@ -155,6 +155,8 @@ pub(crate) const ROOMS: &[Room] = &[
             // An engine and a driver block: they have threads of their own.
             "ingest/src/log/*",
             "shared/src/store/*",
+            // What is shown while somebody waits must not wait for the same.
+            "shared/src/progress.rs",
         ],
         teaches: "a task or a thread starts where something is run (main, lib, service, deploy/standalone), per connection, per append, per \
                   micro-batch, or to keep a backend that blocks off the runtime: anywhere else, be awaited by the caller",

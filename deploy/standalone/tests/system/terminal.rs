@@ -1,0 +1,170 @@
+//! What a person at a terminal sees, and what a file in its place does not get: colours, and how far something is.
+
+use std::{
+    fs::OpenOptions,
+    io::{Read, Write},
+    net::TcpListener,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use crate::{
+    data::{generate, joined},
+    service::{BOOKEND, Service, eventually},
+};
+
+/// A program whose standard output and error go to one place, which is read.
+struct Screen {
+    child: Child,
+    seen: Arc<Mutex<String>>,
+}
+
+impl Screen {
+    /// `bookend` with `args` at a terminal of 80 columns.
+    fn terminal(args: &str, variables: &[(&str, &str)]) -> Self {
+        let line = format!("stty cols 80 rows 24; exec {BOOKEND} {args}");
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        Self::of(script, variables)
+    }
+
+    /// The same into a pipe.
+    fn pipe(args: &str, variables: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("exec {BOOKEND} {args} 2>&1")]);
+        Self::of(shell, variables)
+    }
+
+    fn of(mut command: Command, variables: &[(&str, &str)]) -> Self {
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("TERM", "xterm").envs(variables.iter().copied());
+        // One that is open and silent: an end of it would be a keystroke at the terminal.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let (seen, mut output) = (Arc::new(Mutex::new(String::new())), child.stdout.take().unwrap());
+        let seeing = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let mut some = [0; 4096];
+            while let Ok(read @ 1..) = output.read(&mut some) {
+                seeing.lock().unwrap().push_str(&String::from_utf8_lossy(&some[..read]));
+            }
+        });
+        Self { child, seen }
+    }
+
+    fn seen(&self) -> String {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Waits until `text` was seen.
+    fn shows(&self, text: &str) {
+        eventually(&format!("{text:?} is seen"), || self.seen().contains(text).then_some(()));
+    }
+
+    /// Everything that was seen when it has ended by itself.
+    fn ended(mut self) -> (ExitStatus, String) {
+        let status = eventually("it ends by itself", || self.child.try_wait().unwrap());
+        // The reader has the other handle until it is at the end.
+        eventually("everything was read", || (Arc::strong_count(&self.seen) == 1).then_some(()));
+        (status, self.seen())
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // At the end of its terminal a program is hung up.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+const ESCAPE: char = '\x1b';
+
+#[test]
+fn help_is_coloured_at_a_terminal_that_does_not_refuse() {
+    let (_, help) = Screen::terminal("--help", &[]).ended();
+    assert!(help.contains("Usage") && help.contains(ESCAPE), "{help:?}");
+    for (_, help) in
+        [Screen::terminal("--help", &[("NO_COLOR", "1")]).ended(), Screen::pipe("--help", &[]).ended()]
+    {
+        assert!(help.contains("Usage") && !help.contains(ESCAPE), "{help:?}");
+    }
+}
+
+#[test]
+fn log_lines_are_coloured_at_a_terminal_that_does_not_refuse() {
+    let data = tempfile::tempdir().unwrap();
+    let serve = format!("serve --listen 127.0.0.1:0 --data-dir {}", data.path().display());
+    let served = |screen: Screen| {
+        screen.shows("serving");
+        screen.seen()
+    };
+    let seen = served(Screen::terminal(&serve, &[]));
+    assert!(seen.contains(ESCAPE), "{seen:?}");
+    let other = tempfile::tempdir().unwrap();
+    let serve = format!("serve --listen 127.0.0.1:0 --data-dir {}", other.path().display());
+    let mut screen = Screen::pipe(&serve, &[]);
+    screen.shows("serving");
+    assert!(!screen.seen().contains(ESCAPE), "{:?}", screen.seen());
+    screen.child.kill().unwrap();
+    screen.child.wait().unwrap();
+    let seen = served(Screen::terminal(&serve, &[("NO_COLOR", "1")]));
+    assert!(!seen.contains(ESCAPE), "{seen:?}");
+}
+
+#[test]
+fn what_takes_longer_than_a_second_shows_how_far_it_is_and_leaves_nothing_behind() {
+    let (data, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let service = Service::start(data.path(), &[]);
+    let pipe = dir.path().join("events");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let screen =
+        Screen::terminal(&format!("load {} --url http://{}", pipe.display(), service.client().0), &[]);
+    let mut events = OpenOptions::new().write(true).open(&pipe).unwrap();
+    events.write_all(&joined(&generate("clean", 10, 1))).unwrap();
+    screen.shows("loading");
+    drop(events);
+    let (status, seen) = screen.ended();
+    assert!(status.success(), "{seen:?}");
+    let last = last_lines(&seen);
+    assert!(last[0].starts_with("sent"), "{seen:?}");
+    service.stop();
+}
+
+/// What stands on the screen in the end: of each line what was written since it was last cleared.
+fn last_lines(seen: &str) -> Vec<String> {
+    let lines =
+        seen.split("\r\n").map(|line| line.rsplit("\x1b[2K").next().unwrap().trim_start_matches('\r'));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn who_waits_for_servers_is_told_for_which_and_log_lines_are_not_mixed_with_it() {
+    // A server that takes a connection and never says a word.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let setup = format!("setup --store cassandra --cassandra-nodes {address}");
+    let waited = format!("making the tables at {address}");
+    let piped = Screen::pipe(&setup, &[]);
+    let first = server.accept().unwrap();
+    let terminal = Screen::terminal(&setup, &[("NO_COLOR", "1")]);
+    let second = server.accept().unwrap();
+    // By then the one before it waits for longer than a second too.
+    terminal.shows(&waited);
+    drop((server, first, second));
+
+    let (status, seen) = terminal.ended();
+    assert_eq!(status.code(), Some(1), "{seen:?}");
+    let last = last_lines(&seen);
+    assert!(!last.iter().any(|line| line.contains(&waited)), "the line has gone: {last:?}");
+    assert!(last.iter().any(|line| line.starts_with("bookend: ")), "{last:?}");
+    let logged: Vec<_> = last.iter().filter(|line| line.contains(" WARN ")).collect();
+    assert!(
+        !logged.is_empty() && logged.iter().all(|line| line.starts_with("20")),
+        "each begins with its time: {last:?}"
+    );
+
+    let (status, written) = piped.ended();
+    assert_eq!(status.code(), Some(1), "{written}");
+    assert!(!written.contains(&waited) && !written.contains(ESCAPE), "{written}");
+    assert!(written.contains(" WARN ") && written.contains("bookend: "), "{written}");
+}
