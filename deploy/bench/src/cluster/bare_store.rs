@@ -44,6 +44,8 @@ const STEPS: usize = 3;
 const REQUESTS: usize = 256;
 /// How many partitions share a request.
 const PARTITIONS: usize = 10;
+/// How often a request is tried.
+const TRIES: usize = 5;
 /// How long rows live, in seconds.
 const TTL: i32 = 31_000_000;
 
@@ -150,7 +152,12 @@ impl Bare {
             });
         }
         let _permit = self.permits.acquire().await?;
-        self.session.batch(&batch, rows).await?;
+        // A machine that stands still for seconds makes the server give up; the rows are the same when they come again.
+        let mut tries = 0;
+        while let Err(error) = self.session.batch(&batch, rows).await {
+            tries += 1;
+            anyhow::ensure!(tries < TRIES, "{error}");
+        }
         Ok(())
     }
 }
