@@ -5,8 +5,9 @@ import { compact, day, rate, time } from "./format.js";
 const { uPlot } = globalThis;
 const DAY = 86_400;
 const FONT = "12px system-ui, sans-serif";
-/** Steps of an axis that counts whole things. */
+/** Steps of an axis that counts whole things; a rate has tenths. */
 const WHOLE = Array.from({ length: 28 }, (_, n) => [1, 2, 5][n % 3] * 10 ** Math.floor(n / 3));
+const TENTHS = [0.1, 0.2, 0.5, ...WHOLE];
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export class Chart {
@@ -105,7 +106,7 @@ export const KINDS = {
     time: false,
     options: {},
     x: { values: agoLabels, incrs: [10, 15, 30, 60, 120, 300], size: 28 },
-    y: { values: (_plot, ticks) => ticks.map((tick) => (tick < 10 ? rate(tick) : compact(tick))) },
+    y: { incrs: TENTHS, values: (_plot, ticks) => ticks.map((tick) => (tick < 10 ? rate(tick) : compact(tick))) },
     series: (colour) => ({ stroke: colour, width: 2, points: { show: false } }),
   },
 };

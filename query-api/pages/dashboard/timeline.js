@@ -21,7 +21,12 @@ export function timeline(sessions, choose) {
   const axis = axisOf(sessions);
   const items = sessions.map((session) => el("li", {}, button(session, axis, choose)));
   const list = el("ol", { class: "sessions", "aria-label": "Sessions, the latest first", keydown: walk }, ...items);
-  const labels = axis.ticks.map((tick) => at(el("span", {}, label(tick, axis.step)), axis.place(tick)));
+  const labels = axis.ticks.map((tick) => {
+    const place = axis.place(tick);
+    // At the ends a label stands beside its tick, for it has no room around it.
+    const side = place < 12 ? "first" : place > 88 ? "last" : "";
+    return at(el("span", { class: side }, label(tick, axis.step)), place);
+  });
   const head = el("div", { class: "axis", "aria-hidden": "true" }, el("div", { class: "bar" }, ...labels));
   return [head, list];
 }

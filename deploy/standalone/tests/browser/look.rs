@@ -6,8 +6,9 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
-    data::ENDING_AT,
-    page::{Page, event},
+    client::LINES,
+    data::{ENDING_AT, generate, generate_with, joined},
+    page::{Page, event, number, post},
     service::eventually,
 };
 
@@ -69,7 +70,7 @@ fn open_all(page: &Page, user: &str, session: &str) {
 /// A user with a session of every status, ids as long as they may be, beside the generated ones.
 fn events(user: &str) -> Vec<Vec<u8>> {
     let long = "x".repeat(128);
-    let mut events = crate::data::generate("clean", 1_000, 7);
+    let mut events = generate("clean", 1_000, 7);
     events.extend([
         event(user, &long, "start", "2016-12-02T09:00:00Z", "SK"),
         event(user, &long, "end", "2016-12-02T11:30:00Z", ""),
@@ -113,20 +114,53 @@ fn texts_stand_out_and_the_chart_is_drawn_by_day_and_by_night() {
     page.assert_clean();
 }
 
+/// Some sessions of one user over a week, as they may be.
+fn a_week_of(user: &str) -> Vec<Vec<u8>> {
+    let sessions = [("27", "18:30", "23:45"), ("28", "07:05", "13:20"), ("30", "06:15", "15:30")];
+    let complete = sessions.iter().flat_map(|(day, from, to)| {
+        let at = |time: &str| format!("2016-11-{day}T{time}:00Z");
+        let session = format!("s-{day}");
+        [event(user, &session, "start", &at(from), "SK"), event(user, &session, "end", &at(to), "")]
+    });
+    let single = [
+        event(user, "s-02", "start", "2016-12-02T11:30:00Z", "SK"),
+        event(user, "s-01", "end", "2016-12-01T05:20:00Z", ""),
+    ];
+    complete.chain(single).collect()
+}
+
 #[test]
 fn the_picture_of_the_documentation_can_be_taken() {
-    let page = Page::over(&events("ann"));
+    let page = Page::over(&a_week_of("ann"));
+    let some = generate_with(&["--skew", "zipf"], "clean", 20_000, 7);
+    // What is kept back is sent while the page is looked at, so that there are rates.
+    let (before, meanwhile) = some.split_at(some.len() - 2_700);
+    post(page.service.client(), before);
+    page.service.wait_until_answered(before.len());
     be_as_wide_as(&page, 1_280, 1_000);
     prefer(&page, "light");
-    page.open("?span=7d&user=ann");
+    page.open("?span=30d&user=ann");
     page.wait_for_starts();
-    eventually("rates are known", || (page.text("#rate-accepted") == "0/s").then_some(()));
-    eventually("the sessions are listed", || (page.texts(".session").len() == 3).then_some(()));
-    page.browser.run("document.querySelector('.session').blur(); scrollTo(0, 0)", &[]);
+    eventually("the sessions are listed", || (page.texts(".session").len() == 5).then_some(()));
+    let mut rest = meanwhile;
+    for length in [300, 900, 700, 800] {
+        let (batch, behind) = rest.split_at(length);
+        let refused = event("ann", "null", "start", ENDING_AT, "SK");
+        let body = joined(&[batch, &[refused]].concat());
+        assert_eq!(page.service.client().post("/v1/events", &[LINES], &body).unwrap().status, 200);
+        rest = behind;
+        let sent = page.service.metrics().sum("bookend_ingest_events_total{code=\"\",outcome=\"accepted\"}");
+        eventually("the page has seen it", || {
+            let shown = page.text("#codes tbody td.number");
+            (number(&shown) as f64 == sent).then_some(())
+        });
+    }
+    page.browser.run("document.activeElement.blur(); scrollTo(0, 0)", &[]);
     let all = json!({ "captureBeyondViewport": true, "format": "png" });
     let picture = page.browser.devtools("Page.captureScreenshot", &all);
     let picture = BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
-    assert!(picture.starts_with(b"\x89PNG") && picture.len() > 10_000 && picture.len() < 200_000);
+    assert!(picture.starts_with(b"\x89PNG") && picture.len() > 10_000, "it is a picture");
+    assert!(picture.len() < 200_000, "{} bytes are too many for the documentation", picture.len());
     if let Some(path) = env::var_os(PICTURE) {
         fs::write(path, picture).unwrap();
     }
