@@ -1,6 +1,11 @@
 //! The page by itself: what happens shows without a hand, and so does a service that is gone or knows only a part.
 
-use std::{future::pending, process::Command, sync::Arc};
+use std::{
+    future::pending,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use query_api::{QueryMetrics, QueryOptions};
 use shared::{
@@ -53,6 +58,9 @@ fn a_rejected_event_shows_with_its_code_and_a_paused_page_goes_on() {
     assert_eq!(reply.status, 400);
     post(page.service.client(), &[event("ann", "t", "start", ENDING_AT, "DE")]);
     page.service.wait_until_answered(2);
+    // That nothing is asked shows only when it is overdue: the page asks every five seconds otherwise.
+    let paused = Instant::now();
+    eventually("it is time to ask", || (paused.elapsed() > Duration::from_secs(8)).then_some(()));
     assert_eq!(page.ranking(), [("SK".to_owned(), 1)], "a paused page stays as it is");
     page.browser.click("#pause");
     let both = [("DE".to_owned(), 1), ("SK".to_owned(), 1)];
