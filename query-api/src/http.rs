@@ -17,6 +17,7 @@ use self::{reply::Answer, route::Route};
 use crate::{QueryMetrics, QueryOptions, error::QueryError};
 
 mod body;
+mod dashboard;
 mod index;
 mod reply;
 mod route;
@@ -37,8 +38,8 @@ struct Service {
     streams: Arc<Semaphore>,
 }
 
-/// Every query. What is no query (another path or method) is rejected as not found, for a filter behind this one to answer;
-/// [`methods`] tells such a filter whether the path is known here.
+/// Every query, and the dashboard that asks them. What is neither (another path or method) is rejected as not found, for a
+/// filter behind this one to answer; [`methods`] tells such a filter whether the path is known here.
 #[must_use]
 pub fn routes(
     store: Store,
@@ -46,6 +47,7 @@ pub fn routes(
     metrics: Arc<QueryMetrics>,
     options: QueryOptions,
 ) -> BoxedFilter<(Response,)> {
+    let dashboard = dashboard::routes(Arc::clone(&metrics));
     let service = Arc::new(Service {
         store,
         clock,
@@ -64,6 +66,8 @@ pub fn routes(
             let service = Arc::clone(&service);
             async move { service.answer(route, head, &query, body).await }
         })
+        .or(dashboard)
+        .unify()
         .boxed()
 }
 

@@ -5,6 +5,8 @@
 #[path = "reads/world.rs"]
 mod world;
 
+#[path = "reads/dashboard.rs"]
+mod dashboard;
 #[path = "reads/errors.rs"]
 mod errors;
 #[path = "reads/paging.rs"]

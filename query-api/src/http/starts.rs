@@ -10,7 +10,7 @@ use shared::{
     event::Country,
     session::SessionStart,
     store::Window,
-    timestamp::{DAY, HOUR, RETENTION, Timestamp},
+    timestamp::{DAY, HOUR, MINUTE, RETENTION, Timestamp},
 };
 
 use super::{Service, reply::Answer};
@@ -80,6 +80,7 @@ impl Service {
         let (span, named) = (Span::read(&params)?, named(&params));
         let step = match params.one("step") {
             None => None,
+            Some("minute") => Some(("minute", MINUTE)),
             Some("hour") => Some(("hour", HOUR)),
             Some("day") => Some(("day", DAY)),
             Some(_) => return Err(QueryError::InvalidStep),

@@ -159,6 +159,12 @@ async fn a_series_has_the_slots_that_are_not_empty_each_by_its_beginning_in_utc(
         r#"{"from":"2019-05-12T10:30:00Z","to":"2019-05-13T00:00:00Z","step":"day","series":{"#.to_owned()
             + r#""SK":[{"ts":"2019-05-12T00:00:00Z","starts":1}]}}"#
     );
+    let minutes =
+        "/v1/session-starts/counts?from=2019-05-12T10:59:59.999Z&to=2019-05-12T11:00:00.250Z&step=minute";
+    assert_eq!(
+        world.json(minutes).await["series"],
+        json!({"DE": [], "NA": [{"ts": "2019-05-12T11:00:00Z", "starts": 1}], "SK": []})
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,115 @@
+// The starts of each country in a window that the reader chooses: a chart, the same as a table, and a ranking.
+
+import { ask } from "./api.js";
+import { Chart, KINDS } from "./charts.js";
+import { byId, el, fill, notice, say } from "./dom.js";
+import { count, counted, countryName, minute } from "./format.js";
+import { Poll } from "./poll.js";
+import { Ranking } from "./ranking.js";
+import { spanOf, slots } from "./span.js";
+import { COLOURS, OTHERS, Palette, ranking, shown, stacked } from "./stack.js";
+import { welcome } from "./welcome.js";
+
+export class Starts {
+  #view;
+  #chart = new Chart(byId("starts-chart"), KINDS.stack, (index) => this.#point(index));
+  #ranking;
+  #palette = new Palette();
+  #reply = null;
+  #shown = null;
+  #ranked = [];
+  #answered = "";
+
+  /** `told` hears how the question fares. */
+  constructor(view, told) {
+    this.#view = view;
+    this.#ranking = new Ranking((country) => view.change({ country }));
+    this.poll = new Poll((signal) => this.#ask(signal), (state, message) => {
+      notice(byId("starts-notice"), state === "refused" ? `This window cannot be shown: ${message}.` : "");
+      told(state, message);
+    });
+    byId("all-countries").addEventListener("click", () => view.change({ country: "" }));
+    byId("starts-table").addEventListener("toggle", () => this.#tabulate());
+    view.on(["span", "from", "to"], () => this.poll.now());
+    view.on(["country"], () => this.#draw());
+  }
+
+  /** The window that was answered last, if there is one. */
+  get window() {
+    return this.#reply;
+  }
+
+  async #ask(signal) {
+    const span = spanOf(this.#view);
+    const reply = await ask(["v1", "session-starts", "counts"], { ...span.query, step: span.step }, signal);
+    // The window moves with the clock; what else is the same need not be drawn again.
+    const answered = JSON.stringify([reply.series, slots(reply)]);
+    this.#reply = reply;
+    if (answered !== this.#answered) this.#draw();
+    else this.#summarise();
+    this.#answered = answered;
+    return span.every;
+  }
+
+  #draw() {
+    const reply = this.#reply;
+    if (!reply) return;
+    const { country } = this.#view;
+    this.#ranked = ranking(reply, this.#palette);
+    this.#shown = shown(reply, this.#ranked, country);
+    welcome(Object.keys(reply.series).length === 0, reply.to);
+    const answer = byId("starts-answer");
+    answer.hidden = this.#ranked.length === 0;
+    this.#summarise();
+    this.#ranking.show(this.#ranked, country);
+    byId("all-countries").hidden = !country;
+    fill(byId("starts-legend"), this.#shown.columns.map(({ name, colour }) => legend(name, colour, this.#ranked)));
+    const { times, columns } = this.#shown;
+    const length = times.length > 1 ? times[1] - times[0] : Date.parse(reply.to) - times[0];
+    const range = [times[0] / 1_000, (times.at(-1) + length) / 1_000];
+    const seconds = times.map((at) => at / 1_000);
+    if (!answer.hidden) this.#chart.draw([seconds, ...stacked(columns)], columns.map(({ colour }) => colour).reverse(), range);
+    this.#tabulate();
+  }
+
+  #summarise() {
+    const { from, to, series } = this.#reply;
+    const known = Object.keys(series).length;
+    const total = this.#ranked.reduce((all, { starts }) => all + starts, 0);
+    const where = `${count(this.#ranked.length)} of ${counted(known, "known country", "known countries")}`;
+    const what = total > 0 ? `${counted(total, "start")} in ${where}` : known > 0 ? "No start in this window" : "No start yet";
+    say(byId("starts-summary"), `${what}, from ${minute(Date.parse(from))} to ${minute(Date.parse(to))}.`);
+  }
+
+  /** Says in words what is pointed at. */
+  #point(index) {
+    const { times, columns } = this.#shown ?? {};
+    if (index === null || times?.[index] === undefined) return say(byId("starts-readout"), "");
+    const parts = columns.filter(({ starts }) => starts[index] > 0).map(({ name, starts }) => `${name} ${count(starts[index])}`);
+    say(byId("starts-readout"), `${minute(times[index])}: ${parts.join(", ") || "none"}`);
+  }
+
+  /** The numbers of the chart; only while somebody looks at them. */
+  #tabulate() {
+    const details = byId("starts-table");
+    const place = details.querySelector(".scroll");
+    if (!details.open || !this.#shown) return fill(place, []);
+    const { times, columns } = this.#shown;
+    const head = el("tr", {}, el("th", { scope: "col" }, "From"), ...columns.map(({ name }) => el("th", { scope: "col", class: "number" }, name)));
+    const rows = times.flatMap((at, index) => {
+      const numbers = columns.map(({ starts }) => starts[index]);
+      if (numbers.every((number) => number === 0)) return [];
+      const cells = numbers.map((number) => el("td", { class: "number" }, count(number)));
+      return [el("tr", {}, el("th", { scope: "row" }, el("time", { datetime: new Date(at).toISOString() }, minute(at))), ...cells)];
+    });
+    const caption = el("caption", {}, `Starts in each ${this.#reply.step}; those without any are left out`);
+    fill(place, [el("table", {}, caption, el("thead", {}, head), el("tbody", {}, ...rows))]);
+  }
+}
+
+function legend(name, colour, ranked) {
+  const others = ranked.length - COLOURS;
+  const title = name === OTHERS ? counted(others, "other country", "other countries") : name;
+  const full = name === OTHERS ? "" : countryName(name);
+  return el("li", {}, el("i", { class: `key ${colour}` }), title, ...(full ? [" ", el("span", { class: "name" }, full)] : []));
+}
