@@ -1,5 +1,7 @@
 //! Which path asks which question.
 
+use super::docs;
+
 /// A question, with the segments of its path as they came: percent-encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
@@ -49,7 +51,7 @@ impl Route {
 /// `allow`, from a 404.
 #[must_use]
 pub fn methods(path: &str) -> &'static [&'static str] {
-    if Route::of(path).is_some() { &["GET", "HEAD"] } else { &[] }
+    if Route::of(path).is_some() || docs::is_known(path) { &["GET", "HEAD"] } else { &[] }
 }
 
 #[cfg(test)]
@@ -66,12 +68,22 @@ mod tests {
 
     #[test]
     fn a_path_that_is_not_a_query_takes_no_method() {
-        for path in
-            ["/v1", "/v1/events", "/v1/session-starts/", "/v1/users/a", "/metrics", "/user/batches", "*", ""]
-        {
+        for path in [
+            "/v1",
+            "/docs",
+            "/docs/x",
+            "/v1/events",
+            "/v1/session-starts/",
+            "/v1/users/a",
+            "/metrics",
+            "/user/batches",
+            "*",
+            "",
+        ] {
             assert!(methods(path).is_empty(), "{path}");
         }
         assert_eq!(methods("/"), ["GET", "HEAD"]);
+        assert_eq!(methods("/docs/swagger-ui.css"), ["GET", "HEAD"]);
         assert_eq!(methods("/v1/users/a/sessions/b"), ["GET", "HEAD"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Over real HTTP: chunked replies, HEAD, the index, the metrics, and how fast many countries are answered.
+//! Over real HTTP: chunked replies, HEAD, the page, the metrics, and how fast many countries are answered.
 
 use std::time::{Duration, Instant};
 
@@ -112,24 +112,30 @@ async fn a_get_with_a_body_is_answered_for_the_user_it_names() {
 }
 
 #[tokio::test]
-async fn a_get_of_the_root_without_a_body_lists_the_routes_with_an_example_each() {
+async fn a_get_of_the_root_without_a_body_is_a_page_that_asks_nobody_else() {
     let world = World::new();
-    let index = world.json("/").await;
-    assert_eq!(index["service"], "Bookend");
+    let page = world.reply("/").await;
+    assert_eq!((page.status().as_u16(), &page.headers()["content-type"]), (200, &"text/html; charset=utf-8"));
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'self'") && !policy.contains("http"), "{policy}");
+    let text = String::from_utf8(page.body().to_vec()).unwrap();
+    assert!(text.contains("<title>Bookend</title>") && text.contains("href=\"dashboard\""), "{text}");
+    assert_eq!(world.reply("/?day=1").await.status(), 400);
+
+    let script = world.reply("/docs/swagger-ui-bundle.js").await;
     assert_eq!(
-        index["routes"][0],
-        json!({
-            "path": "/v1/session-starts",
-            "what": "the session starts of each country",
-            "example": "/v1/session-starts?days=1&country=SK",
-        })
+        (script.status().as_u16(), &script.headers()["content-type"]),
+        (200, &"text/javascript; charset=utf-8")
     );
-    for route in index["routes"].as_array().unwrap() {
-        let status = world.reply(route["example"].as_str().unwrap()).await.status();
-        // Nothing is known of the session of the example.
-        let expected = if route["path"] == "/v1/users/{user_id}/sessions/{session_id}" { 404 } else { 200 };
-        assert_eq!(status, expected, "{route}");
-    }
+    assert!(script.body().len() > 1_000_000, "{}", script.body().len());
+    let (head, body) = wire(&world, "HEAD /docs/page.js HTTP/1.1").await;
+    assert!(
+        head.starts_with("http/1.1 200 ok\r\n") && head.contains("\r\netag: ") && body.is_empty(),
+        "{head}"
+    );
+    let (head, body) = wire(&world, "HEAD / HTTP/1.1").await;
+    assert!(head.starts_with("http/1.1 200 ok\r\n") && body.is_empty(), "{head}");
+    assert!(world.metrics().contains(r#"requests_total{route="/docs",status="200"}"#));
 }
 
 #[tokio::test]
