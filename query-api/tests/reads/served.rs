@@ -76,7 +76,7 @@ async fn an_uncut_reply_of_more_than_100_000_starts_is_sent_whole_in_small_chunk
 #[tokio::test]
 async fn a_head_request_is_answered_like_a_get_without_the_body() {
     let world = World::of(&[start("u", "s", "2019-05-12T10:00:00Z", "SK")]).await;
-    for path in ["/user/last-events?days=2", "/v1/session-starts?days=2", "/v1/users/u/sessions", "/"] {
+    for path in ["/user/last-events?days=2", "/v1/session-starts?days=2", "/v1/users/u/sessions"] {
         let (head, body) = wire(&world, &format!("HEAD {path} HTTP/1.1")).await;
         assert!(head.starts_with("http/1.1 200 ok\r\n"), "{path}: {head}");
         assert!(head.contains("content-type: application/json\r\n"), "{path}: {head}");
@@ -115,7 +115,8 @@ async fn a_get_with_a_body_is_answered_for_the_user_it_names() {
 async fn a_get_of_the_root_without_a_body_is_a_page_that_asks_nobody_else() {
     let world = World::new();
     let page = world.reply("/").await;
-    assert_eq!((page.status().as_u16(), &page.headers()["content-type"]), (200, &"text/html; charset=utf-8"));
+    assert_eq!(page.status(), 200);
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
     let policy = page.headers()["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'self'") && !policy.contains("http"), "{policy}");
     let text = String::from_utf8(page.body().to_vec()).unwrap();
@@ -123,10 +124,8 @@ async fn a_get_of_the_root_without_a_body_is_a_page_that_asks_nobody_else() {
     assert_eq!(world.reply("/?day=1").await.status(), 400);
 
     let script = world.reply("/docs/swagger-ui-bundle.js").await;
-    assert_eq!(
-        (script.status().as_u16(), &script.headers()["content-type"]),
-        (200, &"text/javascript; charset=utf-8")
-    );
+    assert_eq!(script.status(), 200);
+    assert_eq!(script.headers()["content-type"], "text/javascript; charset=utf-8");
     assert!(script.body().len() > 1_000_000, "{}", script.body().len());
     let (head, body) = wire(&world, "HEAD /docs/page.js HTTP/1.1").await;
     assert!(

@@ -278,7 +278,7 @@ fn a_client_over_its_quota_is_answered_as_the_examples_say() {
 #[test]
 fn a_body_for_which_there_is_no_room_is_answered_as_the_examples_say() {
     let data = tempfile::tempdir().unwrap();
-    let service = seeded(data.path(), &["--max-inflight", "2MiB"]);
+    let service = seeded(data.path(), &["--max-inflight", "2MiB", "--body-timeout", "10m"]);
     let all = shown(&description(&service));
     // Both stay unfinished, and keep what they have sent.
     let held = [(); 2].map(|()| begin(service.client(), "POST", "/", 1 << 20, 1_000_000));
