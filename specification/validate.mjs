@@ -90,6 +90,14 @@ async function checkApi(file) {
   }
 }
 
+async function checkDescription(file) {
+  const { Validator } = await import(pathToFileURL(require.resolve('@seriousme/openapi-schema-validator')).href);
+  const specification = new Validator();
+  const { valid, errors } = await specification.validate(JSON.parse(readFileSync(path.join(here, file))));
+  if (!valid) found(file, JSON.stringify(errors));
+  if (valid && specification.version !== '3.1') found(file, `it is OpenAPI ${specification.version}`);
+}
+
 function requests(items) {
   return items.flatMap(({ item, request }) => (item ? requests(item) : [request]));
 }
@@ -112,6 +120,7 @@ const CHECKS = {
   'event.schema.json': checkEvent,
   'asyncapi.yaml': checkTopics,
   'userAPIs.raml': checkApi,
+  'openapi.json': checkDescription,
   [COLLECTION]: checkSeeds,
 };
 for (const [file, check] of Object.entries(CHECKS)) {

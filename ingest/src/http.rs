@@ -31,6 +31,7 @@ use crate::{
 };
 
 mod body;
+pub mod openapi;
 mod quota;
 mod refusal;
 mod reply;

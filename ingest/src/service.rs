@@ -4,7 +4,7 @@ use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Durati
 
 use anyhow::Context;
 use shared::{
-    http::{self, ServeOptions},
+    http::{self, ServeOptions, openapi},
     store::Store,
     telemetry,
 };
@@ -60,12 +60,14 @@ pub async fn run(
     let takes_batches = endpoint.is_some();
     let methods = move |path: &str| {
         let batches = if takes_batches { crate::http::methods(path) } else { &[] };
-        batches.iter().chain(telemetry::methods(path)).copied().collect()
+        batches.iter().chain(telemetry::methods(path)).chain(openapi::methods(path)).copied().collect()
     };
     let own = telemetry::routes(
         registry,
         ready(log.clone(), consumer.as_ref().map(|consumer| consumer.store.clone())),
     );
+    let calls = if takes_batches { crate::http::openapi::calls() } else { Vec::new() };
+    let own = own.or(openapi::routes(&openapi::document(calls))).unify().boxed();
     let routes = match endpoint {
         Some(endpoint) => own.or(endpoint.routes()).unify().boxed(),
         None => own,

@@ -22,7 +22,7 @@ pub(crate) enum QueryError {
     InvalidWindow(&'static str),
     #[error("`limit` must be a whole number from 1 to {0}")]
     InvalidLimit(usize),
-    #[error("`step` must be `minute`, `hour` or `day`")]
+    #[error("`step` must be `hour` or `day`, or `minute` in a window of at most 2 days")]
     InvalidStep,
     #[error("`status` must be `complete`, `open` or `orphan`")]
     InvalidStatus,

@@ -9,27 +9,44 @@ use shared::{
     session::{CompletedSession, SessionFacts, SessionKey, Start, Status},
     timestamp::Timestamp,
 };
+use utoipa::ToSchema;
 
 /// A session with all that is known of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Explanation {
     user_id: UserId,
     session_id: SessionId,
     status: Status,
+    /// By time, a start before an end of the same instant.
     facts: Vec<ShownFact>,
+    /// What they make, when it is complete.
+    #[schema(required)]
     session: Option<CompletedSession>,
+    /// One sentence.
     why: String,
 }
 
-/// A fact as it is shown. The order is the order of time, a start before an end of the same instant.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// One event of the session.
+// The order is the order of time, a start before an end of the same instant.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[schema(as = Fact)]
 struct ShownFact {
     #[serde(skip)]
     order: (Timestamp, bool),
-    kind: &'static str,
+    kind: Kind,
     ts: Timestamp,
+    /// Where it began; of a start.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     country: Option<Country>,
+}
+
+/// Whether the session began or ended.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Start,
+    End,
 }
 
 /// Explains the session `key`; `None` when nothing is known of it, or it has left with its year.
@@ -50,13 +67,13 @@ pub(crate) fn explain(key: SessionKey, mut facts: SessionFacts, horizon: Timesta
 fn shown(facts: &SessionFacts) -> Vec<ShownFact> {
     let starts = facts.starts().iter().map(|start| ShownFact {
         order: (start.ts, false),
-        kind: "start",
+        kind: Kind::Start,
         ts: start.ts,
         country: Some(start.country.clone()),
     });
     let ends = facts.ends().iter().map(|end| ShownFact {
         order: (*end, true),
-        kind: "end",
+        kind: Kind::End,
         ts: *end,
         country: None,
     });

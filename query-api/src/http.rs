@@ -14,17 +14,19 @@ use warp::{
 };
 
 use self::{reply::Answer, route::Route};
-use crate::{QueryMetrics, QueryOptions, error::QueryError};
+use crate::{QueryMetrics, QueryOptions, error::QueryError, params::Params};
 
 mod body;
 mod dashboard;
-mod index;
+mod docs;
+mod openapi;
+mod page;
 mod reply;
 mod route;
 mod starts;
 mod users;
 
-pub use self::route::methods;
+pub use self::{openapi::calls, route::methods};
 
 /// What every call builds on.
 struct Service {
@@ -38,8 +40,8 @@ struct Service {
     streams: Arc<Semaphore>,
 }
 
-/// Every query, and the dashboard that asks them. What is neither (another path or method) is rejected as not found, for a
-/// filter behind this one to answer; [`methods`] tells such a filter whether the path is known here.
+/// Every query, and the pages that ask them. What is neither (another path or method) is rejected as not found, for a filter
+/// behind this one to answer; [`methods`] tells such a filter whether the path is known here.
 #[must_use]
 pub fn routes(
     store: Store,
@@ -47,7 +49,7 @@ pub fn routes(
     metrics: Arc<QueryMetrics>,
     options: QueryOptions,
 ) -> BoxedFilter<(Response,)> {
-    let dashboard = dashboard::routes(Arc::clone(&metrics));
+    let (docs, dashboard) = (docs::routes(Arc::clone(&metrics)), dashboard::routes(Arc::clone(&metrics)));
     let service = Arc::new(Service {
         store,
         clock,
@@ -66,6 +68,8 @@ pub fn routes(
             let service = Arc::clone(&service);
             async move { service.answer(route, head, &query, body).await }
         })
+        .or(docs)
+        .unify()
         .or(dashboard)
         .unify()
         .boxed()
@@ -116,6 +120,10 @@ impl Service {
             Route::Root => body::read(body, self.options.body_timeout).await?,
             _ => Vec::new(),
         };
+        if *route == Route::Root && body.trim_ascii().is_empty() {
+            Params::parse(query, &[])?;
+            return Ok(Answer::Page(docs::page()));
+        }
         let turn = tokio::time::timeout(self.options.turn_timeout, self.reads.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(QueryError::Crowded) };
         match route {

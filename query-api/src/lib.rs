@@ -21,7 +21,7 @@ use std::time::Duration;
 use shared::timestamp::MINUTE;
 
 pub use crate::{
-    http::{methods, routes},
+    http::{calls, methods, routes},
     metrics::QueryMetrics,
 };
 

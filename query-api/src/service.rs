@@ -2,7 +2,11 @@
 
 use std::{future::Future, sync::Arc};
 
-use shared::{http, store::cassandra::OnRetry, telemetry};
+use shared::{
+    http::{self, openapi},
+    store::cassandra::OnRetry,
+    telemetry,
+};
 use tokio::net::TcpListener;
 use warp::Filter;
 
@@ -27,9 +31,13 @@ pub async fn run(
             async move { store.ready().await.map_err(|error| error.to_string()) }
         }
     });
+    let own = own.or(openapi::routes(&openapi::document(crate::calls()))).unify();
     let routes =
         own.or(crate::routes(store, config.process.clock(), metrics, config.options)).unify().boxed();
-    let known = |path: &str| crate::methods(path).iter().chain(telemetry::methods(path)).copied().collect();
+    let known = |path: &str| {
+        let own = telemetry::methods(path).iter().chain(openapi::methods(path));
+        crate::methods(path).iter().chain(own).copied().collect()
+    };
     tracing::info!(address = %listener.local_addr()?, "serving");
     http::serve(listener, http::or_unknown(routes, known), config.process.connections(), shutdown).await;
     tracing::info!("stopped");

@@ -12,6 +12,7 @@ use shared::{
     store::{StartPosition, Store, StoreError, Window},
     timestamp::Timestamp,
 };
+use utoipa::ToSchema;
 
 use crate::cursor::StartsCursor;
 
@@ -39,6 +40,16 @@ pub(crate) struct Page {
 
 /// How many starts each country has in each slot of time, by the slot's beginning.
 pub(crate) type Counted = (Country, BTreeMap<Timestamp, u64>);
+
+/// How many starts there were in a slot of time.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Slot {
+    /// When the slot begins: a whole UTC minute, hour or day.
+    ts: Timestamp,
+    /// Never 0: empty slots are left out.
+    #[schema(minimum = 1)]
+    starts: u64,
+}
 
 /// A part of a streamed reply.
 #[derive(Clone, Debug)]
@@ -176,11 +187,6 @@ pub(crate) fn series(
     head: String,
     counts: impl Stream<Item = Result<Counted, StoreError>> + Send,
 ) -> impl Stream<Item = Result<Chunk, StoreError>> + Send {
-    #[derive(Serialize)]
-    struct Slot {
-        ts: Timestamp,
-        starts: u64,
-    }
     try_stream! {
         let mut counts = pin!(counts);
         let mut writer = Writer::default();

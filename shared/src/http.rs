@@ -17,7 +17,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
-use serde_json::json;
+use serde::Serialize;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -32,6 +32,7 @@ use warp::{
 
 use self::stream::ClientStream;
 
+pub mod openapi;
 mod stream;
 
 /// How long the loop waits before it accepts again after it could not, as when the process has too many files open.
@@ -58,6 +59,23 @@ pub struct ServeOptions {
 /// Who sent a request: found in its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client(pub IpAddr);
+
+/// `{"error":{"code","message"}}`, the one shape of an error.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Error)]
+pub struct ErrorReply<'a> {
+    /// What is wrong.
+    pub error: Fault<'a>,
+}
+
+/// What is wrong.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Fault<'a> {
+    /// A word that never changes.
+    pub code: &'a str,
+    /// A sentence for the client.
+    pub message: &'a str,
+}
 
 impl Default for ServeOptions {
     fn default() -> Self {
@@ -149,10 +167,10 @@ fn refuse(stream: TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)
 }
 
-/// `{"error":{"code","message"}}`.
+/// An error as it is answered.
 #[must_use]
 pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
-    json_reply(status, &json!({ "error": { "code": code, "message": message } }))
+    json_reply(status, &ErrorReply { error: Fault { code, message } })
 }
 
 /// An error that passes: with the seconds after which it is worth trying again.
@@ -165,7 +183,7 @@ pub fn error_for_now(status: StatusCode, code: &str, message: &str, retry_after:
 
 /// `body` as a JSON reply.
 #[must_use]
-pub fn json_reply(status: StatusCode, body: &impl serde::Serialize) -> Response {
+pub fn json_reply(status: StatusCode, body: &impl Serialize) -> Response {
     warp::reply::with_status(warp::reply::json(body), status).into_response()
 }
 

@@ -10,7 +10,13 @@ use ingest::{
     pairing, service,
 };
 use query_api::{QueryMetrics, QueryOptions};
-use shared::{http, telemetry};
+use shared::{
+    http::{
+        self,
+        openapi::{self, OpenApi},
+    },
+    telemetry,
+};
 use tokio::net::TcpListener;
 use warp::Filter;
 
@@ -46,14 +52,22 @@ pub async fn run(
     let query = QueryOptions { future_tolerance_ms, ..QueryOptions::default() };
     let query = query_api::routes(store.clone(), clock, Arc::new(QueryMetrics::new(&registry)?), query);
     let routes = telemetry::routes(registry, service::ready(log.clone(), Some(store)));
+    let routes = routes.or(openapi::routes(&description())).unify();
     let routes = routes.or(Arc::new(endpoint).routes()).unify().or(query).unify();
     let routes = http::or_unknown(routes.boxed(), methods);
     tracing::info!(address = %listener.local_addr()?, data_dir = %config.data_dir.display(), "serving");
     service::serve(log, Some(consumer), listener, routes, config.process.connections(), shutdown).await
 }
 
+/// What both services take, described as one: `specification/openapi.json`.
+#[must_use]
+pub fn description() -> OpenApi {
+    openapi::document(ingest::http::openapi::calls().into_iter().chain(query_api::calls()))
+}
+
 /// The methods that `path` takes.
 fn methods(path: &str) -> Vec<&'static str> {
+    let own = telemetry::methods(path).iter().chain(openapi::methods(path));
     let ingest = ingest::http::methods(path).iter();
-    ingest.chain(query_api::methods(path)).chain(telemetry::methods(path)).copied().collect()
+    ingest.chain(query_api::methods(path)).chain(own).copied().collect()
 }

@@ -1,5 +1,5 @@
-//! The written contract of an event agrees with the parser: what `specification/event.schema.json` takes the parser takes, and
-//! what it refuses the parser rejects with a code that it names. For whoever changes either.
+//! The written contracts agree with the code. That of an event with the parser: what `specification/event.schema.json` takes
+//! the parser takes, and what it refuses the parser rejects with a code that it names. For whoever changes either.
 //!
 //! What no JSON Schema can say is stated in `contracts/unsayable.rs` and nowhere else. Time is not judged here.
 
@@ -7,6 +7,8 @@
 
 #[path = "contracts/mutations.rs"]
 mod mutations;
+#[path = "contracts/openapi.rs"]
+mod openapi;
 #[path = "contracts/schema.rs"]
 mod schema;
 #[path = "contracts/unsayable.rs"]

@@ -1,52 +1,69 @@
 //! The answer to a batch: what became of each of its events.
 
 use serde::Serialize;
-use serde_json::json;
 use shared::{
     event::{Rejection, RejectionCode, SessionEvent},
-    http::json_reply,
+    http::{Fault, json_reply},
     timestamp::Timestamp,
 };
+use utoipa::ToSchema;
 use warp::{Reply, http::StatusCode, reply::Response};
 
 /// What the first seed's clients look for.
-const SUCCESS: &str = "POST success";
+pub(super) const SUCCESS: &str = "POST success";
 
 /// What became of the events of a batch.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) accepted: usize,
     pub(super) discarded: Vec<Discarded>,
     pub(super) rejected: Vec<Rejected>,
 }
 
-/// An event that is too old, by its place in the batch.
-#[derive(Debug, Serialize)]
+/// An event of more than a year ago.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Discarded {
+    /// Its place in the batch, from 0.
     index: usize,
+    /// `expired`
     code: RejectionCode,
 }
 
-/// An event that was refused, by its place in the batch.
-#[derive(Debug, Serialize)]
+/// An event that was refused.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Rejected {
+    /// Its place in the batch, from 0.
     index: usize,
+    /// Why.
     pub(super) code: RejectionCode,
+    /// What was wrong with this very event.
     detail: String,
 }
 
-#[derive(Serialize)]
-struct Success<'a> {
-    message: &'a str,
-    #[serde(flatten)]
-    report: &'a Report,
+/// What became of the events of a batch; together they are as many as were sent.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Success {
+    /// Always `POST success`.
+    message: &'static str,
+    /// How many events are durable now.
+    accepted: usize,
+    /// Those that are too old to be kept, which is nobody's fault.
+    discarded: Vec<Discarded>,
+    /// Those that are no events.
+    rejected: Vec<Rejected>,
 }
 
-#[derive(Serialize)]
-struct Failure<'a> {
-    error: serde_json::Value,
-    #[serde(flatten)]
-    report: &'a Report,
+/// What became of a batch without a single event that can be used.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NothingUsable {
+    /// Its code is `nothing_usable`.
+    error: Fault<'static>,
+    /// 0
+    accepted: usize,
+    /// Empty.
+    discarded: Vec<Discarded>,
+    /// Why each event was refused.
+    rejected: Vec<Rejected>,
 }
 
 impl Report {
@@ -59,7 +76,8 @@ impl Report {
     }
 
     pub(super) fn into_reply(self) -> Response {
-        json_reply(StatusCode::OK, &Success { message: SUCCESS, report: &self })
+        let Self { accepted, discarded, rejected } = self;
+        json_reply(StatusCode::OK, &Success { message: SUCCESS, accepted, discarded, rejected })
     }
 
     pub(super) fn into_text(self) -> Response {
@@ -67,8 +85,9 @@ impl Report {
     }
 
     pub(super) fn into_refusal(self) -> Response {
-        let error = json!({ "code": "nothing_usable", "message": "every event of the batch was rejected" });
-        json_reply(StatusCode::BAD_REQUEST, &Failure { error, report: &self })
+        let Self { accepted, discarded, rejected } = self;
+        let error = Fault { code: "nothing_usable", message: "every event of the batch was rejected" };
+        json_reply(StatusCode::BAD_REQUEST, &NothingUsable { error, accepted, discarded, rejected })
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 use async_stream::stream;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
-use shared::store::StoreError;
+use shared::{
+    http::{ErrorReply, Fault},
+    store::StoreError,
+};
 use tokio::sync::OwnedSemaphorePermit;
 use warp::{
     Reply,
@@ -25,6 +28,8 @@ pub(super) enum Answer {
     Whole(Vec<u8>, usize),
     /// A JSON text that is written while it is sent, and the turn it has.
     Streamed(Chunks, OwnedSemaphorePermit),
+    /// A page for people.
+    Page(Response),
 }
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, StoreError>> + Send>>;
@@ -48,6 +53,10 @@ impl Answer {
     pub(super) fn into_response(self, measured: Measured, head: bool) -> Response {
         let status = StatusCode::OK;
         let body = match self {
+            Self::Page(page) => {
+                measured.answered(status.as_u16());
+                return page;
+            }
             Self::Whole(json, rows) => {
                 measured.rows(rows);
                 measured.answered(status.as_u16());
@@ -88,23 +97,15 @@ fn send(mut chunks: Chunks, turn: OwnedSemaphorePermit, measured: Measured, stat
 
 impl QueryError {
     pub(super) fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            error: Shown<'a>,
-        }
-        #[derive(Serialize)]
-        struct Shown<'a> {
-            code: &'a str,
-            message: String,
-        }
         match &self {
             Self::Unavailable(cause) => tracing::warn!(%cause, "a question was not answered"),
             Self::Damaged(cause) => tracing::error!(%cause, "a question cannot be answered"),
             _ => {}
         }
         let status = self.status();
-        let shown = Shown { code: self.code(), message: self.to_string() };
-        let json = serde_json::to_vec(&Body { error: shown }).unwrap_or_default();
+        let message = self.to_string();
+        let error = Fault { code: self.code(), message: &message };
+        let json = serde_json::to_vec(&ErrorReply { error }).unwrap_or_default();
         let mut response = as_json(json.into_response(), status);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

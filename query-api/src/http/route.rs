@@ -1,6 +1,6 @@
 //! Which path asks which question.
 
-use super::dashboard;
+use super::{dashboard, docs};
 
 /// A question, with the segments of its path as they came: percent-encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,8 @@ impl Route {
 /// `allow`, from a 404.
 #[must_use]
 pub fn methods(path: &str) -> &'static [&'static str] {
-    if Route::of(path).is_some() || dashboard::is_known(path) { &["GET", "HEAD"] } else { &[] }
+    let known = Route::of(path).is_some() || docs::is_known(path) || dashboard::is_known(path);
+    if known { &["GET", "HEAD"] } else { &[] }
 }
 
 #[cfg(test)]
@@ -71,6 +72,8 @@ mod tests {
         for path in [
             "/v1",
             "/dashboard/x",
+            "/docs",
+            "/docs/x",
             "/v1/events",
             "/v1/session-starts/",
             "/v1/users/a",
@@ -83,6 +86,7 @@ mod tests {
         }
         assert_eq!(methods("/"), ["GET", "HEAD"]);
         assert_eq!(methods("/dashboard"), ["GET", "HEAD"]);
+        assert_eq!(methods("/docs/swagger-ui.css"), ["GET", "HEAD"]);
         assert_eq!(methods("/v1/users/a/sessions/b"), ["GET", "HEAD"]);
     }
 }

@@ -12,8 +12,13 @@ use shared::{
     store::Window,
     timestamp::{DAY, HOUR, MINUTE, RETENTION, Timestamp},
 };
+use utoipa::ToSchema;
 
-use super::{Service, reply::Answer};
+use super::{
+    Service,
+    openapi::{CountByCountry, StartsByCountry},
+    reply::Answer,
+};
 use crate::{
     cursor::{Question, StartsCursor},
     error::QueryError,
@@ -25,18 +30,33 @@ use crate::{
 /// How many starts a reply holds unless it is said, and at most.
 const LIMIT: (usize, usize) = (1_000, 10_000);
 
-#[derive(Serialize)]
-struct StartsReply {
+/// The longest window whose minutes are counted, in milliseconds.
+const MINUTES: i64 = 2 * DAY;
+
+/// Starts of countries in a window.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StartsReply {
+    /// The first instant of the window.
     from: Timestamp,
+    /// The first instant behind the window.
     to: Timestamp,
+    /// Newest first. On the first page each country that is meant is a key.
+    #[schema(value_type = StartsByCountry)]
     countries: BTreeMap<Country, Vec<SessionStart>>,
+    /// The `cursor` of the next page.
+    #[schema(required)]
     next: Option<String>,
 }
 
-#[derive(Serialize)]
-struct CountsReply {
+/// How many starts there were in a window.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CountsReply {
+    /// The first instant of the window.
     from: Timestamp,
+    /// The first instant behind the window.
     to: Timestamp,
+    /// A key for each country that is meant.
+    #[schema(value_type = CountByCountry)]
     countries: BTreeMap<Country, u64>,
 }
 
@@ -88,6 +108,10 @@ impl Service {
         let now = self.clock.now();
         let horizon = now - RETENTION;
         let window = span.window(now, self.options.future_tolerance_ms)?;
+        // A year of minutes in each country would be a reply that nobody reads, and hard to hold.
+        if step.is_some_and(|(_, length)| length == MINUTE) && window.to - window.from > MINUTES {
+            return Err(QueryError::InvalidStep);
+        }
         let countries = self.countries(named, horizon).await?;
         let length = step.map_or(DAY, |(_, length)| length);
         let counts = starts::counts(self.store.clone(), countries, window.clip(horizon), length);

@@ -8,8 +8,9 @@ use shared::{
     session::{SessionKey, Status},
     timestamp::RETENTION,
 };
+use utoipa::ToSchema;
 
-use super::{Service, body, index, reply::Answer};
+use super::{Service, body, reply::Answer};
 use crate::{
     cursor::{self, Question},
     error::QueryError,
@@ -21,10 +22,15 @@ use crate::{
 /// How many sessions a reply holds unless it is said, and at most.
 const LIMIT: (usize, usize) = (20, 100);
 
-#[derive(Serialize)]
-struct SessionsReply {
+/// Sessions of a user.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SessionsReply {
+    /// As it was asked for.
     user_id: UserId,
+    /// Newest first, equal times by session; a user that is not known has none.
     sessions: Vec<Listed>,
+    /// The `cursor` of the next page.
+    #[schema(required)]
     next: Option<String>,
 }
 
@@ -70,12 +76,9 @@ impl Service {
         Ok(Answer::json(&BTreeMap::from([(user, sessions)]), rows))
     }
 
-    /// `/`, with a body or without.
+    /// `/` with a body.
     pub(super) async fn root(&self, query: &str, body: &[u8]) -> Result<Answer, QueryError> {
         Params::parse(query, &[])?;
-        if body.trim_ascii().is_empty() {
-            return Ok(index::answer());
-        }
         let sessions = self.last(&body::user(body)?).await?;
         Ok(Answer::json(&sessions, sessions.len()))
     }

@@ -32,6 +32,7 @@ async fn every_wrong_parameter_is_a_400_with_its_code() {
         (format!("{STARTS}?days=1&cursor=nonsense"), "invalid_cursor"),
         (format!("{STARTS}/counts"), "missing_window"),
         (format!("{STARTS}/counts?days=1&step=week"), "invalid_step"),
+        (format!("{STARTS}/counts?days=2.1&step=minute"), "invalid_step"),
         (format!("{STARTS}/counts?days=1&limit=5"), "unknown_parameter"),
         ("/v1/users/u/sessions?status=closed".to_owned(), "invalid_status"),
         ("/v1/users/u/sessions?limit=101".to_owned(), "invalid_limit"),

@@ -1,4 +1,4 @@
-//! Over real HTTP: chunked replies, HEAD, the index, the metrics, and how fast many countries are answered.
+//! Over real HTTP: chunked replies, HEAD, the page, the metrics, and how fast many countries are answered.
 
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ async fn an_uncut_reply_of_more_than_100_000_starts_is_sent_whole_in_small_chunk
 #[tokio::test]
 async fn a_head_request_is_answered_like_a_get_without_the_body() {
     let world = World::of(&[start("u", "s", "2019-05-12T10:00:00Z", "SK")]).await;
-    for path in ["/user/last-events?days=2", "/v1/session-starts?days=2", "/v1/users/u/sessions", "/"] {
+    for path in ["/user/last-events?days=2", "/v1/session-starts?days=2", "/v1/users/u/sessions"] {
         let (head, body) = wire(&world, &format!("HEAD {path} HTTP/1.1")).await;
         assert!(head.starts_with("http/1.1 200 ok\r\n"), "{path}: {head}");
         assert!(head.contains("content-type: application/json\r\n"), "{path}: {head}");
@@ -112,24 +112,29 @@ async fn a_get_with_a_body_is_answered_for_the_user_it_names() {
 }
 
 #[tokio::test]
-async fn a_get_of_the_root_without_a_body_lists_the_routes_with_an_example_each() {
+async fn a_get_of_the_root_without_a_body_is_a_page_that_asks_nobody_else() {
     let world = World::new();
-    let index = world.json("/").await;
-    assert_eq!(index["service"], "Bookend");
-    assert_eq!(
-        index["routes"][0],
-        json!({
-            "path": "/v1/session-starts",
-            "what": "the session starts of each country",
-            "example": "/v1/session-starts?days=1&country=SK",
-        })
+    let page = world.reply("/").await;
+    assert_eq!(page.status(), 200);
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'self'") && !policy.contains("http"), "{policy}");
+    let text = String::from_utf8(page.body().to_vec()).unwrap();
+    assert!(text.contains("<title>Bookend</title>") && text.contains("href=\"dashboard\""), "{text}");
+    assert_eq!(world.reply("/?day=1").await.status(), 400);
+
+    let script = world.reply("/docs/swagger-ui-bundle.js").await;
+    assert_eq!(script.status(), 200);
+    assert_eq!(script.headers()["content-type"], "text/javascript; charset=utf-8");
+    assert!(script.body().len() > 1_000_000, "{}", script.body().len());
+    let (head, body) = wire(&world, "HEAD /docs/page.js HTTP/1.1").await;
+    assert!(
+        head.starts_with("http/1.1 200 ok\r\n") && head.contains("\r\netag: ") && body.is_empty(),
+        "{head}"
     );
-    for route in index["routes"].as_array().unwrap() {
-        let status = world.reply(route["example"].as_str().unwrap()).await.status();
-        // Nothing is known of the session of the example.
-        let expected = if route["path"] == "/v1/users/{user_id}/sessions/{session_id}" { 404 } else { 200 };
-        assert_eq!(status, expected, "{route}");
-    }
+    let (head, body) = wire(&world, "HEAD / HTTP/1.1").await;
+    assert!(head.starts_with("http/1.1 200 ok\r\n") && body.is_empty(), "{head}");
+    assert!(world.metrics().contains(r#"requests_total{route="/docs",status="200"}"#));
 }
 
 #[tokio::test]

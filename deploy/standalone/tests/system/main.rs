@@ -32,6 +32,8 @@ mod logins;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod outcomes;
 #[cfg(test)]
 mod packaging;

@@ -68,6 +68,16 @@ pub(crate) const ROOMS: &[Room] = &[
         planted: ("ingest/src/consumer.rs", "use warp::Filter;"),
     },
     Room {
+        names: &["utoipa::openapi", "utoipa_swagger_ui"],
+        seen: Seen::Path,
+        when: When::Always,
+        of: ALL,
+        rooms: &["*/http/openapi*", "*/http/docs.rs"],
+        teaches: "a type may derive its schema beside its fields; whatever else is said of the HTTP API is said in an http/openapi.rs \
+                  (or its folder), so that a handler reads without it",
+        planted: ("query-api/src/http/users.rs", "use utoipa::openapi::Schema;"),
+    },
+    Room {
         names: &["rdkafka", "rdkafka_sys"],
         seen: Seen::Path,
         when: When::Always,

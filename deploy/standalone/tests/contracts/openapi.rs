@@ -1,0 +1,158 @@
+//! The description of the HTTP API: the one kept in `specification/` is the one that the code makes, it knows every address
+//! that is served and no other, and its examples are of its schemas. That they are what is answered, the system tests hold.
+
+use std::collections::BTreeSet;
+
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+use shared::{http::openapi, telemetry};
+
+use super::{root, schema::SCHEMA};
+
+const FILE: &str = "specification/openapi.json";
+
+/// What the code makes.
+fn served() -> Value {
+    serde_json::from_str(&openapi::text(&standalone::serve::description())).unwrap()
+}
+
+/// A schema that refers to the components of `document`.
+fn validator(document: &Value, schema: &Value) -> Validator {
+    let mut whole = json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema] });
+    whole["components"] = document["components"].clone();
+    jsonschema::validator_for(&whole).unwrap()
+}
+
+fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flat_map(Map::iter)
+}
+
+/// Every content with its examples, in whatever place of `value`.
+fn contents<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
+    for (key, member) in members(value) {
+        if key == "content" {
+            found.extend(members(member).map(|(_media, content)| content));
+        } else {
+            contents(member, found);
+        }
+    }
+}
+
+fn assert_refers_to_what_is_there(document: &Value, value: &Value) {
+    if let Some(target) = value.get("$ref").and_then(Value::as_str) {
+        assert!(document.pointer(target.trim_start_matches('#')).is_some(), "{target}");
+    }
+    value.as_array().into_iter().flatten().for_each(|item| assert_refers_to_what_is_there(document, item));
+    members(value).for_each(|(_, member)| assert_refers_to_what_is_there(document, member));
+}
+
+#[test]
+fn the_description_that_is_kept_is_the_one_that_is_served() {
+    let made = openapi::text(&standalone::serve::description());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "who renews the file says so to a test, not to the service"
+    )]
+    let renew = std::env::var_os("BOOKEND_RENEW").is_some();
+    if renew {
+        std::fs::write(format!("{}/../../{FILE}", env!("CARGO_MANIFEST_DIR")), &made).unwrap();
+    }
+    assert!(
+        root(FILE) == made,
+        "{FILE} is not what the code makes; renew it with: BOOKEND_RENEW=1 cargo test -p standalone --test contracts openapi"
+    );
+}
+
+#[test]
+fn every_address_that_is_described_takes_the_methods_that_are_described() {
+    for (template, item) in members(&served()["paths"]) {
+        let path = template.replace("{user_id}", "u1").replace("{session_id}", "s1");
+        let ingest = ingest::http::methods(&path).iter().chain(query_api::methods(&path));
+        let own = telemetry::methods(&path).iter().chain(openapi::methods(&path));
+        let taken: BTreeSet<_> = ingest.chain(own).filter(|method| **method != "HEAD").copied().collect();
+        let described: BTreeSet<_> = members(item).map(|(method, _)| method.to_uppercase()).collect();
+        assert_eq!(taken, described.iter().map(String::as_str).collect(), "{template}");
+    }
+}
+
+/// That the query service describes each of its questions is a test of its own.
+#[test]
+fn every_address_of_the_endpoint_and_of_a_process_is_described() {
+    let served = served();
+    for path in ingest::http::PATHS {
+        assert!(served["paths"][path]["post"].is_object(), "{path}");
+    }
+    for path in ["/metrics", "/livez", "/readyz", "/openapi.json"] {
+        assert!(served["paths"][path]["get"].is_object(), "{path}");
+    }
+}
+
+#[test]
+fn each_half_describes_its_own_calls_and_those_of_every_process() {
+    let halves = [(ingest::http::openapi::calls(), "post"), (query_api::calls(), "get")];
+    let whole = served();
+    for (calls, method) in halves {
+        let half: Value = serde_json::from_str(&openapi::text(&openapi::document(calls))).unwrap();
+        assert!(half["paths"]["/livez"].is_object());
+        assert_refers_to_what_is_there(&half, &half);
+        for (path, item) in members(&half["paths"]) {
+            for (described, operation) in members(item) {
+                assert_eq!(operation, &whole["paths"][path][described], "{described} {path}");
+                assert!(
+                    described == method
+                        || ["/metrics", "/livez", "/readyz", "/openapi.json"].contains(&path.as_str())
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_example_is_of_its_schema_and_every_content_has_one() {
+    let document = served();
+    let mut found = Vec::new();
+    contents(&document["paths"], &mut found);
+    assert!(found.len() > 60, "{}", found.len());
+    for content in found {
+        let schema = validator(&document, &content["schema"]);
+        assert!(members(&content["examples"]).count() > 0, "{content}");
+        for (name, example) in members(&content["examples"]) {
+            // An excerpt says so, of an object that holds more.
+            let fault = if name == "excerpt" { None } else { schema.validate(&example["value"]).err() };
+            assert!(fault.is_none(), "{name}: {}: {}", fault.unwrap(), example["value"]);
+        }
+    }
+}
+
+#[test]
+fn every_example_of_a_parameter_is_of_its_schema() {
+    let document = served();
+    let mut tried = 0;
+    for operation in
+        members(&document["paths"]).flat_map(|(_, item)| members(item)).map(|(_, operation)| operation)
+    {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            if let Some(example) = parameter.get("example") {
+                assert!(validator(&document, &parameter["schema"]).is_valid(example), "{parameter}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 5, "{tried}");
+}
+
+#[test]
+fn what_is_an_event_is_one_by_the_description_too() {
+    let document = served();
+    let event = validator(&document, &json!({ "$ref": "#/components/schemas/Event" }));
+    for example in SCHEMA.document["examples"].as_array().unwrap() {
+        // Of an end the country is not looked at, whatever it is: no client is to be told to send that.
+        let shown = example["country"].is_number();
+        assert!(shown || event.is_valid(example), "{example}");
+    }
+    for code in ["not_an_object", "missing_user_id", "missing_session_id", "missing_ts", "invalid_event"] {
+        let rejected = SCHEMA.document["rejectedExamples"].as_array().unwrap();
+        let example = rejected.iter().find(|example| example["code"] == code).unwrap();
+        assert!(!event.is_valid(&example["value"]), "{example}");
+    }
+}

@@ -1,0 +1,313 @@
+//! Every example of the served OpenAPI description is tried, by its own command line: what comes back has the status under which
+//! the example stands, and says what the example says.
+//!
+//! What no command line alone can bring about is brought about here; the few that would take a broken machine are named.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufReader, Write},
+    net::TcpStream,
+    process::Command,
+    thread,
+};
+
+use serde_json::Value;
+use shared::timestamp::{MINUTE, Timestamp};
+
+use crate::{
+    client::{Client, LINES, Reply, read_reply},
+    data::project,
+    seeds::ADDRESS,
+    service::{Service, eventually},
+};
+
+const AS_OF: [&str; 2] = ["--as-of", "2019-05-13T12:00:00Z"];
+const SEED: &str = "data/seed-batch.json";
+
+/// By their names, the examples that are not tried, and why.
+const UNTRIED: [(&str, &str); 5] = [
+    ("late", "the log would have to hang for 12 seconds: ingest/tests/endpoint.rs has a log that does"),
+    ("damaged", "a row of the store would have to be damaged: the tests of query-api's replies say it"),
+    ("unavailable", "the store would have to be down: the tests of query-api's replies say it"),
+    (
+        "crowded",
+        "all turns would have to be taken for 15 seconds: query-api/tests/reads/errors.rs takes them",
+    ),
+    ("busy", "32 readers would have to leave long replies unread: query-api/tests/reads/errors.rs has them"),
+];
+
+/// An example of a reply, and where it stands.
+#[derive(Debug)]
+struct Shown {
+    method: String,
+    path: String,
+    status: u16,
+    media: String,
+    name: String,
+    asked: String,
+    said: Value,
+}
+
+impl Shown {
+    /// The command line, where there is one.
+    fn command(&self) -> Option<&str> {
+        self.asked.strip_prefix("```sh\n")?.strip_suffix("\n```")
+    }
+
+    fn assert_said(&self, status: u16, media: &str, body: &str) {
+        assert_eq!(
+            (status, media.split(';').next().unwrap()),
+            (self.status, self.media.as_str()),
+            "{self:?}: {body}"
+        );
+        let same = match &self.said {
+            Value::String(text) if self.name == "excerpt" => text.lines().all(|line| body.contains(line)),
+            Value::String(text) if self.media == "text/html" => body.starts_with(text),
+            Value::String(text) => without_digits(text) == without_digits(body),
+            said => {
+                let body =
+                    serde_json::from_str(body).unwrap_or_else(|error| panic!("{self:?}: {error}: {body}"));
+                if self.name == "excerpt" {
+                    holds(&body, said)
+                } else {
+                    at_one_time(&body) == at_one_time(said)
+                }
+            }
+        };
+        assert!(same, "{self:?}\nwas answered {body}");
+    }
+}
+
+fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}
+
+fn shown(document: &Value) -> Vec<Shown> {
+    let mut all = Vec::new();
+    for (path, item) in members(&document["paths"]) {
+        for (method, operation) in members(item) {
+            for (status, reply) in members(&operation["responses"]) {
+                for (media, content) in members(&reply["content"]) {
+                    all.extend(members(&content["examples"]).map(|(name, example)| Shown {
+                        method: method.to_uppercase(),
+                        path: path.clone(),
+                        status: status.parse().unwrap(),
+                        media: media.clone(),
+                        name: name.clone(),
+                        asked: example["description"].as_str().unwrap().to_owned(),
+                        said: example["value"].clone(),
+                    }));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// `text` without the numbers in it: the free bytes of a disk are never the same.
+fn without_digits(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_ascii_digit()).collect()
+}
+
+/// Whether `whole` has all that `part` has.
+fn holds(whole: &Value, part: &Value) -> bool {
+    match part {
+        Value::Object(_) => members(part).all(|(key, part)| holds(&whole[key], part)),
+        part => whole == part,
+    }
+}
+
+/// `reply` with the ends of a window that moves with the clock as they are when the clock starts.
+fn at_one_time(reply: &Value) -> Value {
+    let mut reply = reply.clone();
+    for (key, text) in [("from", "2018-11-24T12:00:00Z"), ("to", "2019-05-13T12:05:00Z")] {
+        let start = Timestamp::parse(text).unwrap();
+        let given = reply.get(key).and_then(|given| Timestamp::parse(given.as_str()?));
+        if given.is_some_and(|given| (0..10 * MINUTE).contains(&(given - start))) {
+            reply[key] = Value::from(text);
+        }
+    }
+    reply
+}
+
+/// Runs a command line as it stands, but for the address: the status, the media type and the body.
+fn run(service: &Service, line: &str) -> (u16, String, String) {
+    let line = line.replace(ADDRESS, &service.client().0.to_string());
+    let end = r"\n%{http_code} %{content_type}";
+    let script = format!("curl() {{ command curl -sS --noproxy '*' -w '{end}' \"$@\"; }}\n{line}");
+    let done = Command::new("sh").args(["-c", &script]).current_dir(project()).output().unwrap();
+    let said = String::from_utf8(done.stdout).unwrap();
+    let failed = String::from_utf8_lossy(&done.stderr);
+    let (body, end) = said.rsplit_once('\n').unwrap_or_else(|| panic!("{line}: {failed}"));
+    let (status, media) = end.split_once(' ').unwrap();
+    (status.parse().unwrap(), media.to_owned(), body.to_owned())
+}
+
+/// A service with the first seed's batch, all of it answered.
+fn seeded(data: &std::path::Path, more: &[&str]) -> Service {
+    let service = Service::start(data, &[&AS_OF[..], more].concat());
+    let batch = std::fs::read(project().join(SEED)).unwrap();
+    assert_eq!(service.client().post("/user/batches", &[], &batch).unwrap().status, 200);
+    service.wait_until_answered(8);
+    service
+}
+
+fn description(service: &Service) -> Value {
+    service.client().ask("/openapi.json")
+}
+
+/// Sends the head of a request whose body is to have `length` bytes, and the first `sent` of them.
+fn begin(client: Client, method: &str, path: &str, length: usize, sent: usize) -> TcpStream {
+    let mut stream = client.connect().unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n").unwrap();
+    stream.write_all(&vec![b' '; sent]).unwrap();
+    stream
+}
+
+fn assert_shown(all: &[Shown], method: &str, path: &str, name: &str, reply: &Reply) {
+    let shown = all
+        .iter()
+        .find(|one| (one.method.as_str(), one.path.as_str(), one.name.as_str()) == (method, path, name));
+    let shown = shown.unwrap_or_else(|| panic!("{method} {path} has no example {name}"));
+    shown.assert_said(reply.status, reply.header("content-type").unwrap(), &reply.text());
+    let retry = reply.header("retry-after").map(|seconds| seconds.parse::<u64>().unwrap());
+    assert_eq!(
+        retry.is_some(),
+        shown.media == "application/json" && [429, 503].contains(&shown.status),
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn every_example_with_a_command_line_is_what_is_answered() {
+    let data = tempfile::tempdir().unwrap();
+    let service = seeded(data.path(), &[]);
+    let all = shown(&description(&service));
+    let mut tried = 0;
+    for one in &all {
+        if let Some(line) = one.command() {
+            let (status, media, body) = run(&service, line);
+            one.assert_said(status, &media, &body);
+            tried += 1;
+        }
+    }
+    assert!(tried > 100, "{tried}");
+}
+
+#[test]
+fn an_example_without_a_command_line_is_tried_by_a_test_or_named_with_the_reason() {
+    let data = tempfile::tempdir().unwrap();
+    let service = seeded(data.path(), &[]);
+    let all = shown(&description(&service));
+    let left: BTreeSet<_> =
+        all.iter().filter(|one| one.command().is_none()).map(|one| one.name.as_str()).collect();
+    let tried = ["slow_body", "over_quota", "inflight", "log", "full_disk"];
+    assert_eq!(left, UNTRIED.iter().map(|(name, _)| *name).chain(tried).collect());
+}
+
+#[test]
+fn every_body_that_may_be_sent_is_taken() {
+    let data = tempfile::tempdir().unwrap();
+    let service = seeded(data.path(), &[]);
+    let mut sent = 0;
+    for (path, item) in members(&description(&service)["paths"]) {
+        for (media, content) in members(&item["post"]["requestBody"]["content"]) {
+            for (name, example) in members(&content["examples"]) {
+                let body = match &example["value"] {
+                    Value::String(text) => text.clone(),
+                    value => value.to_string(),
+                };
+                let headers = [("content-type", media.as_str()), ("accept", "application/json")];
+                let reply = service.client().post(path, &headers, body.as_bytes()).unwrap();
+                let events = if media == LINES.1 {
+                    3
+                } else if name == "rows" {
+                    1
+                } else {
+                    2
+                };
+                assert_eq!(
+                    (reply.status, &reply.json()["accepted"]),
+                    (200, &Value::from(events)),
+                    "{path} {name}"
+                );
+                sent += 1;
+            }
+        }
+    }
+    assert_eq!(sent, 12);
+    // They were all events of the seed, so that trying them changes no answer.
+    let starts = &service.client().ask("/v1/session-starts/counts?days=365")["countries"];
+    assert_eq!(members(starts).map(|(_, starts)| starts.as_u64().unwrap()).sum::<u64>(), 5);
+}
+
+#[test]
+fn a_body_that_does_not_come_is_answered_as_the_examples_say() {
+    let data = tempfile::tempdir().unwrap();
+    let service = seeded(data.path(), &[]);
+    let all = shown(&description(&service));
+    let slow: Vec<_> = all.iter().filter(|one| one.name == "slow_body").collect();
+    assert_eq!(slow.len(), 4);
+    thread::scope(|scope| {
+        for one in slow {
+            let (client, all) = (service.client(), &all);
+            scope.spawn(move || {
+                let stream = begin(client, &one.method, &one.path, 10, 1);
+                let reply = read_reply(&mut BufReader::new(stream)).unwrap();
+                assert_shown(all, &one.method, &one.path, "slow_body", &reply);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_client_over_its_quota_is_answered_as_the_examples_say() {
+    let data = tempfile::tempdir().unwrap();
+    let service = seeded(data.path(), &["--quota", "1000"]);
+    let all = shown(&description(&service));
+    let batch = b"{}\n".repeat(1_000);
+    for path in ingest::http::PATHS {
+        let refused = eventually("the quota is used up", || {
+            let reply = service.client().post(path, &[LINES], &batch).unwrap();
+            (reply.status == 429).then_some(reply)
+        });
+        assert_shown(&all, "POST", path, "over_quota", &refused);
+    }
+}
+
+#[test]
+fn a_body_for_which_there_is_no_room_is_answered_as_the_examples_say() {
+    let data = tempfile::tempdir().unwrap();
+    let service = seeded(data.path(), &["--max-inflight", "2MiB", "--body-timeout", "10m"]);
+    let all = shown(&description(&service));
+    // Both stay unfinished, and keep what they have sent.
+    let held = [(); 2].map(|()| begin(service.client(), "POST", "/", 1 << 20, 1_000_000));
+    for path in ingest::http::PATHS {
+        let refused = eventually("both bodies are held", || {
+            let reply = service.client().post(path, &[], &[b' '; 200_000]).unwrap();
+            (reply.status == 503).then_some(reply)
+        });
+        assert_shown(&all, "POST", path, "inflight", &refused);
+    }
+    drop(held);
+}
+
+#[test]
+fn a_full_disk_is_answered_as_the_examples_say() {
+    let data = tempfile::tempdir().unwrap();
+    drop(seeded(data.path(), &[]));
+    let service = Service::begin(crate::service::serve(
+        data.path(),
+        &[&AS_OF[..], &["--min-free-disk", "1000000GiB"]].concat(),
+    ));
+    let ready = eventually("the disk was looked at", || {
+        let reply = service.client().get("/readyz").ok()?;
+        (reply.status == 503).then_some(reply)
+    });
+    let all = shown(&description(&service));
+    assert_shown(&all, "GET", "/readyz", "full_disk", &ready);
+    let batch = std::fs::read(project().join(SEED)).unwrap();
+    for path in ingest::http::PATHS {
+        assert_shown(&all, "POST", path, "log", &service.client().post(path, &[], &batch).unwrap());
+    }
+}

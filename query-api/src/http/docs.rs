@@ -1,0 +1,86 @@
+//! The page at `/` that shows every call and lets a reader try it: Swagger UI, with all that it is made of in the program.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
+
+use utoipa_swagger_ui::Config;
+use warp::{filters::BoxedFilter, http::HeaderMap, reply::Response};
+
+use super::page::{self, CSS, File, HTML, JS};
+use crate::QueryMetrics;
+
+/// The label in the metrics of the files that the page is made of.
+const ROUTE: &str = "/docs";
+
+/// Nothing from elsewhere. Swagger UI writes styles into its elements, and has its icons in its style.
+const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+static PAGE: LazyLock<File> = LazyLock::new(|| own("/", HTML, include_str!("../../pages/docs/index.html")));
+
+static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
+    let vendored = [
+        ("/docs/swagger-ui.css", CSS),
+        ("/docs/swagger-ui-bundle.js", JS),
+        ("/docs/favicon-32x32.png", "image/png"),
+    ];
+    let config = Arc::new(Config::default());
+    let vendored = vendored.into_iter().filter_map(|(path, kind)| {
+        let name = path.strip_prefix("/docs/")?;
+        let file = utoipa_swagger_ui::serve(name, Arc::clone(&config)).ok().flatten()?;
+        Some(File::new(path, kind, POLICY, file.bytes))
+    });
+    let own = [
+        own("/docs/page.css", CSS, include_str!("../../pages/docs/page.css")),
+        own("/docs/page.js", JS, include_str!("../../pages/docs/page.js")),
+    ];
+    vendored.chain(own).collect()
+});
+
+fn own(path: &'static str, kind: &'static str, text: &'static str) -> File {
+    File::new(path, kind, POLICY, Cow::Borrowed(text.as_bytes()))
+}
+
+fn find(path: &str) -> Option<&'static File> {
+    FILES.iter().find(|file| file.path == path)
+}
+
+/// Whether `path` is a file of the page.
+pub(super) fn is_known(path: &str) -> bool {
+    find(path).is_some()
+}
+
+/// The page itself.
+pub(super) fn page() -> Response {
+    PAGE.answer(&HeaderMap::new())
+}
+
+/// The files of the page; every other path is rejected as not found.
+pub(super) fn routes(metrics: Arc<QueryMetrics>) -> BoxedFilter<(Response,)> {
+    page::routes(find, ROUTE, metrics)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_page_names_is_served() {
+        let named: Vec<_> = PAGE.text().split('"').filter(|text| text.starts_with("docs/")).collect();
+        assert_eq!(named.len(), FILES.len());
+        for name in named {
+            assert!(is_known(&format!("/{name}")), "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_asked_of_another_host() {
+        for text in
+            [PAGE.text(), include_str!("../../pages/docs/page.css"), include_str!("../../pages/docs/page.js")]
+        {
+            assert!(!text.contains("://"), "{text}");
+        }
+    }
+}
