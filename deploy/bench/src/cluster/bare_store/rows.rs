@@ -1,0 +1,165 @@
+//! The rows that the service makes of a file of events, in the requests in which the bare driver's best loop sends them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use ingest::pairing;
+use scylla::{
+    errors::SerializationError,
+    serialize::{
+        row::{RowSerializationContext, SerializeRow},
+        writers::RowWriter,
+    },
+    value::{CqlDate, CqlTimestamp},
+};
+use shared::{
+    event::SessionEvent,
+    session::{Fact, SessionFacts, SessionKey},
+    store::Effect,
+    timestamp::{DAY, Timestamp},
+};
+
+/// How many events go together: about what a micro-batch of the consumer has.
+const EVENTS: usize = 20_000;
+/// How many partitions share a request.
+const PARTITIONS: usize = 10;
+/// How long rows live, in seconds.
+const TTL: i32 = 31_000_000;
+
+/// One row.
+pub(super) enum Row {
+    /// User, session, kind, time, country, marker, the time of what is earlier.
+    Fact(String, String, i8, i64, String, i8, i64),
+    /// User, end, session, start, country.
+    Completed(String, i64, String, i64, String),
+    /// Country, time, session, user.
+    Start(String, i64, String, String),
+}
+
+/// The rows of a step, in the requests in which they go.
+#[derive(Default)]
+pub(super) struct Step {
+    /// Facts, and the users and sessions that are read back behind them.
+    pub(super) facts: Vec<(Vec<Row>, Vec<String>, Vec<String>)>,
+    pub(super) decided: Vec<Vec<Row>>,
+}
+
+/// Every request, made before the clock runs.
+pub(super) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
+    let mut known: HashMap<SessionKey, SessionFacts> = HashMap::new();
+    let lines: Vec<_> = crate::cluster::lines(file)?.collect::<anyhow::Result<_>>()?;
+    let steps = lines.chunks(EVENTS).map(|lines| {
+        let mut facts: BTreeMap<String, Vec<(SessionKey, Row)>> = BTreeMap::new();
+        let mut users: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+        let mut partitions: BTreeMap<(String, i64), Vec<Row>> = BTreeMap::new();
+        for (_, line) in lines {
+            let event = SessionEvent::parse(line).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
+            let (key, fact): (SessionKey, Fact) = event.into();
+            let all = known.entry(key.clone()).or_default();
+            all.absorb(&fact);
+            let (user, session) = (key.user.to_string(), key.session.to_string());
+            let (kind, ts, country) = match &fact {
+                Fact::Start(start) => (0, start.ts, start.country.as_str().to_owned()),
+                Fact::End(ts) => (1, *ts, String::new()),
+            };
+            for effect in pairing::decide(&key, all, std::slice::from_ref(&fact)) {
+                match effect {
+                    Effect::RecordStart(row) => {
+                        let (country, ts) = (row.country.as_str().to_owned(), row.ts.millis());
+                        let row = Row::Start(country.clone(), ts, session.clone(), user.clone());
+                        partitions.entry((country, ts.div_euclid(DAY))).or_default().push(row);
+                    }
+                    Effect::Complete(row) => {
+                        let (start, end) = (row.started_at.millis(), row.ended_at.millis());
+                        let country = row.country.as_str().to_owned();
+                        let row = Row::Completed(user.clone(), end, session.clone(), start, country);
+                        let rows = users.entry(user.clone()).or_default();
+                        rows.push(row);
+                        if end - start >= DAY / 2 {
+                            rows.push(Row::Fact(
+                                user.clone(),
+                                session.clone(),
+                                1,
+                                end,
+                                String::new(),
+                                1,
+                                start,
+                            ));
+                        }
+                    }
+                    Effect::SupersedeStart(_) | Effect::SupersedeCompleted(_) => {}
+                }
+            }
+            let row = Row::Fact(
+                user.clone(),
+                session,
+                kind,
+                ts.millis(),
+                country,
+                0,
+                Timestamp::default().millis(),
+            );
+            facts.entry(user).or_default().push((key, row));
+        }
+        let mut step = Step::default();
+        let facts: Vec<_> = facts.into_iter().collect();
+        let mut facts = facts.into_iter().peekable();
+        while facts.peek().is_some() {
+            let (mut rows, mut names, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
+            for (user, of_user) in facts.by_ref().take(PARTITIONS) {
+                names.push(user);
+                for (key, row) in of_user {
+                    sessions.push(key.session.to_string());
+                    rows.push(row);
+                }
+            }
+            step.facts.push((rows, names, sessions));
+        }
+        step.decided = together(users.into_values());
+        step.decided.extend(together(partitions.into_values()));
+        Ok(step)
+    });
+    steps.collect()
+}
+
+/// The rows of ten partitions in a request.
+fn together(partitions: impl Iterator<Item = Vec<Row>>) -> Vec<Vec<Row>> {
+    let mut requests: Vec<Vec<Row>> = Vec::new();
+    for (number, rows) in partitions.enumerate() {
+        match requests.last_mut() {
+            Some(last) if number % PARTITIONS != 0 => last.extend(rows),
+            _ => requests.push(rows),
+        }
+    }
+    requests
+}
+
+impl SerializeRow for Row {
+    fn serialize(
+        &self,
+        context: &RowSerializationContext<'_>,
+        writer: &mut RowWriter<'_>,
+    ) -> Result<(), SerializationError> {
+        let time = |millis: &i64| CqlTimestamp(*millis);
+        match self {
+            Self::Fact(user, session, kind, ts, country, marker, earlier) => {
+                (user, session, kind, time(ts), country, marker, time(earlier), ts * 1_000, TTL)
+                    .serialize(context, writer)
+            }
+            Self::Completed(user, end, session, start, country) => {
+                (user, time(end), session, time(start), country, TTL).serialize(context, writer)
+            }
+            Self::Start(country, ts, session, user) => {
+                // Days count from 2^31.
+                let day = u32::try_from((1_i64 << 31) + ts.div_euclid(DAY)).unwrap_or_default();
+                (country, CqlDate(day), time(ts), session, user, TTL).serialize(context, writer)
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        false
+    }
+}
