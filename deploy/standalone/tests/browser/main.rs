@@ -1,6 +1,6 @@
-//! The dashboard in a real browser: a headless Chromium that reads, types and clicks as a reader does, over the real program.
+//! The pages in a real browser: a headless Chromium that reads, types and clicks as a reader does, over the real program.
 //!
-//! What the page shows is compared with what the service answers to the same question. The browser finds no host but
+//! What a page shows is compared with what the service answers to the same question. The browser finds no host but
 //! loopback, and its clock has another time zone and another year than the service's: neither may show.
 
 #[cfg(test)]
@@ -16,6 +16,8 @@ mod data;
 #[path = "../system/service.rs"]
 mod service;
 
+#[cfg(test)]
+mod calls;
 #[cfg(test)]
 mod driver;
 #[cfg(test)]

@@ -91,7 +91,9 @@ impl Page {
     pub(crate) fn assert_clean(&self) {
         let complaints = self.browser.log("browser");
         assert!(complaints.is_empty(), "{complaints:#?}");
-        let own = format!("http://{}/", self.service.client().0);
+        let own = self.browser.run("return location.origin + '/'", &[]);
+        let own = own.as_str().unwrap();
+        assert!(own.ends_with(&format!(":{}/", self.service.client().0.port())), "{own}");
         let mut asked = 0;
         for entry in self.browser.log("performance") {
             let told: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
@@ -101,7 +103,7 @@ impl Page {
             let url = told["message"]["params"]["request"]["url"].as_str().unwrap();
             // What the browser opens before it is told anything.
             let nothing = url.starts_with("data:") || url.starts_with("about:") || url.starts_with("chrome:");
-            assert!(nothing || url.starts_with(&own), "the page asked {url}");
+            assert!(nothing || url.starts_with(own), "the page asked {url}");
             asked += u32::from(!nothing);
         }
         assert!(asked > 10, "the page and its files were asked for");

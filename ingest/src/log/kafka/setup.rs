@@ -89,8 +89,11 @@ async fn reach(options: &KafkaLogOptions) -> Result<(), OpenError> {
         let health = Arc::<Health>::default();
         let client: BaseConsumer<_> = client::made(&config, Context::new("setup", Arc::clone(&health)))?;
         let outcome = client.fetch_metadata(None, look::LIMIT);
-        // What the connection has told waits to be heard.
-        while outcome.is_err() && client.poll(Duration::from_millis(100)).is_some() {}
+        // What the connection has told waits to be heard; while it goes on trying it tells it again and again.
+        while outcome.is_err()
+            && health.cause().is_empty()
+            && client.poll(Duration::from_millis(100)).is_some()
+        {}
         Ok::<_, KafkaError>(outcome.map(drop).map_err(|cause| match health.cause() {
             told if told.is_empty() => cause.to_string(),
             told => told,

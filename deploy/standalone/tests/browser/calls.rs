@@ -1,0 +1,64 @@
+//! The page at `/`: a reader tries the calls, whichever name of the service the page was opened by.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::{
+    data::project,
+    driver::Browser,
+    page::Page,
+    service::{Service, eventually},
+};
+
+/// What stands at each call: its method and path, and once it was tried the address that was asked and the status.
+const CALLS: &str = r"
+    const text = (call, selector) => call.querySelector(selector)?.textContent.trim() ?? '';
+    return [...document.querySelectorAll('.opblock')].map((call) => [
+      `${text(call, '.opblock-summary-method')} ${call.querySelector('.opblock-summary-path').dataset.path}`,
+      text(call, '.request-url pre'),
+      text(call, '.live-responses-table tbody .response-col_status').slice(0, 3),
+    ])";
+
+const OPEN: &str = r"
+    const closed = [...document.querySelectorAll('.opblock:not(.is-open) .opblock-summary-control')];
+    closed.forEach((control) => control.click());
+    return document.querySelectorAll('.opblock .execute').length";
+
+const TRY: &str = "document.querySelectorAll('.opblock .execute').forEach((button) => button.click())";
+
+#[test]
+fn every_call_can_be_tried_by_whichever_name_the_page_was_opened() {
+    let data = tempfile::tempdir().unwrap();
+    // Where the examples are at home.
+    let service = Service::start(data.path(), &["--as-of", "2019-05-13T12:00:00Z"]);
+    let batch = std::fs::read(project().join("data/seed-batch.json")).unwrap();
+    assert_eq!(service.client().post("/user/batches", &[], &batch).unwrap().status, 200);
+    service.wait_until_answered(8);
+    let page = Page { service, browser: Browser::start(), data };
+    let origin = format!("http://localhost:{}", page.service.client().0.port());
+    page.browser.open(&format!("{origin}/"));
+    let calls = || -> Vec<[String; 3]> { serde_json::from_value(page.browser.run(CALLS, &[])).unwrap() };
+    let described = page.service.client().get("/openapi.json").unwrap().json();
+    let described: usize =
+        described["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();
+    eventually("every call is shown", || (calls().len() == described).then_some(()));
+    eventually("every call is open", || (page.browser.run(OPEN, &[]) == described).then_some(()));
+    page.browser.run(TRY, &[]);
+    let answered = eventually("every call is answered", || {
+        let calls = calls();
+        calls.iter().all(|[_, _, status]| !status.is_empty()).then_some(calls)
+    });
+    let others: BTreeMap<_, _> = answered
+        .iter()
+        .filter(|[_, asked, status]| status != "200" || !asked.starts_with(&origin))
+        .map(|[call, asked, status]| (call, (asked, status)))
+        .collect();
+    assert!(others.is_empty(), "{others:#?}");
+    page.assert_clean();
+    // On to the dashboard.
+    page.browser.click("header a");
+    eventually("the dashboard is shown", || page.address().ends_with("/dashboard").then_some(()));
+    let shown = page.browser.run("return document.title", &[]);
+    assert_ne!(shown, Value::from("Bookend"), "it is another page");
+}
