@@ -8,6 +8,7 @@ mod country;
 mod element;
 mod fields;
 mod id;
+mod key;
 mod rejection;
 mod write;
 

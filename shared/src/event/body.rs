@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer as _, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{BatchError, BatchShape, EventBatch, Rejection, SessionEvent, element::Element};
+use super::{BatchError, BatchShape, EventBatch, Rejection, SessionEvent, element::Element, key::KeySeed};
 
 /// What has been read so far, and the fault that stopped it: the deserialiser's own errors can't carry one.
 struct Reading {
@@ -79,7 +79,7 @@ impl<'de> Visitor<'de> for Body<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let (mut found, mut is_event) = (false, false);
-        while let Some(key) = map.next_key_seed(KeySeed)? {
+        while let Some(key) = map.next_key_seed(KeySeed(Key::of))? {
             match key {
                 Key::Events(_) if found => {
                     return Err(self.0.not_a_batch("`events` and `rows` may be given once, and not both"));
@@ -154,30 +154,13 @@ enum Key {
     Other,
 }
 
-struct KeySeed;
-
-/// As bytes, for the reason that [`Element`]'s keys are.
-impl<'de> DeserializeSeed<'de> for KeySeed {
-    type Value = Key;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<Key, E> {
-        Ok(match key {
+impl Key {
+    fn of(key: &[u8]) -> Self {
+        match key {
             b"events" => Key::Events(BatchShape::Events),
             b"rows" => Key::Events(BatchShape::Rows),
             b"user_id" | b"player_id" | b"session_id" | b"event" | b"ts" => Key::OfAnEvent,
             _ => Key::Other,
-        })
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Rejection, SessionEvent, fields::Fields};
+use super::{Rejection, SessionEvent, fields::Fields, key::KeySeed};
 
 /// Reads one element.
 pub(super) struct Element;
@@ -63,7 +63,7 @@ impl<'de> Visitor<'de> for Element {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::default();
-        while let Some(key) = map.next_key_seed(KeySeed)? {
+        while let Some(key) = map.next_key_seed(KeySeed(Key::of))? {
             if matches!(key, Key::Unknown) {
                 map.next_value::<IgnoredAny>()?;
                 continue;
@@ -112,26 +112,9 @@ impl<'de> Visitor<'de> for Element {
     }
 }
 
-struct KeySeed;
-
-/// A key is read as bytes: one that holds half a surrogate pair is then no error but an unknown key.
-impl<'de> DeserializeSeed<'de> for KeySeed {
-    type Value = Key;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<Key, E> {
-        Ok(match key {
+impl Key {
+    fn of(key: &[u8]) -> Self {
+        match key {
             b"user_id" => Key::UserId,
             b"player_id" => Key::PlayerId,
             b"session_id" => Key::SessionId,
@@ -139,6 +122,6 @@ impl Visitor<'_> for KeySeed {
             b"ts" => Key::Ts,
             b"country" => Key::Country,
             _ => Key::Unknown,
-        })
+        }
     }
 }
