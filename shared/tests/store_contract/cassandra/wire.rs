@@ -207,19 +207,21 @@ async fn a_fault_that_stays_is_told_as_unavailable() {
     proxied.remove().await;
 }
 
-/// A partition holds one start here: were what failed counted, the next try would take eight partitions.
+/// A partition holds two starts here: were what failed counted, the next try would take eight partitions.
 #[tokio::test]
 async fn what_is_tried_again_does_not_fill_a_day() {
-    let mut proxied = proxied_with(|options| options.starts_per_partition = 1).await;
+    let mut proxied = proxied_with(|options| options.starts_per_partition = 2).await;
     let record = |n: i64| vec![Effect::RecordStart(started("u", &format!("s{n}"), NOW + n, "SK"))];
+    // From now on the partition is known, and only the start itself is written.
+    proxied.store.apply(record(0), now()).await.unwrap();
     proxied.rules(vec![RequestRule(asked(), RequestReaction::forge().syntax_error())]);
     for _ in 0..3 {
-        proxied.store.apply(record(0), now()).await.unwrap_err();
+        proxied.store.apply(record(1), now()).await.unwrap_err();
     }
     proxied.rules(Vec::new());
-    proxied.store.apply(record(0), now()).await.unwrap();
-    assert_eq!(layouts(&proxied.keyspace.0).await, BTreeMap::from([(1, 1)]));
     proxied.store.apply(record(1), now()).await.unwrap();
+    assert_eq!(layouts(&proxied.keyspace.0).await, BTreeMap::from([(1, 1)]));
+    proxied.store.apply(record(2), now()).await.unwrap();
     assert_eq!(layouts(&proxied.keyspace.0).await, BTreeMap::from([(1, 1), (8, 1)]));
     proxied.remove().await;
 }
