@@ -93,7 +93,10 @@ async fn show(args: &DemoArgs, url: &str) -> anyhow::Result<()> {
     answers::show(&client).await?;
     match args.once {
         true => Ok(()),
-        false => say(format_args!("\nServing on {url} until you press Ctrl-C; the data goes with it.")),
+        false => say(format_args!(
+            "\nIn a browser: {url}/dashboard shows all of it, {url}/ lets you try each call.\n\
+             Serving until you press Ctrl-C; the data goes with it."
+        )),
     }
 }
 
