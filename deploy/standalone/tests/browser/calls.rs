@@ -62,3 +62,32 @@ fn every_call_can_be_tried_by_whichever_name_the_page_was_opened() {
     let shown = page.browser.run("return document.title", &[]);
     assert_ne!(shown, Value::from("Bookend"), "it is another page");
 }
+
+/// A browser stands still over some megabytes that are to be shown.
+#[test]
+fn of_a_long_reply_the_beginning_is_shown() {
+    let page = Page::over_a_month();
+    let whole = page.service.client().get("/user/last-events?days=170").unwrap().text().len();
+    assert!(whole > 300_000, "{whole}");
+    page.browser.open(&format!("http://{}/", page.service.client().0));
+    let call = "document.querySelector('[data-path=\"/user/last-events\"]').closest('.opblock')";
+    eventually("the call is shown", || {
+        let script =
+            format!("const call = document.querySelectorAll('.opblock').length > 0 && {call}; return !!call");
+        (page.browser.run(&script, &[]) == true).then_some(())
+    });
+    page.browser.run(&format!("{call}.querySelector('.opblock-summary-control').click()"), &[]);
+    eventually("it is answered", || {
+        let script = format!(
+            "const call = {call}; if (call.querySelector('.live-responses-table')) return true; \
+             call.querySelector('.execute')?.click(); return false"
+        );
+        (page.browser.run(&script, &[]) == true).then_some(())
+    });
+    let script =
+        format!("return {call}.querySelector('.live-responses-table tbody .highlight-code').innerText");
+    let shown = page.browser.run(&script, &[]);
+    let shown = shown.as_str().unwrap();
+    assert!(shown.contains(&format!("of {whole} characters: ask with curl")), "{}", shown.len());
+    assert!(shown.len() < whole, "{}", shown.len());
+}

@@ -12,7 +12,6 @@ use std::{
 };
 
 use serde_json::Value;
-use shared::timestamp::{MINUTE, Timestamp};
 
 use crate::{
     client::{Client, LINES, Reply, read_reply},
@@ -20,6 +19,10 @@ use crate::{
     seeds::ADDRESS,
     service::{Service, eventually},
 };
+
+use self::shown::{Shown, members, shown};
+
+mod shown;
 
 const AS_OF: [&str; 2] = ["--as-of", "2019-05-13T12:00:00Z"];
 const SEED: &str = "data/seed-batch.json";
@@ -35,100 +38,6 @@ const UNTRIED: [(&str, &str); 5] = [
     ),
     ("busy", "32 readers would have to leave long replies unread: query-api/tests/reads/errors.rs has them"),
 ];
-
-/// An example of a reply, and where it stands.
-#[derive(Debug)]
-struct Shown {
-    method: String,
-    path: String,
-    status: u16,
-    media: String,
-    name: String,
-    asked: String,
-    said: Value,
-}
-
-impl Shown {
-    /// The command line, where there is one.
-    fn command(&self) -> Option<&str> {
-        self.asked.strip_prefix("```sh\n")?.strip_suffix("\n```")
-    }
-
-    fn assert_said(&self, status: u16, media: &str, body: &str) {
-        assert_eq!(
-            (status, media.split(';').next().unwrap()),
-            (self.status, self.media.as_str()),
-            "{self:?}: {body}"
-        );
-        let same = match &self.said {
-            Value::String(text) if self.name == "excerpt" => text.lines().all(|line| body.contains(line)),
-            Value::String(text) if self.media == "text/html" => body.starts_with(text),
-            Value::String(text) => without_digits(text) == without_digits(body),
-            said => {
-                let body =
-                    serde_json::from_str(body).unwrap_or_else(|error| panic!("{self:?}: {error}: {body}"));
-                if self.name == "excerpt" {
-                    holds(&body, said)
-                } else {
-                    at_one_time(&body) == at_one_time(said)
-                }
-            }
-        };
-        assert!(same, "{self:?}\nwas answered {body}");
-    }
-}
-
-fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    value.as_object().into_iter().flatten()
-}
-
-fn shown(document: &Value) -> Vec<Shown> {
-    let mut all = Vec::new();
-    for (path, item) in members(&document["paths"]) {
-        for (method, operation) in members(item) {
-            for (status, reply) in members(&operation["responses"]) {
-                for (media, content) in members(&reply["content"]) {
-                    all.extend(members(&content["examples"]).map(|(name, example)| Shown {
-                        method: method.to_uppercase(),
-                        path: path.clone(),
-                        status: status.parse().unwrap(),
-                        media: media.clone(),
-                        name: name.clone(),
-                        asked: example["description"].as_str().unwrap().to_owned(),
-                        said: example["value"].clone(),
-                    }));
-                }
-            }
-        }
-    }
-    all
-}
-
-/// `text` without the numbers in it: the free bytes of a disk are never the same.
-fn without_digits(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_ascii_digit()).collect()
-}
-
-/// Whether `whole` has all that `part` has.
-fn holds(whole: &Value, part: &Value) -> bool {
-    match part {
-        Value::Object(_) => members(part).all(|(key, part)| holds(&whole[key], part)),
-        part => whole == part,
-    }
-}
-
-/// `reply` with the ends of a window that moves with the clock as they are when the clock starts.
-fn at_one_time(reply: &Value) -> Value {
-    let mut reply = reply.clone();
-    for (key, text) in [("from", "2018-11-24T12:00:00Z"), ("to", "2019-05-13T12:05:00Z")] {
-        let start = Timestamp::parse(text).unwrap();
-        let given = reply.get(key).and_then(|given| Timestamp::parse(given.as_str()?));
-        if given.is_some_and(|given| (0..10 * MINUTE).contains(&(given - start))) {
-            reply[key] = Value::from(text);
-        }
-    }
-    reply
-}
 
 /// Runs a command line as it stands, but for the address: the status, the media type and the body.
 fn run(service: &Service, line: &str) -> (u16, String, String) {
