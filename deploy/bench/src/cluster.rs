@@ -93,7 +93,7 @@ async fn takes(programs: &Programs, stack: &Stack) -> anyhow::Result<()> {
 
 /// Topic → rows.
 async fn rows(programs: &Programs, stack: &Stack, file: &Path, events: u64) -> anyhow::Result<()> {
-    let bare = bare_store::measure(&stack.nodes, ["warm", "bare"], file).await?;
+    let bare = bare_store::measure(stack, ["warm", "bare"], file).await?;
     report(
         json!({ "figure": "bare driver of Cassandra, the same rows and reads", "events_per_second": bare.round() }),
     )?;
@@ -102,6 +102,7 @@ async fn rows(programs: &Programs, stack: &Stack, file: &Path, events: u64) -> a
         json!({ "figure": "bare driver of Kafka, produced and acknowledged", "events_per_second": produced.round() }),
     )?;
 
+    stack.settle().await?;
     let before = stack.cpu_seconds()?;
     let mut command = Command::new(&programs.ingest);
     command.args(["--role=consumer", "--listen=127.0.0.1:0", "--log-format=json", "--kafka-topic=bench"]);

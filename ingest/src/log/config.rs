@@ -18,6 +18,10 @@ use super::{
     kafka::{KafkaLogOptions, Mistake, setup},
 };
 
+/// How many polls of Kafka's records are kept ready. One takes all that waits of a partition, so what waits of all of them has to be
+/// several times that; more gained nothing.
+const READY_BATCHES: usize = 4;
+
 /// A log that is not open yet.
 #[derive(Clone, Debug)]
 pub enum LogConfig {
@@ -138,13 +142,21 @@ impl LogConfig {
         }
     }
 
-    /// How many bytes of records are best handled together. Of Kafka's records many: Cassandra works least for each when those
-    /// of a user come together, and their own overhead counts too.
+    /// How many bytes of records are best handled together, and how many such micro-batches are best under way at once. Of
+    /// Kafka's records many: Cassandra works least for each when those of a user come together, and their own overhead counts
+    /// too.
     #[must_use]
-    pub fn batch_bytes(&self) -> usize {
+    pub fn micro_batches(&self) -> (usize, usize) {
         match self {
-            Self::Embedded(..) => 1 << 20,
-            Self::Kafka(..) => 6 << 20,
+            Self::Embedded(..) => (1 << 20, 3),
+            Self::Kafka(..) => (12 << 20, 2),
+        }
+    }
+
+    /// Keeps enough records ready for polls of `batch_bytes`: for each to be of few partitions, those of several have to wait.
+    pub fn keep_ready(&mut self, batch_bytes: usize) {
+        if let Self::Kafka(options, _) = self {
+            options.poll_bytes = batch_bytes.saturating_mul(READY_BATCHES);
         }
     }
 

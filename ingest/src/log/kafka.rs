@@ -45,6 +45,7 @@ mod record;
 mod redrive;
 mod setup;
 mod thread;
+mod waiting;
 
 /// How many dead letters are appended at once: however many there are, there is room left for what clients send.
 const LETTERS_AT_ONCE: usize = 100;

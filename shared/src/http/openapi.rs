@@ -26,16 +26,18 @@ pub use self::{
 /// Where a program's description is served.
 const PATH: &str = "/openapi.json";
 
-const ABOUT: &str = "A *start* event and an *end* event bookend every session of a user. Batches of such events go in; which sessions \
-    started in which country, and which are a user's last ones, is answered. What is answered is never older than a year.\n\n\
-    For people: the [dashboard](dashboard). For Prometheus: [metrics](metrics).\n\n\
+const WHAT: &str = "A *start* event and an *end* event bookend every session of a user. Batches of such events go in; which sessions \
+    started in which country, and which are a user's last ones, is answered. What is answered is never older than a year.";
+
+const HOW: &str = "\
     - Times are RFC 3339 in UTC with `Z`, with milliseconds only when they are not zero.\n\
     - Every error is `{\"error\":{\"code\",\"message\"}}`: a word that never changes, and a sentence for you.\n\
     - Where there is GET there is HEAD. An address with nothing at it is answered 404 `not_found`; one that does not take the \
     method 405 `method_not_allowed`, and `allow` tells what it takes; a connection too many 503 `unavailable`.\n\
     - Every example of a reply stands beside the command that gets it. They were made with the clock set back and the first seed's \
     batch: `bookend serve --as-of 2019-05-13T12:00:00Z`, then `curl -X POST http://127.0.0.1:5000/user/batches -d \
-    @data/seed-batch.json`.";
+    @data/seed-batch.json`. The page that lets you try them moves what is sent to yesterday or so: send a batch first, then ask for its \
+    user.";
 
 /// What calls are listed under, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,11 +59,13 @@ pub fn document(calls: impl IntoIterator<Item = Call>) -> OpenApi {
     calls.sort_by_key(Call::tag);
     let mut tags: Vec<_> = calls.iter().map(Call::tag).collect();
     tags.dedup();
+    // Whoever answers no questions has nothing to show.
+    let people = if tags.contains(&Tag::Questions) { "For people: the [dashboard](dashboard). " } else { "" };
     let licence = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0"));
     let info = InfoBuilder::new()
         .title("Bookend")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(ABOUT))
+        .description(Some(format!("{WHAT}\n\n{people}For Prometheus: [metrics](metrics).\n\n{HOW}")))
         .license(Some(licence.build()));
     let mut document = OpenApiBuilder::new()
         .info(info)

@@ -19,13 +19,17 @@ use scylla::{
 use tokio::sync::Semaphore;
 
 use self::rows::{Row, Step, steps};
+use super::stack::Stack;
 
 mod rows;
 
 /// How many such steps overlap.
-const STEPS: usize = 3;
+const STEPS: usize = 2;
 /// How many requests are under way at once.
 const REQUESTS: usize = 256;
+/// How often everything is made beforehand, uncounted: the server's compiler works for minutes, and whoever is measured first would
+/// pay for all of them.
+const WARMING: usize = 4;
 /// How often a request is tried.
 const TRIES: usize = 5;
 
@@ -52,12 +56,14 @@ struct Bare {
 #[derive(Clone)]
 pub(super) struct Reader(Arc<(Session, PreparedStatement)>);
 
-/// Events a second in the second of the keyspaces; into the first goes the same before, uncounted, to make the server warm: its
-/// compiler works for minutes, and whoever is measured first would pay for all of them.
-pub(super) async fn measure(nodes: &str, [warm, keyspace]: [&str; 2], file: &Path) -> anyhow::Result<f64> {
+/// Events a second in the second of the keyspaces; into the first goes the same before, to make the server warm.
+pub(super) async fn measure(stack: &Stack, [warm, keyspace]: [&str; 2], file: &Path) -> anyhow::Result<f64> {
     let steps = steps(file)?;
-    run(nodes, warm, &steps).await?;
-    run(nodes, keyspace, &steps).await
+    for _ in 0..WARMING {
+        run(&stack.nodes, warm, &steps).await?;
+    }
+    stack.settle().await?;
+    run(&stack.nodes, keyspace, &steps).await
 }
 
 async fn run(nodes: &str, keyspace: &str, steps: &[Step]) -> anyhow::Result<f64> {

@@ -3,11 +3,19 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
 
 use crate::service::cpu_seconds;
+
+/// How long the servers may take until they are at rest.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// They are when, for so long,
+const SETTLED: Duration = Duration::from_secs(2);
+/// they used no more of a processor's time than this: they are never quite still.
+const SETTLED_CPU_SECONDS: f64 = 0.3;
 
 /// A node of each; stopped when it is dropped.
 pub(crate) struct Stack {
@@ -39,6 +47,24 @@ impl Stack {
             all += cpu_seconds(std::fs::read_to_string(self.dir.join(node))?.trim().parse()?)?;
         }
         Ok(all)
+    }
+}
+
+impl Stack {
+    /// Waits until the servers have nothing left to do of what was asked before, as far as that comes soon: what they still sort
+    /// would be paid for by what is measured next.
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let mut before = self.cpu_seconds()?;
+        while begun.elapsed() < PATIENCE {
+            tokio::time::sleep(SETTLED).await;
+            let now = self.cpu_seconds()?;
+            if now - before <= SETTLED_CPU_SECONDS {
+                break;
+            }
+            before = now;
+        }
+        Ok(())
     }
 }
 

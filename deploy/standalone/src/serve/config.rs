@@ -70,13 +70,13 @@ impl ServeConfig {
     pub fn from_settings(mut given: Settings) -> Result<Self, Mistakes> {
         let data_dir: PathBuf = given.get("data-dir");
         let reserve_bytes = given.get_or("min-free-disk", Bytes(0)).0;
-        let log = match given.get("log") {
+        let mut log = match given.get("log") {
             LogBackend::Embedded => LogConfig::embedded(&mut given, &data_dir, reserve_bytes),
             LogBackend::Kafka => LogConfig::kafka(&mut given),
         };
         let config = Self {
             process: ProcessConfig::read(&mut given),
-            limits: Limits::read(&mut given, &log),
+            limits: Limits::read(&mut given, &mut log),
             log,
             store: match given.get("store") {
                 StoreBackend::Embedded => StoreConfig::embedded(&mut given, &data_dir, reserve_bytes),

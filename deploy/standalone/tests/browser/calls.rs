@@ -63,6 +63,45 @@ fn every_call_can_be_tried_by_whichever_name_the_page_was_opened() {
     assert_ne!(shown, Value::from("Bookend"), "it is another page");
 }
 
+/// What is years old would not be kept, nor what is yet to come.
+#[test]
+fn who_sends_the_example_is_told_of_it_afterwards() {
+    for clock in [&[][..], &["--as-of", "2016-12-02T15:00:00Z"]] {
+        let data = tempfile::tempdir().unwrap();
+        let service = Service::start(data.path(), clock);
+        send_the_example(&Page { service, browser: Browser::start(), data });
+    }
+}
+
+fn send_the_example(page: &Page) {
+    page.browser.open(&format!("http://{}/", page.service.client().0));
+    let tried = |path: &str| {
+        let call = format!("document.querySelector('[data-path=\"{path}\"]')?.closest('.opblock')");
+        let click = |what: &str| {
+            let script =
+                format!("const part = {call}?.querySelector('{what}'); part?.click(); return !!part");
+            eventually(what, || (page.browser.run(&script, &[]) == true).then_some(()));
+        };
+        click(".opblock-summary-control");
+        click(".execute");
+        let shown =
+            format!("return {call}.querySelector('.live-responses-table tbody .highlight-code')?.innerText");
+        eventually("it is answered", || {
+            let shown = page.browser.run(&shown, &[]);
+            // The button to save it stands before it.
+            serde_json::from_str::<Value>(shown.as_str()?.trim_start_matches("Download").trim()).ok()
+        })
+    };
+    let reply = tried("/v1/events");
+    assert_eq!((&reply["accepted"], &reply["discarded"]), (&2.into(), &Value::Array(Vec::new())), "{reply}");
+    let user = "d6313e1fb7d247a6a034e2aadc30ab3f";
+    let sessions = || page.service.client().get(&format!("/v1/users/{user}/sessions")).unwrap().json();
+    eventually("it is paired", || (sessions()["sessions"].as_array()?.len() == 1).then_some(()));
+    assert_eq!(tried("/v1/users/{user_id}/sessions"), sessions());
+    assert_eq!(tried("/v1/users/{user_id}/sessions/{session_id}")["status"], "complete");
+    page.assert_clean();
+}
+
 /// A browser stands still over some megabytes that are to be shown.
 #[test]
 fn of_a_long_reply_the_beginning_is_shown() {

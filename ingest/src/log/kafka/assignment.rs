@@ -2,12 +2,12 @@
 //! out, what may be committed, and how long a partition is held back; it knows nothing of the driver.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::{Condvar, Mutex},
     time::{Duration, Instant},
 };
 
-use super::{record, thread::lock};
+use super::{thread::lock, waiting::Waiting};
 use crate::log::{Offsets, Partition, Position, Record};
 
 /// What one member has.
@@ -21,8 +21,7 @@ pub(super) struct Assignment {
 
 struct State {
     held: BTreeMap<Partition, Held>,
-    waiting: VecDeque<Record>,
-    bytes: usize,
+    waiting: Waiting,
     /// How many commits are on their way.
     committing: usize,
     ended: bool,
@@ -46,8 +45,7 @@ impl Assignment {
     pub(super) fn new(limit: usize) -> Self {
         let state = State {
             held: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            bytes: 0,
+            waiting: Waiting::default(),
             committing: 0,
             ended: false,
             progress: Instant::now(),
@@ -75,8 +73,7 @@ impl Assignment {
     /// for `patience`, until it is committed. Answers how many of them are left with something that was not.
     pub(super) fn lose(&self, partitions: &[Partition], patience: Duration) -> usize {
         let mut state = lock(&self.state);
-        state.waiting.retain(|record| !partitions.contains(&record.partition));
-        state.bytes = state.waiting.iter().map(record::size).sum();
+        state.waiting.drop_of(partitions);
         let under_way = |state: &State| {
             let held = partitions.iter().filter_map(|partition| state.held.get(partition));
             held.filter(|held| held.handed > held.committed).count()
@@ -95,32 +92,28 @@ impl Assignment {
         let Some(held) = state.held.get_mut(&record.partition) else { return false };
         held.fetched = Some(record.offset + 1);
         state.progress = Instant::now();
-        state.bytes += record::size(&record);
-        state.waiting.push_back(record);
-        state.waiting.len() == 1
+        let first = state.waiting.is_empty();
+        state.waiting.push(record);
+        first
     }
 
-    /// Whether no more should be fetched, by whether that is so already: it goes on only when half of the room is free.
+    /// Whether no more should be fetched, by whether that is so already: it goes on only when a quarter of the room is
+    /// free.
     pub(super) fn is_full(&self, was: bool) -> bool {
-        let limit = if was { self.limit / 2 } else { self.limit };
-        lock(&self.state).bytes >= limit
+        let limit = if was { self.limit / 4 * 3 } else { self.limit };
+        lock(&self.state).waiting.bytes() >= limit
     }
 
-    /// The next records, at least one when there is any, about `bytes` of them; and the ends that they show.
+    /// The next records, at least one when there is any, about `bytes` of them and as far as possible of one partition; and the
+    /// ends that they show.
     pub(super) fn take(&self, bytes: usize) -> (Vec<Record>, Offsets) {
         let state = &mut *lock(&self.state);
-        let (mut taken, mut ends, mut sizes) = (Vec::new(), Offsets::new(), 0);
-        while let Some(record) = state.waiting.pop_front() {
-            let size = record::size(&record);
-            state.bytes -= size;
-            sizes += size;
-            if let Some(held) = state.held.get_mut(&record.partition) {
-                held.handed = Some(record.offset + 1);
-            }
-            ends.insert(record.partition, record.offset + 1);
-            taken.push(record);
-            if sizes >= bytes {
-                break;
+        let taken = state.waiting.take(bytes);
+        // Those of a partition are in order: the last one counts.
+        let ends: Offsets = taken.iter().map(|record| (record.partition, record.offset + 1)).collect();
+        for (partition, end) in &ends {
+            if let Some(held) = state.held.get_mut(partition) {
+                held.handed = Some(*end);
             }
         }
         (taken, ends)
@@ -204,8 +197,7 @@ impl Assignment {
     pub(super) fn end(&self) {
         let mut state = lock(&self.state);
         state.ended = true;
-        state.waiting.clear();
-        state.bytes = 0;
+        state.waiting = Waiting::default();
         self.moved.notify_all();
     }
 

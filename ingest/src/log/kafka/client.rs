@@ -83,7 +83,8 @@ fn reading(options: &KafkaLogOptions, group: &str) -> ClientConfig {
         .set("allow.auto.create.topics", "false")
         .set("fetch.max.bytes", RECORD_BYTES)
         .set("message.max.bytes", "1000000")
-        .set("queued.max.messages.kbytes", (options.poll_bytes / 1024).max(1024).to_string())
+        // What waits waits with us, sorted by partition.
+        .set("queued.max.messages.kbytes", "2048")
         // While its queue is full it looks again after this long, not after a second.
         .set("fetch.queue.backoff.ms", "20");
     if options.group_protocol == GroupProtocol::Classic {

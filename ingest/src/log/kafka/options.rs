@@ -35,7 +35,7 @@ pub struct KafkaLogOptions {
     pub properties: Vec<(String, String)>,
     /// How many bytes may wait to become durable; what does not fit is refused at once.
     pub append_bytes: usize,
-    /// How many bytes may wait to be polled; about twice as much is held when the driver's own share is added.
+    /// How many bytes may wait to be polled, beside the driver's own share, which is small.
     pub poll_bytes: usize,
     /// How long a record may take to become durable; after that it is given up for good.
     pub delivery_timeout: Duration,
@@ -113,7 +113,7 @@ impl Default for KafkaLogOptions {
             ca_file: None,
             properties: Vec::new(),
             append_bytes: 64 << 20,
-            poll_bytes: 16 << 20,
+            poll_bytes: 48 << 20,
             delivery_timeout: Duration::from_secs(10),
             append_deadline: Duration::from_secs(12),
             session_timeout: Duration::from_secs(30),

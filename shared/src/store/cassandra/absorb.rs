@@ -43,9 +43,8 @@ impl Shared {
         let mut parcels = Vec::new();
         for same in by_user.chunk_by(|(_, one), (_, other)| one.key.user == other.key.user) {
             for some in same.chunks(ROWS) {
-                let size = |(_, sighting): &(usize, &Sighting)| {
-                    let key = sighting.key.user.as_str().len() + sighting.key.session.as_str().len();
-                    sighting.facts.len().min(MAX_FACTS) * (key + Insert::OTHERS)
+                let size = |(_, Sighting { key, facts }): &(usize, &Sighting)| -> usize {
+                    facts.iter().take(MAX_FACTS).map(|fact| Insert::size_of_fact(key, fact)).sum()
                 };
                 parcels.push(Parcel {
                     replicas: placement.replicas("facts", &(some[0].1.key.user.as_str(),)),

@@ -20,6 +20,10 @@ use crate::{
     timestamp::Timestamp,
 };
 
+/// What Cassandra 5.0 counts of a row and of a cell beside what they hold, in bytes: times of writing and of leaving.
+const ROW: usize = 40;
+const CELL: usize = 24;
+
 /// A row to add. `ttl` is in seconds.
 #[derive(Clone, Debug)]
 pub(super) enum Insert {
@@ -61,9 +65,6 @@ pub(super) enum Earlier {
 }
 
 impl Insert {
-    /// About how many bytes a row is in a batch beside its names.
-    pub(super) const OTHERS: usize = 64;
-
     pub(super) fn statement(&self, statements: &Statements) -> PreparedStatement {
         match self {
             Self::Fact { .. } => &statements.insert_fact,
@@ -75,15 +76,25 @@ impl Insert {
         .clone()
     }
 
-    /// About how many bytes it is in a batch.
+    /// How many bytes Cassandra takes it for when it looks how large a batch is, or a few more: the columns behind the partition
+    /// key, and what it keeps of every row.
     pub(super) fn size(&self) -> usize {
-        Self::OTHERS
-            + match self {
-                Self::Fact { key, .. } => key.user.as_str().len() + key.session.as_str().len(),
-                Self::Completed { row, .. } => row.user.as_str().len() + row.session.as_str().len(),
-                Self::Start { row, .. } => row.user.as_str().len() + row.session.as_str().len(),
-                Self::Partition { .. } | Self::Country { .. } => 0,
-            }
+        ROW + match self {
+            Self::Fact { key, fact, .. } => return Self::size_of_fact(key, fact),
+            Self::Completed { row, .. } => row.session.as_str().len() + row.country.as_str().len() + 17,
+            Self::Start { row, .. } => row.session.as_str().len() + row.user.as_str().len() + 9,
+            Self::Partition { .. } => 8,
+            Self::Country { country, .. } => country.as_str().len() + CELL,
+        }
+    }
+
+    /// The same of the row of a fact that is not made yet.
+    pub(super) fn size_of_fact(key: &SessionKey, fact: &Fact) -> usize {
+        let country = match fact {
+            Fact::Start(start) => start.country.as_str().len(),
+            Fact::End(_) => 0,
+        };
+        ROW + CELL + key.session.as_str().len() + country + 18
     }
 }
 

@@ -11,8 +11,8 @@ use scylla::{client::session::Session, cluster::ClusterState, serialize::row::Se
 pub(super) const PARTITIONS: usize = 10;
 /// The most rows in a request over one partition, and the most sessions of one user that are handled together.
 pub(super) const ROWS: usize = 50;
-/// The most bytes in a request over several partitions, as they are counted here: Cassandra counts somewhat more.
-const BYTES: usize = 4 << 10;
+/// The most bytes in a request over several partitions.
+const BYTES: usize = 5 << 10;
 
 /// What belongs to one partition.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_request_over_several_partitions_stays_small_and_one_over_a_single_one_need_not() {
         assert_eq!(
-            packed(&[(1, 4_000), (1, 96), (1, 1), (1, 9_000), (1, 1)]),
+            packed(&[(1, 5_000), (1, 120), (1, 1), (1, 9_000), (1, 1)]),
             [vec![0, 1], vec![2], vec![3], vec![4]]
         );
     }

@@ -1,9 +1,9 @@
 //! The tables: made as often as one likes, and what an operator finds in them.
 
 use shared::{
-    session::{Absorbed, MAX_FACTS},
+    session::{Absorbed, MAX_FACTS, Start},
     store::{
-        CassandraStore, Effect,
+        CassandraStore, Effect, Sighting,
         cassandra::{CassandraOptions, OpenError, setup},
     },
     timestamp::DAY,
@@ -12,7 +12,7 @@ use shared::{
 use super::{Keyspace, MARGIN, connect, options};
 use crate::{
     Backend, HORIZON, NOW, absorb, absorb_at, at, before, completed, end, facts, horizon, key, now, scan,
-    sessions_of, start,
+    sessions_of, stack::Stack, start,
 };
 
 async fn numbers(options: &CassandraOptions, question: &str) -> Vec<i64> {
@@ -248,5 +248,33 @@ async fn the_end_of_a_short_session_remembers_nothing_and_is_no_orphan() {
     // What is left of the short one when its start has gone, at the earliest instant at which it can have gone.
     absorb(&store, "u", "left", &[end(HORIZON + short)]).await;
     assert_eq!(facts(&store, "u", "left").await.status(at(HORIZON + MARGIN)), None);
+    keyspace.remove().await;
+}
+
+/// A warning a request would hide every other, and the servers of others may refuse what is larger.
+#[tokio::test]
+async fn no_request_is_so_large_that_the_server_warns_of_it() {
+    let keyspace = Keyspace::fresh().await;
+    let store = keyspace.open().await;
+    // Ten users, or ten days, with six rows each would be too much.
+    let name = |n: usize| (format!("{:033x}", n / 6 + 1), format!("b0f5a9b1-7f0e-4a3c-8e71-{n:012}"));
+    let keys: Vec<_> = (0..600).map(name).map(|(user, session)| key(&user, &session)).collect();
+    let facts = vec![start(NOW, "SK"), end(NOW + 1)];
+    let sightings: Vec<_> =
+        keys.iter().map(|key| Sighting { key: key.clone(), facts: facts.clone() }).collect();
+    let known = store.absorb(sightings, now()).await.unwrap();
+    let effects = keys.iter().zip(&known).enumerate().flat_map(|(n, (key, known))| {
+        let start = known.facts.start().unwrap();
+        let begun =
+            Start { ts: start.ts - i64::try_from(n / 6).unwrap() * DAY, country: start.country.clone() };
+        [Effect::RecordStart(key.started(&begun)), Effect::Complete(key.completed(start, at(NOW + 1)))]
+    });
+    store.apply(effects.collect::<Vec<_>>(), now()).await.unwrap();
+    let log = std::fs::read_to_string(Stack::shared_plain().dir().join("cassandra-1.log")).unwrap();
+    let warnings: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains(&keyspace.0.keyspace) && line.contains("exceeding"))
+        .collect();
+    assert!(warnings.is_empty(), "{warnings:#?}");
     keyspace.remove().await;
 }

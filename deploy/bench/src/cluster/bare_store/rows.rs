@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     path::Path,
 };
 
@@ -22,9 +23,10 @@ use shared::{
 };
 
 /// How many events go together: about what a micro-batch of the consumer has.
-const EVENTS: usize = 20_000;
-/// How many partitions share a request.
+const EVENTS: usize = 40_000;
+/// How many partitions share a request, and how many rows unless they are of one: of more than 5 KiB the server warns.
 const PARTITIONS: usize = 10;
+const ROWS: usize = 44;
 /// How long rows live, in seconds.
 const TTL: i32 = 31_000_000;
 
@@ -49,7 +51,9 @@ pub(super) struct Step {
 /// Every request, made before the clock runs.
 pub(super) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
     let mut known: HashMap<SessionKey, SessionFacts> = HashMap::new();
-    let lines: Vec<_> = crate::cluster::lines(file)?.collect::<anyhow::Result<_>>()?;
+    let mut lines: Vec<_> = crate::cluster::lines(file)?.collect::<anyhow::Result<_>>()?;
+    // One partition of the topic after another, as the consumer takes them: the events of a step are of fewer users.
+    lines.sort_by_cached_key(|(user, _)| BuildHasherDefault::<DefaultHasher>::new().hash_one(user) % 6);
     let steps = lines.chunks(EVENTS).map(|lines| {
         let mut facts: BTreeMap<String, Vec<(SessionKey, Row)>> = BTreeMap::new();
         let mut users: BTreeMap<String, Vec<Row>> = BTreeMap::new();
@@ -104,18 +108,11 @@ pub(super) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
             facts.entry(user).or_default().push((key, row));
         }
         let mut step = Step::default();
-        let facts: Vec<_> = facts.into_iter().collect();
-        let mut facts = facts.into_iter().peekable();
-        while facts.peek().is_some() {
-            let (mut rows, mut names, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
-            for (user, of_user) in facts.by_ref().take(PARTITIONS) {
-                names.push(user);
-                for (key, row) in of_user {
-                    sessions.push(key.session.to_string());
-                    rows.push(row);
-                }
-            }
-            step.facts.push((rows, names, sessions));
+        for request in together(facts.into_values()) {
+            let (keys, rows): (Vec<SessionKey>, Vec<Row>) = request.into_iter().unzip();
+            let mut users: Vec<_> = keys.iter().map(|key| key.user.to_string()).collect();
+            users.dedup();
+            step.facts.push((rows, users, keys.iter().map(|key| key.session.to_string()).collect()));
         }
         step.decided = together(users.into_values());
         step.decided.extend(together(partitions.into_values()));
@@ -124,13 +121,18 @@ pub(super) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
     steps.collect()
 }
 
-/// The rows of ten partitions in a request.
-fn together(partitions: impl Iterator<Item = Vec<Row>>) -> Vec<Vec<Row>> {
-    let mut requests: Vec<Vec<Row>> = Vec::new();
-    for (number, rows) in partitions.enumerate() {
+/// The rows of some partitions in a request.
+fn together<T>(partitions: impl Iterator<Item = Vec<T>>) -> Vec<Vec<T>> {
+    let mut requests: Vec<Vec<T>> = Vec::new();
+    let mut shared = 0;
+    for rows in partitions {
+        shared += 1;
         match requests.last_mut() {
-            Some(last) if number % PARTITIONS != 0 => last.extend(rows),
-            _ => requests.push(rows),
+            Some(last) if shared <= PARTITIONS && last.len() + rows.len() <= ROWS => last.extend(rows),
+            _ => {
+                shared = 1;
+                requests.push(rows);
+            }
         }
     }
     requests

@@ -4,7 +4,7 @@ use std::{sync::Arc, thread};
 
 use shared::timestamp::Timestamp;
 
-use super::*;
+use super::{super::record, *};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -98,16 +98,52 @@ fn a_partition_that_comes_back_begins_anew() {
 }
 
 #[test]
-fn it_is_full_until_half_of_it_is_free() {
-    let assignment = Assignment::new(3 * record::size(&record(0, 0)));
+fn records_of_one_partition_are_handed_out_together_and_in_order() {
+    let (taken, ends) = filled().take(usize::MAX);
+    let taken: Vec<_> = taken.iter().map(|record| (record.partition, record.offset)).collect();
+    assert_eq!(taken, [(0, 5), (0, 6), (0, 7), (1, 5), (1, 6), (1, 7)]);
+    assert_eq!(ends, [(0, 8), (1, 8)].into());
+}
+
+#[test]
+fn a_partition_that_always_has_more_waits_for_the_others() {
+    let assignment = filled();
+    let next = || {
+        let (taken, _) = assignment.take(2 * record::size(&record(0, 0)));
+        // It never runs dry.
+        assignment.push(record(0, 100));
+        assignment.push(record(0, 101));
+        taken.iter().map(|record| (record.partition, record.offset)).collect::<Vec<_>>()
+    };
+    assert_eq!(next(), [(0, 5), (0, 6)]);
+    assert_eq!(next(), [(1, 5), (1, 6)]);
+    assert_eq!(next(), [(0, 7), (0, 100)]);
+    assert_eq!(next(), [(1, 7)], "half of it is enough not to begin with another partition");
+}
+
+#[test]
+fn what_is_handed_out_makes_room() {
+    let assignment = filled();
+    assignment.take(1);
+    assignment.lose(&[1], Duration::ZERO);
+    assignment.take(usize::MAX);
+    assert!(!assignment.is_full(false));
+    assert_eq!(lock(&assignment.state).waiting.bytes(), 0);
+}
+
+#[test]
+fn it_is_full_until_a_quarter_of_it_is_free() {
+    let assignment = Assignment::new(8 * record::size(&record(0, 0)));
     assignment.gain(&[0]);
-    for offset in 0..3 {
+    for offset in 0..8 {
         assert!(!assignment.is_full(false));
         assignment.push(record(0, offset));
     }
     assert!(assignment.is_full(false));
     assignment.take(1);
     assert!(assignment.is_full(true) && !assignment.is_full(false));
+    assignment.take(1);
+    assert!(assignment.is_full(true));
     assignment.take(1);
     assert!(!assignment.is_full(true));
 }
