@@ -62,7 +62,7 @@ pub fn settings() -> Vec<Setting> {
         setting("max-inflight", "BYTES", "64MiB", "The most bytes of bodies held at once; one more is answered 503"),
         setting("future-tolerance", "TIME", "5m", "How much later than now an event may be"),
         setting("quota", "N", "", "The most events a second from one client address; more is answered 429; off by default"),
-        setting("consumer-batch", "BYTES", "", "How many bytes of records are handled together, as far as so many wait; by default 1MiB of an embedded log, and 12MiB of Kafka's, where more together cost the store less and four times as much is kept ready"),
+        setting("consumer-batch", "BYTES", "", "How many bytes of records are handled together, as far as so many wait; by default 1MiB of an embedded log, and 24MiB of Kafka's, where more together cost the store less and twice as much is kept ready"),
         setting("log-partitions", "N", "6", "How many partitions a new log gets"),
     ]
 }

@@ -18,9 +18,8 @@ use super::{
     kafka::{KafkaLogOptions, Mistake, setup},
 };
 
-/// How many polls of Kafka's records are kept ready. One takes all that waits of a partition, so what waits of all of them has to be
-/// several times that; more gained nothing.
-const READY_BATCHES: usize = 4;
+/// How many polls of Kafka's records are kept ready: half of that room is for all partitions, the rest for the next one.
+const READY_BATCHES: usize = 2;
 
 /// A log that is not open yet.
 #[derive(Clone, Debug)]
@@ -149,7 +148,7 @@ impl LogConfig {
     pub fn micro_batches(&self) -> (usize, usize) {
         match self {
             Self::Embedded(..) => (1 << 20, 3),
-            Self::Kafka(..) => (12 << 20, 2),
+            Self::Kafka(..) => (24 << 20, 2),
         }
     }
 

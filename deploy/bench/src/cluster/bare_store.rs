@@ -4,7 +4,7 @@
 //! As many events as a micro-batch of the consumer has go together: their facts in batches over ten users, each read back once
 //! it is acknowledged, then the rows of the decisions in batches over ten partitions.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
@@ -18,8 +18,8 @@ use scylla::{
 };
 use tokio::sync::Semaphore;
 
-use self::rows::{Row, Step, steps};
-use super::stack::Stack;
+use self::rows::Row;
+pub(super) use self::rows::{Step, steps};
 
 mod rows;
 
@@ -27,9 +27,6 @@ mod rows;
 const STEPS: usize = 2;
 /// How many requests are under way at once.
 const REQUESTS: usize = 256;
-/// How often everything is made beforehand, uncounted: the server's compiler works for minutes, and whoever is measured first would
-/// pay for all of them.
-const WARMING: usize = 4;
 /// How often a request is tried.
 const TRIES: usize = 5;
 
@@ -56,17 +53,8 @@ struct Bare {
 #[derive(Clone)]
 pub(super) struct Reader(Arc<(Session, PreparedStatement)>);
 
-/// Events a second in the second of the keyspaces; into the first goes the same before, to make the server warm.
-pub(super) async fn measure(stack: &Stack, [warm, keyspace]: [&str; 2], file: &Path) -> anyhow::Result<f64> {
-    let steps = steps(file)?;
-    for _ in 0..WARMING {
-        run(&stack.nodes, warm, &steps).await?;
-    }
-    stack.settle().await?;
-    run(&stack.nodes, keyspace, &steps).await
-}
-
-async fn run(nodes: &str, keyspace: &str, steps: &[Step]) -> anyhow::Result<f64> {
+/// Makes the rows of `steps` in new tables; events a second.
+pub(super) async fn run(nodes: &str, keyspace: &str, steps: &[Step]) -> anyhow::Result<f64> {
     let events: usize = steps.iter().flat_map(|step| &step.facts).map(|(rows, ..)| rows.len()).sum();
     let session = connect(nodes, keyspace).await?;
     let bare = Bare {

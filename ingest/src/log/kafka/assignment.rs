@@ -19,8 +19,25 @@ pub(super) struct Assignment {
     limit: usize,
 }
 
+/// What should be fetched, and how often partitions had been gained or lost by then: each time the driver has to be told anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    fetch: Fetch,
+    changes: u64,
+}
+
+/// Of which partitions records should be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fetch {
+    All,
+    Only(Partition),
+    None,
+}
+
 struct State {
     held: BTreeMap<Partition, Held>,
+    /// How often partitions were gained or lost.
+    changes: u64,
     waiting: Waiting,
     /// How many commits are on their way.
     committing: usize,
@@ -45,6 +62,7 @@ impl Assignment {
     pub(super) fn new(limit: usize) -> Self {
         let state = State {
             held: BTreeMap::new(),
+            changes: 0,
             waiting: Waiting::default(),
             committing: 0,
             ended: false,
@@ -59,6 +77,7 @@ impl Assignment {
     pub(super) fn gain(&self, partitions: &[Partition]) {
         let mut state = lock(&self.state);
         state.progress = Instant::now();
+        state.changes += 1;
         for partition in partitions {
             state.held.entry(*partition).or_default();
         }
@@ -73,6 +92,7 @@ impl Assignment {
     /// for `patience`, until it is committed. Answers how many of them are left with something that was not.
     pub(super) fn lose(&self, partitions: &[Partition], patience: Duration) -> usize {
         let mut state = lock(&self.state);
+        state.changes += 1;
         state.waiting.drop_of(partitions);
         let under_way = |state: &State| {
             let held = partitions.iter().filter_map(|partition| state.held.get(partition));
@@ -97,11 +117,18 @@ impl Assignment {
         first
     }
 
-    /// Whether no more should be fetched, by whether that is so already: it goes on only when a quarter of the room is
-    /// free.
-    pub(super) fn is_full(&self, was: bool) -> bool {
-        let limit = if was { self.limit / 4 * 3 } else { self.limit };
-        lock(&self.state).waiting.bytes() >= limit
+    /// Of which partitions more should be fetched, by what was answered `before`: of all until half of the room is taken, then only
+    /// of the one whose turn is next, so that it has much to give; and of none while the room is taken, until a quarter of it
+    /// is free.
+    pub(super) fn wanted(&self, before: Wanted) -> Wanted {
+        let state = &*lock(&self.state);
+        let full = if before.fetch == Fetch::None { self.limit / 4 * 3 } else { self.limit };
+        let fetch = match state.waiting.next() {
+            Some(_) if state.waiting.bytes() >= full => Fetch::None,
+            Some(next) if state.waiting.bytes() >= self.limit / 2 => Fetch::Only(next),
+            _ => Fetch::All,
+        };
+        Wanted { fetch, changes: state.changes }
     }
 
     /// The next records, at least one when there is any, about `bytes` of them and as far as possible of one partition; and the
@@ -203,6 +230,20 @@ impl Assignment {
 
     pub(super) fn is_ended(&self) -> bool {
         lock(&self.state).ended
+    }
+}
+
+impl Wanted {
+    /// Before anything was gained.
+    pub(super) const NOTHING: Self = Self { fetch: Fetch::None, changes: 0 };
+
+    /// Whether more of `partition` should be fetched.
+    pub(super) fn has(self, partition: Partition) -> bool {
+        match self.fetch {
+            Fetch::All => true,
+            Fetch::Only(next) => partition == next,
+            Fetch::None => false,
+        }
     }
 }
 

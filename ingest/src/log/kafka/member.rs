@@ -22,7 +22,7 @@ use shared::clock::Clock;
 use tokio::sync::Notify;
 
 use super::{
-    assignment::Assignment,
+    assignment::{Assignment, Wanted},
     client,
     context::{Context, Health},
     look,
@@ -113,7 +113,7 @@ impl Member {
 /// Polls until the member is at its end. The consumer is dropped by whoever has it last, which leaves the group.
 fn poll(consumer: &BaseConsumer<MemberContext>, assignment: &Assignment, clock: Clock, arrived: &Notify) {
     let mut copier = Copier::new(clock);
-    let mut paused = None;
+    let mut told = Wanted::NOTHING;
     while !assignment.is_ended() {
         match consumer.poll(POLL) {
             Some(Ok(given)) => {
@@ -127,28 +127,31 @@ fn poll(consumer: &BaseConsumer<MemberContext>, assignment: &Assignment, clock: 
             // The driver goes on by itself, and its error callback has told the rest.
             Some(Err(_)) | None => {}
         }
-        if let Err(error) = hold_back(consumer, assignment, &mut paused) {
+        if let Err(error) = tell(consumer, assignment, &mut told) {
             tracing::warn!(%error, "partitions could not be held back, or let go on");
         }
     }
 }
 
-/// Pauses the partitions while too much waits to be polled. One that is gained meanwhile is paused too.
-fn hold_back(
+/// Tells the driver of which partitions to fetch more, when that is not what it was told before. One that is gained meanwhile
+/// is paused like the others.
+fn tell(
     consumer: &BaseConsumer<MemberContext>,
     assignment: &Assignment,
-    paused: &mut Option<TopicPartitionList>,
+    told: &mut Wanted,
 ) -> KafkaResult<()> {
-    let full = assignment.is_full(paused.is_some());
-    if full {
-        let held = consumer.assignment()?;
-        if paused.as_ref() != Some(&held) {
-            consumer.pause(&held)?;
-            *paused = Some(held);
-        }
-    } else if paused.take().is_some() {
-        consumer.resume(&consumer.assignment()?)?;
+    let wanted = assignment.wanted(*told);
+    if wanted == *told {
+        return Ok(());
     }
+    let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
+    for element in consumer.assignment()?.elements() {
+        let list = if wanted.has(element.partition()) { &mut resume } else { &mut pause };
+        list.add_partition(element.topic(), element.partition());
+    }
+    consumer.pause(&pause)?;
+    consumer.resume(&resume)?;
+    *told = wanted;
     Ok(())
 }
 

@@ -117,7 +117,7 @@ impl Default for KafkaLogOptions {
             delivery_timeout: Duration::from_secs(10),
             append_deadline: Duration::from_secs(12),
             session_timeout: Duration::from_secs(30),
-            revoke_timeout: Duration::from_secs(5),
+            revoke_timeout: Duration::from_secs(10),
             stall_limit: Duration::from_secs(60),
             look_interval: Duration::from_secs(1),
         }

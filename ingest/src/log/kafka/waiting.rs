@@ -28,6 +28,11 @@ impl Waiting {
         self.bytes
     }
 
+    /// Whose turn is next, of those of which anything waits.
+    pub(super) fn next(&self) -> Option<Partition> {
+        self.turns.front().copied()
+    }
+
     pub(super) fn push(&mut self, record: Record) {
         let partition = record.partition;
         let records = self.records.entry(partition).or_default();

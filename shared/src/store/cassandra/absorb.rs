@@ -28,9 +28,11 @@ impl Shared {
         now: Timestamp,
     ) -> Result<Vec<Known>, StoreError> {
         let (stamp, lifetime) = (self.stamps.next(), Lifetime::new(now, self.margin_ms));
-        let units = self.units(sightings);
-        let units = units.iter().map(|unit| self.absorb_unit(unit, stamp, lifetime));
-        let mut known: Vec<_> = try_join_all(units).await?.into_iter().flatten().collect();
+        let (mut turns, mut known) = (self.requests.turns(), Vec::with_capacity(sightings.len()));
+        for unit in self.units(sightings) {
+            known.extend(turns.begin(self.absorb_unit(unit, stamp, lifetime)).await?.into_iter().flatten());
+        }
+        known.extend(turns.rest().await?.into_iter().flatten());
         known.sort_unstable_by_key(|(place, _)| *place);
         Ok(known.into_iter().map(|(_, known)| known).collect())
     }
@@ -44,7 +46,7 @@ impl Shared {
         for same in by_user.chunk_by(|(_, one), (_, other)| one.key.user == other.key.user) {
             for some in same.chunks(ROWS) {
                 let size = |(_, Sighting { key, facts }): &(usize, &Sighting)| -> usize {
-                    facts.iter().take(MAX_FACTS).map(|fact| Insert::size_of_fact(key, fact)).sum()
+                    facts.iter().take(MAX_FACTS).map(|fact| Insert::size_of_fact(&key.session, fact)).sum()
                 };
                 parcels.push(Parcel {
                     replicas: placement.replicas("facts", &(some[0].1.key.user.as_str(),)),
@@ -58,14 +60,14 @@ impl Shared {
 
     async fn absorb_unit(
         &self,
-        unit: &[(usize, &Sighting)],
+        unit: Vec<(usize, &Sighting)>,
         stamp: Stamp,
         lifetime: Lifetime,
     ) -> Result<Vec<(usize, Known)>, StoreError> {
         loop {
             let mut full = Vec::new();
             let mut rows = Vec::with_capacity(unit.len());
-            for (_, sighting) in unit {
+            for (_, sighting) in &unit {
                 if self.full.get(&sighting.key).is_some() {
                     full.push(&sighting.key);
                 } else {
@@ -73,11 +75,11 @@ impl Shared {
                 }
             }
             self.insert_all(rows).await?;
-            let sessions = self.read_back(unit).await?;
+            let sessions = self.read_back(&unit).await?;
             // A session that was full may have lost facts to retention; then there is room for more.
             full.retain(|key| !sessions.get(*key).is_some_and(Stored::is_full));
             if full.is_empty() {
-                return self.answer(unit, &sessions, stamp, lifetime).await;
+                return self.answer(&unit, &sessions, stamp, lifetime).await;
             }
             for key in full {
                 self.full.forget(key);
@@ -131,19 +133,20 @@ impl Shared {
     }
 
     /// Adds rows of a unit: of several partitions only when they are few.
-    async fn insert_all(&self, rows: Vec<Insert>) -> Result<(), StoreError> {
+    async fn insert_all(&self, rows: Vec<Insert<'_>>) -> Result<(), StoreError> {
         try_join_all(rows.chunks(ROWS).map(|rows| self.requests.insert(rows))).await?;
         Ok(())
     }
 }
 
 /// The rows of a sighting's facts that have something left to live, each once, and no more than a session may have.
-fn fact_rows(sighting: &Sighting, stamp: Stamp, lifetime: Lifetime) -> impl Iterator<Item = Insert> {
+fn fact_rows(sighting: &Sighting, stamp: Stamp, lifetime: Lifetime) -> impl Iterator<Item = Insert<'_>> {
     let mut seen: HashSet<&Fact> = HashSet::new();
     let facts = sighting.facts.iter().filter(move |fact| seen.insert(fact));
     let living = facts.filter_map(move |fact| Some((fact, lifetime.of(fact.ts())?)));
     living.take(MAX_FACTS).map(move |(fact, ttl)| Insert::Fact {
-        key: sighting.key.clone(),
+        user: &sighting.key.user,
+        session: &sighting.key.session,
         fact: fact.clone(),
         earlier: None,
         write_time: stamp.write_time(fact.ts()),

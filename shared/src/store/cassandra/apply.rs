@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     event::{Country, SessionId, UserId},
-    session::{Fact, SessionKey},
+    session::Fact,
     store::{Effect, StoreError},
     timestamp::{RETENTION, Timestamp},
 };
@@ -23,8 +23,8 @@ use crate::{
 #[derive(Default)]
 struct Rows<'a> {
     /// The completed sessions of a user, and what their ends remember.
-    users: BTreeMap<&'a UserId, Vec<Insert>>,
-    starts: BTreeMap<Partition, Vec<Insert>>,
+    users: BTreeMap<&'a UserId, Vec<Insert<'a>>>,
+    starts: BTreeMap<Partition, Vec<Insert<'a>>>,
 }
 
 impl Shared {
@@ -45,15 +45,20 @@ impl Shared {
             starts.push((partition.country, partition.day, rows.len()));
             parcels.extend(parcels_of(rows, replicas));
         }
-        let requests = pack(parcels).into_iter().map(|rows| async move {
-            let rows: Vec<_> = rows.into_iter().flatten().collect();
-            self.requests.insert(&rows).await
-        });
-        try_join_all(requests).await?;
+        let mut turns = self.requests.turns();
+        for rows in pack(parcels) {
+            turns.begin(self.add(rows)).await?;
+        }
+        turns.rest().await?;
         for (country, day, rows) in starts {
             self.layouts.written(country, day, rows);
         }
         Ok(())
+    }
+
+    async fn add(&self, rows: Vec<Vec<Insert<'_>>>) -> Result<(), StoreError> {
+        let rows: Vec<_> = rows.into_iter().flatten().collect();
+        self.requests.insert(&rows).await
     }
 
     fn rows<'a>(&self, effects: &'a [Effect], lifetime: Lifetime, horizon: Timestamp) -> Rows<'a> {
@@ -67,8 +72,7 @@ impl Shared {
                 Effect::RecordStart(row) | Effect::SupersedeStart(row) => {
                     let Some(ttl) = ttl else { continue };
                     let partition = self.layouts.choose(row);
-                    let insert =
-                        Insert::Start { row: row.clone(), partition: partition.clone(), marker, ttl };
+                    let insert = Insert::Start { row, partition: partition.clone(), marker, ttl };
                     rows.starts.entry(partition).or_default().push(insert);
                 }
                 Effect::Complete(row) | Effect::SupersedeCompleted(row) => {
@@ -79,15 +83,14 @@ impl Shared {
                         *start = row.started_at.min(*start);
                     }
                     let Some(ttl) = ttl else { continue };
-                    let insert = Insert::Completed { row: row.clone(), marker, ttl };
+                    let insert = Insert::Completed { row, marker, ttl };
                     rows.users.entry(&row.user).or_default().push(insert);
                 }
             }
         }
         for ((user, session, ended_at), started_at) in remembered {
             if let Some(ttl) = lifetime.of(ended_at) {
-                let key = SessionKey { user: user.clone(), session: session.clone() };
-                let memory = memory(&key, Fact::End(ended_at), Earlier::Start(started_at), ttl);
+                let memory = memory((user, session), Fact::End(ended_at), Earlier::Start(started_at), ttl);
                 rows.users.entry(user).or_default().push(memory);
             }
         }
@@ -102,7 +105,7 @@ impl Shared {
         lifetime: Lifetime,
     ) -> Result<(), StoreError> {
         let new: Vec<_> = partitions.filter(|partition| self.partitions.get(*partition).is_none()).collect();
-        let mut rows: Vec<Insert> = Vec::new();
+        let mut rows: Vec<Insert<'_>> = Vec::new();
         let mut newest: BTreeMap<&Country, _> = BTreeMap::new();
         for partition in &new {
             // Until the last start of the day has left.
@@ -131,7 +134,7 @@ impl Shared {
 }
 
 /// Rows of one partition, in requests of a bounded size.
-fn parcels_of(rows: Vec<Insert>, replicas: u128) -> impl Iterator<Item = Parcel<Vec<Insert>>> {
+fn parcels_of(rows: Vec<Insert<'_>>, replicas: u128) -> impl Iterator<Item = Parcel<Vec<Insert<'_>>>> {
     let mut rows = rows.into_iter();
     std::iter::from_fn(move || {
         let contents: Vec<_> = rows.by_ref().take(ROWS).collect();

@@ -94,6 +94,7 @@ pub(super) async fn requests(options: &CassandraOptions) -> Result<Requests, Ope
     Ok(Requests {
         statements,
         session,
+        at_once: options.max_in_flight,
         permits: Semaphore::new(options.max_in_flight),
         on_retry: options.on_retry.clone(),
     })

@@ -15,8 +15,8 @@ use super::{
     statements::Statements,
 };
 use crate::{
-    event::Country,
-    session::{CompletedSession, Fact, SessionKey, SessionStart},
+    event::{Country, SessionId, UserId},
+    session::{CompletedSession, Fact, SessionStart},
     timestamp::Timestamp,
 };
 
@@ -25,23 +25,24 @@ const ROW: usize = 40;
 const CELL: usize = 24;
 
 /// A row to add. `ttl` is in seconds.
-#[derive(Clone, Debug)]
-pub(super) enum Insert {
+#[derive(Debug)]
+pub(super) enum Insert<'a> {
     /// A fact, or with a memory of something earlier the marker beside it.
     Fact {
-        key: SessionKey,
+        user: &'a UserId,
+        session: &'a SessionId,
         fact: Fact,
         earlier: Option<Earlier>,
         write_time: i64,
         ttl: i32,
     },
     Completed {
-        row: CompletedSession,
+        row: &'a CompletedSession,
         marker: bool,
         ttl: i32,
     },
     Start {
-        row: SessionStart,
+        row: &'a SessionStart,
         partition: Partition,
         marker: bool,
         ttl: i32,
@@ -64,7 +65,7 @@ pub(super) enum Earlier {
     End(Timestamp),
 }
 
-impl Insert {
+impl Insert<'_> {
     pub(super) fn statement(&self, statements: &Statements) -> PreparedStatement {
         match self {
             Self::Fact { .. } => &statements.insert_fact,
@@ -80,7 +81,7 @@ impl Insert {
     /// key, and what it keeps of every row.
     pub(super) fn size(&self) -> usize {
         ROW + match self {
-            Self::Fact { key, fact, .. } => return Self::size_of_fact(key, fact),
+            Self::Fact { session, fact, .. } => return Self::size_of_fact(session, fact),
             Self::Completed { row, .. } => row.session.as_str().len() + row.country.as_str().len() + 17,
             Self::Start { row, .. } => row.session.as_str().len() + row.user.as_str().len() + 9,
             Self::Partition { .. } => 8,
@@ -89,23 +90,23 @@ impl Insert {
     }
 
     /// The same of the row of a fact that is not made yet.
-    pub(super) fn size_of_fact(key: &SessionKey, fact: &Fact) -> usize {
+    pub(super) fn size_of_fact(session: &SessionId, fact: &Fact) -> usize {
         let country = match fact {
             Fact::Start(start) => start.country.as_str().len(),
             Fact::End(_) => 0,
         };
-        ROW + CELL + key.session.as_str().len() + country + 18
+        ROW + CELL + session.as_str().len() + country + 18
     }
 }
 
-impl SerializeRow for Insert {
+impl SerializeRow for Insert<'_> {
     fn serialize(
         &self,
         context: &RowSerializationContext<'_>,
         writer: &mut RowWriter<'_>,
     ) -> Result<(), SerializationError> {
         match self {
-            Self::Fact { key, fact, earlier, write_time, ttl } => {
+            Self::Fact { user, session, fact, earlier, write_time, ttl } => {
                 let (kind, ts, country) = match fact {
                     Fact::Start(start) => (0_i8, start.ts, start.country.as_str()),
                     Fact::End(ts) => (1, *ts, ""),
@@ -115,7 +116,7 @@ impl SerializeRow for Insert {
                     Some(Earlier::Start(ts)) => (1, *ts),
                     Some(Earlier::End(ts)) => (2, *ts),
                 };
-                let (user, session) = (key.user.as_str(), key.session.as_str());
+                let (user, session) = (user.as_str(), session.as_str());
                 (user, session, kind, cql(ts), country, marker, cql(earlier), write_time, ttl)
                     .serialize(context, writer)
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
+use futures_util::{TryStreamExt, stream::FuturesUnordered};
 use scylla::{
     client::session::Session,
     errors::ExecutionError,
@@ -36,8 +37,16 @@ const ANSWER_REPETITIONS: usize = 1;
 pub(super) struct Requests {
     pub(super) session: Session,
     pub(super) statements: Statements,
+    /// How many requests may be under way at once.
+    pub(super) at_once: usize,
     pub(super) permits: Semaphore,
     pub(super) on_retry: OnRetry,
+}
+
+/// Work under way, no more at once than requests may be: what waits for its turn is not made yet, and takes no memory.
+pub(super) struct Turns<F> {
+    at_once: usize,
+    under_way: FuturesUnordered<F>,
 }
 
 /// For whom a request is, which tells how often it is tried.
@@ -50,8 +59,13 @@ pub(super) enum For {
 }
 
 impl Requests {
+    /// For work that takes requests.
+    pub(super) fn turns<F: Future>(&self) -> Turns<F> {
+        Turns { at_once: self.at_once, under_way: FuturesUnordered::new() }
+    }
+
     /// Adds `rows` in one request.
-    pub(super) async fn insert(&self, rows: &[Insert]) -> Result<(), StoreError> {
+    pub(super) async fn insert(&self, rows: &[Insert<'_>]) -> Result<(), StoreError> {
         let mut batch = Batch::new(BatchType::Unlogged);
         batch.set_is_idempotent(true);
         for row in rows {
@@ -97,5 +111,20 @@ impl Requests {
             }
         });
         outcome.await.map_err(|error| store_error(&error))
+    }
+}
+
+impl<T, F: Future<Output = Result<T, StoreError>>> Turns<F> {
+    /// Begins `work` as soon as there is room; answers what has ended to make it.
+    pub(super) async fn begin(&mut self, work: F) -> Result<Option<T>, StoreError> {
+        let ended =
+            if self.under_way.len() < self.at_once { None } else { self.under_way.try_next().await? };
+        self.under_way.push(work);
+        Ok(ended)
+    }
+
+    /// Waits for what is still under way.
+    pub(super) async fn rest(self) -> Result<Vec<T>, StoreError> {
+        self.under_way.try_collect().await
     }
 }

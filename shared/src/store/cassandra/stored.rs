@@ -10,6 +10,7 @@ use super::{
     lifetime::{Lifetime, Stamp},
 };
 use crate::{
+    event::{SessionId, UserId},
     session::{Absorbed, Departed, Fact, MAX_FACTS, SessionFacts, SessionKey},
     store::{Known, Sighting},
     timestamp::Timestamp,
@@ -81,12 +82,12 @@ impl Stored {
 
     /// What `sighting`, written at `stamp` as far as it had something left to live, is answered, and the memories that the
     /// facts need beyond those that come with the rows of their session.
-    pub(super) fn known(
+    pub(super) fn known<'a>(
         &self,
-        sighting: &Sighting,
+        sighting: &'a Sighting,
         stamp: Stamp,
         lifetime: Lifetime,
-    ) -> (Known, Vec<Insert>) {
+    ) -> (Known, Vec<Insert<'a>>) {
         let late: Vec<&Fact> =
             sighting.facts.iter().filter(|fact| lifetime.of(fact.ts()).is_none()).collect();
         let mut facts = self.session_with(late.iter().copied());
@@ -110,7 +111,7 @@ impl Stored {
 
     /// The memories that are not there yet and that no row of the session brings with it: of a smaller start beside a start, of
     /// a start that has left beside an end, and beside the ends of an orphan of the first of them.
-    fn memories(&self, key: &SessionKey, late: &[&Fact], lifetime: Lifetime) -> Vec<Insert> {
+    fn memories<'a>(&self, key: &'a SessionKey, late: &[&Fact], lifetime: Lifetime) -> Vec<Insert<'a>> {
         let held = self.kept().map(|(_, fact)| fact);
         let all = held.clone().chain(late.iter().copied()).map(owner);
         let earliest = |sought: bool| {
@@ -130,7 +131,7 @@ impl Stored {
             };
             let Some((earlier, ttl)) = needed.zip(lifetime.of(fact.ts())) else { continue };
             if !self.remembers(fact, earlier) {
-                memories.push(memory(key, fact.clone(), earlier, ttl));
+                memories.push(memory((&key.user, &key.session), fact.clone(), earlier, ttl));
             }
         }
         memories
@@ -149,9 +150,14 @@ impl Stored {
 }
 
 /// The row by which `fact` remembers `earlier`; its write time is a function of its key.
-pub(super) fn memory(key: &SessionKey, fact: Fact, earlier: Earlier, ttl: i32) -> Insert {
+pub(super) fn memory<'a>(
+    (user, session): (&'a UserId, &'a SessionId),
+    fact: Fact,
+    earlier: Earlier,
+    ttl: i32,
+) -> Insert<'a> {
     let write_time = fact.ts().millis() * 1_000;
-    Insert::Fact { key: key.clone(), fact, earlier: Some(earlier), write_time, ttl }
+    Insert::Fact { user, session, fact, earlier: Some(earlier), write_time, ttl }
 }
 
 fn owner(fact: &Fact) -> Owner {

@@ -23,7 +23,7 @@ use shared::{
 };
 
 /// How many events go together: about what a micro-batch of the consumer has.
-const EVENTS: usize = 40_000;
+const EVENTS: usize = 80_000;
 /// How many partitions share a request, and how many rows unless they are of one: of more than 5 KiB the server warns.
 const PARTITIONS: usize = 10;
 const ROWS: usize = 44;
@@ -31,7 +31,7 @@ const ROWS: usize = 44;
 const TTL: i32 = 31_000_000;
 
 /// One row.
-pub(super) enum Row {
+pub(in crate::cluster) enum Row {
     /// User, session, kind, time, country, marker, the time of what is earlier.
     Fact(String, String, i8, i64, String, i8, i64),
     /// User, end, session, start, country.
@@ -42,14 +42,14 @@ pub(super) enum Row {
 
 /// The rows of a step, in the requests in which they go.
 #[derive(Default)]
-pub(super) struct Step {
+pub(in crate::cluster) struct Step {
     /// Facts, and the users and sessions that are read back behind them.
     pub(super) facts: Vec<(Vec<Row>, Vec<String>, Vec<String>)>,
     pub(super) decided: Vec<Vec<Row>>,
 }
 
 /// Every request, made before the clock runs.
-pub(super) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
+pub(in crate::cluster) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
     let mut known: HashMap<SessionKey, SessionFacts> = HashMap::new();
     let mut lines: Vec<_> = crate::cluster::lines(file)?.collect::<anyhow::Result<_>>()?;
     // One partition of the topic after another, as the consumer takes them: the events of a step are of fewer users.

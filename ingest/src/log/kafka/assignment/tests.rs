@@ -127,25 +127,57 @@ fn what_is_handed_out_makes_room() {
     assignment.take(1);
     assignment.lose(&[1], Duration::ZERO);
     assignment.take(usize::MAX);
-    assert!(!assignment.is_full(false));
+    assert!(assignment.wanted(Wanted::NOTHING).has(0));
     assert_eq!(lock(&assignment.state).waiting.bytes(), 0);
 }
 
 #[test]
-fn it_is_full_until_a_quarter_of_it_is_free() {
+fn nothing_is_fetched_from_when_the_room_is_taken_until_a_quarter_of_it_is_free() {
     let assignment = Assignment::new(8 * record::size(&record(0, 0)));
     assignment.gain(&[0]);
+    let mut told = Wanted::NOTHING;
+    let mut fetches = || {
+        told = assignment.wanted(told);
+        told.has(0)
+    };
     for offset in 0..8 {
-        assert!(!assignment.is_full(false));
+        assert!(fetches());
         assignment.push(record(0, offset));
     }
-    assert!(assignment.is_full(false));
-    assignment.take(1);
-    assert!(assignment.is_full(true) && !assignment.is_full(false));
-    assignment.take(1);
-    assert!(assignment.is_full(true));
-    assignment.take(1);
-    assert!(!assignment.is_full(true));
+    assert!(!fetches());
+    for free in 1..=3 {
+        assignment.take(1);
+        assert_eq!(fetches(), free == 3, "{free} of 8 are free");
+    }
+}
+
+#[test]
+fn once_half_of_the_room_is_taken_only_the_next_partition_is_fetched() {
+    let assignment = Assignment::new(8 * record::size(&record(0, 0)));
+    assignment.gain(&[0, 1, 2]);
+    let fetched = || {
+        let wanted = assignment.wanted(Wanted::NOTHING);
+        (0..3).filter(|partition| wanted.has(*partition)).collect::<Vec<_>>()
+    };
+    assert_eq!(fetched(), [0, 1, 2]);
+    for (partition, offset) in [(1, 0), (0, 0), (1, 1)] {
+        assignment.push(record(partition, offset));
+    }
+    assert_eq!(fetched(), [0, 1, 2]);
+    assignment.push(record(2, 0));
+    assert_eq!(fetched(), [1]);
+    assignment.push(record(1, 2));
+    assignment.take(2 * record::size(&record(0, 0)));
+    assert_eq!(fetched(), [0, 1, 2], "what is left of 1 waits for the others");
+    assignment.push(record(0, 1));
+    assert_eq!(fetched(), [0]);
+    // The driver forgets what is held back of what it loses.
+    assignment.push(record(0, 2));
+    let before = assignment.wanted(Wanted::NOTHING);
+    assignment.lose(&[7], Duration::ZERO);
+    assignment.gain(&[7]);
+    assert_eq!(fetched(), [0]);
+    assert_ne!(assignment.wanted(before), before);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::log::{
     Log,
     kafka::{
         KafkaLogOptions,
+        assignment::{Assignment, Wanted},
         tests::{behind, fresh, open, poll, records, until},
     },
 };
@@ -22,6 +23,12 @@ fn group(log: &Log) -> &Group {
 
 fn member(log: &Log) -> Arc<Member> {
     lock(&group(log).inner.member).clone().unwrap()
+}
+
+/// Whether so much waits of partitions 0 and 1 that none of them goes on.
+fn is_full(assignment: &Assignment) -> bool {
+    let wanted = assignment.wanted(Wanted::NOTHING);
+    !wanted.has(0) && !wanted.has(1)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,8 +62,8 @@ async fn a_consumer_that_waits_for_its_caller_is_left_alone() {
     let log = open(&options).await;
     log.append(records("r", 500)).await.unwrap();
     let polled = poll(&log, 1).await;
-    // Once it was full, no more is fetched before half of it is free. A broker that took too long may have made it anew.
-    let filled = || lock(&group(&log).inner.member).as_ref().is_some_and(|it| it.assignment.is_full(true));
+    // Once it was full, no more is fetched before a quarter of it is free. A broker that took too long may have made it anew.
+    let filled = || lock(&group(&log).inner.member).as_ref().is_some_and(|it| is_full(&it.assignment));
     until("it was filled", filled).await;
     let first = member(&log);
     let begun = Instant::now();
@@ -77,7 +84,7 @@ async fn a_partition_that_was_held_back_when_it_moved_is_consumed_when_it_comes_
     let first = open(&options).await;
     first.append(records("r", 500)).await.unwrap();
     let mut polled = poll(&first, 1).await;
-    let filled = || lock(&group(&first).inner.member).as_ref().is_some_and(|it| it.assignment.is_full(true));
+    let filled = || lock(&group(&first).inner.member).as_ref().is_some_and(|it| is_full(&it.assignment));
     until("it was filled", filled).await;
     let second = open(&options).await;
     let moved = poll(&second, 1).await[0].partition;
