@@ -128,3 +128,48 @@ impl<T, F: Future<Output = Result<T, StoreError>>> Turns<F> {
         self.under_way.try_collect().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn turns<F: Future>() -> Turns<F> {
+        Turns { at_once: 3, under_way: FuturesUnordered::new() }
+    }
+
+    #[tokio::test]
+    async fn no_more_is_begun_at_once_than_may_be() {
+        let (under_way, most) = (Cell::new(0), Cell::new(0));
+        let work = async |number| {
+            under_way.set(under_way.get() + 1);
+            most.set(most.get().max(under_way.get()));
+            tokio::task::yield_now().await;
+            under_way.set(under_way.get() - 1);
+            Ok(number)
+        };
+        let (mut turns, mut ended) = (turns(), Vec::new());
+        for number in 0..20 {
+            ended.extend(turns.begin(work(number)).await.unwrap());
+        }
+        ended.extend(turns.rest().await.unwrap());
+        ended.sort_unstable();
+        assert_eq!((ended, most.get()), ((0..20).collect(), 3));
+    }
+
+    #[tokio::test]
+    async fn what_fails_is_told_of_before_more_is_begun() {
+        let begun = Cell::new(0);
+        let work = async || {
+            begun.set(begun.get() + 1);
+            Err::<(), _>(StoreError::Unavailable("for a test".to_owned()))
+        };
+        let mut turns = turns();
+        let mut failed = 0;
+        for _ in 0..4 {
+            failed += usize::from(turns.begin(work()).await.is_err());
+        }
+        assert_eq!((failed, begun.get()), (1, 1));
+    }
+}
