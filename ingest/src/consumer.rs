@@ -167,7 +167,7 @@ impl Consumer {
         }
         self.metrics.rebalanced(self.log.rebalances());
         let now = self.clock.now();
-        let (records, oldest) = self.metrics.under_way.look(left, now);
+        let (records, oldest) = self.metrics.under_way.look(left, self.log.oldest_waiting(), now);
         self.metrics.inflight_records.set(i64::try_from(records).unwrap_or(i64::MAX));
         let age = oldest.map_or(0, |oldest| (now - oldest).max(0));
         #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds is far below 2^52")]

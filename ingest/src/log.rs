@@ -8,6 +8,7 @@ use std::{
     io,
 };
 
+use shared::timestamp::Timestamp;
 use thiserror::Error;
 
 pub mod config;
@@ -175,6 +176,16 @@ impl Log {
         match self {
             Self::Embedded(log) => log.positions().into_keys().collect(),
             Self::Kafka(log) => log.held(),
+        }
+    }
+
+    /// When the oldest record was appended that is at hand and waits to be polled, where records do not come in the order of
+    /// their age.
+    #[must_use]
+    pub fn oldest_waiting(&self) -> Option<Timestamp> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Kafka(log) => log.oldest_waiting(),
         }
     }
 

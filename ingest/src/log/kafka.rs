@@ -12,7 +12,10 @@ use std::{
 
 use futures_util::future::try_join_all;
 use rdkafka::{consumer::BaseConsumer, error::KafkaError, types::RDKafkaErrorCode};
-use shared::{clock::Clock, timestamp::MINUTE};
+use shared::{
+    clock::Clock,
+    timestamp::{MINUTE, Timestamp},
+};
 use tokio::sync::Mutex as AsyncMutex;
 
 use self::{
@@ -232,6 +235,10 @@ impl KafkaLog {
 
     pub(super) fn held(&self) -> BTreeSet<Partition> {
         self.0.group.held()
+    }
+
+    pub(super) fn oldest_waiting(&self) -> Option<Timestamp> {
+        self.0.group.oldest_waiting()
     }
 
     pub(super) fn rebalances(&self) -> u64 {

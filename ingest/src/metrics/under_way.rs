@@ -42,11 +42,17 @@ impl UnderWay {
         self.lock().batches.clear();
     }
 
-    /// How many records are under way at `now`, and since when the oldest that is not answered waits, if any is left. Of what
-    /// was not polled yet nobody knows how old it is; it waits at least since there was something under way, or nothing to do.
-    pub(crate) fn look(&self, left: bool, now: Timestamp) -> (usize, Option<Timestamp>) {
+    /// How many records are under way at `now`, and since when the oldest that is not answered waits, if any is left; `waiting`
+    /// is when the oldest was appended of those at hand that were not polled yet. How old others are nobody knows; they wait at
+    /// least since there was something under way, or nothing to do.
+    pub(crate) fn look(
+        &self,
+        left: bool,
+        waiting: Option<Timestamp>,
+        now: Timestamp,
+    ) -> (usize, Option<Timestamp>) {
         let all = &mut *self.lock();
-        let oldest = all.batches.iter().map(|batch| batch.oldest).min();
+        let oldest = all.batches.iter().map(|batch| batch.oldest).chain(waiting).min();
         if oldest.is_some() || !left {
             all.moved = Some(now);
         }
@@ -69,12 +75,24 @@ mod tests {
     #[test]
     fn what_is_left_grows_older_also_while_nothing_of_it_is_polled() {
         let (under_way, start) = (UnderWay::default(), Timestamp::default());
-        assert_eq!(under_way.look(false, start), (0, None));
+        assert_eq!(under_way.look(false, None, start), (0, None));
         under_way.begin(7, start - SECOND);
-        assert_eq!(under_way.look(true, start + SECOND), (7, Some(start - SECOND)));
+        assert_eq!(under_way.look(true, None, start + SECOND), (7, Some(start - SECOND)));
         under_way.end(1);
-        assert_eq!(under_way.look(true, start + 2 * SECOND), (0, Some(start + SECOND)));
-        assert_eq!(under_way.look(true, start + 9 * SECOND), (0, Some(start + SECOND)));
-        assert_eq!(under_way.look(false, start + 10 * SECOND), (0, None));
+        assert_eq!(under_way.look(true, None, start + 2 * SECOND), (0, Some(start + SECOND)));
+        assert_eq!(under_way.look(true, None, start + 9 * SECOND), (0, Some(start + SECOND)));
+        assert_eq!(under_way.look(false, None, start + 10 * SECOND), (0, None));
+    }
+
+    #[test]
+    fn what_waits_for_its_partition_s_turn_may_be_the_oldest() {
+        let (under_way, start) = (UnderWay::default(), Timestamp::default());
+        under_way.begin(1, start);
+        for (waiting, oldest) in
+            [(None, start), (Some(start - SECOND), start - SECOND), (Some(start + 1), start)]
+        {
+            assert_eq!(under_way.look(true, waiting, start + SECOND), (1, Some(oldest)));
+        }
+        assert_eq!(under_way.look(false, None, start + SECOND), (1, None));
     }
 }

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use shared::timestamp::Timestamp;
+
 use super::{thread::lock, waiting::Waiting};
 use crate::log::{Offsets, Partition, Position, Record};
 
@@ -86,6 +88,11 @@ impl Assignment {
     /// The partitions that are ours.
     pub(super) fn held(&self) -> BTreeSet<Partition> {
         lock(&self.state).held.keys().copied().collect()
+    }
+
+    /// When the oldest record was appended that waits to be polled.
+    pub(super) fn oldest_waiting(&self) -> Option<Timestamp> {
+        lock(&self.state).waiting.oldest()
     }
 
     /// These partitions go to another member. What waits of them is dropped; what was handed out of them is waited for, at most

@@ -12,6 +12,7 @@ use std::{
 };
 
 use rdkafka::error::{KafkaError, KafkaResult};
+use shared::timestamp::Timestamp;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use self::sight::Sight;
@@ -102,6 +103,11 @@ impl Group {
     pub(super) fn held(&self) -> BTreeSet<Partition> {
         let member = lock(&self.inner.member).clone();
         member.map(|member| member.assignment.held()).unwrap_or_default()
+    }
+
+    /// When the oldest record was appended that waits to be polled.
+    pub(super) fn oldest_waiting(&self) -> Option<Timestamp> {
+        lock(&self.inner.member).clone()?.assignment.oldest_waiting()
     }
 
     pub(super) fn rebalances(&self) -> u64 {

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use shared::timestamp::Timestamp;
+
 use super::record;
 use crate::log::{Partition, Record};
 
@@ -31,6 +33,11 @@ impl Waiting {
     /// Whose turn is next, of those of which anything waits.
     pub(super) fn next(&self) -> Option<Partition> {
         self.turns.front().copied()
+    }
+
+    /// When the oldest of them was appended. Those of a partition come in that order.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.records.values().filter_map(|records| Some(records.front()?.append_time)).min()
     }
 
     pub(super) fn push(&mut self, record: Record) {

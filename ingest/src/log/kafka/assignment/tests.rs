@@ -122,6 +122,22 @@ fn a_partition_that_always_has_more_waits_for_the_others() {
 }
 
 #[test]
+fn the_oldest_that_waits_is_the_first_of_some_partition() {
+    let assignment = Assignment::new(10_000);
+    assignment.gain(&[0, 1]);
+    assert_eq!(assignment.oldest_waiting(), None);
+    let at = |millis| Timestamp::from_millis(millis).unwrap();
+    for (partition, offset, appended) in [(0, 0, 30), (0, 1, 40), (1, 0, 20), (1, 1, 50)] {
+        assignment.push(Record { append_time: at(appended), ..record(partition, offset) });
+    }
+    assert_eq!(assignment.oldest_waiting(), Some(at(20)));
+    assignment.lose(&[1], Duration::ZERO);
+    assert_eq!(assignment.oldest_waiting(), Some(at(30)));
+    assignment.take(1);
+    assert_eq!(assignment.oldest_waiting(), Some(at(40)));
+}
+
+#[test]
 fn what_is_handed_out_makes_room() {
     let assignment = filled();
     assignment.take(1);
