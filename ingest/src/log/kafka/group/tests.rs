@@ -10,6 +10,7 @@ use crate::log::{
     kafka::{
         KafkaLogOptions,
         assignment::{Assignment, Wanted},
+        record,
         tests::{behind, fresh, open, poll, records, until},
     },
 };
@@ -69,7 +70,11 @@ async fn a_consumer_that_waits_for_its_caller_is_left_alone() {
     let begun = Instant::now();
     until("some time has gone", || begun.elapsed() > 2 * options.stall_limit).await;
     assert!(Arc::ptr_eq(&first, &member(&log)));
-    poll(&log, 500 - polled.len()).await;
+    // All that waits, which is no more than there is room for.
+    let waiting = log.poll(usize::MAX).await.unwrap();
+    let bytes: usize = waiting.iter().map(record::size).sum();
+    assert!(bytes < 2 * options.poll_bytes, "{bytes} bytes of {} records wait", waiting.len());
+    poll(&log, 500 - polled.len() - waiting.len()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
