@@ -10,7 +10,10 @@ use anyhow::Context;
 use serde_json::json;
 
 use self::stack::Stack;
-use crate::{answers, latency, load, report, round, service::Service};
+use crate::{
+    answers, latency, load, report, round,
+    service::{Service, cpu_seconds},
+};
 
 mod bare_store;
 pub(crate) mod http;
@@ -101,13 +104,19 @@ async fn takes(programs: &Programs, stack: &Stack) -> anyhow::Result<()> {
     our_endpoint.kill()
 }
 
-/// What a round of topic → rows took.
-struct Round {
-    bare_events_per_second: f64,
+/// What it took to make all rows.
+struct Pass {
     events_per_second: f64,
-    peak_memory_mb: u64,
-    service_cpu_seconds: f64,
+    /// Of the process that asks the servers.
+    cpu_seconds: f64,
     servers_cpu_seconds: f64,
+}
+
+/// A pass of each.
+struct Round {
+    bare: Pass,
+    ours: Pass,
+    peak_memory_mb: u64,
 }
 
 /// Topic → rows, each time into new tables; answers in which keyspace the last ones are.
@@ -119,60 +128,84 @@ async fn rows(programs: &Programs, stack: &Stack, file: &Path, events: u64) -> a
     let steps = bare_store::steps(file)?;
     let (mut rounds, mut keyspace) = (Vec::new(), String::new());
     for number in 1..=WARMING_ROWS + ROUNDS {
-        keyspace = format!("bare_{number}");
-        setup(programs, stack, &keyspace)?;
-        stack.settle().await?;
-        let bare = bare_store::run(&stack.nodes, &keyspace, &steps).await?;
-        keyspace = format!("bench_{number}");
-        setup(programs, stack, &keyspace)?;
-        stack.settle().await?;
-        let round = consume(programs, stack, &keyspace, events, bare).await?;
+        keyspace = new_keyspace(programs, stack, &keyspace, format!("bare_{number}")).await?;
+        let bare = ask(stack, &keyspace, &steps).await?;
+        keyspace = new_keyspace(programs, stack, &keyspace, format!("bench_{number}")).await?;
+        let (ours, peak_memory_mb) = consume(programs, stack, &keyspace, events).await?;
         report(json!({
             "figure": if number <= WARMING_ROWS { "a round that makes the servers warm" } else { "a round" },
-            "bare_driver_events_per_second": bare.round(), "events_per_second": round.events_per_second.round(),
-            "servers_cpu_seconds": crate::round(round.servers_cpu_seconds),
+            "bare_driver_events_per_second": bare.events_per_second.round(),
+            "events_per_second": ours.events_per_second.round(),
+            "bare_driver_cpu_seconds": round(bare.cpu_seconds), "service_cpu_seconds": round(ours.cpu_seconds),
+            "bare_driver_servers_cpu_seconds": round(bare.servers_cpu_seconds),
+            "servers_cpu_seconds": round(ours.servers_cpu_seconds),
         }))?;
-        rounds.push(round);
+        rounds.push(Round { bare, ours, peak_memory_mb });
     }
     rounds.drain(..WARMING_ROWS);
     let middle = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
     let (rate, bare) =
-        (middle(|round| round.events_per_second), middle(|round| round.bare_events_per_second));
+        (middle(|round| round.ours.events_per_second), middle(|round| round.bare.events_per_second));
     report(json!({
         "figure": "events that wait in the topic, from the start of the consumer to the last session answered",
         "events": events, "events_per_second": rate.round(),
         "bare_same_rows_and_reads_events_per_second": bare.round(), "of_the_bare_driver": round(rate / bare),
         "peak_memory_mb": rounds.iter().map(|round| round.peak_memory_mb).max(),
-        "service_cpu_seconds": round(middle(|round| round.service_cpu_seconds)),
-        "servers_cpu_seconds": round(middle(|round| round.servers_cpu_seconds)),
+        "service_cpu_seconds": round(middle(|round| round.ours.cpu_seconds)),
+        "servers_cpu_seconds": round(middle(|round| round.ours.servers_cpu_seconds)),
     }))?;
     Ok(keyspace)
 }
 
-/// Has a new consumer group, of the keyspace's name, answer all that lies in the topic.
+/// Makes `keyspace` in place of the one before, so that every pass finds the servers with as much to keep, and waits until they
+/// are at rest.
+async fn new_keyspace(
+    programs: &Programs,
+    stack: &Stack,
+    before: &str,
+    keyspace: String,
+) -> anyhow::Result<String> {
+    if !before.is_empty() {
+        bare_store::remove(&stack.nodes, before).await?;
+    }
+    setup(programs, stack, &keyspace)?;
+    stack.settle().await?;
+    Ok(keyspace)
+}
+
+/// Has the bare driver make the rows of `steps`.
+async fn ask(stack: &Stack, keyspace: &str, steps: &[bare_store::Step]) -> anyhow::Result<Pass> {
+    let this = std::process::id();
+    let (before, servers_before) = (cpu_seconds(this)?, stack.cpu_seconds()?);
+    Ok(Pass {
+        events_per_second: bare_store::run(&stack.nodes, keyspace, steps).await?,
+        cpu_seconds: cpu_seconds(this)? - before,
+        servers_cpu_seconds: stack.cpu_seconds()? - servers_before,
+    })
+}
+
+/// Has a new consumer group, of the keyspace's name, answer all that lies in the topic; tells its peak memory, in MB, too.
 async fn consume(
     programs: &Programs,
     stack: &Stack,
     keyspace: &str,
     events: u64,
-    bare_events_per_second: f64,
-) -> anyhow::Result<Round> {
-    let before = stack.cpu_seconds()?;
+) -> anyhow::Result<(Pass, u64)> {
+    let servers_before = stack.cpu_seconds()?;
     let mut command = Command::new(&programs.ingest);
     command.args(["--role=consumer", "--listen=127.0.0.1:0", "--log-format=json", "--kafka-topic=bench"]);
     command.args(flags(stack, keyspace)).arg(format!("--kafka-group={keyspace}"));
     let begun = Instant::now();
     let service = Service::run(command).await?;
     load::drain_since(begun, &service, events).await?;
-    let round = Round {
-        bare_events_per_second,
+    let pass = Pass {
         events_per_second: events as f64 / begun.elapsed().as_secs_f64(),
-        peak_memory_mb: service.peak_memory_mb()?,
-        service_cpu_seconds: service.cpu_seconds()?,
-        servers_cpu_seconds: stack.cpu_seconds()? - before,
+        cpu_seconds: service.cpu_seconds()?,
+        servers_cpu_seconds: stack.cpu_seconds()? - servers_before,
     };
+    let peak_memory_mb = service.peak_memory_mb()?;
     service.kill()?;
-    Ok(round)
+    Ok((pass, peak_memory_mb))
 }
 
 /// Rows → answers.

@@ -1,6 +1,6 @@
 //! A micro-batch: polled records read as events and grouped by session, so that a session is handled once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use shared::{
     event::{RejectionCode, SessionEvent},
@@ -56,18 +56,21 @@ impl MicroBatch {
         (key, fact): (SessionKey, Fact),
         source: usize,
     ) {
-        let Some(place) = places.get(&key) else {
-            places.insert(key.clone(), self.sightings.len());
-            self.sightings.push(Sighting { key, facts: vec![fact] });
-            self.sources.push(vec![source]);
-            return;
+        let place = match places.entry(key) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                self.sightings.push(Sighting { key: new.key().clone(), facts: vec![fact] });
+                self.sources.push(vec![source]);
+                new.insert(self.sightings.len() - 1);
+                return;
+            }
         };
-        let facts = &mut self.sightings[*place].facts;
+        let facts = &mut self.sightings[place].facts;
         if facts.contains(&fact) {
             *self.counts.entry(Handled::Duplicate).or_default() += 1;
         } else {
             facts.push(fact);
-            self.sources[*place].push(source);
+            self.sources[place].push(source);
         }
     }
 }

@@ -70,6 +70,13 @@ pub(super) async fn run(nodes: &str, keyspace: &str, steps: &[Step]) -> anyhow::
     Ok(events as f64 / begun.elapsed().as_secs_f64())
 }
 
+/// Removes a keyspace with all that lies in it.
+pub(super) async fn remove(nodes: &str, keyspace: &str) -> anyhow::Result<()> {
+    let session = connect(nodes, keyspace).await?;
+    session.query_unpaged(format!("DROP KEYSPACE {keyspace}"), ()).await?;
+    Ok(())
+}
+
 async fn connect(nodes: &str, keyspace: &str) -> anyhow::Result<Session> {
     let one = std::num::NonZeroUsize::MIN;
     let profile = scylla::client::execution_profile::ExecutionProfile::builder()

@@ -21,12 +21,14 @@ const PIECE: usize = 256 << 10;
 /// Makes records ours.
 pub(super) struct Copier {
     clock: Clock,
+    /// When that was last looked at.
+    now: Timestamp,
     piece: BytesMut,
 }
 
 impl Copier {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, piece: BytesMut::new() }
+        Self { clock, now: clock.now(), piece: BytesMut::new() }
     }
 
     pub(super) fn record(&mut self, given: &BorrowedMessage<'_>) -> Record {
@@ -53,13 +55,20 @@ impl Copier {
     }
 
     /// A producer's own stamp is believed only about the past.
-    fn append_time(&self, stamp: Stamp) -> Timestamp {
+    fn append_time(&mut self, stamp: Stamp) -> Timestamp {
         let time = stamp.to_millis().and_then(Timestamp::from_millis);
         match (stamp, time) {
             (Stamp::LogAppendTime(_), Some(time)) => time,
-            (Stamp::CreateTime(_), Some(time)) => time.min(self.clock.now()),
-            _ => self.clock.now(),
+            // What is before the last look is before now: a look a record would be a part of what a record costs.
+            (Stamp::CreateTime(_), Some(time)) if time <= self.now => time,
+            (Stamp::CreateTime(_), Some(time)) => time.min(self.look()),
+            _ => self.look(),
         }
+    }
+
+    fn look(&mut self) -> Timestamp {
+        self.now = self.clock.now();
+        self.now
     }
 }
 

@@ -3,7 +3,7 @@
 //! The sessions of a few users make a unit, with one request to write and one to read; units go their way at once, each at
 //! its own pace. A write and the read behind it are never under way together: that would lose sessions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 
@@ -90,7 +90,7 @@ impl Shared {
     async fn answer(
         &self,
         unit: &[(usize, &Sighting)],
-        sessions: &HashMap<SessionKey, Stored>,
+        sessions: &BTreeMap<SessionKey, Stored>,
         stamp: Stamp,
         lifetime: Lifetime,
     ) -> Result<Vec<(usize, Known)>, StoreError> {
@@ -113,7 +113,7 @@ impl Shared {
     async fn read_back(
         &self,
         unit: &[(usize, &Sighting)],
-    ) -> Result<HashMap<SessionKey, Stored>, StoreError> {
+    ) -> Result<BTreeMap<SessionKey, Stored>, StoreError> {
         let keys = || unit.iter().map(|(_, sighting)| &sighting.key);
         let mut users: Vec<_> = keys().map(|key| key.user.as_str()).collect();
         let mut sessions: Vec<_> = keys().map(|key| key.session.as_str()).collect();
@@ -141,7 +141,7 @@ impl Shared {
 
 /// The rows of a sighting's facts that have something left to live, each once, and no more than a session may have.
 fn fact_rows(sighting: &Sighting, stamp: Stamp, lifetime: Lifetime) -> impl Iterator<Item = Insert<'_>> {
-    let mut seen: HashSet<&Fact> = HashSet::new();
+    let mut seen: BTreeSet<&Fact> = BTreeSet::new();
     let facts = sighting.facts.iter().filter(move |fact| seen.insert(fact));
     let living = facts.filter_map(move |fact| Some((fact, lifetime.of(fact.ts())?)));
     living.take(MAX_FACTS).map(move |(fact, ttl)| Insert::Fact {

@@ -33,6 +33,10 @@ impl<K: Hash + Eq + Clone, V: Copy> Memo<K, V> {
         if let Some(value) = generations.young.get(key) {
             return Some(*value);
         }
+        // To look for something in a map that is empty costs nothing; to remove it from there costs a hash.
+        if generations.old.is_empty() {
+            return None;
+        }
         let (key, value) = generations.old.remove_entry(key)?;
         generations.insert(key, value, self.room);
         Some(value)
