@@ -3,7 +3,7 @@
 use std::{str::FromStr, time::Duration};
 
 use shared::{
-    cli::ProcessConfig,
+    cli::{ProcessConfig, Threads},
     config::{Bytes, Mistakes, Setting, Settings, Span},
     store::config::{StoreConfig, cassandra_settings},
 };
@@ -33,6 +33,18 @@ pub enum Role {
     /// Both.
     #[default]
     Both,
+}
+
+impl Role {
+    /// A consumer waits for its store most of the time, and where that is on the same machine, it is the store that has the most
+    /// to do.
+    #[must_use]
+    pub fn threads(self) -> Threads {
+        match self {
+            Self::Consumer => Threads::Half,
+            Self::Http | Self::Both => Threads::All,
+        }
+    }
 }
 
 /// The configuration of the program `ingest`.

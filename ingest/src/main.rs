@@ -21,9 +21,11 @@ fn main() -> ExitCode {
     cli::main(program, &program_settings(), |given| {
         let config = IngestConfig::from_settings(given)?;
         config.process.start_telemetry()?;
-        Ok(async move {
+        let threads = config.role.threads();
+        let work = async move {
             let listener = config.process.listen().await?;
             ingest::service::run(config, listener, cli::stopped()?).await
-        })
+        };
+        Ok((threads, work))
     })
 }

@@ -18,9 +18,10 @@ fn main() -> ExitCode {
     cli::main(program, &program_settings(), |given| {
         let config = QueryConfig::from_settings(given)?;
         config.process.start_telemetry()?;
-        Ok(async move {
+        let work = async move {
             let listener = config.process.listen().await?;
             query_api::service::run(config, listener, cli::stopped()?).await
-        })
+        };
+        Ok((cli::Threads::All, work))
     })
 }

@@ -5,7 +5,9 @@ use std::{
     future::Future,
     io::{self, Write},
     net::SocketAddr,
+    num::NonZero,
     process::ExitCode,
+    thread,
     time::Duration,
 };
 
@@ -35,6 +37,15 @@ const BLOCKING_THREADS: usize = 32;
 
 /// How long what still blocks may keep a process that has ended its work.
 const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// On how many threads a process works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// As many as there are processors.
+    All,
+    /// Half as many, and at least one: for a process that mostly waits for others, which may need the processors it would take.
+    Half,
+}
 
 /// What every process is told.
 #[derive(Clone, Debug)]
@@ -129,11 +140,11 @@ pub fn program(name: &'static str, about: &'static str, librdkafka: Option<&str>
 }
 
 /// The whole of a program that only serves: reads `settings` from flags, variables and file, and runs until it is told to
-/// stop. `run` makes the configuration and what is to be awaited.
+/// stop. `run` makes the configuration, and tells what is to be awaited on which threads.
 pub fn main<F>(
     program: Command,
     settings: &[Setting],
-    run: impl FnOnce(Settings) -> anyhow::Result<F>,
+    run: impl FnOnce(Settings) -> anyhow::Result<(Threads, F)>,
 ) -> ExitCode
 where
     F: Future<Output = anyhow::Result<()>>,
@@ -147,10 +158,10 @@ where
     let program = program.args(config::args(settings)).after_help(help::sections(&notes));
     let program = packaging::offered(program).args_conflicts_with_subcommands(true);
     match program.clone().try_get_matches() {
-        Ok(matches) => exit(
-            packaging::given(&program, &matches)
-                .unwrap_or_else(|| run(Settings::of(settings, &matches)).and_then(block_on)),
-        ),
+        Ok(matches) => exit(packaging::given(&program, &matches).unwrap_or_else(|| {
+            let (threads, work) = run(Settings::of(settings, &matches))?;
+            block_on_threads(threads, work)
+        })),
         Err(said) => usage(&said),
     }
 }
@@ -198,12 +209,21 @@ pub fn print_outcome(outcome: &impl Serialize, json: bool, text: impl fmt::Displ
     print(format!("{}\n", text.trim_end()).as_bytes())
 }
 
-/// Runs `work` to its end.
+/// Runs `work` to its end, on as many threads as there are processors.
 ///
 /// # Errors
 /// Those of `work`, or that there are no threads to be had.
 pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    block_on_threads(Threads::All, work)
+}
+
+fn block_on_threads<T>(threads: Threads, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(match threads {
+            Threads::All => processors,
+            Threads::Half => processors.div_ceil(2),
+        })
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
@@ -227,4 +247,18 @@ pub fn stopped() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
         }
         tracing::info!("told to stop: finishing what is under way");
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_mostly_waits_takes_half_of_the_processors() {
+        let threads = |threads| {
+            block_on_threads(threads, async { Ok(tokio::runtime::Handle::current().metrics().num_workers()) })
+        };
+        let all = threads(Threads::All).unwrap();
+        assert_eq!(threads(Threads::Half).unwrap(), all - all / 2);
+    }
 }

@@ -7,11 +7,13 @@ use std::{
 };
 
 use anyhow::Context;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::stack::Stack;
 use crate::{
-    answers, latency, load, report, round,
+    answers, latency, load,
+    machine::Machine,
+    report, round,
     service::{Service, cpu_seconds},
 };
 
@@ -24,6 +26,7 @@ mod topic;
 const BATCHES: u32 = 20_000;
 /// How many rounds are measured, each of both turn and turn about, so that a machine that changes its speed changes both.
 const ROUNDS: usize = 3;
+const ROUNDS_ROWS: usize = 5;
 /// How many rounds of that go before, to make the servers warm: the broker's compiler is soon done, Cassandra's works for
 /// minutes, on what is asked of it in just the way in which it is asked.
 const WARMING: usize = 1;
@@ -110,6 +113,8 @@ struct Pass {
     /// Of the process that asks the servers.
     cpu_seconds: f64,
     servers_cpu_seconds: f64,
+    /// What the host gave to somebody else meanwhile.
+    steal_percent: f64,
 }
 
 /// A pass of each.
@@ -127,34 +132,40 @@ async fn rows(programs: &Programs, stack: &Stack, file: &Path, events: u64) -> a
     )?;
     let steps = bare_store::steps(file)?;
     let (mut rounds, mut keyspace) = (Vec::new(), String::new());
-    for number in 1..=WARMING_ROWS + ROUNDS {
+    for number in 1..=WARMING_ROWS + ROUNDS_ROWS {
         keyspace = new_keyspace(programs, stack, &keyspace, format!("bare_{number}")).await?;
         let bare = ask(stack, &keyspace, &steps).await?;
         keyspace = new_keyspace(programs, stack, &keyspace, format!("bench_{number}")).await?;
         let (ours, peak_memory_mb) = consume(programs, stack, &keyspace, events).await?;
         report(json!({
             "figure": if number <= WARMING_ROWS { "a round that makes the servers warm" } else { "a round" },
-            "bare_driver_events_per_second": bare.events_per_second.round(),
-            "events_per_second": ours.events_per_second.round(),
-            "bare_driver_cpu_seconds": round(bare.cpu_seconds), "service_cpu_seconds": round(ours.cpu_seconds),
-            "bare_driver_servers_cpu_seconds": round(bare.servers_cpu_seconds),
-            "servers_cpu_seconds": round(ours.servers_cpu_seconds),
+            "bare_driver": bare.figure(), "service": ours.figure(),
+            "of_the_bare_driver": round(ours.events_per_second / bare.events_per_second),
         }))?;
         rounds.push(Round { bare, ours, peak_memory_mb });
     }
     rounds.drain(..WARMING_ROWS);
     let middle = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
-    let (rate, bare) =
-        (middle(|round| round.ours.events_per_second), middle(|round| round.bare.events_per_second));
     report(json!({
         "figure": "events that wait in the topic, from the start of the consumer to the last session answered",
-        "events": events, "events_per_second": rate.round(),
-        "bare_same_rows_and_reads_events_per_second": bare.round(), "of_the_bare_driver": round(rate / bare),
+        "events": events, "events_per_second": middle(|round| round.ours.events_per_second).round(),
+        "bare_same_rows_and_reads_events_per_second": middle(|round| round.bare.events_per_second).round(),
+        // Of each round's own: the machine is another one some minutes later.
+        "of_the_bare_driver": round(middle(|round| round.ours.events_per_second / round.bare.events_per_second)),
         "peak_memory_mb": rounds.iter().map(|round| round.peak_memory_mb).max(),
         "service_cpu_seconds": round(middle(|round| round.ours.cpu_seconds)),
         "servers_cpu_seconds": round(middle(|round| round.ours.servers_cpu_seconds)),
     }))?;
     Ok(keyspace)
+}
+
+impl Pass {
+    fn figure(&self) -> Value {
+        json!({
+            "events_per_second": self.events_per_second.round(), "cpu_seconds": round(self.cpu_seconds),
+            "servers_cpu_seconds": round(self.servers_cpu_seconds), "steal_percent": self.steal_percent,
+        })
+    }
 }
 
 /// Makes `keyspace` in place of the one before, so that every pass finds the servers with as much to keep, and waits until they
@@ -176,11 +187,12 @@ async fn new_keyspace(
 /// Has the bare driver make the rows of `steps`.
 async fn ask(stack: &Stack, keyspace: &str, steps: &[bare_store::Step]) -> anyhow::Result<Pass> {
     let this = std::process::id();
-    let (before, servers_before) = (cpu_seconds(this)?, stack.cpu_seconds()?);
+    let (before, servers_before, machine) = (cpu_seconds(this)?, stack.cpu_seconds()?, Machine::look()?);
     Ok(Pass {
         events_per_second: bare_store::run(&stack.nodes, keyspace, steps).await?,
         cpu_seconds: cpu_seconds(this)? - before,
         servers_cpu_seconds: stack.cpu_seconds()? - servers_before,
+        steal_percent: machine.since()?.stolen,
     })
 }
 
@@ -191,7 +203,7 @@ async fn consume(
     keyspace: &str,
     events: u64,
 ) -> anyhow::Result<(Pass, u64)> {
-    let servers_before = stack.cpu_seconds()?;
+    let (servers_before, machine) = (stack.cpu_seconds()?, Machine::look()?);
     let mut command = Command::new(&programs.ingest);
     command.args(["--role=consumer", "--listen=127.0.0.1:0", "--log-format=json", "--kafka-topic=bench"]);
     command.args(flags(stack, keyspace)).arg(format!("--kafka-group={keyspace}"));
@@ -202,6 +214,7 @@ async fn consume(
         events_per_second: events as f64 / begun.elapsed().as_secs_f64(),
         cpu_seconds: service.cpu_seconds()?,
         servers_cpu_seconds: stack.cpu_seconds()? - servers_before,
+        steal_percent: machine.since()?.stolen,
     };
     let peak_memory_mb = service.peak_memory_mb()?;
     service.kill()?;

@@ -1,7 +1,8 @@
 //! A micro-batch: polled records read as events and grouped by session, so that a session is handled once.
 
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use shared::{
     event::{RejectionCode, SessionEvent},
     session::{Fact, SessionKey},
@@ -26,11 +27,14 @@ pub(super) struct MicroBatch {
     pub(super) counts: BTreeMap<Handled, u64>,
 }
 
+/// What a micro-batch says of each session, and where.
+type Sessions = IndexMap<SessionKey, (Vec<Fact>, Vec<usize>)>;
+
 impl MicroBatch {
     /// Reads `records`, judging each event by its append time.
     pub(super) fn read(records: &[Record], future_tolerance_ms: i64) -> Self {
         let mut batch = Self::default();
-        let mut places: HashMap<SessionKey, usize> = HashMap::with_capacity(records.len());
+        let mut sessions = Sessions::with_capacity(records.len());
         for (source, record) in records.iter().enumerate() {
             let Some(value) = &record.value else {
                 *batch.counts.entry(Handled::Skipped).or_default() += 1;
@@ -39,7 +43,7 @@ impl MicroBatch {
             let event = SessionEvent::parse(value).map_err(|rejection| rejection.code);
             match event.and_then(|event| event.judge(record.append_time, future_tolerance_ms).map(|()| event))
             {
-                Ok(event) => batch.add(&mut places, event.into(), source),
+                Ok(event) => batch.add(&mut sessions, event.into(), source),
                 Err(RejectionCode::Expired) => *batch.counts.entry(Handled::Expired).or_default() += 1,
                 Err(code) => {
                     let code = DeadLetterCode::Rejected(code);
@@ -47,30 +51,20 @@ impl MicroBatch {
                 }
             }
         }
+        for (key, (facts, sources)) in sessions {
+            batch.sightings.push(Sighting { key, facts });
+            batch.sources.push(sources);
+        }
         batch
     }
 
-    fn add(
-        &mut self,
-        places: &mut HashMap<SessionKey, usize>,
-        (key, fact): (SessionKey, Fact),
-        source: usize,
-    ) {
-        let place = match places.entry(key) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                self.sightings.push(Sighting { key: new.key().clone(), facts: vec![fact] });
-                self.sources.push(vec![source]);
-                new.insert(self.sightings.len() - 1);
-                return;
-            }
-        };
-        let facts = &mut self.sightings[place].facts;
+    fn add(&mut self, sessions: &mut Sessions, (key, fact): (SessionKey, Fact), source: usize) {
+        let (facts, sources) = sessions.entry(key).or_default();
         if facts.contains(&fact) {
             *self.counts.entry(Handled::Duplicate).or_default() += 1;
         } else {
             facts.push(fact);
-            self.sources[place].push(source);
+            sources.push(source);
         }
     }
 }

@@ -3,9 +3,10 @@
 //! The sessions of a few users make a unit, with one request to write and one to read; units go their way at once, each at
 //! its own pace. A write and the read behind it are never under way together: that would lose sessions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures_util::future::try_join_all;
+use indexmap::IndexMap;
 
 use super::{
     Shared,
@@ -16,6 +17,7 @@ use super::{
     stored::Stored,
 };
 use crate::{
+    event::UserId,
     session::{Fact, MAX_FACTS, SessionKey},
     store::{Known, Sighting, StoreError},
     timestamp::Timestamp,
@@ -28,28 +30,36 @@ impl Shared {
         now: Timestamp,
     ) -> Result<Vec<Known>, StoreError> {
         let (stamp, lifetime) = (self.stamps.next(), Lifetime::new(now, self.margin_ms));
-        let (mut turns, mut known) = (self.requests.turns(), Vec::with_capacity(sightings.len()));
-        for unit in self.units(sightings) {
-            known.extend(turns.begin(self.absorb_unit(unit, stamp, lifetime)).await?.into_iter().flatten());
+        let mut known = vec![None; sightings.len()];
+        let mut answer = |answers: Vec<(usize, Known)>| {
+            for (place, answer) in answers {
+                known[place] = Some(answer);
+            }
+        };
+        let units = self.units(sightings);
+        let mut turns = self.requests.turns().await;
+        for unit in units {
+            turns.begin(self.absorb_unit(unit, stamp, lifetime)).await?.map(&mut answer);
         }
-        known.extend(turns.rest().await?.into_iter().flatten());
-        known.sort_unstable_by_key(|(place, _)| *place);
-        Ok(known.into_iter().map(|(_, known)| known).collect())
+        turns.rest().await?.into_iter().for_each(answer);
+        Ok(known.into_iter().flatten().collect())
     }
 
     /// Sightings with their places, those of one user together.
     fn units<'a>(&self, sightings: &'a [Sighting]) -> Vec<Vec<(usize, &'a Sighting)>> {
-        let mut by_user: Vec<_> = sightings.iter().enumerate().collect();
-        by_user.sort_by_key(|(_, sighting)| &sighting.key.user);
+        let mut by_user: IndexMap<&UserId, Vec<(usize, &Sighting)>> = IndexMap::new();
+        for (place, sighting) in sightings.iter().enumerate() {
+            by_user.entry(&sighting.key.user).or_default().push((place, sighting));
+        }
         let placement = Placement::new(&self.requests.session, &self.keyspace);
         let mut parcels = Vec::new();
-        for same in by_user.chunk_by(|(_, one), (_, other)| one.key.user == other.key.user) {
+        for (user, same) in &by_user {
             for some in same.chunks(ROWS) {
                 let size = |(_, Sighting { key, facts }): &(usize, &Sighting)| -> usize {
                     facts.iter().take(MAX_FACTS).map(|fact| Insert::size_of_fact(&key.session, fact)).sum()
                 };
                 parcels.push(Parcel {
-                    replicas: placement.replicas("facts", &(some[0].1.key.user.as_str(),)),
+                    replicas: placement.replicas("facts", &(user.as_str(),)),
                     bytes: some.iter().map(size).sum(),
                     contents: some.to_vec(),
                 });
@@ -77,7 +87,7 @@ impl Shared {
             self.insert_all(rows).await?;
             let sessions = self.read_back(&unit).await?;
             // A session that was full may have lost facts to retention; then there is room for more.
-            full.retain(|key| !sessions.get(*key).is_some_and(Stored::is_full));
+            full.retain(|key| !sought(&sessions, key).is_some_and(Stored::is_full));
             if full.is_empty() {
                 return self.answer(&unit, &sessions, stamp, lifetime).await;
             }
@@ -90,14 +100,14 @@ impl Shared {
     async fn answer(
         &self,
         unit: &[(usize, &Sighting)],
-        sessions: &BTreeMap<SessionKey, Stored>,
+        sessions: &[(SessionKey, Stored)],
         stamp: Stamp,
         lifetime: Lifetime,
     ) -> Result<Vec<(usize, Known)>, StoreError> {
         let nothing = Stored::default();
         let (mut answers, mut memories) = (Vec::with_capacity(unit.len()), Vec::new());
         for (place, sighting) in unit {
-            let stored = sessions.get(&sighting.key).unwrap_or(&nothing);
+            let stored = sought(sessions, &sighting.key).unwrap_or(&nothing);
             if stored.is_full() {
                 self.full.update(&sighting.key, |_| ());
             }
@@ -109,11 +119,8 @@ impl Shared {
         Ok(answers)
     }
 
-    /// Every row of the sessions of a unit.
-    async fn read_back(
-        &self,
-        unit: &[(usize, &Sighting)],
-    ) -> Result<BTreeMap<SessionKey, Stored>, StoreError> {
+    /// The sessions of a unit as all of their rows say them, by their keys.
+    async fn read_back(&self, unit: &[(usize, &Sighting)]) -> Result<Vec<(SessionKey, Stored)>, StoreError> {
         let keys = || unit.iter().map(|(_, sighting)| &sighting.key);
         let mut users: Vec<_> = keys().map(|key| key.user.as_str()).collect();
         let mut sessions: Vec<_> = keys().map(|key| key.session.as_str()).collect();
@@ -122,14 +129,15 @@ impl Shared {
         sessions.sort_unstable();
         sessions.dedup();
         let statements = &self.requests.statements;
-        let found = if let [user] = users[..] {
+        let mut found = if let [user] = users[..] {
             let values = (user, sessions);
             self.requests.sessions(For::Working, &statements.facts_of_user, &values, usize::MAX).await?
         } else {
             let values = (users, sessions);
             self.requests.sessions(For::Working, &statements.facts_of_users, &values, usize::MAX).await?
         };
-        Ok(found.into_iter().collect())
+        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(found)
     }
 
     /// Adds rows of a unit: of several partitions only when they are few.
@@ -137,6 +145,11 @@ impl Shared {
         try_join_all(rows.chunks(ROWS).map(|rows| self.requests.insert(rows))).await?;
         Ok(())
     }
+}
+
+fn sought<'a>(sessions: &'a [(SessionKey, Stored)], key: &SessionKey) -> Option<&'a Stored> {
+    let place = sessions.binary_search_by(|(known, _)| known.cmp(key)).ok()?;
+    Some(&sessions[place].1)
 }
 
 /// The rows of a sighting's facts that have something left to live, each once, and no more than a session may have.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
+use indexmap::IndexMap;
 
 use super::{
     Shared,
@@ -23,8 +24,8 @@ use crate::{
 #[derive(Default)]
 struct Rows<'a> {
     /// The completed sessions of a user, and what their ends remember.
-    users: BTreeMap<&'a UserId, Vec<Insert<'a>>>,
-    starts: BTreeMap<Partition, Vec<Insert<'a>>>,
+    users: IndexMap<&'a UserId, Vec<Insert<'a>>>,
+    starts: IndexMap<Partition, Vec<Insert<'a>>>,
 }
 
 impl Shared {
@@ -45,8 +46,9 @@ impl Shared {
             starts.push((partition.country, partition.day, rows.len()));
             parcels.extend(parcels_of(rows, replicas));
         }
-        let mut turns = self.requests.turns();
-        for rows in pack(parcels) {
+        let parcels = pack(parcels);
+        let mut turns = self.requests.turns().await;
+        for rows in parcels {
             turns.begin(self.add(rows)).await?;
         }
         turns.rest().await?;

@@ -16,7 +16,7 @@ use scylla::{
     statement::Consistency,
 };
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_rustls::rustls;
 
 use super::{CassandraOptions, request::Requests, statements::Statements, tls};
@@ -96,6 +96,7 @@ pub(super) async fn requests(options: &CassandraOptions) -> Result<Requests, Ope
         session,
         at_once: options.max_in_flight,
         permits: Semaphore::new(options.max_in_flight),
+        floor: Mutex::default(),
         on_retry: options.on_retry.clone(),
     })
 }

@@ -14,7 +14,7 @@ use scylla::{
         prepared::PreparedStatement,
     },
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use super::{
     failure::{passing, store_error},
@@ -40,13 +40,21 @@ pub(super) struct Requests {
     /// How many requests may be under way at once.
     pub(super) at_once: usize,
     pub(super) permits: Semaphore,
+    /// Who has it begins requests, as one of a micro-batch's steps.
+    pub(super) floor: Mutex<()>,
     pub(super) on_retry: OnRetry,
 }
 
-/// Work under way, no more at once than requests may be: what waits for its turn is not made yet, and takes no memory.
-pub(super) struct Turns<F> {
+/// The work of one step of a micro-batch, no more under way at once than requests may be: what waits for its turn is not made
+/// yet, and takes no memory.
+///
+/// A step begins when all of the one before it is begun. So one of two micro-batches asks while the other computes; with their
+/// requests mixed, both would come to their computing at once, and the servers would have nothing to do.
+pub(super) struct Turns<'a, F> {
     at_once: usize,
     under_way: FuturesUnordered<F>,
+    /// Until all is begun.
+    floor: MutexGuard<'a, ()>,
 }
 
 /// For whom a request is, which tells how often it is tried.
@@ -59,9 +67,10 @@ pub(super) enum For {
 }
 
 impl Requests {
-    /// For work that takes requests.
-    pub(super) fn turns<F: Future>(&self) -> Turns<F> {
-        Turns { at_once: self.at_once, under_way: FuturesUnordered::new() }
+    /// For a step's work that takes requests, once the steps before it are begun.
+    pub(super) async fn turns<F: Future>(&self) -> Turns<'_, F> {
+        let floor = self.floor.lock().await;
+        Turns { at_once: self.at_once, under_way: FuturesUnordered::new(), floor }
     }
 
     /// Adds `rows` in one request.
@@ -114,7 +123,7 @@ impl Requests {
     }
 }
 
-impl<T, F: Future<Output = Result<T, StoreError>>> Turns<F> {
+impl<T, F: Future<Output = Result<T, StoreError>>> Turns<'_, F> {
     /// Begins `work` as soon as there is room; answers what has ended to make it.
     pub(super) async fn begin(&mut self, work: F) -> Result<Option<T>, StoreError> {
         let ended =
@@ -123,8 +132,9 @@ impl<T, F: Future<Output = Result<T, StoreError>>> Turns<F> {
         Ok(ended)
     }
 
-    /// Waits for what is still under way.
+    /// Gives the floor to the next step, and waits for what is still under way.
     pub(super) async fn rest(self) -> Result<Vec<T>, StoreError> {
+        drop(self.floor);
         self.under_way.try_collect().await
     }
 }
@@ -135,8 +145,8 @@ mod tests {
 
     use super::*;
 
-    fn turns<F: Future>() -> Turns<F> {
-        Turns { at_once: 3, under_way: FuturesUnordered::new() }
+    fn turns<F: Future>(floor: &Mutex<()>) -> Turns<'_, F> {
+        Turns { at_once: 3, under_way: FuturesUnordered::new(), floor: floor.try_lock().unwrap() }
     }
 
     #[tokio::test]
@@ -149,7 +159,8 @@ mod tests {
             under_way.set(under_way.get() - 1);
             Ok(number)
         };
-        let (mut turns, mut ended) = (turns(), Vec::new());
+        let floor = Mutex::default();
+        let (mut turns, mut ended) = (turns(&floor), Vec::new());
         for number in 0..20 {
             ended.extend(turns.begin(work(number)).await.unwrap());
         }
@@ -159,13 +170,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_step_begins_when_all_of_the_one_before_is_begun() {
+        let (floor, done) = (Mutex::default(), Semaphore::new(0));
+        let mut first = turns(&floor);
+        let waiting = async || {
+            let _done = done.acquire().await;
+            Ok(())
+        };
+        first.begin(waiting()).await.unwrap();
+        assert!(floor.try_lock().is_err(), "more of the first may come");
+        let (outcome, ()) = tokio::join!(first.rest(), async {
+            let mut second = turns(&floor);
+            second.begin(waiting()).await.unwrap();
+            done.close();
+            second.rest().await.unwrap();
+        });
+        assert_eq!(outcome.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
     async fn what_fails_is_told_of_before_more_is_begun() {
         let begun = Cell::new(0);
         let work = async || {
             begun.set(begun.get() + 1);
             Err::<(), _>(StoreError::Unavailable("for a test".to_owned()))
         };
-        let mut turns = turns();
+        let floor = Mutex::default();
+        let mut turns = turns(&floor);
         let mut failed = 0;
         for _ in 0..4 {
             failed += usize::from(turns.begin(work()).await.is_err());

@@ -19,8 +19,8 @@ use crate::{
 /// The rows of one session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stored {
-    /// By stamp, once all are there: the first [`MAX_FACTS`] are the session's, the others were contested.
-    facts: BTreeSet<(Stamp, Fact)>,
+    /// In order, each once. When all are there, the first [`MAX_FACTS`] are the session's; the others were contested.
+    facts: Vec<(Stamp, Fact)>,
     remembered: BTreeSet<(Owner, Earlier)>,
 }
 
@@ -29,7 +29,10 @@ type Owner = (bool, Timestamp);
 
 impl Stored {
     pub(super) fn add_fact(&mut self, stamp: Stamp, fact: Fact) {
-        self.facts.insert((stamp, fact));
+        let row = (stamp, fact);
+        if let Err(place) = self.facts.binary_search(&row) {
+            self.facts.insert(place, row);
+        }
     }
 
     pub(super) fn add_remembered(&mut self, fact: &Fact, earlier: Earlier) {
