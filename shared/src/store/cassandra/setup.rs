@@ -1,6 +1,6 @@
 //! Making the keyspace and the tables: what is missing of `deploy/schema.cql`, as often as one likes.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use scylla::{
     client::session::Session,
@@ -20,6 +20,10 @@ const NAME: &str = "bookend";
 /// How the statements of the schema begin; the name of the table follows.
 const MAKE_TABLE: &str = "CREATE TABLE IF NOT EXISTS ";
 
+/// How long a statement may take at most. A change of the schema is agreed on and flushed to disk before it is answered:
+/// on a busy server that takes many times what a request for rows may.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// Where the tables are made.
 struct Setup<'a> {
     session: Session,
@@ -31,7 +35,8 @@ struct Setup<'a> {
 /// # Errors
 /// [`OpenError`]; what was made by then stays, and is found by the next try.
 pub async fn setup(options: &CassandraOptions, replication: &Replication) -> Result<Vec<String>, OpenError> {
-    let setup = Setup { session: connect::session(options).await?, keyspace: &options.keyspace };
+    let patient = CassandraOptions { request_timeout: options.request_timeout.max(LIMIT), ..options.clone() };
+    let setup = Setup { session: connect::session(&patient).await?, keyspace: &options.keyspace };
     let mut done = vec![setup.make_keyspace(replication).await?];
     let there = setup.tables().await?;
     for (version, statements) in sections(SCHEMA) {

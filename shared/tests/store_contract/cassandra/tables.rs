@@ -70,6 +70,13 @@ async fn a_table_that_was_lost_is_made_again() {
 }
 
 #[tokio::test]
+async fn a_change_of_the_schema_may_take_longer_than_a_request() {
+    let hasty = CassandraOptions { request_timeout: std::time::Duration::from_millis(1), ..options() };
+    setup(&hasty, &"1".parse().unwrap()).await.unwrap();
+    Keyspace(hasty).remove().await;
+}
+
+#[tokio::test]
 async fn more_copies_than_nodes_are_told_from_nodes_out_of_reach() {
     let options = options();
     let refused = setup(&options, &"3".parse().unwrap()).await.unwrap_err();
