@@ -188,13 +188,13 @@ impl Consumer {
     /// Handles records on a task of their own, so that micro-batches overlap and a panic is contained: then they are handled
     /// one by one, and the one that panics again becomes a dead letter.
     async fn handle_contained(&self, records: Vec<Record>) -> Result<(), ConsumerError> {
-        let records: Arc<[Record]> = records.into();
+        let records = Arc::new(records);
         if let Some(outcome) = self.unless_panicked(Arc::clone(&records)).await {
             return outcome;
         }
         tracing::error!(records = records.len(), "handling records panicked; they are handled one by one");
         for record in records.iter() {
-            if let Some(outcome) = self.unless_panicked([record.clone()].into()).await {
+            if let Some(outcome) = self.unless_panicked(Arc::new(vec![record.clone()])).await {
                 outcome?;
                 continue;
             }
@@ -207,7 +207,7 @@ impl Consumer {
     }
 
     /// `None` when handling `records` panicked.
-    async fn unless_panicked(&self, records: Arc<[Record]>) -> Option<Result<(), ConsumerError>> {
+    async fn unless_panicked(&self, records: Arc<Vec<Record>>) -> Option<Result<(), ConsumerError>> {
         // The set ends its task when it is dropped: a consumer that is gone handles nothing more.
         let mut task = JoinSet::new();
         task.spawn(self.clone().handle(records));
@@ -219,10 +219,10 @@ impl Consumer {
         }
     }
 
-    async fn handle(self, records: Arc<[Record]>) -> Result<(), ConsumerError> {
+    async fn handle(self, records: Arc<Vec<Record>>) -> Result<(), ConsumerError> {
         let MicroBatch { sightings, sources, mut letters, mut counts } =
             MicroBatch::read(&records, self.options.future_tolerance_ms);
-        let sightings: Arc<[_]> = sightings.into();
+        let sightings = Arc::new(sightings);
         let absorb = || self.store.absorb(Arc::clone(&sightings), self.clock.now());
         let known = self.retry_store("absorb", absorb).await?;
         let mut effects = Vec::with_capacity(2 * known.len());
@@ -245,7 +245,7 @@ impl Consumer {
             }
         }
         drop(sightings);
-        let effects: Arc<[_]> = effects.into();
+        let effects = Arc::new(effects);
         // The time is looked up for each try: how long a row has still to live depends on it.
         let apply = || self.store.apply(Arc::clone(&effects), self.clock.now());
         self.retry_store("apply", apply).await?;

@@ -34,22 +34,24 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let clock = config.process.clock();
     let registry = telemetry::registry(&crate::log::kafka::librdkafka_version())?;
-    let log = config.log.open(clock).await?;
-    let consumer = match config.role {
-        Role::Http => None,
-        Role::Consumer | Role::Both => {
-            let metrics = Arc::new(ConsumerMetrics::new(&registry)?);
-            let store = config.store.open(metrics.on_store_retry()).await?;
-            Some(Consumer {
-                log: log.clone(),
-                store,
-                clock,
-                metrics,
-                options: config.limits.consumer,
-                decide: pairing::decide,
-            })
+    let store = async {
+        match config.role {
+            Role::Http => anyhow::Ok(None),
+            Role::Consumer | Role::Both => {
+                let metrics = Arc::new(ConsumerMetrics::new(&registry)?);
+                Ok(Some((config.store.open(metrics.on_store_retry()).await?, metrics)))
+            }
         }
     };
+    let (log, store) = tokio::try_join!(config.log.open(clock), store)?;
+    let consumer = store.map(|(store, metrics)| Consumer {
+        log: log.clone(),
+        store,
+        clock,
+        metrics,
+        options: config.limits.consumer,
+        decide: pairing::decide,
+    });
     let endpoint = match config.role {
         Role::Consumer => None,
         Role::Http | Role::Both => {

@@ -57,7 +57,7 @@ pub struct Sighting {
 }
 
 /// All that is known of a session once the facts of a [`Sighting`] were added.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// Every fact of the session, those just added included.
     pub facts: SessionFacts,
@@ -124,7 +124,7 @@ impl Store {
     /// Any [`StoreError`]; some of the facts may have been added all the same, and adding them again is harmless.
     pub async fn absorb(
         &self,
-        sightings: impl Into<Arc<[Sighting]>>,
+        sightings: impl Into<Arc<Vec<Sighting>>>,
         now: Timestamp,
     ) -> Result<Vec<Known>, StoreError> {
         match self {
@@ -138,7 +138,11 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`]; some of the rows may have been added all the same, and adding them again is harmless.
-    pub async fn apply(&self, effects: impl Into<Arc<[Effect]>>, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn apply(
+        &self,
+        effects: impl Into<Arc<Vec<Effect>>>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.apply(effects.into(), now - RETENTION).await,
             Self::Cassandra(store) => store.apply(effects.into(), now).await,

@@ -51,10 +51,8 @@ impl MicroBatch {
                 }
             }
         }
-        for (key, (facts, sources)) in sessions {
-            batch.sightings.push(Sighting { key, facts });
-            batch.sources.push(sources);
-        }
+        let sessions = sessions.into_iter().map(|(key, (facts, sources))| (Sighting { key, facts }, sources));
+        (batch.sightings, batch.sources) = sessions.unzip();
         batch
     }
 

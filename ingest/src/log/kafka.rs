@@ -24,7 +24,7 @@ use self::{
     positions::Positions,
     producer::{Outgoing, Producer, busy},
     reader::{Reader, Reading},
-    thread::{DroppedAside, off_runtime},
+    thread::{DroppedAside, drop_aside, off_runtime},
 };
 pub use self::{
     options::{GroupProtocol, KafkaLogOptions, Mechanism, Mistake, Security},
@@ -102,7 +102,7 @@ impl KafkaLog {
         let member = options.clone();
         let joinable = off_runtime("kafka-check", move || {
             let context = Context::new("check", Arc::default());
-            client::made::<BaseConsumer<Context>>(&client::member(&member), context).map(drop)
+            client::made::<BaseConsumer<Context>>(&client::member(&member), context).map(drop_aside)
         });
         joinable.await?.map_err(|cause| OpenError::Configuration(format!("kafka: {cause}")))?;
         let producer = Producer::open(&options)?;
@@ -118,9 +118,12 @@ impl KafkaLog {
             redriving: AsyncMutex::default(),
             options,
         }));
-        for (positions, reading) in [(&*log.0.records, reading), (&log.0.letters, log.letters())] {
-            let topic = reading.topic.clone();
-            match off_runtime("kafka-look", move || reading.look()).await? {
+        let look = |reading: Reading| async move {
+            (reading.topic.clone(), off_runtime("kafka-look", move || reading.look()).await)
+        };
+        let (records, letters) = tokio::join!(look(reading), look(log.letters()));
+        for (positions, (topic, found)) in [(&*log.0.records, records), (&log.0.letters, letters)] {
+            match found? {
                 Ok(found) => positions.found(&BTreeMap::new(), &found),
                 Err(KafkaError::MetadataFetch(
                     RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition,

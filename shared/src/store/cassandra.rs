@@ -95,13 +95,13 @@ impl CassandraStore {
 
     pub(super) async fn absorb(
         &self,
-        sightings: Arc<[Sighting]>,
+        sightings: Arc<Vec<Sighting>>,
         now: Timestamp,
     ) -> Result<Vec<Known>, StoreError> {
         self.0.absorb(&sightings, now).await
     }
 
-    pub(super) async fn apply(&self, effects: Arc<[Effect]>, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn apply(&self, effects: Arc<Vec<Effect>>, now: Timestamp) -> Result<(), StoreError> {
         self.0.apply(&effects, now).await
     }
 

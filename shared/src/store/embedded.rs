@@ -128,11 +128,15 @@ impl EmbeddedStore {
         }
     }
 
-    pub(super) async fn absorb(&self, sightings: Arc<[Sighting]>) -> Result<Vec<Known>, StoreError> {
+    pub(super) async fn absorb(&self, sightings: Arc<Vec<Sighting>>) -> Result<Vec<Known>, StoreError> {
         self.blocking(move |engine| engine.absorb(&sightings)).await
     }
 
-    pub(super) async fn apply(&self, effects: Arc<[Effect]>, horizon: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn apply(
+        &self,
+        effects: Arc<Vec<Effect>>,
+        horizon: Timestamp,
+    ) -> Result<(), StoreError> {
         self.blocking(move |engine| engine.apply(&effects, horizon)).await
     }
 

@@ -56,6 +56,8 @@ struct State {
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
     fetched: Option<i64>,
+    /// Nothing came behind that yet.
+    at_end: bool,
     handed: Option<i64>,
     committed: Option<i64>,
 }
@@ -117,23 +119,31 @@ impl Assignment {
     pub(super) fn push(&self, record: Record) -> bool {
         let state = &mut *lock(&self.state);
         let Some(held) = state.held.get_mut(&record.partition) else { return false };
-        held.fetched = Some(record.offset + 1);
+        (held.fetched, held.at_end) = (Some(record.offset + 1), false);
         state.progress = Instant::now();
         let first = state.waiting.is_empty();
         state.waiting.push(record);
         first
     }
 
-    /// Of which partitions more should be fetched, by what was answered `before`: of all until half of the room is taken, then only
-    /// of the one whose turn is next, so that it has much to give; and of none while the room is taken, until a quarter of it
-    /// is free.
+    /// All that there is of a partition has been fetched.
+    pub(super) fn at_end(&self, partition: Partition) {
+        if let Some(held) = lock(&self.state).held.get_mut(&partition) {
+            held.at_end = true;
+        }
+    }
+
+    /// Of which partitions more should be fetched, by what was answered `before`: of all until an eighth of the room is taken;
+    /// then of one, in the order of their turns, until it fills half of the room, so that it has much to give; and of none while
+    /// the room is taken, until a quarter of it is free.
     pub(super) fn wanted(&self, before: Wanted) -> Wanted {
         let state = &*lock(&self.state);
         let full = if before.fetch == Fetch::None { self.limit / 4 * 3 } else { self.limit };
-        let fetch = match state.waiting.next() {
-            Some(_) if state.waiting.bytes() >= full => Fetch::None,
-            Some(next) if state.waiting.bytes() >= self.limit / 2 => Fetch::Only(next),
-            _ => Fetch::All,
+        let has_more = |partition| state.held.get(&partition).is_some_and(|held| !held.at_end);
+        let fetch = match state.waiting.bytes() {
+            waiting if waiting >= full => Fetch::None,
+            waiting if waiting < self.limit / 8 => Fetch::All,
+            _ => state.waiting.wanting(self.limit / 2, has_more).map_or(Fetch::All, Fetch::Only),
         };
         Wanted { fetch, changes: state.changes }
     }

@@ -121,6 +121,7 @@ fn poll(consumer: &BaseConsumer<MemberContext>, assignment: &Assignment, clock: 
                     arrived.notify_one();
                 }
             }
+            Some(Err(KafkaError::PartitionEOF(partition))) => assignment.at_end(partition),
             Some(Err(KafkaError::MessageConsumptionFatal(_))) => {
                 consumer.context().context.health().give_up()
             }

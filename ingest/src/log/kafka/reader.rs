@@ -19,6 +19,7 @@ use super::{
     look::{self, look},
     options::KafkaLogOptions,
     record::{self, Copier},
+    thread::drop_aside,
 };
 use crate::log::{Offsets, Partition, Position, Record};
 
@@ -78,16 +79,18 @@ impl Reading {
     /// for a little. Blocks.
     pub(super) fn look(&self) -> KafkaResult<BTreeMap<Partition, Position>> {
         let (client, begun) = (self.client()?, Instant::now());
-        loop {
+        let outcome = loop {
             match look(&client, &self.topic) {
                 Err(KafkaError::MetadataFetch(code))
                     if look::is_unknown(code) && begun.elapsed() < NEW_TOPIC =>
                 {
                     std::thread::sleep(POLL);
                 }
-                outcome => return outcome.map(|found| found.positions),
+                outcome => break outcome,
             }
-        }
+        };
+        drop_aside(client);
+        outcome.map(|found| found.positions)
     }
 
     /// A reader from `from` on, or from the first record that is left of a partition that is not in it, up to where the topic

@@ -44,10 +44,14 @@ impl<T: Send + 'static> DroppedAside<T> {
 
 impl<T: Send + 'static> Drop for DroppedAside<T> {
     fn drop(&mut self) {
-        let value = self.0.take();
-        // Without a thread it is dropped here: late is better than never.
-        drop(thread::Builder::new().name("kafka-drop".to_owned()).spawn(move || drop(value)));
+        drop_aside(self.0.take());
     }
+}
+
+/// Drops a value, which blocks, on a thread of its own.
+pub(super) fn drop_aside<T: Send + 'static>(value: T) {
+    // Without a thread it is dropped here: late is better than never.
+    drop(thread::Builder::new().name("kafka-drop".to_owned()).spawn(move || drop(value)));
 }
 
 /// What the locks guard is changed in single steps, so a holder that panicked leaves nothing half done.

@@ -14,9 +14,16 @@ use crate::log::{Partition, Record};
 /// Records by partition, in the order in which they came.
 #[derive(Default)]
 pub(super) struct Waiting {
-    records: BTreeMap<Partition, VecDeque<Record>>,
+    queues: BTreeMap<Partition, Queue>,
     /// The partitions with records, in the order of their turns.
     turns: VecDeque<Partition>,
+    bytes: usize,
+}
+
+/// What waits of one partition, and how many bytes that is.
+#[derive(Default)]
+struct Queue {
+    records: VecDeque<Record>,
     bytes: usize,
 }
 
@@ -30,24 +37,27 @@ impl Waiting {
         self.bytes
     }
 
-    /// Whose turn is next, of those of which anything waits.
-    pub(super) fn next(&self) -> Option<Partition> {
-        self.turns.front().copied()
+    /// Whose turn is next of those that `may` have more and of which something waits, but less than `bytes`.
+    pub(super) fn wanting(&self, bytes: usize, may: impl Fn(Partition) -> bool) -> Option<Partition> {
+        let wants = |partition: &Partition| self.queues[partition].bytes < bytes && may(*partition);
+        self.turns.iter().copied().find(wants)
     }
 
     /// When the oldest of them was appended. Those of a partition come in that order.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
-        self.records.values().filter_map(|records| Some(records.front()?.append_time)).min()
+        self.queues.values().filter_map(|queue| Some(queue.records.front()?.append_time)).min()
     }
 
     pub(super) fn push(&mut self, record: Record) {
         let partition = record.partition;
-        let records = self.records.entry(partition).or_default();
-        if records.is_empty() {
+        let queue = self.queues.entry(partition).or_default();
+        if queue.records.is_empty() {
             self.turns.push_back(partition);
         }
-        self.bytes += record::size(&record);
-        records.push_back(record);
+        let size = record::size(&record);
+        self.bytes += size;
+        queue.bytes += size;
+        queue.records.push_back(record);
     }
 
     /// The next records, at least one when there is any, and at most about `bytes` of them; where half as many are of one
@@ -58,15 +68,22 @@ impl Waiting {
         while sizes < (bytes / 2).max(1)
             && let Some(partition) = self.turns.pop_front()
         {
-            let mut records = self.records.remove(&partition).unwrap_or_default();
-            while sizes < bytes.max(1)
-                && let Some(record) = records.pop_front()
-            {
-                sizes += record::size(&record);
-                taken.push(record);
+            let Queue { mut records, bytes: waiting } = self.queues.remove(&partition).unwrap_or_default();
+            let before = sizes;
+            let fitting = records.iter().take_while(|record| {
+                let fits = sizes < bytes.max(1);
+                sizes += if fits { record::size(record) } else { 0 };
+                fits
+            });
+            let left = records.split_off(fitting.count());
+            if taken.is_empty() {
+                // They stay where they are.
+                taken = records.into();
+            } else {
+                taken.extend(records);
             }
-            if !records.is_empty() {
-                self.records.insert(partition, records);
+            if !left.is_empty() {
+                self.queues.insert(partition, Queue { records: left, bytes: waiting - (sizes - before) });
                 self.turns.push_back(partition);
             }
         }
@@ -78,8 +95,7 @@ impl Waiting {
     pub(super) fn drop_of(&mut self, partitions: &[Partition]) {
         self.turns.retain(|partition| !partitions.contains(partition));
         for partition in partitions {
-            let dropped = self.records.remove(partition).unwrap_or_default();
-            self.bytes -= dropped.iter().map(record::size).sum::<usize>();
+            self.bytes -= self.queues.remove(partition).unwrap_or_default().bytes;
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The sessions of a few users make a unit, with one request to write and one to read; units go their way at once, each at
 //! its own pace. A write and the read behind it are never under way together: that would lose sessions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use futures_util::future::try_join_all;
 use indexmap::IndexMap;
@@ -13,7 +13,6 @@ use super::{
     insert::Insert,
     lifetime::{Lifetime, Stamp},
     pack::{Parcel, Placement, ROWS, pack},
-    request::For,
     stored::Stored,
 };
 use crate::{
@@ -30,10 +29,10 @@ impl Shared {
         now: Timestamp,
     ) -> Result<Vec<Known>, StoreError> {
         let (stamp, lifetime) = (self.stamps.next(), Lifetime::new(now, self.margin_ms));
-        let mut known = vec![None; sightings.len()];
+        let mut known = vec![Known::default(); sightings.len()];
         let mut answer = |answers: Vec<(usize, Known)>| {
             for (place, answer) in answers {
-                known[place] = Some(answer);
+                known[place] = answer;
             }
         };
         let units = self.units(sightings);
@@ -42,7 +41,7 @@ impl Shared {
             turns.begin(self.absorb_unit(unit, stamp, lifetime)).await?.map(&mut answer);
         }
         turns.rest().await?.into_iter().for_each(answer);
-        Ok(known.into_iter().flatten().collect())
+        Ok(known)
     }
 
     /// Sightings with their places, those of one user together.
@@ -87,7 +86,7 @@ impl Shared {
             self.insert_all(rows).await?;
             let sessions = self.read_back(&unit).await?;
             // A session that was full may have lost facts to retention; then there is room for more.
-            full.retain(|key| !sought(&sessions, key).is_some_and(Stored::is_full));
+            full.retain(|key| !sessions.get(key).is_some_and(Stored::is_full));
             if full.is_empty() {
                 return self.answer(&unit, &sessions, stamp, lifetime).await;
             }
@@ -100,14 +99,14 @@ impl Shared {
     async fn answer(
         &self,
         unit: &[(usize, &Sighting)],
-        sessions: &[(SessionKey, Stored)],
+        sessions: &HashMap<SessionKey, Stored>,
         stamp: Stamp,
         lifetime: Lifetime,
     ) -> Result<Vec<(usize, Known)>, StoreError> {
         let nothing = Stored::default();
         let (mut answers, mut memories) = (Vec::with_capacity(unit.len()), Vec::new());
         for (place, sighting) in unit {
-            let stored = sought(sessions, &sighting.key).unwrap_or(&nothing);
+            let stored = sessions.get(&sighting.key).unwrap_or(&nothing);
             if stored.is_full() {
                 self.full.update(&sighting.key, |_| ());
             }
@@ -119,8 +118,11 @@ impl Shared {
         Ok(answers)
     }
 
-    /// The sessions of a unit as all of their rows say them, by their keys.
-    async fn read_back(&self, unit: &[(usize, &Sighting)]) -> Result<Vec<(SessionKey, Stored)>, StoreError> {
+    /// The sessions of a unit as all of their rows say them.
+    async fn read_back(
+        &self,
+        unit: &[(usize, &Sighting)],
+    ) -> Result<HashMap<SessionKey, Stored>, StoreError> {
         let keys = || unit.iter().map(|(_, sighting)| &sighting.key);
         let mut users: Vec<_> = keys().map(|key| key.user.as_str()).collect();
         let mut sessions: Vec<_> = keys().map(|key| key.session.as_str()).collect();
@@ -129,15 +131,12 @@ impl Shared {
         sessions.sort_unstable();
         sessions.dedup();
         let statements = &self.requests.statements;
-        let mut found = if let [user] = users[..] {
-            let values = (user, sessions);
-            self.requests.sessions(For::Working, &statements.facts_of_user, &values, usize::MAX).await?
+        let found = if let [user] = users[..] {
+            self.requests.whole_sessions(&statements.facts_of_user, &(user, sessions)).await?
         } else {
-            let values = (users, sessions);
-            self.requests.sessions(For::Working, &statements.facts_of_users, &values, usize::MAX).await?
+            self.requests.whole_sessions(&statements.facts_of_users, &(users, sessions)).await?
         };
-        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        Ok(found)
+        Ok(found.into_iter().collect())
     }
 
     /// Adds rows of a unit: of several partitions only when they are few.
@@ -145,11 +144,6 @@ impl Shared {
         try_join_all(rows.chunks(ROWS).map(|rows| self.requests.insert(rows))).await?;
         Ok(())
     }
-}
-
-fn sought<'a>(sessions: &'a [(SessionKey, Stored)], key: &SessionKey) -> Option<&'a Stored> {
-    let place = sessions.binary_search_by(|(known, _)| known.cmp(key)).ok()?;
-    Some(&sessions[place].1)
 }
 
 /// The rows of a sighting's facts that have something left to live, each once, and no more than a session may have.

@@ -31,6 +31,17 @@ type Row<'a> = (&'a str, &'a str, i8, CqlTimestamp, &'a str, i8, CqlTimestamp, O
 struct Gathered(Vec<(SessionKey, Stored)>);
 
 impl Requests {
+    /// The sessions with facts that `statement` selects, for the consumer: no more than go together in a request.
+    pub(super) async fn whole_sessions(
+        &self,
+        statement: &PreparedStatement,
+        values: &impl SerializeRow,
+    ) -> Result<Vec<(SessionKey, Stored)>, StoreError> {
+        let mut gathered = Gathered::default();
+        gathered.add(self.whole(statement, values).await?)?;
+        Ok(gathered.with_facts())
+    }
+
     /// The sessions with facts that `statement` selects, and when there are more than `limit`, at least that many whole ones:
     /// fewer means that there are no more.
     pub(super) async fn sessions(
@@ -50,14 +61,18 @@ impl Requests {
                 _ => break,
             }
         }
-        gathered.0.retain(|(_, stored)| !stored.is_empty());
-        Ok(gathered.0)
+        Ok(gathered.with_facts())
     }
 }
 
 impl Gathered {
     fn sessions(&self) -> usize {
         self.0.iter().filter(|(_, stored)| !stored.is_empty()).count()
+    }
+
+    fn with_facts(mut self) -> Vec<(SessionKey, Stored)> {
+        self.0.retain(|(_, stored)| !stored.is_empty());
+        self.0
     }
 
     fn add(&mut self, result: QueryResult) -> Result<(), StoreError> {

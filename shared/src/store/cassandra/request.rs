@@ -75,13 +75,21 @@ impl Requests {
 
     /// Adds `rows` in one request.
     pub(super) async fn insert(&self, rows: &[Insert<'_>]) -> Result<(), StoreError> {
-        let mut batch = Batch::new(BatchType::Unlogged);
+        let statements = rows.iter().map(|row| row.statement(&self.statements).into()).collect();
+        let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
         batch.set_is_idempotent(true);
-        for row in rows {
-            batch.append_statement(row.statement(&self.statements));
-        }
         self.repeat(For::Working, || self.session.batch(&batch, rows)).await?;
         Ok(())
+    }
+
+    /// All that `statement` selects of a few sessions, for one that works. The server finds the sessions of several users one
+    /// user after the other where it is asked for pages, and at once where it is not.
+    pub(super) async fn whole(
+        &self,
+        statement: &PreparedStatement,
+        values: &impl SerializeRow,
+    ) -> Result<QueryResult, StoreError> {
+        self.repeat(For::Working, || self.session.execute_unpaged(statement, values)).await
     }
 
     /// One page of what `statement` selects, and where the next begins.

@@ -168,31 +168,43 @@ fn nothing_is_fetched_from_when_the_room_is_taken_until_a_quarter_of_it_is_free(
 }
 
 #[test]
-fn once_half_of_the_room_is_taken_only_the_next_partition_is_fetched() {
-    let assignment = Assignment::new(8 * record::size(&record(0, 0)));
+fn once_an_eighth_of_the_room_is_taken_one_partition_after_the_other_fills_half_of_it() {
+    let assignment = Assignment::new(16 * record::size(&record(0, 0)));
     assignment.gain(&[0, 1, 2]);
     let fetched = || {
         let wanted = assignment.wanted(Wanted::NOTHING);
         (0..3).filter(|partition| wanted.has(*partition)).collect::<Vec<_>>()
     };
+    let push = |partition, offsets: std::ops::Range<i64>| {
+        for offset in offsets {
+            assignment.push(record(partition, offset));
+        }
+    };
     assert_eq!(fetched(), [0, 1, 2]);
-    for (partition, offset) in [(1, 0), (0, 0), (1, 1)] {
-        assignment.push(record(partition, offset));
-    }
+    push(1, 0..1);
     assert_eq!(fetched(), [0, 1, 2]);
-    assignment.push(record(2, 0));
+    push(0, 0..1);
+    push(2, 0..1);
     assert_eq!(fetched(), [1]);
-    assignment.push(record(1, 2));
-    assignment.take(2 * record::size(&record(0, 0)));
-    assert_eq!(fetched(), [0, 1, 2], "what is left of 1 waits for the others");
-    assignment.push(record(0, 1));
-    assert_eq!(fetched(), [0]);
+    push(1, 1..7);
+    assert_eq!(fetched(), [1]);
+    push(1, 7..8);
+    assert_eq!(fetched(), [0], "that is half of it");
+    assignment.at_end(0);
+    assert_eq!(fetched(), [2], "of 0 there is nothing more");
+    push(0, 1..2);
+    assert_eq!(fetched(), [0], "now there is");
+    assignment.take(6 * record::size(&record(0, 0)));
+    assert_eq!(fetched(), [0], "what is left of 1 waits for the others");
+    push(0, 2..8);
+    assert_eq!(fetched(), [2]);
+    assignment.at_end(1);
+    assignment.at_end(2);
+    assert_eq!(fetched(), [0, 1, 2], "who has more is not known");
     // The driver forgets what is held back of what it loses.
-    assignment.push(record(0, 2));
     let before = assignment.wanted(Wanted::NOTHING);
     assignment.lose(&[7], Duration::ZERO);
     assignment.gain(&[7]);
-    assert_eq!(fetched(), [0]);
     assert_ne!(assignment.wanted(before), before);
 }
 

@@ -11,7 +11,7 @@ use crate::log::{
         KafkaLogOptions,
         assignment::{Assignment, Wanted},
         record,
-        tests::{behind, fresh, open, poll, records, until},
+        tests::{self, behind, fresh, open, poll, records, until},
     },
 };
 
@@ -75,6 +75,25 @@ async fn a_consumer_that_waits_for_its_caller_is_left_alone() {
     let bytes: usize = waiting.iter().map(record::size).sum();
     assert!(bytes < 2 * options.poll_bytes, "{bytes} bytes of {} records wait", waiting.len());
     poll(&log, 500 - polled.len() - waiting.len()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_has_no_more_does_not_hold_the_others_back() {
+    let options =
+        KafkaLogOptions { poll_bytes: 40_000, stall_limit: Duration::from_secs(3_600), ..fresh(2).await };
+    let log = open(&options).await;
+    log.append(records("r", 20)).await.unwrap();
+    let polled = poll(&log, 20).await;
+    let more = |partition, count| {
+        let found = polled.iter().find(|record| record.partition == partition).unwrap();
+        let key = str::from_utf8(found.key.as_ref().unwrap()).unwrap();
+        (0..count).map(|n| tests::record(key, n.to_string())).collect::<Vec<_>>()
+    };
+    // More than an eighth of the room, and less than half of it.
+    log.append(more(0, 100)).await.unwrap();
+    log.append(more(1, 300)).await.unwrap();
+    let filled = || lock(&group(&log).inner.member).as_ref().is_some_and(|it| is_full(&it.assignment));
+    until("it was filled", filled).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
