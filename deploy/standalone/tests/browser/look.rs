@@ -37,10 +37,13 @@ const FAINT: &str = r"
     }
     return faint";
 
-/// Whether the chart's canvas holds the colour of its first series.
+/// Whether the chart's canvas holds the colour of its first series. A copy is read, since a browser complains of who
+/// reads again and again what is made to be drawn on.
 const DRAWN: &str = r"
     const canvas = document.querySelector('#starts-chart canvas');
-    const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    const pixels = copy.getImageData(0, 0, canvas.width, canvas.height).data;
     const hex = getComputedStyle(document.documentElement).getPropertyValue('--series-1').trim();
     const [r, g, b] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
     for (let at = 0; at < pixels.length; at += 4) {

@@ -61,6 +61,7 @@ fn the_chart_holds_the_series_that_the_service_answers() {
         }
     }
     page.browser.click("#starts-table summary");
+    eventually("the table is there", || (!page.texts("#starts-table td").is_empty()).then_some(()));
     let script = "return [...document.querySelectorAll('#starts-table tbody tr')].map((row) => \
                   [row.querySelector('time').dateTime, ...[...row.querySelectorAll('td')].map((it) => it.innerText)])";
     let rows: Vec<Vec<String>> = serde_json::from_value(page.browser.run(script, &[])).unwrap();
