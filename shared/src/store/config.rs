@@ -48,7 +48,7 @@ pub fn cassandra_settings() -> Vec<Setting> {
         Setting::switch("cassandra-tls", "Encrypt connections; the certificate of every node is verified"),
         Setting::new("cassandra-ca-file", "FILE", "/etc/ssl/certs/ca-certificates.crt", "The certificates by which a node is believed, in PEM"),
         Setting::new("cassandra-server-name", "NAME", "", "The name that the certificate of every node holds; its address otherwise"),
-        Setting::new("cassandra-max-in-flight", "N", "256", "The most requests under way at once"),
+        Setting::new("cassandra-max-in-flight", "N", "512", "The most requests under way at once"),
     ];
     settings.map(|setting| setting.under("Cassandra")).into()
 }

@@ -26,7 +26,7 @@ mod rows;
 /// How many such steps overlap.
 const STEPS: usize = 2;
 /// How many requests are under way at once.
-const REQUESTS: usize = 256;
+const REQUESTS: usize = 512;
 /// How often a request is tried.
 const TRIES: usize = 5;
 

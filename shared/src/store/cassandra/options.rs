@@ -73,7 +73,7 @@ impl Default for CassandraOptions {
             username: None,
             password: None,
             tls: None,
-            max_in_flight: 256,
+            max_in_flight: 512,
             request_timeout: Duration::from_secs(6),
             margin_ms: DAY,
             starts_per_partition: 50_000,
