@@ -52,7 +52,7 @@ pub enum StoreError {
 pub struct Sighting {
     /// The session.
     pub key: SessionKey,
-    /// Its facts, each once.
+    /// Its facts. Of one that is repeated, only the first can be new.
     pub facts: Vec<Fact>,
 }
 

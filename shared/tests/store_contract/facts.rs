@@ -67,10 +67,10 @@ async fn a_fact_that_is_known_is_never_contested(backend: &impl Backend) {
 async fn of_a_full_session_the_others_of_a_batch_are_stored(backend: &impl Backend) {
     let store = backend.open().await;
     let mut offered = many(MAX_FACTS + 1);
-    offered.push(start(NOW, "SK"));
+    offered.extend([start(NOW, "SK"), offered[MAX_FACTS].clone()]);
     let absorbed = absorb(&store, "u", "s", &offered).await.absorbed;
     assert_eq!(absorbed[..MAX_FACTS], [Absorbed::New; MAX_FACTS]);
-    assert_eq!(absorbed[MAX_FACTS..], [Absorbed::Contested, Absorbed::Known]);
+    assert_eq!(absorbed[MAX_FACTS..], [Absorbed::Contested, Absorbed::Known, Absorbed::Contested]);
     let stored = facts(&store, "u", "s").await;
     assert_eq!(stored.starts().len() + stored.ends().len(), MAX_FACTS);
 }

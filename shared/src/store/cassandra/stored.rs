@@ -97,14 +97,12 @@ impl Stored {
         facts.forget_before(lifetime.beginning());
         let mut seen = BTreeSet::new();
         let absorbed = sighting.facts.iter().map(|fact| {
-            if !seen.insert(fact) {
-                return Absorbed::Known;
-            }
             match self.kept().find(|(_, kept)| kept == fact) {
                 Some((first, _)) if *first != stamp => Absorbed::Known,
                 // What is not there although it was written was removed, or its time has come.
                 None if self.is_full() && lifetime.of(fact.ts()).is_some() => Absorbed::Contested,
-                _ => Absorbed::New,
+                _ if seen.insert(fact) => Absorbed::New,
+                _ => Absorbed::Known,
             }
         });
         let absorbed = absorbed.collect();
