@@ -25,12 +25,10 @@ mod topic;
 /// How many batches of ten events each way of taking them is given in a round.
 const BATCHES: u32 = 20_000;
 /// How many rounds are measured, each of both turn and turn about, so that a machine that changes its speed changes both.
-const ROUNDS: usize = 3;
-const ROUNDS_ROWS: usize = 5;
-/// How many rounds of that go before, to make the servers warm: the broker's compiler is soon done, Cassandra's works for
-/// minutes, on what is asked of it in just the way in which it is asked.
-const WARMING: usize = 1;
-const WARMING_ROWS: usize = 3;
+const ROUNDS: usize = 5;
+/// How many rounds of that go before, to make the servers warm: their compilers work for minutes, on what is asked of them in
+/// just the way in which it is asked.
+const WARMING: usize = 3;
 
 /// Where the programs are.
 pub(crate) struct Programs {
@@ -92,15 +90,18 @@ async fn takes(programs: &Programs, stack: &Stack) -> anyhow::Result<()> {
     command.args(["--role=http", "--listen=127.0.0.1:0", "--log-format=json", "--kafka-topic=bare"]);
     command.args(["--kafka-brokers", &stack.brokers]);
     let our_endpoint = Service::run(command).await?;
-    let (mut bare, mut ours) = (Vec::new(), Vec::new());
+    let mut rounds = Vec::new();
     for _ in 0..WARMING + ROUNDS {
-        bare.push(http::measure(&bare_endpoint.url, BATCHES).await?);
-        ours.push(http::measure(&our_endpoint.url, BATCHES).await?);
+        let bare = http::measure(&bare_endpoint.url, BATCHES).await?;
+        rounds.push((bare, http::measure(&our_endpoint.url, BATCHES).await?));
     }
-    let (bare, ours) = (median(bare.split_off(WARMING)), median(ours.split_off(WARMING)));
+    rounds.drain(..WARMING);
+    let middle = |figure: fn(&(f64, f64)) -> f64| median(rounds.iter().map(figure).collect());
     report(json!({
-        "figure": "POST of 10 events to the topic, 16 connections", "events_per_second": ours.round(),
-        "bare_produce_and_wait_events_per_second": bare.round(), "of_the_bare_driver": round(ours / bare),
+        "figure": "POST of 10 events to the topic, 16 connections",
+        "events_per_second": middle(|(_, ours)| *ours).round(),
+        "bare_produce_and_wait_events_per_second": middle(|(bare, _)| *bare).round(),
+        "of_the_bare_driver": round(middle(|(bare, ours)| ours / bare)),
         "peak_memory_mb": our_endpoint.peak_memory_mb()?,
     }))?;
     bare_endpoint.kill()?;
@@ -132,19 +133,19 @@ async fn rows(programs: &Programs, stack: &Stack, file: &Path, events: u64) -> a
     )?;
     let steps = bare_store::steps(file)?;
     let (mut rounds, mut keyspace) = (Vec::new(), String::new());
-    for number in 1..=WARMING_ROWS + ROUNDS_ROWS {
+    for number in 1..=WARMING + ROUNDS {
         keyspace = new_keyspace(programs, stack, &keyspace, format!("bare_{number}")).await?;
         let bare = ask(stack, &keyspace, &steps).await?;
         keyspace = new_keyspace(programs, stack, &keyspace, format!("bench_{number}")).await?;
         let (ours, peak_memory_mb) = consume(programs, stack, &keyspace, events).await?;
         report(json!({
-            "figure": if number <= WARMING_ROWS { "a round that makes the servers warm" } else { "a round" },
+            "figure": if number <= WARMING { "a round that makes the servers warm" } else { "a round" },
             "bare_driver": bare.figure(), "service": ours.figure(),
             "of_the_bare_driver": round(ours.events_per_second / bare.events_per_second),
         }))?;
         rounds.push(Round { bare, ours, peak_memory_mb });
     }
-    rounds.drain(..WARMING_ROWS);
+    rounds.drain(..WARMING);
     let middle = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
     report(json!({
         "figure": "events that wait in the topic, from the start of the consumer to the last session answered",
