@@ -25,7 +25,52 @@ const OPEN: &str = r"
     closed.forEach((control) => control.click());
     return document.querySelectorAll('.opblock .execute').length";
 
+/// How many fields of the calls of a path, or of all calls, have been filled in.
+const FILLED: &str = r"
+    const calls = [...document.querySelectorAll('.opblock')].filter(
+      (call) => !arguments[0] || call.querySelector('.opblock-summary-path').dataset.path === arguments[0],
+    );
+    const fields = calls.flatMap((call) => [...call.querySelectorAll('tr[data-param-name] :is(input, select), .body-param__text')]);
+    return fields.filter(({ value }) => value).length";
+
 const TRY: &str = "document.querySelectorAll('.opblock .execute').forEach((button) => button.click())";
+
+/// Waits until the calls of a path, or all calls, are filled in by their examples: that comes a moment after they open, and who
+/// is faster asks for something else.
+fn wait_until_filled_in(page: &Page, path: Option<&str>) {
+    let described = page.service.client().get("/openapi.json").unwrap().json();
+    let paths = described["paths"].as_object().unwrap();
+    let described = paths.iter().filter(|(known, _)| path.is_none_or(|path| path == *known));
+    let calls = described.flat_map(|(_, calls)| calls.as_object().unwrap().values());
+    let examples = |call: &Value| {
+        let parameters = call["parameters"].as_array().into_iter().flatten();
+        let given = |it: &&Value| !it["example"].is_null() || !it["schema"]["default"].is_null();
+        parameters.filter(given).count() + usize::from(call["requestBody"].is_object())
+    };
+    let expected: usize = calls.map(examples).sum();
+    let filled = || page.browser.run(FILLED, &[path.into()]);
+    eventually("the examples are filled in", || (filled() == expected).then_some(()));
+}
+
+/// Opens the call of `path`, tries it as it is filled in, and gives what is shown of the reply.
+fn tried(page: &Page, path: &str) -> String {
+    let call = format!("document.querySelector('[data-path=\"{path}\"]')?.closest('.opblock')");
+    let click = |what: &str| {
+        let script = format!("const part = {call}?.querySelector('{what}'); part?.click(); return !!part");
+        eventually(what, || (page.browser.run(&script, &[]) == true).then_some(()));
+    };
+    click(".opblock-summary-control");
+    wait_until_filled_in(page, Some(path));
+    click(".execute");
+    let script =
+        format!("return {call}.querySelector('.live-responses-table tbody .highlight-code')?.innerText");
+    eventually("it is answered", || {
+        let shown = page.browser.run(&script, &[]);
+        // The button to save it stands before it.
+        let shown = shown.as_str()?.trim_start_matches("Download").trim();
+        (!shown.is_empty()).then(|| shown.to_owned())
+    })
+}
 
 #[test]
 fn every_call_can_be_tried_by_whichever_name_the_page_was_opened() {
@@ -44,6 +89,7 @@ fn every_call_can_be_tried_by_whichever_name_the_page_was_opened() {
         described["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();
     eventually("every call is shown", || (calls().len() == described).then_some(()));
     eventually("every call is open", || (page.browser.run(OPEN, &[]) == described).then_some(()));
+    wait_until_filled_in(&page, None);
     page.browser.run(TRY, &[]);
     let answered = eventually("every call is answered", || {
         let calls = calls();
@@ -75,23 +121,7 @@ fn who_sends_the_example_is_told_of_it_afterwards() {
 
 fn send_the_example(page: &Page) {
     page.browser.open(&format!("http://{}/", page.service.client().0));
-    let tried = |path: &str| {
-        let call = format!("document.querySelector('[data-path=\"{path}\"]')?.closest('.opblock')");
-        let click = |what: &str| {
-            let script =
-                format!("const part = {call}?.querySelector('{what}'); part?.click(); return !!part");
-            eventually(what, || (page.browser.run(&script, &[]) == true).then_some(()));
-        };
-        click(".opblock-summary-control");
-        click(".execute");
-        let shown =
-            format!("return {call}.querySelector('.live-responses-table tbody .highlight-code')?.innerText");
-        eventually("it is answered", || {
-            let shown = page.browser.run(&shown, &[]);
-            // The button to save it stands before it.
-            serde_json::from_str::<Value>(shown.as_str()?.trim_start_matches("Download").trim()).ok()
-        })
-    };
+    let tried = |path| -> Value { serde_json::from_str(&tried(page, path)).unwrap() };
     let reply = tried("/v1/events");
     assert_eq!((&reply["accepted"], &reply["discarded"]), (&2.into(), &Value::Array(Vec::new())), "{reply}");
     let user = "d6313e1fb7d247a6a034e2aadc30ab3f";
@@ -109,24 +139,7 @@ fn of_a_long_reply_the_beginning_is_shown() {
     let whole = page.service.client().get("/user/last-events?days=170").unwrap().text().len();
     assert!(whole > 300_000, "{whole}");
     page.browser.open(&format!("http://{}/", page.service.client().0));
-    let call = "document.querySelector('[data-path=\"/user/last-events\"]').closest('.opblock')";
-    eventually("the call is shown", || {
-        let script =
-            format!("const call = document.querySelectorAll('.opblock').length > 0 && {call}; return !!call");
-        (page.browser.run(&script, &[]) == true).then_some(())
-    });
-    page.browser.run(&format!("{call}.querySelector('.opblock-summary-control').click()"), &[]);
-    eventually("it is answered", || {
-        let script = format!(
-            "const call = {call}; if (call.querySelector('.live-responses-table')) return true; \
-             call.querySelector('.execute')?.click(); return false"
-        );
-        (page.browser.run(&script, &[]) == true).then_some(())
-    });
-    let script =
-        format!("return {call}.querySelector('.live-responses-table tbody .highlight-code').innerText");
-    let shown = page.browser.run(&script, &[]);
-    let shown = shown.as_str().unwrap();
-    assert!(shown.contains(&format!("of {whole} characters: ask with curl")), "{}", shown.len());
+    let shown = tried(&page, "/user/last-events");
+    assert!(shown.contains(&format!("of {whole} characters: ask with curl")), "{shown:.300}");
     assert!(shown.len() < whole, "{}", shown.len());
 }
