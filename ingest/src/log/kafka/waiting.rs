@@ -14,7 +14,7 @@ use crate::log::{Partition, Record};
 /// Records by partition, in the order in which they came.
 #[derive(Default)]
 pub(super) struct Waiting {
-    queues: BTreeMap<Partition, Queue>,
+    partitions: BTreeMap<Partition, OfPartition>,
     /// The partitions with records, in the order of their turns.
     turns: VecDeque<Partition>,
     bytes: usize,
@@ -22,7 +22,7 @@ pub(super) struct Waiting {
 
 /// What waits of one partition, and how many bytes that is.
 #[derive(Default)]
-struct Queue {
+struct OfPartition {
     records: VecDeque<Record>,
     bytes: usize,
 }
@@ -39,25 +39,25 @@ impl Waiting {
 
     /// Whose turn is next of those that `may` have more and of which something waits, but less than `bytes`.
     pub(super) fn wanting(&self, bytes: usize, may: impl Fn(Partition) -> bool) -> Option<Partition> {
-        let wants = |partition: &Partition| self.queues[partition].bytes < bytes && may(*partition);
+        let wants = |partition: &Partition| self.partitions[partition].bytes < bytes && may(*partition);
         self.turns.iter().copied().find(wants)
     }
 
     /// When the oldest of them was appended. Those of a partition come in that order.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
-        self.queues.values().filter_map(|queue| Some(queue.records.front()?.append_time)).min()
+        self.partitions.values().filter_map(|held| Some(held.records.front()?.append_time)).min()
     }
 
     pub(super) fn push(&mut self, record: Record) {
         let partition = record.partition;
-        let queue = self.queues.entry(partition).or_default();
-        if queue.records.is_empty() {
+        let held = self.partitions.entry(partition).or_default();
+        if held.records.is_empty() {
             self.turns.push_back(partition);
         }
         let size = record::size(&record);
         self.bytes += size;
-        queue.bytes += size;
-        queue.records.push_back(record);
+        held.bytes += size;
+        held.records.push_back(record);
     }
 
     /// The next records, at least one when there is any, and at most about `bytes` of them; where half as many are of one
@@ -68,7 +68,8 @@ impl Waiting {
         while sizes < (bytes / 2).max(1)
             && let Some(partition) = self.turns.pop_front()
         {
-            let Queue { mut records, bytes: waiting } = self.queues.remove(&partition).unwrap_or_default();
+            let OfPartition { mut records, bytes: waiting } =
+                self.partitions.remove(&partition).unwrap_or_default();
             let before = sizes;
             let fitting = records.iter().take_while(|record| {
                 let fits = sizes < bytes.max(1);
@@ -83,7 +84,8 @@ impl Waiting {
                 taken.extend(records);
             }
             if !left.is_empty() {
-                self.queues.insert(partition, Queue { records: left, bytes: waiting - (sizes - before) });
+                self.partitions
+                    .insert(partition, OfPartition { records: left, bytes: waiting - (sizes - before) });
                 self.turns.push_back(partition);
             }
         }
@@ -95,7 +97,7 @@ impl Waiting {
     pub(super) fn drop_of(&mut self, partitions: &[Partition]) {
         self.turns.retain(|partition| !partitions.contains(partition));
         for partition in partitions {
-            self.bytes -= self.queues.remove(partition).unwrap_or_default().bytes;
+            self.bytes -= self.partitions.remove(partition).unwrap_or_default().bytes;
         }
     }
 }
