@@ -90,10 +90,18 @@ mod tests {
         let time = |session: fn(usize) -> usize| {
             let at = |number| Timestamp::from_millis(i64::try_from(number).unwrap() * SECOND).unwrap();
             let records: Vec<_> = (0..RECORDS).map(|number| end(session(number), at(number))).collect();
-            let begun = Instant::now();
-            let batch = MicroBatch::read(&records, 0);
-            assert_eq!(batch.sightings.iter().map(|sighting| sighting.facts.len()).sum::<usize>(), RECORDS);
-            begun.elapsed()
+            let read = |_| {
+                let begun = Instant::now();
+                let batch = MicroBatch::read(&records, 0);
+                let took = begun.elapsed();
+                assert_eq!(
+                    batch.sightings.iter().map(|sighting| sighting.facts.len()).sum::<usize>(),
+                    RECORDS
+                );
+                took
+            };
+            // The machine may stand still in one of them.
+            (0..3).map(read).min().unwrap()
         };
         let (many, one) = (time(|number| number), time(|_| 0));
         assert!(one < 8 * many, "{one:?} for one session, {many:?} for as many as facts");
