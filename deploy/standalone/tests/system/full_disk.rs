@@ -127,6 +127,7 @@ fn a_service_whose_disk_fills_up_says_so_and_goes_on_by_itself_when_there_is_roo
     // The reserve is there for what is written before it is found to be taken. Without any of it, the next test.
     let ballast = disk.fill(4 * MEBIBYTE);
     assert_eq!(post_until_refused(client, &mut taken), 503);
+    assert!(disk.free() > MEBIBYTE, "the service does not use up what is to stay free");
     eventually("it is not ready", || (status(client, "/readyz") == 503).then_some(()));
     assert_eq!(status(client, "/livez"), 200);
     assert_eq!(status(client, "/user/last-events?days=60"), 200, "it can still be asked");
