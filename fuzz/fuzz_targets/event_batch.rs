@@ -9,8 +9,12 @@ use shared::event::{BatchFormat, EventBatch, SessionEvent};
 const LIMIT: usize = 100;
 
 fuzz_target!(|body: &[u8]| {
-    let batches = [BatchFormat::Json, BatchFormat::Lines].map(|format| EventBatch::decode(body, format, LIMIT));
-    let batches = batches.into_iter().flatten().inspect(|batch| assert!((1..=LIMIT).contains(&batch.events.len())));
+    let batches = [BatchFormat::Json, BatchFormat::Lines]
+        .map(|format| EventBatch::decode(body, format, LIMIT));
+    let batches = batches
+        .into_iter()
+        .flatten()
+        .inspect(|batch| assert!((1..=LIMIT).contains(&batch.events.len())));
     for event in batches.flat_map(|batch| batch.events).chain([SessionEvent::parse(body)]) {
         match event {
             Ok(event) => {

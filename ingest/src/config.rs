@@ -106,7 +106,9 @@ impl Limits {
                 body_timeout: given.get_or("body-timeout", Span(Duration::ZERO)).0,
                 future_tolerance_ms,
                 quota_events_per_second: given.get_optional("quota"),
-                append_timeout: log.append_deadline().unwrap_or(EndpointOptions::default().append_timeout),
+                append_timeout: log
+                    .append_deadline()
+                    .unwrap_or(EndpointOptions::default().append_timeout),
             },
             consumer: ConsumerOptions {
                 batch_bytes,

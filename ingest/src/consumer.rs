@@ -115,7 +115,10 @@ impl Consumer {
         }
     }
 
-    async fn consume(&self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ConsumerError> {
+    async fn consume(
+        &self,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ConsumerError> {
         self.metrics.under_way.forget();
         let polled = stream::unfold(self.clone(), |consumer| async move {
             Some((consumer.log.poll(consumer.options.batch_bytes).await, consumer))
@@ -192,22 +195,35 @@ impl Consumer {
         if let Some(outcome) = self.unless_panicked(Arc::clone(&records)).await {
             return outcome;
         }
-        tracing::error!(records = records.len(), "handling records panicked; they are handled one by one");
+        tracing::error!(
+            records = records.len(),
+            "handling records panicked; they are handled one by one"
+        );
         for record in records.iter() {
             if let Some(outcome) = self.unless_panicked(Arc::new(vec![record.clone()])).await {
                 outcome?;
                 continue;
             }
             let (partition, offset) = (record.partition, record.offset);
-            tracing::error!(partition, offset, "handling one record panicked; it goes to the dead letters");
-            self.dead_letter(vec![DeadLetter { code: DeadLetterCode::Panicked, record: record.clone() }])
-                .await?;
+            tracing::error!(
+                partition,
+                offset,
+                "handling one record panicked; it goes to the dead letters"
+            );
+            self.dead_letter(vec![DeadLetter {
+                code: DeadLetterCode::Panicked,
+                record: record.clone(),
+            }])
+            .await?;
         }
         Ok(())
     }
 
     /// `None` when handling `records` panicked.
-    async fn unless_panicked(&self, records: Arc<Vec<Record>>) -> Option<Result<(), ConsumerError>> {
+    async fn unless_panicked(
+        &self,
+        records: Arc<Vec<Record>>,
+    ) -> Option<Result<(), ConsumerError>> {
         // The set ends its task when it is dropped: a consumer that is gone handles nothing more.
         let mut task = JoinSet::new();
         task.spawn(self.clone().handle(records));
@@ -229,7 +245,9 @@ impl Consumer {
         // What is handled is let go at once: it would be the most of what a large micro-batch takes.
         for ((sighting, known), sources) in sightings.iter().zip(known).zip(sources) {
             effects.extend((self.decide)(&sighting.key, &known.facts, &sighting.facts));
-            for ((fact, absorbed), source) in sighting.facts.iter().zip(&known.absorbed).zip(sources) {
+            for ((fact, absorbed), source) in
+                sighting.facts.iter().zip(&known.absorbed).zip(sources)
+            {
                 let outcome = outcome(&known.facts, fact, *absorbed);
                 if outcome == Handled::DeadLettered {
                     letters.push(DeadLetter {

@@ -92,9 +92,15 @@ impl Default for EndpointOptions {
 impl Endpoint {
     /// An endpoint in front of `log`.
     #[must_use]
-    pub fn new(log: Log, clock: Clock, metrics: Arc<IngestMetrics>, options: EndpointOptions) -> Self {
+    pub fn new(
+        log: Log,
+        clock: Clock,
+        metrics: Arc<IngestMetrics>,
+        options: EndpointOptions,
+    ) -> Self {
         let in_flight = InFlight::new(options.max_inflight_bytes, metrics.inflight_bytes.clone());
-        let quota = options.quota_events_per_second.map(|rate| Quota::new(rate, options.max_events));
+        let quota =
+            options.quota_events_per_second.map(|rate| Quota::new(rate, options.max_events));
         Self { log, clock, metrics, options, in_flight, quota }
     }
 
@@ -128,7 +134,9 @@ impl Endpoint {
     ) -> Response {
         let timer = self.metrics.request_duration.start_timer();
         let reply = match self.take(&headers, client, body).await {
-            Ok((BatchShape::Rows, report)) if is_root && !wants_json(&headers) => report.into_text(),
+            Ok((BatchShape::Rows, report)) if is_root && !wants_json(&headers) => {
+                report.into_text()
+            }
             Ok((_, report)) => report.into_reply(),
             Err(refusal) => refusal.into_reply(&self.options),
         };
@@ -145,7 +153,9 @@ impl Endpoint {
     ) -> Result<(BatchShape, Report), Refusal> {
         let format = body::format(headers)?;
         let deadline = Instant::now() + self.options.body_timeout;
-        let body = Body::read(headers, body, self.options.max_body_bytes, &self.in_flight, deadline).await?;
+        let body =
+            Body::read(headers, body, self.options.max_body_bytes, &self.in_flight, deadline)
+                .await?;
         let batch = EventBatch::decode(body.bytes(), format, self.options.max_events)?;
         let sent = batch.events.len();
         self.metrics.batch_events.observe(precise(sent));
@@ -180,7 +190,9 @@ impl Endpoint {
             });
             match judged {
                 Ok(event) => events.push(event),
-                Err(refused) if refused.code == RejectionCode::Expired => report.discard(index, refused.code),
+                Err(refused) if refused.code == RejectionCode::Expired => {
+                    report.discard(index, refused.code)
+                }
                 Err(refused) => report.reject(index, refused),
             }
         }
@@ -244,7 +256,9 @@ fn to_records(events: &[SessionEvent]) -> Vec<NewRecord> {
 
 fn wants_json(headers: &HeaderMap) -> bool {
     let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepts.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("application/json"))
+    accepts
+        .flat_map(|value| value.split(','))
+        .any(|kind| kind.trim().starts_with("application/json"))
 }
 
 /// A count as a metric's value.

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, Result, core::Collector,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, Result, core::Collector,
 };
 use shared::{
     event::RejectionCode,
@@ -67,7 +67,12 @@ impl IngestMetrics {
                 "Events received, by what became of them",
                 &["outcome", "code"],
             )?,
-            requests: counters(registry, "bookend_ingest_requests_total", "Requests answered", &["status"])?,
+            requests: counters(
+                registry,
+                "bookend_ingest_requests_total",
+                "Requests answered",
+                &["status"],
+            )?,
             request_duration: seconds(
                 registry,
                 "bookend_ingest_request_duration_seconds",
@@ -76,13 +81,17 @@ impl IngestMetrics {
             batch_events: added(
                 registry,
                 Histogram::with_opts(
-                    HistogramOpts::new("bookend_ingest_batch_events", "Events in a batch")
-                        .buckets(vec![1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0]),
+                    HistogramOpts::new("bookend_ingest_batch_events", "Events in a batch").buckets(
+                        vec![1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0],
+                    ),
                 )?,
             )?,
             inflight_bytes: added(
                 registry,
-                IntGauge::new("bookend_ingest_inflight_bytes", "Bytes of bodies being read or appended")?,
+                IntGauge::new(
+                    "bookend_ingest_inflight_bytes",
+                    "Bytes of bodies being read or appended",
+                )?,
             )?,
             append_duration: seconds(
                 registry,
@@ -173,7 +182,10 @@ impl ConsumerMetrics {
             )?,
             inflight_records: added(
                 registry,
-                IntGauge::new("bookend_consumer_inflight_records", "Records polled and not committed")?,
+                IntGauge::new(
+                    "bookend_consumer_inflight_records",
+                    "Records polled and not committed",
+                )?,
             )?,
             under_way: UnderWay::default(),
             rebalances: added(
@@ -192,7 +204,10 @@ impl ConsumerMetrics {
             )?,
             completed: added(
                 registry,
-                IntCounter::new("bookend_sessions_completed_total", "Sessions that became complete")?,
+                IntCounter::new(
+                    "bookend_sessions_completed_total",
+                    "Sessions that became complete",
+                )?,
             )?,
             store_duration: added(
                 registry,

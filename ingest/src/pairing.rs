@@ -32,10 +32,9 @@ pub fn decide(key: &SessionKey, facts: &SessionFacts, handled: &[Fact]) -> Vec<E
             effects.push(Effect::SupersedeStart(key.started(other)));
         }
     }
-    let pairs = facts
-        .starts()
-        .iter()
-        .flat_map(|start| facts.ends().iter().filter(|end| **end >= start.ts).map(move |end| (start, *end)));
+    let pairs = facts.starts().iter().flat_map(|start| {
+        facts.ends().iter().filter(|end| **end >= start.ts).map(move |end| (start, *end))
+    });
     for other in pairs.filter(|other| Some(*other) != pair) {
         if handled.iter().any(|fact| answers_for_pair(fact, other)) {
             effects.push(Effect::SupersedeCompleted(key.completed(other.0, other.1)));

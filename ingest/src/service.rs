@@ -62,7 +62,12 @@ pub async fn run(
     let takes_batches = endpoint.is_some();
     let methods = move |path: &str| {
         let batches = if takes_batches { crate::http::methods(path) } else { &[] };
-        batches.iter().chain(telemetry::methods(path)).chain(openapi::methods(path)).copied().collect()
+        batches
+            .iter()
+            .chain(telemetry::methods(path))
+            .chain(openapi::methods(path))
+            .copied()
+            .collect()
     };
     let own = telemetry::routes(
         registry,
@@ -75,8 +80,15 @@ pub async fn run(
         None => own,
     };
     tracing::info!(address = %listener.local_addr()?, role = ?config.role, "serving");
-    serve(log, consumer, listener, http::or_unknown(routes, methods), config.process.connections(), shutdown)
-        .await
+    serve(
+        log,
+        consumer,
+        listener,
+        http::or_unknown(routes, methods),
+        config.process.connections(),
+        shutdown,
+    )
+    .await
 }
 
 /// Serves `routes` until `shutdown`, and consumes beside it where there is a consumer; first ends what is served, and then
@@ -129,8 +141,11 @@ pub async fn serve(
 pub fn ready(
     log: Log,
     store: Option<Store>,
-) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Clone + Send + Sync + 'static
-{
+) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>>
++ Clone
++ Send
++ Sync
++ 'static {
     move || {
         let (log, store) = (log.clone(), store.clone());
         Box::pin(async move {

@@ -56,7 +56,9 @@ fn start(user: &str, minutes: i64) -> String {
 
 fn start_in(user: &str, minutes: i64, country: &str) -> String {
     let ts = now() + minutes * MINUTE;
-    format!(r#"{{"user_id":"{user}","session_id":"s","event":"start","ts":"{ts}","country":"{country}"}}"#)
+    format!(
+        r#"{{"user_id":"{user}","session_id":"s","event":"start","ts":"{ts}","country":"{country}"}}"#
+    )
 }
 
 fn end(user: &str, minutes: i64) -> String {
@@ -91,8 +93,10 @@ struct Running {
 
 impl Default for Settings {
     fn default() -> Self {
-        let options =
-            ConsumerOptions { commit_interval: Duration::from_millis(1), ..ConsumerOptions::default() };
+        let options = ConsumerOptions {
+            commit_interval: Duration::from_millis(1),
+            ..ConsumerOptions::default()
+        };
         Self { decide, options, reserve: 0 }
     }
 }
@@ -124,10 +128,17 @@ impl Place {
         self.append_at(None, values).await;
     }
 
-    async fn append_at(&self, append_time: Option<Timestamp>, values: impl IntoIterator<Item = String>) {
+    async fn append_at(
+        &self,
+        append_time: Option<Timestamp>,
+        values: impl IntoIterator<Item = String>,
+    ) {
         let record = |value: String| {
             let user = SessionEvent::parse(value.as_bytes()).map(|event| event.user().to_string());
-            NewRecord { append_time, ..NewRecord::new(user.unwrap_or_default().into(), value.into()) }
+            NewRecord {
+                append_time,
+                ..NewRecord::new(user.unwrap_or_default().into(), value.into())
+            }
         };
         self.log.append(values.into_iter().map(record).collect()).await.unwrap();
     }
@@ -193,7 +204,8 @@ impl Running {
 }
 
 fn open_log(dir: &Path, clock: Clock) -> Log {
-    let options = EmbeddedLogOptions { reserve_bytes: 0, partitions: 3, ..EmbeddedLogOptions::default() };
+    let options =
+        EmbeddedLogOptions { reserve_bytes: 0, partitions: 3, ..EmbeddedLogOptions::default() };
     let log = EmbeddedLog::open(&dir.join("log"), options, clock);
     Log::Embedded(log.unwrap())
 }

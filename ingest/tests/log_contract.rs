@@ -75,7 +75,8 @@ async fn poll(log: &Log, count: usize) -> Vec<Record> {
     let mut polled = Vec::new();
     while polled.len() < count {
         let more = tokio::time::timeout(LIMIT, log.poll(100)).await;
-        let more = more.unwrap_or_else(|_| panic!("only {} of {count} came", polled.len())).unwrap();
+        let more =
+            more.unwrap_or_else(|_| panic!("only {} of {count} came", polled.len())).unwrap();
         assert!(!more.is_empty());
         polled.extend(more);
     }
@@ -102,7 +103,8 @@ fn sorted(mut records: Vec<Record>) -> Vec<Record> {
 type Text = (Option<Bytes>, Option<Bytes>);
 
 fn texts(records: &[Record]) -> Vec<Text> {
-    let mut all: Vec<_> = records.iter().map(|record| (record.key.clone(), record.value.clone())).collect();
+    let mut all: Vec<_> =
+        records.iter().map(|record| (record.key.clone(), record.value.clone())).collect();
     all.sort();
     all
 }

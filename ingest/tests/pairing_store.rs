@@ -28,7 +28,8 @@ use shared::{
     event::{Country, SessionId, UserId},
     session::{Absorbed, CompletedSession, Fact, SessionKey, SessionStart, Start, Status},
     store::{
-        CassandraStore, Effect, EmbeddedStore, SessionPosition, Sighting, StartPosition, Store, Window,
+        CassandraStore, Effect, EmbeddedStore, SessionPosition, Sighting, StartPosition, Store,
+        Window,
         cassandra::{CassandraOptions, setup},
         embedded::EmbeddedStoreOptions,
     },

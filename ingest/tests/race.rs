@@ -62,7 +62,10 @@ fn halves(number: i64) -> (Vec<Fact>, Vec<Fact>) {
 
 fn sighting(number: i64, facts: Vec<Fact>) -> Sighting {
     let (user, session) = (format!("u{}", number % USERS), format!("s{number}"));
-    let key = SessionKey { user: UserId::new(&user).unwrap(), session: SessionId::new(&session).unwrap() };
+    let key = SessionKey {
+        user: UserId::new(&user).unwrap(),
+        session: SessionId::new(&session).unwrap(),
+    };
     Sighting { key, facts }
 }
 
@@ -72,13 +75,15 @@ async fn consume(store: Store, batches: Vec<Vec<Sighting>>, together: &Barrier) 
         together.wait().await;
         let known = store.absorb(sightings.clone(), at(NOW)).await.unwrap();
         let effects = sightings.iter().zip(&known);
-        let effects = effects.flat_map(|(seen, known)| decide(&seen.key, &known.facts, &seen.facts));
+        let effects =
+            effects.flat_map(|(seen, known)| decide(&seen.key, &known.facts, &seen.facts));
         store.apply(effects.collect::<Vec<_>>(), at(NOW)).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn halves_that_two_consumers_handle_at_the_same_instant_make_exactly_the_canonical_sessions() {
+async fn halves_that_two_consumers_handle_at_the_same_instant_make_exactly_the_canonical_sessions()
+{
     let nodes = Stack::shared_plain().cassandra_nodes().split(',').map(str::to_owned).collect();
     let keyspace = format!("race_{}", std::process::id());
     let options = CassandraOptions { nodes, keyspace, ..CassandraOptions::default() };

@@ -29,7 +29,8 @@ async fn what_is_more_than_a_year_and_the_margin_old_leaves_the_store_by_itself(
     store.absorb(vec![end("old", old), end("young", old + HOUR)], old + HOUR).await.unwrap();
 
     // The first instant at which the old one is past the year and its margin of a day.
-    let walking = tokio::spawn(retention::run(store.clone(), Clock::starting_at(old + RETENTION + DAY + 1)));
+    let walking =
+        tokio::spawn(retention::run(store.clone(), Clock::starting_at(old + RETENTION + DAY + 1)));
     tokio::task::yield_now().await;
     assert!(!store.facts(&key("old")).await.unwrap().is_empty());
     tokio::time::advance(BEGUN).await;

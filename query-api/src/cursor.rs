@@ -52,7 +52,8 @@ impl Question {
 
     /// FNV-1a: cursors must outlive a restart and an upgrade, which the standard library's hashes do not promise.
     fn of(text: &str) -> Self {
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        let step =
+            |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         Self(text.bytes().fold(0xcbf2_9ce4_8422_2325, step))
     }
 }
@@ -83,7 +84,10 @@ impl StartsCursor {
         let read = || {
             let (from, to, country, ts, session, user) = decode::<StartsWire>(question, text)?;
             Some(Self {
-                window: Window { from: Timestamp::from_millis(from)?, to: Timestamp::from_millis(to)? },
+                window: Window {
+                    from: Timestamp::from_millis(from)?,
+                    to: Timestamp::from_millis(to)?,
+                },
                 country: Country::from_normalised(&country)?,
                 last: StartPosition {
                     ts: Timestamp::from_millis(ts)?,
@@ -105,7 +109,10 @@ pub(crate) fn write_session(question: Question, position: &SessionPosition) -> S
 pub(crate) fn read_session(question: Question, text: &str) -> Result<SessionPosition, QueryError> {
     let read = || {
         let (ts, session) = decode::<SessionsWire>(question, text)?;
-        Some(SessionPosition { ts: Timestamp::from_millis(ts)?, session: SessionId::new(&session)? })
+        Some(SessionPosition {
+            ts: Timestamp::from_millis(ts)?,
+            session: SessionId::new(&session)?,
+        })
     };
     read().ok_or(QueryError::InvalidCursor)
 }
@@ -146,7 +153,10 @@ mod tests {
     #[test]
     fn a_cursor_comes_back_as_it_was_and_needs_no_escaping() {
         let text = cursor().write(question());
-        assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
+        assert!(
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)),
+            "{text}"
+        );
         assert_eq!(StartsCursor::read(question(), &text).unwrap(), cursor());
     }
 

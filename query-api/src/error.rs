@@ -4,8 +4,7 @@ use shared::store::StoreError;
 use thiserror::Error;
 
 /// What an id may be: it follows the name of the faulty one.
-const ID: &str =
-    "must be 1 to 128 bytes of UTF-8 without control characters, and not a placeholder such as `null`";
+const ID: &str = "must be 1 to 128 bytes of UTF-8 without control characters, and not a placeholder such as `null`";
 
 /// Why a question got no answer.
 #[derive(Debug, Error)]

@@ -50,7 +50,11 @@ enum Kind {
 }
 
 /// Explains the session `key`; `None` when nothing is known of it, or it has left with its year.
-pub(crate) fn explain(key: SessionKey, mut facts: SessionFacts, horizon: Timestamp) -> Option<Explanation> {
+pub(crate) fn explain(
+    key: SessionKey,
+    mut facts: SessionFacts,
+    horizon: Timestamp,
+) -> Option<Explanation> {
     let status = facts.status(horizon)?;
     // A start this old would have taken the session along: only ends are left out here.
     facts.forget_before(horizon);
@@ -134,7 +138,9 @@ fn why_end(end: Timestamp, before: usize, behind: usize) -> String {
 
 fn why_orphan(ends: &[Timestamp]) -> String {
     match ends {
-        [end] => format!("The session is an orphan because it ended at {end} and no start of it is known."),
+        [end] => format!(
+            "The session is an orphan because it ended at {end} and no start of it is known."
+        ),
         // An orphan has an end; were there none, there would be no session to explain.
         ends => {
             let end = ends.first().copied().unwrap_or_default();
@@ -166,7 +172,8 @@ mod tests {
         };
         let starts = starts.iter().map(start).collect();
         let ends = ends.iter().map(|at| noon + at * 1_000).collect();
-        let key = SessionKey { user: UserId::new("u").unwrap(), session: SessionId::new("s").unwrap() };
+        let key =
+            SessionKey { user: UserId::new("u").unwrap(), session: SessionId::new("s").unwrap() };
         explain(key, SessionFacts::new(starts, ends, departed), noon)
     }
 

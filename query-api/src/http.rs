@@ -49,7 +49,8 @@ pub fn routes(
     metrics: Arc<QueryMetrics>,
     options: QueryOptions,
 ) -> BoxedFilter<(Response,)> {
-    let (docs, dashboard) = (docs::routes(Arc::clone(&metrics)), dashboard::routes(Arc::clone(&metrics)));
+    let (docs, dashboard) =
+        (docs::routes(Arc::clone(&metrics)), dashboard::routes(Arc::clone(&metrics)));
     let service = Arc::new(Service {
         store,
         clock,

@@ -39,7 +39,9 @@ impl QueryMetrics {
                     "bookend_query_request_duration_seconds",
                     "From a request's head to its answer, or to the end of a streamed one",
                 )
-                .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0]),
+                .buckets(vec![
+                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+                ]),
                 &["route"],
             )?,
             rows: IntCounterVec::new(
@@ -78,6 +80,9 @@ impl Drop for Measured {
     fn drop(&mut self) {
         let status = self.status.map_or_else(|| "aborted".to_owned(), |status| status.to_string());
         self.metrics.requests.with_label_values(&[self.route, &status]).inc();
-        self.metrics.duration.with_label_values(&[self.route]).observe(self.began.elapsed().as_secs_f64());
+        self.metrics
+            .duration
+            .with_label_values(&[self.route])
+            .observe(self.began.elapsed().as_secs_f64());
     }
 }

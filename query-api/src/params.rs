@@ -19,7 +19,9 @@ impl Params {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             // Forms, and the clients that behave like them, write a blank as `+`.
-            let decode = |text: &str| percent_decode(&text.replace('+', " ")).ok_or(QueryError::InvalidQuery);
+            let decode = |text: &str| {
+                percent_decode(&text.replace('+', " ")).ok_or(QueryError::InvalidQuery)
+            };
             let (name, value) = (decode(name)?, decode(value)?);
             let Some(name) = known.iter().copied().find(|known| *known == name) else {
                 return Err(QueryError::UnknownParameter {
@@ -122,14 +124,22 @@ mod tests {
     #[test]
     fn an_unknown_parameter_is_named_together_with_the_known_ones() {
         let error = Params::parse("day=1", &["days", "hours"]).unwrap_err();
-        assert_eq!(error.to_string(), "`day` is not a parameter of this call; it takes `days`, `hours`");
+        assert_eq!(
+            error.to_string(),
+            "`day` is not a parameter of this call; it takes `days`, `hours`"
+        );
     }
 
     #[test]
     fn a_limit_is_a_plain_number_within_its_bounds() {
         let limit = |query| Params::parse(query, &["limit"]).unwrap().limit(20, 100).ok();
-        assert_eq!((limit(""), limit("limit=1"), limit("limit=100")), (Some(20), Some(1), Some(100)));
-        for wrong in ["limit=0", "limit=101", "limit=", "limit=-1", "limit=%2B5", "limit=1e1", "limit=many"] {
+        assert_eq!(
+            (limit(""), limit("limit=1"), limit("limit=100")),
+            (Some(20), Some(1), Some(100))
+        );
+        for wrong in
+            ["limit=0", "limit=101", "limit=", "limit=-1", "limit=%2B5", "limit=1e1", "limit=many"]
+        {
             assert_eq!(limit(wrong), None, "{wrong}");
         }
     }

@@ -32,14 +32,17 @@ pub async fn run(
         }
     });
     let own = own.or(openapi::routes(&openapi::document(crate::calls()))).unify();
-    let routes =
-        own.or(crate::routes(store, config.process.clock(), metrics, config.options)).unify().boxed();
+    let routes = own
+        .or(crate::routes(store, config.process.clock(), metrics, config.options))
+        .unify()
+        .boxed();
     let known = |path: &str| {
         let own = telemetry::methods(path).iter().chain(openapi::methods(path));
         crate::methods(path).iter().chain(own).copied().collect()
     };
     tracing::info!(address = %listener.local_addr()?, "serving");
-    http::serve(listener, http::or_unknown(routes, known), config.process.connections(), shutdown).await;
+    http::serve(listener, http::or_unknown(routes, known), config.process.connections(), shutdown)
+        .await;
     tracing::info!("stopped");
     Ok(())
 }

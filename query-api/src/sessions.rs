@@ -44,7 +44,9 @@ pub(crate) async fn list(
             let sessions = store.completed(user, horizon, after, limit + 1).await?;
             sessions.into_iter().map(Listed::Complete).collect()
         }
-        Status::Open | Status::Orphan => search(store, user, status, horizon, after, limit + 1).await?,
+        Status::Open | Status::Orphan => {
+            search(store, user, status, horizon, after, limit + 1).await?
+        }
     };
     let cut = sessions.len() > limit;
     sessions.truncate(limit);
@@ -66,9 +68,11 @@ async fn search(
     let mut seen = None;
     loop {
         let sessions = store.sessions(user, seen, STEP).await?;
-        seen = sessions.last().filter(|_| sessions.len() == STEP).map(|(key, _)| key.session.clone());
+        seen =
+            sessions.last().filter(|_| sessions.len() == STEP).map(|(key, _)| key.session.clone());
         for (key, facts) in sessions {
-            let listed = Listed::of(key, &facts, horizon).filter(|listed| listed.status() == status);
+            let listed =
+                Listed::of(key, &facts, horizon).filter(|listed| listed.status() == status);
             let Some(listed) =
                 listed.filter(|listed| after.as_ref().is_none_or(|after| listed.is_behind(after)))
             else {

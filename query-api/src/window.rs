@@ -16,7 +16,8 @@ pub(crate) enum Span {
     Since(Timestamp, Option<Timestamp>),
 }
 
-const LENGTH: &str = "`days` and `hours` must be numbers above 0, fractions allowed, and at most a year";
+const LENGTH: &str =
+    "`days` and `hours` must be numbers above 0, fractions allowed, and at most a year";
 const WAYS: &str = "give the window in one way: `days`, or `hours`, or `from` with or without `to`";
 const ORDER: &str = "`from` must not be after `to`, which is now when it is left out";
 const INSTANT: &str = "`from` and `to` must be RFC 3339 times such as 2019-05-12T00:00:00Z";
@@ -31,7 +32,9 @@ impl Span {
         match (days, hours, from, to) {
             (Some(days), None, None, None) => last(days, DAY),
             (None, Some(hours), None, None) => last(hours, HOUR),
-            (None, None, Some(from), to) => Ok(Self::Since(instant(from)?, to.map(instant).transpose()?)),
+            (None, None, Some(from), to) => {
+                Ok(Self::Since(instant(from)?, to.map(instant).transpose()?))
+            }
             (None, None, None, None) => Err(QueryError::MissingWindow(
                 "days=1, or hours=1.5, or from=2019-05-12T00:00:00Z&to=2019-05-13T00:00:00Z",
             )),
@@ -45,7 +48,9 @@ impl Span {
             (Some(days), None) => last(days, DAY),
             (None, Some(hours)) => last(hours, HOUR),
             (None, None) => Err(QueryError::MissingWindow("days=1, or hours=1.5")),
-            (Some(_), Some(_)) => Err(QueryError::InvalidWindow("give `days` or `hours`, not both")),
+            (Some(_), Some(_)) => {
+                Err(QueryError::InvalidWindow("give `days` or `hours`, not both"))
+            }
         }
     }
 
@@ -64,7 +69,9 @@ fn last(text: &str, unit: i64) -> Result<Span, QueryError> {
     let length = text.parse::<f64>().ok().map(|number| number * unit as f64);
     match length {
         // A window so short still holds the instant asked for.
-        Some(length) if length > 0.0 && length <= RETENTION as f64 => Ok(Span::Last(length.ceil() as i64)),
+        Some(length) if length > 0.0 && length <= RETENTION as f64 => {
+            Ok(Span::Last(length.ceil() as i64))
+        }
         _ => Err(QueryError::InvalidWindow(LENGTH)),
     }
 }
@@ -102,31 +109,45 @@ mod tests {
 
     #[test]
     fn a_length_that_is_not_above_zero_and_within_a_year_is_refused() {
-        for query in
-            ["days=0", "days=-1", "days=", "days=NaN", "days=inf", "days=365.1", "hours=8761", "days=one"]
-        {
+        for query in [
+            "days=0",
+            "days=-1",
+            "days=",
+            "days=NaN",
+            "days=inf",
+            "days=365.1",
+            "hours=8761",
+            "days=one",
+        ] {
             assert_eq!(read(query), Err(LENGTH.to_owned()), "{query}");
         }
     }
 
     #[test]
     fn a_window_is_given_in_exactly_one_way() {
-        for query in
-            ["days=1&hours=1", "days=1&from=2019-05-12T00:00:00Z", "to=2019-05-12T00:00:00Z", "hours=1&to=x"]
-        {
+        for query in [
+            "days=1&hours=1",
+            "days=1&from=2019-05-12T00:00:00Z",
+            "to=2019-05-12T00:00:00Z",
+            "hours=1&to=x",
+        ] {
             assert_eq!(read(query), Err(WAYS.to_owned()), "{query}");
         }
         assert!(
-            read("").unwrap_err().starts_with("say how far to look back: days=1, or hours=1.5, or from=")
+            read("")
+                .unwrap_err()
+                .starts_with("say how far to look back: days=1, or hours=1.5, or from=")
         );
     }
 
     #[test]
     fn an_instant_keeps_its_zone_although_its_plus_was_not_escaped() {
         let noon = at("2019-05-12T12:00:00Z");
-        for query in
-            ["from=2019-05-12T14:00:00+02:00", "from=2019-05-12T14:00:00%2B02:00", "from=2019-05-12+12:00:00"]
-        {
+        for query in [
+            "from=2019-05-12T14:00:00+02:00",
+            "from=2019-05-12T14:00:00%2B02:00",
+            "from=2019-05-12+12:00:00",
+        ] {
             assert_eq!(read(query), Ok(Span::Since(noon, None)), "{query}");
         }
         assert_eq!(read("from=yesterday"), Err(INSTANT.to_owned()));

@@ -118,7 +118,9 @@ impl ProcessConfig {
     /// # Errors
     /// Names the address that cannot be had.
     pub async fn listen(&self) -> anyhow::Result<TcpListener> {
-        TcpListener::bind(self.listen).await.with_context(|| format!("cannot listen on {}", self.listen))
+        TcpListener::bind(self.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", self.listen))
     }
 
     /// No more connections than there is room for beside the files of everything else.
@@ -136,7 +138,10 @@ impl ProcessConfig {
 /// is built in.
 #[must_use]
 pub fn program(name: &'static str, about: &'static str, librdkafka: Option<&str>) -> Command {
-    Command::new(name).about(about).version(about::VERSION).long_version(about::long_version(librdkafka))
+    Command::new(name)
+        .about(about)
+        .version(about::VERSION)
+        .long_version(about::long_version(librdkafka))
 }
 
 /// The whole of a program that only serves: reads `settings` from flags, variables and file, and runs until it is told to
@@ -204,7 +209,11 @@ pub fn print(text: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn print_outcome(outcome: &impl Serialize, json: bool, text: impl fmt::Display) -> io::Result<()> {
+pub fn print_outcome(
+    outcome: &impl Serialize,
+    json: bool,
+    text: impl fmt::Display,
+) -> io::Result<()> {
     let text = if json { serde_json::to_string(outcome)? } else { text.to_string() };
     print(format!("{}\n", text.trim_end()).as_bytes())
 }
@@ -217,7 +226,10 @@ pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
     block_on_threads(Threads::All, work)
 }
 
-fn block_on_threads<T>(threads: Threads, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+fn block_on_threads<T>(
+    threads: Threads,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(match threads {
@@ -256,7 +268,9 @@ mod tests {
     #[test]
     fn a_process_that_mostly_waits_takes_half_of_the_processors() {
         let threads = |threads| {
-            block_on_threads(threads, async { Ok(tokio::runtime::Handle::current().metrics().num_workers()) })
+            block_on_threads(threads, async {
+                Ok(tokio::runtime::Handle::current().metrics().num_workers())
+            })
         };
         let all = threads(Threads::All).unwrap();
         assert_eq!(threads(Threads::Half).unwrap(), all - all / 2);

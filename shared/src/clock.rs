@@ -39,7 +39,9 @@ impl Clock {
                 let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Timestamp::default() + i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
             }
-            Source::Set { at, since } => at + i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX),
+            Source::Set { at, since } => {
+                at + i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX)
+            }
         }
     }
 }

@@ -175,7 +175,10 @@ impl Settings {
                     match fs::read_to_string(&path) {
                         Ok(secret) => (variable, secret.trim_end_matches(['\r', '\n']).into()),
                         Err(cause) => {
-                            mistakes.push(format!("{variable}: {} cannot be read: {cause}", path.display()));
+                            mistakes.push(format!(
+                                "{variable}: {} cannot be read: {cause}",
+                                path.display()
+                            ));
                             return None;
                         }
                     }
@@ -205,14 +208,15 @@ impl Settings {
         let path = file.map_or_else(String::new, |(path, _)| path);
         let mut given = BTreeMap::new();
         for (setting, by_hand) in settings.iter().zip(by_hand) {
-            let from_file =
-                in_file.remove(setting.name).and_then(|value| match file::text(setting.kind, value) {
+            let from_file = in_file.remove(setting.name).and_then(|value| {
+                match file::text(setting.kind, value) {
                     Ok(value) => Some((value, Source::File(path.clone()))),
                     Err(cause) => {
                         mistakes.push(format!("{path}: {} {cause}", setting.name));
                         None
                     }
-                });
+                }
+            });
             let default = || (setting.default.to_owned(), Source::Default(setting.name));
             given.insert(setting.name, by_hand.or(from_file).unwrap_or_else(default));
         }
@@ -228,7 +232,11 @@ impl Settings {
     }
 
     /// The value of `name`; `placeholder` after a mistake, which is noted.
-    pub fn get_or<T: FromStr<Err: fmt::Display>>(&mut self, name: &'static str, placeholder: T) -> T {
+    pub fn get_or<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        name: &'static str,
+        placeholder: T,
+    ) -> T {
         let parsed = self.given.get(name).map(|(value, _)| value.trim().parse());
         match parsed {
             Some(Ok(parsed)) => parsed,
@@ -269,7 +277,8 @@ impl Settings {
         if let Some((value, source)) = self.given.get(name)
             && self.mistaken.insert(name)
         {
-            let shown = if self.redacted.contains(name) { "[redacted]" } else { &format!("{value:?}") };
+            let shown =
+                if self.redacted.contains(name) { "[redacted]" } else { &format!("{value:?}") };
             self.mistakes.push(format!("{source}: {shown} cannot be used: {cause}"));
         }
     }

@@ -49,7 +49,8 @@ impl FreeSpace {
         if free > self.reserve {
             return Ok(());
         }
-        let text = format!("{free} bytes are free on the disk, and {} are to stay free", self.reserve);
+        let text =
+            format!("{free} bytes are free on the disk, and {} are to stay free", self.reserve);
         Err(io::Error::new(io::ErrorKind::StorageFull, text))
     }
 

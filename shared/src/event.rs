@@ -61,7 +61,10 @@ pub enum SessionEvent {
 /// Why an event was refused. A closed set: the same word in a reply, a metric's label and a dead letter's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each code is its own text; specification/ explains them to clients")]
+#[expect(
+    missing_docs,
+    reason = "each code is its own text; specification/ explains them to clients"
+)]
 pub enum RejectionCode {
     NotAnObject,
     MissingUserId,
@@ -121,7 +124,11 @@ impl SessionEvent {
     /// # Errors
     /// [`RejectionCode::Future`] when it is later than `append_time` and the tolerance, [`RejectionCode::Expired`] when it is
     /// older than [`RETENTION`].
-    pub fn judge(&self, append_time: Timestamp, future_tolerance_ms: i64) -> Result<(), RejectionCode> {
+    pub fn judge(
+        &self,
+        append_time: Timestamp,
+        future_tolerance_ms: i64,
+    ) -> Result<(), RejectionCode> {
         let age = append_time - self.ts();
         if age < future_tolerance_ms.saturating_neg() {
             Err(RejectionCode::Future)

@@ -21,6 +21,7 @@ pub fn room_for_connections() -> usize {
             limit = getrlimit(Resource::Nofile);
         }
     }
-    let files = limit.current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    let files =
+        limit.current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
     files.saturating_sub(KEPT).max(1)
 }

@@ -116,7 +116,14 @@ pub async fn serve(
         match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => {
                 let watcher = graceful.watcher();
-                connections.spawn(connection(stream, client, routes.clone(), options, watcher, place));
+                connections.spawn(connection(
+                    stream,
+                    client,
+                    routes.clone(),
+                    options,
+                    watcher,
+                    place,
+                ));
             }
             // It is of no use to learn that the client did not wait for it.
             Err(_) => refuse(stream).unwrap_or_default(),

@@ -47,8 +47,9 @@ impl Progress {
             let (done, waiting) = mpsc::channel();
             let drawn = bar.clone();
             // Without a thread for it there is no line, and the work goes on.
-            let thread =
-                thread::Builder::new().name("progress".to_owned()).spawn(move || draw(&drawn, &waiting));
+            let thread = thread::Builder::new()
+                .name("progress".to_owned())
+                .spawn(move || draw(&drawn, &waiting));
             thread.ok().map(|thread| (done, thread))
         });
         Self { bar, drawing: drawing.flatten() }

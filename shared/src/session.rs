@@ -262,7 +262,9 @@ impl From<SessionEvent> for (SessionKey, Fact) {
             SessionEvent::Start { user, session, ts, country } => {
                 (SessionKey { user, session }, Fact::Start(Start { ts, country }))
             }
-            SessionEvent::End { user, session, ts } => (SessionKey { user, session }, Fact::End(ts)),
+            SessionEvent::End { user, session, ts } => {
+                (SessionKey { user, session }, Fact::End(ts))
+            }
         }
     }
 }

@@ -166,7 +166,10 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub async fn countries(&self, horizon: Timestamp) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
+    pub async fn countries(
+        &self,
+        horizon: Timestamp,
+    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
         on_backend!(self, store => store.countries(horizon).await)
     }
 

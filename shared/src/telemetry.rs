@@ -64,7 +64,8 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
 
 fn read_filter(filter: &str) -> Result<EnvFilter, String> {
     // The engine tells of its own housekeeping at `info`, which says nothing to whom this service is new.
-    EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{filter}")).map_err(|error| error.to_string())
+    EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{filter}"))
+        .map_err(|error| error.to_string())
 }
 
 /// A registry with what every process shows: `bookend_build_info` and the `process_*` metrics.
@@ -95,23 +96,26 @@ pub fn routes<F>(
 where
     F: Future<Output = Result<(), String>> + Send + 'static,
 {
-    let metrics =
-        warp::path!("metrics").map(move || match TextEncoder::new().encode_to_string(&registry.gather()) {
-            Ok(text) => {
-                warp::reply::with_header(text, "content-type", prometheus::TEXT_FORMAT).into_response()
-            }
+    let metrics = warp::path!("metrics").map(move || {
+        match TextEncoder::new().encode_to_string(&registry.gather()) {
+            Ok(text) => warp::reply::with_header(text, "content-type", prometheus::TEXT_FORMAT)
+                .into_response(),
             Err(error) => {
-                warp::reply::with_status(error.to_string(), StatusCode::INTERNAL_SERVER_ERROR).into_response()
+                warp::reply::with_status(error.to_string(), StatusCode::INTERNAL_SERVER_ERROR)
+                    .into_response()
             }
-        });
+        }
+    });
     let live = warp::path!("livez").map(|| "live\n".into_response());
     let ready = warp::path!("readyz").then(move || {
         let ready = ready();
         async move {
             match ready.await {
                 Ok(()) => "ready\n".into_response(),
-                Err(cause) => warp::reply::with_status(format!("{cause}\n"), StatusCode::SERVICE_UNAVAILABLE)
-                    .into_response(),
+                Err(cause) => {
+                    warp::reply::with_status(format!("{cause}\n"), StatusCode::SERVICE_UNAVAILABLE)
+                        .into_response()
+                }
             }
         }
     });

@@ -67,7 +67,10 @@ impl Timestamp {
             return None;
         }
         let (fraction, zone) = split_fraction(rest)?;
-        let local = days_from_civil(year, month, day) * DAY + hour * HOUR + minute * MINUTE + second * SECOND;
+        let local = days_from_civil(year, month, day) * DAY
+            + hour * HOUR
+            + minute * MINUTE
+            + second * SECOND;
         let whole = local - offset(zone)?;
         if second == 60 && whole.rem_euclid(DAY) != 0 {
             return None;
@@ -85,9 +88,15 @@ impl Timestamp {
         let (seconds, millis) = (in_day / 1_000, in_day % 1_000);
         let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
         *buffer = *b"0000-00-00T00:00:00.000Z";
-        for (at, value) in
-            [(0, year / 100), (2, year % 100), (5, month), (8, day), (11, hour), (14, minute), (17, second)]
-        {
+        for (at, value) in [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, hour),
+            (14, minute),
+            (17, second),
+        ] {
             (buffer[at], buffer[at + 1]) = (digit(value / 10), digit(value % 10));
         }
         let length = if millis == 0 {
@@ -216,7 +225,8 @@ const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 const fn civil_from_days(days: i32) -> (u32, u32, u32) {
     let days = (days + DAYS_TO_EPOCH as i32) as u32;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;

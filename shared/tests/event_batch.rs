@@ -45,16 +45,19 @@ fn each_shape_is_read_and_named() {
 #[test]
 fn what_stands_beside_the_events_is_ignored() {
     let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
-    let body = format!(r#"{{"a":1e999,"user_id":"u","events":[{START}],"\ud800":{deep},"a":"\ud800"}}"#);
+    let body =
+        format!(r#"{{"a":1e999,"user_id":"u","events":[{START}],"\ud800":{deep},"a":"\ud800"}}"#);
     assert_eq!(codes(json(body)), Ok(vec![None]));
 }
 
 #[test]
 fn one_bad_event_spoils_only_itself() {
-    let body =
-        format!(r#"[{START},7,null,"x",[{START}],{{}},{{"user_id":"\ud800"}},{{"user_id":1e999}},{END}]"#);
+    let body = format!(
+        r#"[{START},7,null,"x",[{START}],{{}},{{"user_id":"\ud800"}},{{"user_id":1e999}},{END}]"#
+    );
     use RejectionCode::{InvalidUserId, MissingUserId, NotAnObject};
-    let expected = [None, Some(NotAnObject), Some(NotAnObject), Some(NotAnObject), Some(NotAnObject)];
+    let expected =
+        [None, Some(NotAnObject), Some(NotAnObject), Some(NotAnObject), Some(NotAnObject)];
     let others = [Some(MissingUserId), Some(InvalidUserId), Some(InvalidUserId), None];
     assert_eq!(codes(json(body)), Ok([expected.as_slice(), &others].concat()));
 }
@@ -63,7 +66,8 @@ fn one_bad_event_spoils_only_itself() {
 fn an_element_that_is_valid_json_beyond_any_value_spoils_only_itself() {
     for (open, close) in [("[", "]"), (r#"{"rows":["#, "]}")] {
         let body = format!(r#"{open}1e999,"\ud800",{START}{close}"#);
-        let expected = vec![Some(RejectionCode::NotAnObject), Some(RejectionCode::NotAnObject), None];
+        let expected =
+            vec![Some(RejectionCode::NotAnObject), Some(RejectionCode::NotAnObject), None];
         assert_eq!(codes(json(body)), Ok(expected));
     }
 }
@@ -71,7 +75,10 @@ fn an_element_that_is_valid_json_beyond_any_value_spoils_only_itself() {
 #[test]
 fn an_element_nested_beyond_reason_spoils_only_itself() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    assert_eq!(codes(json(format!("[{deep},{START}]"))), Ok(vec![Some(RejectionCode::NotAnObject), None]));
+    assert_eq!(
+        codes(json(format!("[{deep},{START}]"))),
+        Ok(vec![Some(RejectionCode::NotAnObject), None])
+    );
 }
 
 #[test]
@@ -97,14 +104,17 @@ fn broken_syntax_spoils_a_json_body() {
     }
     assert!(is_not_json(format!("[{START}] x")) && is_not_json(format!("[{START}][{END}]")));
     assert!(
-        is_not_json(b"[\"\xFF\"]") && is_not_json(b"\xFF\xFE[\0]\0") && is_not_json(b"[\"\xED\xA0\x80\"]")
+        is_not_json(b"[\"\xFF\"]")
+            && is_not_json(b"\xFF\xFE[\0]\0")
+            && is_not_json(b"[\"\xED\xA0\x80\"]")
     );
     assert!(is_not_json("[".repeat(500_000)) && is_not_json(r#"{"a":"#.repeat(200_000)));
 }
 
 #[test]
 fn a_broken_line_spoils_only_itself() {
-    let mut body = format!("{START}\n{}\nnot json\n[{START}]\n{START} {END}\n\"", &END[..20]).into_bytes();
+    let mut body =
+        format!("{START}\n{}\nnot json\n[{START}]\n{START} {END}\n\"", &END[..20]).into_bytes();
     body.extend_from_slice(b"\xFF\"\n");
     body.extend_from_slice(END.as_bytes());
     let broken = Some(RejectionCode::NotAnObject);
@@ -161,7 +171,8 @@ fn events_and_rows_may_be_given_once_and_not_both() {
 
 #[test]
 fn a_batch_without_events_is_empty() {
-    for body in ["", " \r\n\t", "[]", "[ ]", r#"{"events":[]}"#, r#"{"rows":[],"a":1}"#, "\u{feff}"] {
+    for body in ["", " \r\n\t", "[]", "[ ]", r#"{"events":[]}"#, r#"{"rows":[],"a":1}"#, "\u{feff}"]
+    {
         assert_eq!(json(body), Err(BatchError::Empty), "{body}");
     }
     assert_eq!((lines(""), lines("\n\r\n")), (Err(BatchError::Empty), Err(BatchError::Empty)));
@@ -184,7 +195,10 @@ fn the_limit_is_good_and_one_more_is_too_many() {
 fn reading_stops_at_the_limit() {
     let array = format!("[{}this was never read", "0,".repeat(1_001));
     assert_eq!(json(array), Err(BatchError::TooManyEvents { limit: 1_000 }));
-    assert_eq!(json(format!("[{}0]", "0,".repeat(500_000))), Err(BatchError::TooManyEvents { limit: 1_000 }));
+    assert_eq!(
+        json(format!("[{}0]", "0,".repeat(500_000))),
+        Err(BatchError::TooManyEvents { limit: 1_000 })
+    );
 }
 
 #[test]
@@ -196,5 +210,8 @@ fn the_texts_are_worded_for_the_client() {
         error("7"),
         "a batch is an array of events, or an object that holds one as `events` or `rows`"
     );
-    assert_eq!(BatchError::TooManyEvents { limit: 3 }.to_string(), "a batch may hold at most 3 events");
+    assert_eq!(
+        BatchError::TooManyEvents { limit: 3 }.to_string(),
+        "a batch may hold at most 3 events"
+    );
 }

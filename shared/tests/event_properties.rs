@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json, value::RawValue};
 use shared::event::{
-    BatchError, BatchFormat, Country, EventBatch, Rejection, RejectionCode, SessionEvent, SessionId, UserId,
+    BatchError, BatchFormat, Country, EventBatch, Rejection, RejectionCode, SessionEvent,
+    SessionId, UserId,
 };
 use shared::timestamp::Timestamp;
 
@@ -60,7 +61,8 @@ fn model(value: &Value) -> Result<SessionEvent, RejectionCode> {
     if event == "end" {
         return Ok(SessionEvent::End { user, session, ts });
     }
-    let text = get("country").map_or(Ok("ZZ"), |country| country.as_str().ok_or(Code::InvalidCountry))?;
+    let text =
+        get("country").map_or(Ok("ZZ"), |country| country.as_str().ok_or(Code::InvalidCountry))?;
     let letters: String =
         text.to_uppercase().chars().filter(|letter| letter.is_alphanumeric()).take(16).collect();
     let country = Country::from_normalised(if letters.is_empty() { "ZZ" } else { &letters });
@@ -120,8 +122,7 @@ fn event() -> impl Strategy<Value = SessionEvent> {
 fn object() -> impl Strategy<Value = Value> {
     let ts = prop_oneof![time().prop_map(|ts| json!(ts)), time().prop_map(|ts| json!(ts.millis()))];
     let kind = prop::sample::select(vec![json!("start"), json!("end")]);
-    let alias =
-        prop_oneof![20 => Just(None), 1 => id().prop_map(|id| Some(json!(id))), 1 => Just(Some(json!("u")))];
+    let alias = prop_oneof![20 => Just(None), 1 => id().prop_map(|id| Some(json!(id))), 1 => Just(Some(json!("u")))];
     let user = prop_oneof![Just(json!("u")), id().prop_map(Value::from)];
     let fields = (
         mostly(user),
@@ -135,8 +136,10 @@ fn object() -> impl Strategy<Value = Value> {
     fields.prop_map(|(user, alias, session, kind, ts, country, other)| {
         let names = ["user_id", "player_id", "session_id", "event", "ts", "country", "other"];
         let values = [user, alias, session, kind, ts, country, other];
-        let members =
-            names.into_iter().zip(values).filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let members = names
+            .into_iter()
+            .zip(values)
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
         Value::Object(members.collect::<Map<_, _>>())
     })
 }
@@ -149,9 +152,12 @@ fn escaped(value: &Value) -> String {
     };
     match value {
         Value::String(text) => string(text),
-        Value::Array(values) => format!("[{}]", values.iter().map(escaped).collect::<Vec<_>>().join(" ,\n")),
+        Value::Array(values) => {
+            format!("[{}]", values.iter().map(escaped).collect::<Vec<_>>().join(" ,\n"))
+        }
         Value::Object(members) => {
-            let members = members.iter().map(|(key, value)| format!("{} : {}", string(key), escaped(value)));
+            let members =
+                members.iter().map(|(key, value)| format!("{} : {}", string(key), escaped(value)));
             format!("{{\t{} }}", members.collect::<Vec<_>>().join(","))
         }
         other => other.to_string(),
@@ -174,7 +180,10 @@ fn check(body: &[u8]) -> Result<(), TestCaseError> {
             let Ok(batch) = &batch else { return Err(TestCaseError::fail(format!("{batch:?}"))) };
             prop_assert_eq!(batch.events.len(), elements.len());
             for (event, element) in batch.events.iter().zip(elements) {
-                prop_assert_eq!(code(event.clone()), code(SessionEvent::parse(element.get().as_bytes())));
+                prop_assert_eq!(
+                    code(event.clone()),
+                    code(SessionEvent::parse(element.get().as_bytes()))
+                );
             }
         }
         _ => {}

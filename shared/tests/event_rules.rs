@@ -40,7 +40,8 @@ fn with(name: &str, json: &str) -> String {
         ("ts", "0"),
         ("country", "\"SK\""),
     ];
-    let members = valid.map(|(key, value)| format!("\"{key}\":{}", if key == name { json } else { value }));
+    let members =
+        valid.map(|(key, value)| format!("\"{key}\":{}", if key == name { json } else { value }));
     format!("{{{}}}", members.join(","))
 }
 
@@ -53,8 +54,7 @@ fn country(json: &str) -> Option<String> {
 
 #[test]
 fn a_start_is_read_with_all_its_fields() {
-    let text =
-        r#"{"user_id":"u","session_id":"s","event":"start","ts":"1970-01-01T00:00:01Z","country":"sk"}"#;
+    let text = r#"{"user_id":"u","session_id":"s","event":"start","ts":"1970-01-01T00:00:01Z","country":"sk"}"#;
     let expected = SessionEvent::Start {
         user: UserId::new("u").unwrap(),
         session: SessionId::new("s").unwrap(),
@@ -67,8 +67,9 @@ fn a_start_is_read_with_all_its_fields() {
 #[test]
 fn an_end_is_read_whatever_its_country_holds() {
     for country in [r#""SK""#, "null", "7", "[]", r#""\ud800""#, "1e999"] {
-        let text =
-            format!(r#"{{"player_id":"u","session_id":"s","event":"end","ts":0,"country":{country}}}"#);
+        let text = format!(
+            r#"{{"player_id":"u","session_id":"s","event":"end","ts":0,"country":{country}}}"#
+        );
         assert!(matches!(parse(&text), Ok(SessionEvent::End { .. })), "{text}");
     }
 }
@@ -98,7 +99,10 @@ fn what_is_not_one_object_is_not_an_object() {
         RejectionCode::NotAnObject,
         [format!("[{start}]"), format!("{start}{start}"), format!("{start},"), deep],
     );
-    refuses(RejectionCode::NotAnObject, [start.replace('"', "'"), start[..start.len() - 1].to_owned()]);
+    refuses(
+        RejectionCode::NotAnObject,
+        [start.replace('"', "'"), start[..start.len() - 1].to_owned()],
+    );
 }
 
 #[test]
@@ -174,10 +178,19 @@ fn another_type_is_invalid() {
 fn the_first_fault_in_the_order_of_the_fields_is_named() {
     use RejectionCode as Code;
     refuses(Code::MissingUserId, ["{}", r#"{"country":1,"ts":true,"event":1,"session_id":1}"#]);
-    refuses(Code::InvalidSessionId, [r#"{"country":1,"ts":true,"event":1,"session_id":1,"user_id":"u"}"#]);
+    refuses(
+        Code::InvalidSessionId,
+        [r#"{"country":1,"ts":true,"event":1,"session_id":1,"user_id":"u"}"#],
+    );
     refuses(Code::MissingEvent, [r#"{"country":1,"ts":true,"session_id":"s","user_id":"u"}"#]);
-    refuses(Code::InvalidTs, [r#"{"country":1,"ts":true,"event":"start","session_id":"s","user_id":"u"}"#]);
-    refuses(Code::InvalidCountry, [r#"{"country":1,"ts":0,"event":"start","session_id":"s","user_id":"u"}"#]);
+    refuses(
+        Code::InvalidTs,
+        [r#"{"country":1,"ts":true,"event":"start","session_id":"s","user_id":"u"}"#],
+    );
+    refuses(
+        Code::InvalidCountry,
+        [r#"{"country":1,"ts":0,"event":"start","session_id":"s","user_id":"u"}"#],
+    );
 }
 
 #[test]
@@ -187,7 +200,10 @@ fn a_repeated_key_is_named_in_the_order_of_the_fields_too() {
         RejectionCode::DuplicateKey,
         [r#"{"user_id":"u","session_id":"s","session_id":"s","event":"no"}"#],
     );
-    refuses(RejectionCode::InvalidEvent, [r#"{"user_id":"u","session_id":"s","event":"no","ts":0,"ts":0}"#]);
+    refuses(
+        RejectionCode::InvalidEvent,
+        [r#"{"user_id":"u","session_id":"s","event":"no","ts":0,"ts":0}"#],
+    );
     refuses(RejectionCode::DuplicateKey, [r#"{"user_id":null,"user_id":7}"#]);
 }
 
@@ -196,7 +212,8 @@ fn a_known_key_twice_is_a_duplicate_key_even_with_equal_values() {
     for name in ["user_id", "session_id", "event", "ts", "country"] {
         let valid = with(name, "\"x\"");
         let twice = valid.replacen('{', &format!("{{\"{name}\":\"x\","), 1);
-        let (twice, null) = (twice.replace("\"ts\":\"x\"", "\"ts\":0"), twice.replacen("\"x\"", "null", 1));
+        let (twice, null) =
+            (twice.replace("\"ts\":\"x\"", "\"ts\":0"), twice.replacen("\"x\"", "null", 1));
         let expect_event = |text: String| text.replace("\"event\":\"x\"", "\"event\":\"start\"");
         refuses(RejectionCode::DuplicateKey, [expect_event(twice), expect_event(null)]);
     }
@@ -209,7 +226,8 @@ fn a_known_key_twice_is_a_duplicate_key_even_with_equal_values() {
 
 #[test]
 fn a_country_twice_is_a_duplicate_key_on_an_end_too() {
-    let text = r#"{"user_id":"u","session_id":"s","event":"end","ts":0,"country":"A","country":"A"}"#;
+    let text =
+        r#"{"user_id":"u","session_id":"s","event":"end","ts":0,"country":"A","country":"A"}"#;
     refuses(RejectionCode::DuplicateKey, [text]);
 }
 
@@ -245,10 +263,18 @@ fn the_alias_beside_its_key_conflicts_where_they_differ() {
 fn unknown_fields_are_ignored_whatever_they_hold() {
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let deep_object = format!("{}1{}", r#"{"a":"#.repeat(1_000), "}".repeat(1_000));
-    let values =
-        ["1e999", "99999999999999999999999", "-0", r#""\ud800""#, "{\"a\":1,\"a\":2}", &deep, &deep_object];
+    let values = [
+        "1e999",
+        "99999999999999999999999",
+        "-0",
+        r#""\ud800""#,
+        "{\"a\":1,\"a\":2}",
+        &deep,
+        &deep_object,
+    ];
     for value in values {
-        let text = user(&format!(r#""x":{value},"x":{value},"User_ID":1,"\ud800":1,"":1,"user_id":"u""#));
+        let text =
+            user(&format!(r#""x":{value},"x":{value},"User_ID":1,"\ud800":1,"":1,"user_id":"u""#));
         assert!(parse(&text).is_ok(), "{}", &text[..60]);
     }
 }
@@ -290,7 +316,9 @@ fn an_id_is_at_most_128_bytes() {
 
 #[test]
 fn an_id_holds_no_control_characters() {
-    for control in ["\\u0000", "a\\u0000", "\\n", "\\u001f", "\\u007f", "\\u0080", "x\\u009fy", "ü\\u0085"] {
+    for control in
+        ["\\u0000", "a\\u0000", "\\n", "\\u001f", "\\u007f", "\\u0080", "x\\u009fy", "ü\\u0085"]
+    {
         refuses(RejectionCode::InvalidSessionId, [with("session_id", &format!("\"{control}\""))]);
     }
 }
@@ -325,7 +353,10 @@ fn an_event_is_start_or_end_and_nothing_else() {
 #[test]
 fn a_number_is_a_time_when_it_is_whole_milliseconds_of_the_years_1_to_9999() {
     for millis in [0, -1, 1_557_748_800_000, Timestamp::MIN.millis(), Timestamp::MAX.millis()] {
-        assert_eq!(parse(&with("ts", &millis.to_string())).map(|event| event.ts().millis()), Ok(millis));
+        assert_eq!(
+            parse(&with("ts", &millis.to_string())).map(|event| event.ts().millis()),
+            Ok(millis)
+        );
     }
     assert_eq!(parse(&with("ts", "-0")).map(|event| event.ts().millis()), Ok(0));
     let outside = [Timestamp::MIN.millis() - 1, Timestamp::MAX.millis() + 1, i64::MIN, i64::MAX]
@@ -373,7 +404,9 @@ fn a_country_is_normalised() {
     for (json, expected) in cases {
         assert_eq!(country(json).as_deref(), Some(expected), "{json}");
     }
-    assert!(parse(&user(r#""user_id":"u""#)).is_ok_and(|event| format!("{event:?}").contains("ZZ")));
+    assert!(
+        parse(&user(r#""user_id":"u""#)).is_ok_and(|event| format!("{event:?}").contains("ZZ"))
+    );
 }
 
 #[test]
@@ -419,8 +452,12 @@ fn a_code_has_one_spelling() {
 #[test]
 fn a_detail_shows_only_the_beginning_of_what_was_sent() {
     for name in ["user_id", "event", "ts"] {
-        let detail = parse(&with(name, &format!("\"{}\"", "\\u0007q".repeat(5_000)))).unwrap_err().detail;
-        assert!(detail.matches('q').count() <= 64 && detail.contains('…') && detail.len() < 200, "{detail}");
+        let detail =
+            parse(&with(name, &format!("\"{}\"", "\\u0007q".repeat(5_000)))).unwrap_err().detail;
+        assert!(
+            detail.matches('q').count() <= 64 && detail.contains('…') && detail.len() < 200,
+            "{detail}"
+        );
     }
 }
 

@@ -143,7 +143,8 @@ fn milliseconds_are_spelled_only_when_they_are_not_zero() {
 #[test]
 fn every_day_of_400_years_is_spelled_as_another_calendar_spells_it() {
     for day in -100_000..=46_200_i64 {
-        let (ours, theirs) = (spelled(day * 86_400_000), DateTime::from_timestamp_millis(day * 86_400_000));
+        let (ours, theirs) =
+            (spelled(day * 86_400_000), DateTime::from_timestamp_millis(day * 86_400_000));
         assert_eq!(ours, theirs.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)));
         assert_eq!(ours.and_then(|text| millis(&text)), Some(day * 86_400_000));
     }

@@ -117,7 +117,8 @@ async fn no_limit_on_connections_is_too_high_to_be_used() {
 
 #[tokio::test]
 async fn a_client_that_is_slow_with_its_headers_is_cut_off() {
-    let options = ServeOptions { header_timeout: Duration::from_millis(50), ..ServeOptions::default() };
+    let options =
+        ServeOptions { header_timeout: Duration::from_millis(50), ..ServeOptions::default() };
     let server = Server::start(hello(), options).await;
     let mut slow = Connection::open(server.address).await;
     slow.send("GET /hello HTTP/1.1\r\nhost: te").await;
@@ -126,7 +127,8 @@ async fn a_client_that_is_slow_with_its_headers_is_cut_off() {
 
 #[tokio::test]
 async fn a_client_that_asks_nothing_is_cut_off() {
-    let options = ServeOptions { header_timeout: Duration::from_millis(50), ..ServeOptions::default() };
+    let options =
+        ServeOptions { header_timeout: Duration::from_millis(50), ..ServeOptions::default() };
     let server = Server::start(hello(), options).await;
     assert!(Connection::open(server.address).await.is_cut().await);
 }
@@ -152,7 +154,8 @@ async fn a_client_that_reads_no_answer_is_cut_off() {
     let mut deaf = Connection::open(server.address).await;
     deaf.send(bare("GET", "/hello")).await;
     // Its place is free for another only when it was cut off.
-    let served = tokio::time::timeout(LIMIT, async { while ask_head(server.address).await != 200 {} });
+    let served =
+        tokio::time::timeout(LIMIT, async { while ask_head(server.address).await != 200 {} });
     served.await.unwrap();
 }
 
@@ -164,10 +167,14 @@ async fn ask_head(address: SocketAddr) -> u16 {
 
 #[tokio::test]
 async fn who_is_answered_while_it_still_sends_is_listened_to_a_moment_more() {
-    let refuse = warp::path!("hello").map(|| error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "no")).boxed();
+    let refuse = warp::path!("hello")
+        .map(|| error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "no"))
+        .boxed();
     let server = Server::start(refuse, ServeOptions::default()).await;
     let mut connection = Connection::open(server.address).await;
-    connection.send("POST /hello HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\nbegin").await;
+    connection
+        .send("POST /hello HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\nbegin")
+        .await;
     assert_eq!(connection.reply().await.unwrap().status, 413);
     assert!(connection.is_cut().await);
     // A reset would fail the second of these; and elsewhere than on Linux it can take back the answer.
@@ -252,7 +259,8 @@ async fn what_is_not_done_in_time_is_cut_and_does_nothing_more() {
         };
         warp::path!("hello").then(answer).boxed()
     };
-    let options = ServeOptions { drain_timeout: Duration::from_millis(50), ..ServeOptions::default() };
+    let options =
+        ServeOptions { drain_timeout: Duration::from_millis(50), ..ServeOptions::default() };
     let server = Server::start(routes, options).await;
     let mut connection = Connection::open(server.address).await;
     connection.send(bare("GET", "/hello")).await;
@@ -279,14 +287,18 @@ async fn every_metric_has_its_help_and_its_type() {
     };
     let (helped, typed) = (named("# HELP "), named("# TYPE "));
     let series = reply.text().lines().filter(|line| !line.starts_with('#'));
-    let shown: BTreeSet<_> = series.map(|line| line.split(['{', ' ']).next().unwrap().to_owned()).collect();
-    assert!(shown.contains("bookend_build_info") && shown.contains("process_resident_memory_bytes"));
+    let shown: BTreeSet<_> =
+        series.map(|line| line.split(['{', ' ']).next().unwrap().to_owned()).collect();
+    assert!(
+        shown.contains("bookend_build_info") && shown.contains("process_resident_memory_bytes")
+    );
     assert_eq!((&helped, &typed), (&shown, &shown));
 }
 
 #[tokio::test]
 async fn a_process_that_cannot_serve_says_why_and_lives() {
-    let server = Server::start(told(Err("the disk is full".to_owned())), ServeOptions::default()).await;
+    let server =
+        Server::start(told(Err("the disk is full".to_owned())), ServeOptions::default()).await;
     let ready = ask(server.address, bare("GET", "/readyz")).await;
     assert_eq!((ready.status, ready.text()), (503, "the disk is full\n"));
     let live = ask(server.address, bare("GET", "/livez")).await;

@@ -122,7 +122,13 @@ async fn absorb(store: &Store, user: &str, session: &str, facts: &[Fact]) -> Kno
     absorb_at(store, user, session, facts, now()).await
 }
 
-async fn absorb_at(store: &Store, user: &str, session: &str, facts: &[Fact], now: Timestamp) -> Known {
+async fn absorb_at(
+    store: &Store,
+    user: &str,
+    session: &str,
+    facts: &[Fact],
+    now: Timestamp,
+) -> Known {
     let sighting = Sighting { key: key(user, session), facts: facts.to_vec() };
     store.absorb(vec![sighting], now).await.unwrap().remove(0)
 }

@@ -87,7 +87,12 @@ async fn takes(programs: &Programs, stack: &Stack) -> anyhow::Result<()> {
     command.args(["bare-endpoint", &stack.brokers, "bare"]);
     let bare_endpoint = Service::run(command).await?;
     let mut command = Command::new(&programs.ingest);
-    command.args(["--role=http", "--listen=127.0.0.1:0", "--log-format=json", "--kafka-topic=bare"]);
+    command.args([
+        "--role=http",
+        "--listen=127.0.0.1:0",
+        "--log-format=json",
+        "--kafka-topic=bare",
+    ]);
     command.args(["--kafka-brokers", &stack.brokers]);
     let our_endpoint = Service::run(command).await?;
     let mut rounds = Vec::new();
@@ -126,7 +131,12 @@ struct Round {
 }
 
 /// Topic → rows, each time into new tables; answers in which keyspace the last ones are.
-async fn rows(programs: &Programs, stack: &Stack, file: &Path, events: u64) -> anyhow::Result<String> {
+async fn rows(
+    programs: &Programs,
+    stack: &Stack,
+    file: &Path,
+    events: u64,
+) -> anyhow::Result<String> {
     let produced = topic::fill(&stack.brokers, "bench", file).await?;
     report(
         json!({ "figure": "bare driver of Kafka, produced and acknowledged", "events_per_second": produced.round() }),
@@ -188,7 +198,8 @@ async fn new_keyspace(
 /// Has the bare driver make the rows of `steps`.
 async fn ask(stack: &Stack, keyspace: &str, steps: &[bare_store::Step]) -> anyhow::Result<Pass> {
     let this = std::process::id();
-    let (before, servers_before, machine) = (cpu_seconds(this)?, stack.cpu_seconds()?, Machine::look()?);
+    let (before, servers_before, machine) =
+        (cpu_seconds(this)?, stack.cpu_seconds()?, Machine::look()?);
     Ok(Pass {
         events_per_second: bare_store::run(&stack.nodes, keyspace, steps).await?,
         cpu_seconds: cpu_seconds(this)? - before,
@@ -206,7 +217,12 @@ async fn consume(
 ) -> anyhow::Result<(Pass, u64)> {
     let (servers_before, machine) = (stack.cpu_seconds()?, Machine::look()?);
     let mut command = Command::new(&programs.ingest);
-    command.args(["--role=consumer", "--listen=127.0.0.1:0", "--log-format=json", "--kafka-topic=bench"]);
+    command.args([
+        "--role=consumer",
+        "--listen=127.0.0.1:0",
+        "--log-format=json",
+        "--kafka-topic=bench",
+    ]);
     command.args(flags(stack, keyspace)).arg(format!("--kafka-group={keyspace}"));
     let begun = Instant::now();
     let service = Service::run(command).await?;

@@ -74,18 +74,21 @@ fn rows(file: &Path) -> anyhow::Result<Vec<Rows>> {
     let mut rows = Vec::new();
     for line in BufReader::new(File::open(file)?).lines() {
         let line = line?.into_bytes();
-        let event = SessionEvent::parse(&line).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
+        let event =
+            SessionEvent::parse(&line).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
         let (key, fact): (SessionKey, Fact) = event.into();
         let name = format!("{}\0{}\0", key.user, key.session).into_bytes();
         let facts = sessions.entry(key).or_default();
         facts.absorb(&fact);
         let value = vec![1; 2 + 12 * facts.starts().len() + 8 * facts.ends().len()];
         let start = facts.start().map(|start| {
-            [start.country.as_str().as_bytes(), &(!start.ts.millis()).to_be_bytes(), &name, &[1]].concat()
+            [start.country.as_str().as_bytes(), &(!start.ts.millis()).to_be_bytes(), &name, &[1]]
+                .concat()
         });
         let completed = facts.end().zip(facts.start()).map(|(end, start)| {
             let times = [(!end.millis()).to_be_bytes(), start.ts.millis().to_be_bytes()].concat();
-            [&name[..33.min(name.len())], &times, &name, start.country.as_str().as_bytes(), &[1]].concat()
+            [&name[..33.min(name.len())], &times, &name, start.country.as_str().as_bytes(), &[1]]
+                .concat()
         });
         rows.push(Rows { line, facts: (name, value), start, completed });
     }

@@ -56,12 +56,17 @@ pub(crate) async fn measure(
 
 /// Events a second from the start of `service`, which has a backlog of `events`.
 pub(crate) async fn drain(service: &Service, events: u64) -> anyhow::Result<f64> {
-    let begun = Instant::now().checked_sub(service.ready_after).context("the clock has just begun")?;
+    let begun =
+        Instant::now().checked_sub(service.ready_after).context("the clock has just begun")?;
     drain_since(begun, service, events).await?;
     Ok(rate(events, begun))
 }
 
-pub(crate) async fn drain_since(begun: Instant, service: &Service, events: u64) -> anyhow::Result<()> {
+pub(crate) async fn drain_since(
+    begun: Instant,
+    service: &Service,
+    events: u64,
+) -> anyhow::Result<()> {
     loop {
         let handled = service.metric(RECORDS_HANDLED).await?;
         if handled >= events as f64 && service.metric(LAG).await? == 0.0 {
@@ -81,12 +86,14 @@ fn rate(events: u64, begun: Instant) -> f64 {
 
 /// Appends `file` to a new log that nobody consumes.
 pub(crate) async fn write_backlog(file: &Path, data_dir: &Path) -> anyhow::Result<()> {
-    let log = EmbeddedLog::open(&data_dir.join("log"), EmbeddedLogOptions::default(), Clock::machine())?;
+    let log =
+        EmbeddedLog::open(&data_dir.join("log"), EmbeddedLogOptions::default(), Clock::machine())?;
     let log = Log::Embedded(log);
     let mut batch = Vec::with_capacity(BACKLOG_BATCH);
     for line in BufReader::new(File::open(file)?).lines() {
         let value = line?.into_bytes();
-        let event = SessionEvent::parse(&value).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
+        let event =
+            SessionEvent::parse(&value).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
         let key = event.user().as_str().as_bytes().to_vec().into();
         batch.push(NewRecord::new(key, value.into()));
         if batch.len() == BACKLOG_BATCH {
@@ -102,7 +109,8 @@ pub(crate) fn ten_events(number: u32) -> Vec<u8> {
     let mut body = b"[".to_vec();
     for event in 0..10 {
         let separator = if event == 0 { "" } else { "," };
-        let (half, ts): (_, Timestamp) = if event % 2 == 0 { ("start", now - 60_000) } else { ("end", now) };
+        let (half, ts): (_, Timestamp) =
+            if event % 2 == 0 { ("start", now - 60_000) } else { ("end", now) };
         let session = number * 5 + event / 2;
         // Writing to memory cannot fail.
         write!(

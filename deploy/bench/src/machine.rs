@@ -24,7 +24,9 @@ impl Machine {
         // user, nice, system, idle, iowait, irq, softirq, steal; the guests' time behind them is part of the user's.
         let counts: Vec<u64> =
             line.split_whitespace().skip(1).take(8).map(str::parse).collect::<Result<_, _>>()?;
-        let [.., idle, waiting, _, _, stolen] = counts[..] else { anyhow::bail!("/proc/stat has {line:?}") };
+        let [.., idle, waiting, _, _, stolen] = counts[..] else {
+            anyhow::bail!("/proc/stat has {line:?}")
+        };
         Ok(Self { all: counts.iter().sum(), idle: idle + waiting, stolen })
     }
 

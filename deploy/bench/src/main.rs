@@ -71,8 +71,8 @@ fn main() -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         return runtime.block_on(cluster::http::serve(brokers, topic));
     }
-    let dir =
-        tempfile::tempdir_in(&args.dir).with_context(|| format!("cannot use {}", args.dir.display()))?;
+    let dir = tempfile::tempdir_in(&args.dir)
+        .with_context(|| format!("cannot use {}", args.dir.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(measure(&args, dir.path()))
 }
@@ -83,8 +83,12 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
         "{} is missing; build it with `cargo build --release`, or name it with --program",
         args.program.display()
     );
-    let data =
-        || Dataset::new(&GenerateArgs { sessions: args.sessions, ..GenerateArgs::default() }, ending_at());
+    let data = || {
+        Dataset::new(
+            &GenerateArgs { sessions: args.sessions, ..GenerateArgs::default() },
+            ending_at(),
+        )
+    };
     let file = dir.join("events.ndjson");
     let events = load::write(data(), &file)?;
     if let Some(On::Cluster { commitlog }) = &args.on {
@@ -109,7 +113,9 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
     let nothing = || service.get("/livez");
     let ask = |number| service.get(&answers::last_sessions(&users, number));
     let last = latency::measure(args.requests, ask, nothing).await?;
-    report(last.figure("last 20 sessions of random users, 1,000 requests/s, at once after the load"))?;
+    report(
+        last.figure("last 20 sessions of random users, 1,000 requests/s, at once after the load"),
+    )?;
     let settled = service.settle().await?;
     let last = latency::measure(args.requests, ask, nothing).await?;
     let mut figure = last.figure("last 20 sessions of random users, 1,000 requests/s");

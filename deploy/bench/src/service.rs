@@ -51,12 +51,18 @@ impl Service {
         Ok(service)
     }
 
-    pub(crate) fn get(&self, path: &str) -> impl Future<Output = anyhow::Result<Bytes>> + Send + use<> {
+    pub(crate) fn get(
+        &self,
+        path: &str,
+    ) -> impl Future<Output = anyhow::Result<Bytes>> + Send + use<> {
         let request = self.http.get(format!("{}{path}", self.url));
         async move { Ok(request.send().await?.error_for_status()?.bytes().await?) }
     }
 
-    pub(crate) fn post(&self, body: Vec<u8>) -> impl Future<Output = anyhow::Result<Bytes>> + Send + use<> {
+    pub(crate) fn post(
+        &self,
+        body: Vec<u8>,
+    ) -> impl Future<Output = anyhow::Result<Bytes>> + Send + use<> {
         let request = self.http.post(format!("{}/v1/events", self.url)).body(body);
         async move { Ok(request.send().await?.error_for_status()?.bytes().await?) }
     }
@@ -71,7 +77,8 @@ impl Service {
     /// The most memory that the process ever had resident, in MB.
     pub(crate) fn peak_memory_mb(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
         let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
         Ok(kib * 1_024 / 1_000_000)
     }
@@ -112,7 +119,9 @@ impl Drop for Service {
 }
 
 /// The address in the line that says so; what comes later is read and left, so that the program is never blocked.
-fn url(mut lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static) -> anyhow::Result<String> {
+fn url(
+    mut lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static,
+) -> anyhow::Result<String> {
     let address = loop {
         let line = lines.next().context("the service ended before it listened")??;
         let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();

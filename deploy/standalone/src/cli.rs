@@ -58,7 +58,8 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
             // It goes, with its data, when this is left.
             let dir = tempfile::tempdir().context("no temporary data directory")?;
             let place = dir.path().as_os_str();
-            let embedded = ["serve", "--log=embedded", "--store=embedded", "--data-dir"].map(OsStr::new);
+            let embedded =
+                ["serve", "--log=embedded", "--store=embedded", "--data-dir"].map(OsStr::new);
             let serve = Command::new("serve").args(config::args(&serve::settings()));
             let matches = serve.get_matches_from(embedded.into_iter().chain([place]));
             let config = ServeConfig::from_settings(Settings::of(&serve::settings(), &matches))?;

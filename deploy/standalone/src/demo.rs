@@ -77,7 +77,10 @@ async fn show(args: &DemoArgs, url: &str) -> anyhow::Result<()> {
     let data = GenerateArgs { sessions: args.sessions, seed: args.seed, ..GenerateArgs::default() };
     let data = Dataset::new(&data, Clock::machine().now());
     let events = data.len() as u64;
-    say(format_args!("Bookend serves on {url}; loading {} events of a made-up month", HumanCount(events)))?;
+    say(format_args!(
+        "Bookend serves on {url}; loading {} events of a made-up month",
+        HumanCount(events)
+    ))?;
     let options = Options { url: url.to_owned(), ..Options::default() };
     let template = "loading {wide_bar} {human_pos}/{human_len} events, {msg} events/s";
     let progress = Progress::new(Some(events), template);
@@ -102,7 +105,8 @@ async fn show(args: &DemoArgs, url: &str) -> anyhow::Result<()> {
 
 /// The service says itself how far behind it is.
 async fn wait_until_answered(client: &answers::Client, summary: &Summary) -> anyhow::Result<()> {
-    let progress = Progress::new(Some(summary.accepted), "pairing {wide_bar} {human_pos}/{human_len} events");
+    let progress =
+        Progress::new(Some(summary.accepted), "pairing {wide_bar} {human_pos}/{human_len} events");
     let answered = async {
         loop {
             let metrics = client.text("/metrics").await?;
@@ -114,7 +118,9 @@ async fn wait_until_answered(client: &answers::Client, summary: &Summary) -> any
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
     };
-    tokio::time::timeout(PATIENCE, answered).await.context("the service did not answer everything in time")?
+    tokio::time::timeout(PATIENCE, answered)
+        .await
+        .context("the service did not answer everything in time")?
 }
 
 fn say(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {

@@ -97,7 +97,8 @@ pub async fn run(args: LoadArgs) -> anyhow::Result<Summary> {
     let progress = progress::of_files(&args.files);
     let (files, reading) = (args.files, ProgressBar::clone(&progress));
     let summary =
-        deliver(&args.options, &progress, move |batcher| input::read(&files, &reading, batcher)).await?;
+        deliver(&args.options, &progress, move |batcher| input::read(&files, &reading, batcher))
+            .await?;
     drop(progress);
     cli::print_outcome(&summary, args.json, &summary).context("cannot write the summary")?;
     summary.into_result()
@@ -107,7 +108,11 @@ pub async fn run(args: LoadArgs) -> anyhow::Result<Summary> {
 ///
 /// # Errors
 /// When the URL cannot be used. That something could not be delivered stands in the summary: see [`Summary::into_result`].
-pub async fn load_lines<I>(lines: I, options: &Options, bar: &ProgressBar) -> anyhow::Result<Summary>
+pub async fn load_lines<I>(
+    lines: I,
+    options: &Options,
+    bar: &ProgressBar,
+) -> anyhow::Result<Summary>
 where
     I: IntoIterator<Item: AsRef<[u8]>> + Send + 'static,
 {

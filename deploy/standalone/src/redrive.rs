@@ -29,8 +29,11 @@ pub async fn run(config: &ServeConfig, codes: &[DeadLetterCode], json: bool) -> 
     let wanted = |code| codes.is_empty() || codes.contains(&code);
     let done = log.redrive(wanted, |done| progress.set_position(done.looked_at)).await?;
     drop(progress);
-    let done =
-        Done { looked_at: done.looked_at, appended: done.appended, kept: done.looked_at - done.appended };
+    let done = Done {
+        looked_at: done.looked_at,
+        appended: done.appended,
+        kept: done.looked_at - done.appended,
+    };
     let text = format!(
         "{} dead letters put back on the log, {} kept",
         HumanCount(done.appended),

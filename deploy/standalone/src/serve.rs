@@ -47,16 +47,22 @@ pub async fn run(
         decide: pairing::decide,
     };
     let future_tolerance_ms = config.limits.endpoint.future_tolerance_ms;
-    let endpoint =
-        Endpoint::new(log.clone(), clock, Arc::new(IngestMetrics::new(&registry)?), config.limits.endpoint);
+    let endpoint = Endpoint::new(
+        log.clone(),
+        clock,
+        Arc::new(IngestMetrics::new(&registry)?),
+        config.limits.endpoint,
+    );
     let query = QueryOptions { future_tolerance_ms, ..QueryOptions::default() };
-    let query = query_api::routes(store.clone(), clock, Arc::new(QueryMetrics::new(&registry)?), query);
+    let query =
+        query_api::routes(store.clone(), clock, Arc::new(QueryMetrics::new(&registry)?), query);
     let routes = telemetry::routes(registry, service::ready(log.clone(), Some(store)));
     let routes = routes.or(openapi::routes(&description())).unify();
     let routes = routes.or(Arc::new(endpoint).routes()).unify().or(query).unify();
     let routes = http::or_unknown(routes.boxed(), methods);
     tracing::info!(address = %listener.local_addr()?, data_dir = %config.data_dir.display(), "serving");
-    service::serve(log, Some(consumer), listener, routes, config.process.connections(), shutdown).await
+    service::serve(log, Some(consumer), listener, routes, config.process.connections(), shutdown)
+        .await
 }
 
 /// What both services take, described as one: `specification/openapi.json`.

@@ -77,7 +77,8 @@ pub struct Verdict {
 /// When the directory cannot be opened, or there is a difference.
 pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     let clock = config.process.clock();
-    let (log, store) = (config.log.open(clock).await?, config.store.open(OnRetry::default()).await?);
+    let (log, store) =
+        (config.log.open(clock).await?, config.store.open(OnRetry::default()).await?);
     let steps = Steps::new();
     let tolerance = config.limits.consumer.future_tolerance_ms;
     let verdict = verify(&log, &store, clock.now(), tolerance, &steps).await?;
@@ -103,7 +104,8 @@ pub async fn verify(
     let horizon = now - RETENTION;
     let positions = log.positions();
     let records: i64 = positions.values().map(|position| position.end).sum();
-    let unanswered: i64 = positions.values().map(|position| position.end - position.committed).sum();
+    let unanswered: i64 =
+        positions.values().map(|position| position.end - position.committed).sum();
     let passes = u64::try_from(records)?.div_ceil(PASS_RECORDS).max(1);
     let mut verdict = Verdict { unanswered: u64::try_from(unanswered)?, ..Verdict::default() };
     for number in 0..passes {
@@ -146,7 +148,8 @@ async fn read(
                 continue;
             };
             let event = SessionEvent::parse(value).map_err(|rejection| rejection.code);
-            let event = event.and_then(|event| event.judge(record.append_time, tolerance_ms).map(|()| event));
+            let event = event
+                .and_then(|event| event.judge(record.append_time, tolerance_ms).map(|()| event));
             let counted = match &event {
                 Ok(event) => share.has(event.user()),
                 Err(_) => share.number == 0,
@@ -169,17 +172,36 @@ impl Ledger {
     /// Whether every record is in exactly one class.
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        let Self { records, paired, open, orphan, superseded, duplicate, expired, dead_lettered, skipped } =
-            *self;
-        records == paired + open + orphan + superseded + duplicate + expired + dead_lettered + skipped
+        let Self {
+            records,
+            paired,
+            open,
+            orphan,
+            superseded,
+            duplicate,
+            expired,
+            dead_lettered,
+            skipped,
+        } = *self;
+        records
+            == paired + open + orphan + superseded + duplicate + expired + dead_lettered + skipped
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = indicatif::HumanCount;
-        let Ledger { records, paired, open, orphan, superseded, duplicate, expired, dead_lettered, skipped } =
-            self.ledger;
+        let Ledger {
+            records,
+            paired,
+            open,
+            orphan,
+            superseded,
+            duplicate,
+            expired,
+            dead_lettered,
+            skipped,
+        } = self.ledger;
         let equals = if self.ledger.adds_up() { "=" } else { "≠" };
         writeln!(f, "ledger")?;
         writeln!(f, "  records in the log {:>16}", number(records).to_string())?;
@@ -198,10 +220,16 @@ impl fmt::Display for Verdict {
         writeln!(f, "sessions answered    {:>16}", number(self.sessions).to_string())?;
         if self.contested_sessions > 0 {
             let contested = number(self.contested_sessions);
-            writeln!(f, "{contested} sessions have more facts than are kept and were not compared")?;
+            writeln!(
+                f,
+                "{contested} sessions have more facts than are kept and were not compared"
+            )?;
         }
         if self.log_is_cut {
-            writeln!(f, "retention has taken the beginning of the log: only what is left was compared")?;
+            writeln!(
+                f,
+                "retention has taken the beginning of the log: only what is left was compared"
+            )?;
         }
         if self.unanswered > 0 {
             writeln!(

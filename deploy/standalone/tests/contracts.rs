@@ -34,10 +34,13 @@ fn parsed(text: &[u8]) -> Result<(), &'static str> {
 /// Holds that schema and parser say the same of a text that is a value, and gives what they say.
 pub(crate) fn agreed(text: &[u8]) -> Result<(), &'static str> {
     let shown = String::from_utf8_lossy(text);
-    let value: Value = serde_json::from_slice(text).unwrap_or_else(|error| panic!("{error}: {shown}"));
+    let value: Value =
+        serde_json::from_slice(text).unwrap_or_else(|error| panic!("{error}: {shown}"));
     let parsed = parsed(text);
     match SCHEMA.judge(&value) {
-        Ok(()) => assert_eq!(parsed, unsayable::of(text).map_or(Ok(()), Err), "the schema takes {shown}"),
+        Ok(()) => {
+            assert_eq!(parsed, unsayable::of(text).map_or(Ok(()), Err), "the schema takes {shown}")
+        }
         Err(codes) => assert!(
             parsed.is_err_and(|code| codes.iter().any(|named| named == code)),
             "the schema names {codes:?}, the parser says {parsed:?} of {shown}"

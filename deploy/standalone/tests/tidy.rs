@@ -91,7 +91,9 @@ fn no_file_is_longer_than_a_reader_can_hold() {
         .collect();
     let median = lengths[lengths.len() / 2].0;
     if median > middle {
-        found.push(format!("half of all files have over {median} lines; {middle} is what is read in one go"));
+        found.push(format!(
+            "half of all files have over {median} lines; {middle} is what is read in one go"
+        ));
     }
     assert_none(&found);
 }
@@ -107,7 +109,8 @@ fn a_planted_stranger_is_found() {
         let (path, text) = room.planted;
         let found = strangers(&Source::read(path, text), ROOMS);
         assert!(
-            found.iter().any(|sentence| sentence.starts_with(&format!("{path}:")) && sentence.ends_with(room.teaches)),
+            found.iter().any(|sentence| sentence.starts_with(&format!("{path}:"))
+                && sentence.ends_with(room.teaches)),
             "{text} in {path} was to be found by the rule: {}; found: {found:?}",
             room.teaches
         );
@@ -127,7 +130,10 @@ fn what_stands_in_its_room_is_left_alone() {
             "//! Not `rdkafka::` itself.\n/// Nor warp::Filter.\nfn f() { let lines = \"fjall::Keyspace\"; /* scylla::Session */ }",
         ),
         ("ingest/src/log.rs", "fn f<'a>(it: &'a str) -> char { '\"' }"),
-        ("ingest/src/log.rs", "#[cfg(test)]\nmod tests { fn f() { let name = \"bookend_records_total\"; } }"),
+        (
+            "ingest/src/log.rs",
+            "#[cfg(test)]\nmod tests { fn f() { let name = \"bookend_records_total\"; } }",
+        ),
     ] {
         assert_none(&strangers(&Source::read(path, text), ROOMS));
     }
@@ -135,10 +141,14 @@ fn what_stands_in_its_room_is_left_alone() {
 
 #[test]
 fn a_line_is_found_at_its_number_and_through_a_nested_use() {
-    let source = Source::read("ingest/src/log.rs", "use std::{\n    io,\n    env::{self, VarError},\n};\n");
+    let source =
+        Source::read("ingest/src/log.rs", "use std::{\n    io,\n    env::{self, VarError},\n};\n");
     let found = strangers(&source, ROOMS);
     assert_eq!(
-        found.iter().filter(|sentence| sentence.starts_with("ingest/src/log.rs:3: `std::env")).count(),
+        found
+            .iter()
+            .filter(|sentence| sentence.starts_with("ingest/src/log.rs:3: `std::env"))
+            .count(),
         found.len()
     );
     assert!(!found.is_empty());
@@ -156,7 +166,8 @@ fn a_dependency_against_the_arrows_is_found() {
 
 #[test]
 fn the_production_part_ends_where_the_tests_begin() {
-    let source = Source::read("ingest/src/log.rs", "//! A.\nfn f() {}\n#[cfg(test)]\nmod tests {}\n");
+    let source =
+        Source::read("ingest/src/log.rs", "//! A.\nfn f() {}\n#[cfg(test)]\nmod tests {}\n");
     assert_eq!(source.production_lines(), 2);
     assert!(!source.is_test(2) && source.is_test(3));
     assert!(Source::read("ingest/tests/log.rs", "//! A.\n").is_test(1));

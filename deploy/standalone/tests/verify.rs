@@ -38,7 +38,11 @@ fn start(session: &str, ts: Timestamp, country: &str) -> SessionEvent {
 }
 
 fn end(session: &str, ts: Timestamp) -> SessionEvent {
-    SessionEvent::End { user: UserId::new("u").unwrap(), session: SessionId::new(session).unwrap(), ts }
+    SessionEvent::End {
+        user: UserId::new("u").unwrap(),
+        session: SessionId::new(session).unwrap(),
+        ts,
+    }
 }
 
 impl World {
@@ -46,9 +50,12 @@ impl World {
     async fn answered() -> Self {
         let dir = TempDir::new().unwrap();
         let clock = Clock::starting_at(noon());
-        let log = EmbeddedLog::open(&dir.path().join("log"), EmbeddedLogOptions::default(), clock).unwrap();
-        let store = EmbeddedStore::open(&dir.path().join("store"), EmbeddedStoreOptions::default()).unwrap();
-        let world = Self { log: Log::Embedded(log), store: Store::Embedded(store), clock, _dir: dir };
+        let log = EmbeddedLog::open(&dir.path().join("log"), EmbeddedLogOptions::default(), clock)
+            .unwrap();
+        let store = EmbeddedStore::open(&dir.path().join("store"), EmbeddedStoreOptions::default())
+            .unwrap();
+        let world =
+            Self { log: Log::Embedded(log), store: Store::Embedded(store), clock, _dir: dir };
         let then = noon() - DAY;
         world
             .append(&[
@@ -142,7 +149,10 @@ async fn the_ledger_has_every_record_in_one_class() {
     let ledger = verdict.ledger;
     assert!(ledger.adds_up());
     assert_eq!((ledger.records, ledger.paired, ledger.open, ledger.orphan), (7, 2, 1, 1));
-    assert_eq!((ledger.superseded, ledger.duplicate, ledger.dead_lettered, ledger.expired), (1, 1, 1, 0));
+    assert_eq!(
+        (ledger.superseded, ledger.duplicate, ledger.dead_lettered, ledger.expired),
+        (1, 1, 1, 0)
+    );
     assert_eq!((verdict.sessions, verdict.unanswered), (3, 0));
 }
 

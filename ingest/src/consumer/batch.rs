@@ -41,17 +41,21 @@ impl MicroBatch {
                 continue;
             };
             let event = SessionEvent::parse(value).map_err(|rejection| rejection.code);
-            match event.and_then(|event| event.judge(record.append_time, future_tolerance_ms).map(|()| event))
-            {
+            match event.and_then(|event| {
+                event.judge(record.append_time, future_tolerance_ms).map(|()| event)
+            }) {
                 Ok(event) => batch.add(&mut sessions, event.into(), source),
-                Err(RejectionCode::Expired) => *batch.counts.entry(Handled::Expired).or_default() += 1,
+                Err(RejectionCode::Expired) => {
+                    *batch.counts.entry(Handled::Expired).or_default() += 1
+                }
                 Err(code) => {
                     let code = DeadLetterCode::Rejected(code);
                     batch.letters.push(DeadLetter { code, record: record.clone() });
                 }
             }
         }
-        let sessions = sessions.into_iter().map(|(key, (facts, sources))| (Sighting { key, facts }, sources));
+        let sessions =
+            sessions.into_iter().map(|(key, (facts, sources))| (Sighting { key, facts }, sources));
         (batch.sightings, batch.sources) = sessions.unzip();
         batch
     }
@@ -79,7 +83,8 @@ mod tests {
     use super::*;
 
     fn end(session: usize, ts: Timestamp) -> Record {
-        let event = json!({ "user_id": "u", "session_id": session.to_string(), "event": "end", "ts": ts });
+        let event =
+            json!({ "user_id": "u", "session_id": session.to_string(), "event": "end", "ts": ts });
         let value = Some(event.to_string().into());
         Record { partition: 0, offset: 0, key: None, value, headers: Vec::new(), append_time: ts }
     }
@@ -88,8 +93,10 @@ mod tests {
     fn a_session_with_too_many_facts_is_read_as_fast_as_many_sessions() {
         const RECORDS: usize = 30_000;
         let time = |session: fn(usize) -> usize| {
-            let at = |number| Timestamp::from_millis(i64::try_from(number).unwrap() * SECOND).unwrap();
-            let records: Vec<_> = (0..RECORDS).map(|number| end(session(number), at(number))).collect();
+            let at =
+                |number| Timestamp::from_millis(i64::try_from(number).unwrap() * SECOND).unwrap();
+            let records: Vec<_> =
+                (0..RECORDS).map(|number| end(session(number), at(number))).collect();
             let read = |_| {
                 let begun = Instant::now();
                 let batch = MicroBatch::read(&records, 0);

@@ -41,7 +41,11 @@ pub(super) fn became_complete(sighting: &Sighting, known: &Known) -> bool {
         return false;
     }
     let new = |fact: &Fact| {
-        sighting.facts.iter().zip(&known.absorbed).any(|(one, state)| one == fact && *state == Absorbed::New)
+        sighting
+            .facts
+            .iter()
+            .zip(&known.absorbed)
+            .any(|(one, state)| one == fact && *state == Absorbed::New)
     };
     let earlier_starts =
         known.facts.starts().iter().filter(|start| !new(&Fact::Start((*start).clone()))).cloned();

@@ -23,7 +23,8 @@ impl Consumer {
         F: Future<Output = Result<T, StoreError>>,
     {
         let _timer = self.metrics.store_duration(operation).start_timer();
-        let outcome = request.retry(policy()).when(|error| matches!(error, StoreError::Unavailable(_)));
+        let outcome =
+            request.retry(policy()).when(|error| matches!(error, StoreError::Unavailable(_)));
         let outcome = outcome.notify(|error, wait| {
             self.metrics.retried("store");
             tracing::warn!(operation, %error, ?wait, "the store is asked again");
@@ -46,5 +47,9 @@ impl Consumer {
 }
 
 fn policy() -> ExponentialBuilder {
-    ExponentialBuilder::new().with_min_delay(FIRST).with_max_delay(LONGEST).with_jitter().without_max_times()
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST)
+        .with_max_delay(LONGEST)
+        .with_jitter()
+        .without_max_times()
 }

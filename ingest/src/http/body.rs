@@ -60,13 +60,15 @@ impl InFlight {
     }
 
     fn hold(&self) -> Result<Held, BodyError> {
-        let permit = Arc::clone(&self.free).try_acquire_many_owned(0).map_err(|_| BodyError::Busy)?;
+        let permit =
+            Arc::clone(&self.free).try_acquire_many_owned(0).map_err(|_| BodyError::Busy)?;
         Ok(Held { permit, gauge: self.held.clone() })
     }
 
     fn grow(&self, held: &mut Held, bytes: usize) -> Result<(), BodyError> {
         let more = u32::try_from(bytes).map_err(|_| BodyError::Busy)?;
-        let permit = Arc::clone(&self.free).try_acquire_many_owned(more).map_err(|_| BodyError::Busy)?;
+        let permit =
+            Arc::clone(&self.free).try_acquire_many_owned(more).map_err(|_| BodyError::Busy)?;
         held.permit.merge(permit);
         held.gauge.add(i64::from(more));
         Ok(())
@@ -89,8 +91,9 @@ impl Body {
         deadline: Instant,
     ) -> Result<Self, BodyError> {
         let encoding = encoding(headers)?;
-        let announced =
-            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let announced = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: usize| length > limit) {
             return Err(BodyError::TooLarge { limit });
         }
@@ -98,9 +101,11 @@ impl Body {
         let mut held = in_flight.hold()?;
         // What was announced is counted, and takes memory, only as it is sent; but the room for it need not be found twice.
         let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
-        while let Some(chunk) = timeout_at(deadline, chunks.next()).await.map_err(|_| BodyError::Slow)? {
-            let mut chunk =
-                chunk.map_err(|error| BodyError::Damaged(format!("the body broke off: {error}")))?;
+        while let Some(chunk) =
+            timeout_at(deadline, chunks.next()).await.map_err(|_| BodyError::Slow)?
+        {
+            let mut chunk = chunk
+                .map_err(|error| BodyError::Damaged(format!("the body broke off: {error}")))?;
             let length = chunk.remaining();
             if body.len() + length > limit {
                 return Err(BodyError::TooLarge { limit });
@@ -133,12 +138,15 @@ pub(super) fn format(headers: &HeaderMap) -> Result<BatchFormat, BodyError> {
     let value = String::from_utf8_lossy(value.as_bytes());
     let media = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match media.as_str() {
-        "" | "application/json" | "text/json" | "text/plain" | "application/x-www-form-urlencoded" => {
-            Ok(BatchFormat::Json)
-        }
-        "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/json-lines" => {
-            Ok(BatchFormat::Lines)
-        }
+        ""
+        | "application/json"
+        | "text/json"
+        | "text/plain"
+        | "application/x-www-form-urlencoded" => Ok(BatchFormat::Json),
+        "application/x-ndjson"
+        | "application/ndjson"
+        | "application/jsonl"
+        | "application/json-lines" => Ok(BatchFormat::Lines),
         _ => Err(BodyError::MediaType(shorten(&value))),
     }
 }
@@ -171,10 +179,13 @@ fn unzstd(body: &[u8], limit: usize) -> Result<Bytes, BodyError> {
         Ok(length) if length > limit => Err(BodyError::TooLarge { limit }),
         Ok(_) => Ok(out.into()),
         // The library's codes are negated error numbers.
-        Err(code) if 0_usize.wrapping_sub(code) == ZSTD_TOO_SMALL => Err(BodyError::TooLarge { limit }),
-        Err(code) => {
-            Err(BodyError::Damaged(format!("the body is no zstd: {}", zstd_safe::get_error_name(code))))
+        Err(code) if 0_usize.wrapping_sub(code) == ZSTD_TOO_SMALL => {
+            Err(BodyError::TooLarge { limit })
         }
+        Err(code) => Err(BodyError::Damaged(format!(
+            "the body is no zstd: {}",
+            zstd_safe::get_error_name(code)
+        ))),
     }
 }
 

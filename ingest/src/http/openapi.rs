@@ -57,7 +57,9 @@ fn call(path: &'static str) -> Call {
     let call = Call::post(tag, path, "Send a batch of events", ABOUT)
         .with_body::<Batch>(body())
         .answering(StatusCode::OK, taken(path, at));
-    refused::answers(path).into_iter().fold(call, |call, (status, reply)| call.answering(status, reply))
+    refused::answers(path)
+        .into_iter()
+        .fold(call, |call, (status, reply)| call.answering(status, reply))
 }
 
 fn taken(path: &str, at: impl Fn(&str) -> String) -> Reply {
@@ -72,7 +74,11 @@ fn taken(path: &str, at: impl Fn(&str) -> String) -> Reply {
         Example::new("some", at(some), taken(1, json!([expired(1)]), missing)),
     ];
     let rows = "-H 'accept: application/json' -d @data/seed-rows.json";
-    examples.push(Example::new("rows", at(rows), taken(0, json!([expired(0), expired(1)]), json!([]))));
+    examples.push(Example::new(
+        "rows",
+        at(rows),
+        taken(0, json!([expired(0), expired(1)]), json!([])),
+    ));
     let reply = Reply::new(
         "Every accepted event is durable. What was not accepted is named by its place in the batch.",
     );
@@ -85,11 +91,10 @@ fn taken(path: &str, at: impl Fn(&str) -> String) -> Reply {
 }
 
 fn body() -> RequestBody {
-    let (user, session) = ("d6313e1fb7d247a6a034e2aadc30ab3f", "5f933591-8cd5-4147-8736-d6237bef5891");
-    let begun =
-        json!({ "user_id": user, "session_id": session, "event": "start", "ts": "2018-11-16T18:01:37" });
-    let ended =
-        json!({ "user_id": user, "session_id": session, "event": "end", "ts": "2018-11-18T06:24:50" });
+    let (user, session) =
+        ("d6313e1fb7d247a6a034e2aadc30ab3f", "5f933591-8cd5-4147-8736-d6237bef5891");
+    let begun = json!({ "user_id": user, "session_id": session, "event": "start", "ts": "2018-11-16T18:01:37" });
+    let ended = json!({ "user_id": user, "session_id": session, "event": "end", "ts": "2018-11-18T06:24:50" });
     let other = json!({
         "player_id": "a477ecabc3cc455cb1c6d1dab77d8e5c",
         "session_id": "4c55263e-66b2-4814-b431-8ca4c1a9dcc8",
@@ -99,7 +104,8 @@ fn body() -> RequestBody {
     });
     let lines = format!("{begun}\n{ended}\n{other}\n");
     let session = [begun, ended];
-    let shown = |summary: &str, value: Value| ExampleBuilder::new().summary(summary).value(Some(value));
+    let shown =
+        |summary: &str, value: Value| ExampleBuilder::new().summary(summary).value(Some(value));
     let json = ContentBuilder::new().schema(Some(of::<Batch>())).examples_from_iter([
         ("array", shown("An array of events", json!(session))),
         ("events", shown("Events under `events`", json!({ "events": session }))),
@@ -112,7 +118,9 @@ fn body() -> RequestBody {
         .schema(Some(text))
         .examples_from_iter([("lines", shown("An event a line", json!(lines)))]);
     RequestBodyBuilder::new()
-        .description(Some("At most 1,000 events and 1 MiB, before and after inflating, by default."))
+        .description(Some(
+            "At most 1,000 events and 1 MiB, before and after inflating, by default.",
+        ))
         .required(Some(Required::True))
         .content("application/json", json.build())
         .content("application/x-ndjson", lines.build())

@@ -23,7 +23,8 @@ impl Quota {
     /// `rate` events a second, and a burst that lets at least one full batch of `max_events` pass.
     pub(super) fn new(rate: u32, max_events: usize) -> Self {
         let rate = NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN);
-        let batch = u32::try_from(max_events).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX);
+        let batch =
+            u32::try_from(max_events).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX);
         let quota = governor::Quota::per_second(rate).allow_burst(rate.max(batch));
         Self {
             buckets: RateLimiter::keyed(quota),
@@ -37,7 +38,9 @@ impl Quota {
         if self.requests.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.buckets.retain_recent();
         }
-        let Some(events) = u32::try_from(events).ok().and_then(NonZeroU32::new) else { return Ok(()) };
+        let Some(events) = u32::try_from(events).ok().and_then(NonZeroU32::new) else {
+            return Ok(());
+        };
         match self.buckets.check_key_n(&client, events) {
             Ok(Err(until)) => Err(until.wait_time_from(self.clock.now()).as_secs() + 1),
             // A batch never has more events than the burst.

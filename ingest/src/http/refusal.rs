@@ -58,13 +58,20 @@ impl Refusal {
                 "unsupported_encoding",
                 &format!("send a body as it is, or with gzip or zstd, not {sent}"),
             ),
-            Self::Body(BodyError::Damaged(what)) => error(StatusCode::BAD_REQUEST, "damaged_body", &what),
+            Self::Body(BodyError::Damaged(what)) => {
+                error(StatusCode::BAD_REQUEST, "damaged_body", &what)
+            }
             Self::Body(BodyError::Slow) => closing(error(
                 StatusCode::REQUEST_TIMEOUT,
                 "slow_body",
-                &format!("the body did not arrive within {} seconds", options.body_timeout.as_secs()),
+                &format!(
+                    "the body did not arrive within {} seconds",
+                    options.body_timeout.as_secs()
+                ),
             )),
-            Self::Body(BodyError::Busy) => closing(busy("too much is being received at the moment")),
+            Self::Body(BodyError::Busy) => {
+                closing(busy("too much is being received at the moment"))
+            }
             Self::Batch(refused @ BatchError::TooManyEvents { .. }) => {
                 error(too_large, "too_many_events", &refused.to_string())
             }
@@ -78,8 +85,9 @@ impl Refusal {
             }
             Self::NothingUsable(report) => report.into_refusal(),
             Self::Quota { seconds } => {
-                let text =
-                    format!("more events than this service takes from one client; try again in {seconds} s");
+                let text = format!(
+                    "more events than this service takes from one client; try again in {seconds} s"
+                );
                 error_for_now(StatusCode::TOO_MANY_REQUESTS, "over_quota", &text, seconds)
             }
             Self::Log(refused) => {

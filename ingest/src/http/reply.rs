@@ -86,7 +86,8 @@ impl Report {
 
     pub(super) fn into_refusal(self) -> Response {
         let Self { accepted, discarded, rejected } = self;
-        let error = Fault { code: "nothing_usable", message: "every event of the batch was rejected" };
+        let error =
+            Fault { code: "nothing_usable", message: "every event of the batch was rejected" };
         json_reply(StatusCode::BAD_REQUEST, &NothingUsable { error, accepted, discarded, rejected })
     }
 }
@@ -95,7 +96,9 @@ impl Report {
 pub(super) fn too_far(code: RejectionCode, event: &SessionEvent, now: Timestamp) -> Rejection {
     let ts = event.ts();
     let detail = match code {
-        RejectionCode::Future => format!("ts {ts} is later than the clock of this service, {now}, allows"),
+        RejectionCode::Future => {
+            format!("ts {ts} is later than the clock of this service, {now}, allows")
+        }
         _ => format!("ts {ts} is more than a year before {now}"),
     };
     Rejection::new(code, detail)

@@ -107,7 +107,9 @@ impl LogConfig {
             username: given.get_optional("kafka-username"),
             password: given.secret("kafka-password"),
             ca_file: given.get_optional("kafka-ca-file"),
-            properties: pairs.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect(),
+            properties: pairs
+                .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+                .collect(),
             session_timeout: span(given, "kafka-session-timeout", defaults.session_timeout),
             delivery_timeout: span(given, "kafka-delivery-timeout", defaults.delivery_timeout),
             append_deadline: span(given, "kafka-append-deadline", defaults.append_deadline),
@@ -165,8 +167,12 @@ impl LogConfig {
     /// Says which log cannot be opened, and why.
     pub async fn open(&self, clock: Clock) -> anyhow::Result<Log> {
         let _waiting = match self {
-            Self::Embedded(dir, _) => Progress::waiting(format!("opening the log in {}", dir.display())),
-            Self::Kafka(options, _) => Progress::waiting(format!("waiting for Kafka at {}", options.brokers)),
+            Self::Embedded(dir, _) => {
+                Progress::waiting(format!("opening the log in {}", dir.display()))
+            }
+            Self::Kafka(options, _) => {
+                Progress::waiting(format!("waiting for Kafka at {}", options.brokers))
+            }
         };
         match self {
             Self::Embedded(dir, options) => {
@@ -187,7 +193,8 @@ impl LogConfig {
         match self {
             Self::Embedded(..) => Ok(vec!["the embedded log needs no setup".to_owned()]),
             Self::Kafka(options, NewTopics { partitions, replication }) => {
-                let _waiting = Progress::waiting(format!("making the topics at {}", options.brokers));
+                let _waiting =
+                    Progress::waiting(format!("making the topics at {}", options.brokers));
                 Ok(setup(options, *partitions, *replication).await?)
             }
         }

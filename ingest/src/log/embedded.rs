@@ -15,8 +15,8 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use self::{block::Entry, disk::Disk, journal::Journal, state::Cursor};
 use super::{
-    DeadLetter, DeadLetterCode, LogError, NewRecord, Offsets, OpenError, Partition, Position, Record,
-    Redriven, murmur2,
+    DeadLetter, DeadLetterCode, LogError, NewRecord, Offsets, OpenError, Partition, Position,
+    Record, Redriven, murmur2,
 };
 
 mod block;
@@ -105,7 +105,12 @@ impl EmbeddedLog {
         Self::open_on(dir, options, clock, Disk::default())
     }
 
-    fn open_on(dir: &Path, options: EmbeddedLogOptions, clock: Clock, disk: Disk) -> Result<Self, OpenError> {
+    fn open_on(
+        dir: &Path,
+        options: EmbeddedLogOptions,
+        clock: Clock,
+        disk: Disk,
+    ) -> Result<Self, OpenError> {
         fs::create_dir_all(dir)?;
         let lock = File::create(dir.join("lock"))?;
         lock.try_lock().map_err(|refused| match refused {
@@ -128,7 +133,13 @@ impl EmbeddedLog {
         let records = journal("records", options.partitions, options.retention_ms)?;
         let letters = journal("dead-letters", 1, options.retention_ms)?;
         let partitions = u32::try_from(records.positions().len()).unwrap_or(1);
-        Ok(Self(Arc::new(Inner { records, letters, partitions, clock, redriving: AsyncMutex::default() })))
+        Ok(Self(Arc::new(Inner {
+            records,
+            letters,
+            partitions,
+            clock,
+            redriving: AsyncMutex::default(),
+        })))
     }
 
     pub(super) async fn append(&self, records: Vec<NewRecord>) -> Result<(), LogError> {
@@ -165,8 +176,10 @@ impl EmbeddedLog {
         let now = self.0.clock.now();
         let entry = |DeadLetter { code, record }: DeadLetter| {
             let (partition, offset) = (record.partition, record.offset);
-            let cause = Cause { code, partition, offset, append_time_ms: record.append_time.millis() };
-            let mut value = serde_json::to_vec(&cause).map_err(|error| LogError::Busy(error.to_string()))?;
+            let cause =
+                Cause { code, partition, offset, append_time_ms: record.append_time.millis() };
+            let mut value =
+                serde_json::to_vec(&cause).map_err(|error| LogError::Busy(error.to_string()))?;
             value.push(b'\n');
             value.extend_from_slice(&record.value.unwrap_or_default());
             let key = record.key.unwrap_or_default();
@@ -191,8 +204,9 @@ impl EmbeddedLog {
             // What comes from `end` on was added since, perhaps by this very redrive.
             for (offset, entry) in letters.into_iter().filter(|(offset, _)| *offset < end) {
                 behind = offset + 1;
-                let letter = letter(entry)
-                    .ok_or_else(|| LogError::Corrupt(format!("dead letter {offset} cannot be read")))?;
+                let letter = letter(entry).ok_or_else(|| {
+                    LogError::Corrupt(format!("dead letter {offset} cannot be read"))
+                })?;
                 done.looked_at += 1;
                 if wanted(letter.code) {
                     let DeadLetter { record, .. } = letter;
@@ -241,7 +255,14 @@ impl EmbeddedLog {
 
 fn record((offset, entry): (i64, Entry)) -> Record {
     let Entry { partition, append_time, key, value } = entry;
-    Record { partition, offset, key: Some(key), value: Some(value), headers: Vec::new(), append_time }
+    Record {
+        partition,
+        offset,
+        key: Some(key),
+        value: Some(value),
+        headers: Vec::new(),
+        append_time,
+    }
 }
 
 fn letter(entry: Entry) -> Option<DeadLetter> {

@@ -30,7 +30,9 @@ pub use self::{
     options::{GroupProtocol, KafkaLogOptions, Mechanism, Mistake, Security},
     setup::setup,
 };
-use super::{DeadLetter, Header, LogError, NewRecord, Offsets, OpenError, Partition, Position, Record};
+use super::{
+    DeadLetter, Header, LogError, NewRecord, Offsets, OpenError, Partition, Position, Record,
+};
 
 mod assignment;
 mod client;
@@ -147,18 +149,23 @@ impl KafkaLog {
     /// How the dead letters are read.
     fn letters(&self) -> Reading {
         let Inner { options, clock, .. } = &*self.0;
-        Reading { clock: *clock, ..Reading::new(options, &options.letters_topic(), &options.redrive_group()) }
+        Reading {
+            clock: *clock,
+            ..Reading::new(options, &options.letters_topic(), &options.redrive_group())
+        }
     }
 
     pub(super) async fn append(&self, records: Vec<NewRecord>) -> Result<(), LogError> {
         let now = self.0.stamps.then(|| self.0.clock.now());
-        let records = records.into_iter().map(|NewRecord { key, value, mut headers, append_time }| {
-            if let Some(time) = append_time.or(now) {
-                let (name, value) = (record::APPEND_TIME.to_owned(), Some(time.to_string().into()));
-                headers.push(Header { name, value });
-            }
-            Outgoing { key, value: Some(value), headers }
-        });
+        let records =
+            records.into_iter().map(|NewRecord { key, value, mut headers, append_time }| {
+                if let Some(time) = append_time.or(now) {
+                    let (name, value) =
+                        (record::APPEND_TIME.to_owned(), Some(time.to_string().into()));
+                    headers.push(Header { name, value });
+                }
+                Outgoing { key, value: Some(value), headers }
+            });
         self.0.producer.append(&self.0.options.topic, records).await
     }
 
@@ -170,9 +177,14 @@ impl KafkaLog {
         self.0.group.commit(offsets).await
     }
 
-    pub(super) async fn read(&self, cursor: &mut KafkaCursor, bytes: usize) -> Result<Vec<Record>, LogError> {
+    pub(super) async fn read(
+        &self,
+        cursor: &mut KafkaCursor,
+        bytes: usize,
+    ) -> Result<Vec<Record>, LogError> {
         let Inner { options, clock, .. } = &*self.0;
-        let reading = Reading { clock: *clock, ..Reading::new(options, &options.topic, &options.group) };
+        let reading =
+            Reading { clock: *clock, ..Reading::new(options, &options.topic, &options.group) };
         let (next, reader) = (cursor.next.clone(), cursor.reader.take());
         let step = off_runtime("kafka-read", move || {
             let mut reader = match reader {
@@ -202,7 +214,9 @@ impl KafkaLog {
         for cut in 0..=letters::TIMES_CUT {
             match self.append_letter(letters::outgoing(letter, &self.0.options.topic, cut)).await? {
                 Ok(()) => return Ok(()),
-                Err(cause) if cause.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) => {}
+                Err(cause)
+                    if cause.rdkafka_error_code()
+                        == Some(RDKafkaErrorCode::MessageSizeTooLarge) => {}
                 Err(cause) => return Err(busy(&cause)),
             }
         }

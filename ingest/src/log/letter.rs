@@ -39,7 +39,11 @@ pub struct Redriven {
 impl DeadLetterCode {
     /// Every code, in the order of their texts' meaning: what is refused, then what is abuse, then what is our defect.
     pub fn all() -> impl Iterator<Item = Self> {
-        RejectionCode::ALL.iter().copied().map(Self::Rejected).chain([Self::Contested, Self::Panicked])
+        RejectionCode::ALL
+            .iter()
+            .copied()
+            .map(Self::Rejected)
+            .chain([Self::Contested, Self::Panicked])
     }
 
     /// The word by which it is known in a dead letter's header and a metric's label.

@@ -115,9 +115,12 @@ impl World {
             }
             Step::Acknowledged => {
                 let seen = self.issued.iter();
-                let seen = seen.filter(|fact| self.acknowledged.contains(fact) || chance.choose(2) == 1);
+                let seen =
+                    seen.filter(|fact| self.acknowledged.contains(fact) || chance.choose(2) == 1);
                 let mut effects = decide(&key(), &facts_of(seen), &handler.batch);
-                let is_row = |effect: &Effect| matches!(effect, Effect::RecordStart(_) | Effect::Complete(_));
+                let is_row = |effect: &Effect| {
+                    matches!(effect, Effect::RecordStart(_) | Effect::Complete(_))
+                };
                 effects.retain(|effect| markers || is_row(effect));
                 Step::Writing(effects)
             }
@@ -125,7 +128,9 @@ impl World {
                 let next = left.swap_remove(chance.choose(left.len()));
                 match next {
                     Effect::SupersedeStart(row) => self.superseded.insert(Effect::RecordStart(row)),
-                    Effect::SupersedeCompleted(row) => self.superseded.insert(Effect::Complete(row)),
+                    Effect::SupersedeCompleted(row) => {
+                        self.superseded.insert(Effect::Complete(row))
+                    }
                     row => self.rows.insert(row),
                 };
                 Step::Writing(left)
@@ -146,7 +151,8 @@ fn run(mut handlers: Vec<Handler>, markers: bool, chance: Vec<u8>) -> Vec<BTreeS
         if handlers.iter().all(|handler| !handler.finishes || handler.is_done()) {
             seen.push(world.visible());
         }
-        let mut runnable: Vec<_> = handlers.iter_mut().filter(|handler| !handler.is_done()).collect();
+        let mut runnable: Vec<_> =
+            handlers.iter_mut().filter(|handler| !handler.is_done()).collect();
         if runnable.is_empty() {
             return seen;
         }
@@ -300,12 +306,18 @@ fn an_ordinary_pair_costs_two_rows_in_all_whichever_half_comes_last() {
     let both = facts_of(&[start(1, "SK"), end(2)]);
     let (begun, complete) = (
         Effect::RecordStart(key().started(&Start { ts: at(1), country: Country::normalise("SK") })),
-        Effect::Complete(key().completed(&Start { ts: at(1), country: Country::normalise("SK") }, at(2))),
+        Effect::Complete(
+            key().completed(&Start { ts: at(1), country: Country::normalise("SK") }, at(2)),
+        ),
     );
     assert_eq!(decide(&key(), &both, &[end(2)]), std::slice::from_ref(&complete));
     assert_eq!(decide(&key(), &both, &[start(1, "SK")]), [begun, complete]);
     let later = facts_of(&[start(1, "SK"), end(2), end(3)]);
-    assert!(!decide(&key(), &later, &[end(3)]).iter().any(|effect| matches!(effect, Effect::Complete(_))));
+    assert!(
+        !decide(&key(), &later, &[end(3)])
+            .iter()
+            .any(|effect| matches!(effect, Effect::Complete(_)))
+    );
 }
 
 /// Its canonical start was taken by retention: whatever else it has is not canonical, and may have been written.

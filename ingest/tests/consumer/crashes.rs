@@ -28,10 +28,12 @@ enum Op {
 
 fn an_event() -> impl Strategy<Value = String> {
     let minutes = -6..0_i64;
-    (prop::sample::select(USERS.to_vec()), minutes, 0..4).prop_map(|(user, minutes, kind)| match kind {
-        0 => start_in(user, minutes, "SK"),
-        1 => start_in(user, minutes, "AT"),
-        _ => end(user, minutes),
+    (prop::sample::select(USERS.to_vec()), minutes, 0..4).prop_map(|(user, minutes, kind)| {
+        match kind {
+            0 => start_in(user, minutes, "SK"),
+            1 => start_in(user, minutes, "AT"),
+            _ => end(user, minutes),
+        }
     })
 }
 
@@ -45,7 +47,8 @@ fn an_op() -> impl Strategy<Value = Op> {
 
 /// Runs a consumer for so many polls. What it has given to other threads by then goes on, as a disk does when a process ends.
 async fn consume_for(place: &Place, mut polls: usize) {
-    let options = ConsumerOptions { batch_bytes: 1, commit_interval: Duration::ZERO, ..Default::default() };
+    let options =
+        ConsumerOptions { batch_bytes: 1, commit_interval: Duration::ZERO, ..Default::default() };
     let consumer = Consumer {
         log: place.log.clone(),
         store: place.store.clone(),
@@ -84,8 +87,10 @@ async fn reopen(place: Place) -> Place {
 fn is_held(dir: &tempfile::TempDir) -> bool {
     use ingest::log::{EmbeddedLog, OpenError, embedded::EmbeddedLogOptions};
     use shared::store::{EmbeddedStore, embedded};
-    let log = EmbeddedLog::open(&dir.path().join("log"), EmbeddedLogOptions::default(), Clock::machine());
-    let store = EmbeddedStore::open(&dir.path().join("store"), embedded::EmbeddedStoreOptions::default());
+    let log =
+        EmbeddedLog::open(&dir.path().join("log"), EmbeddedLogOptions::default(), Clock::machine());
+    let store =
+        EmbeddedStore::open(&dir.path().join("store"), embedded::EmbeddedStoreOptions::default());
     matches!(log, Err(OpenError::Locked)) || matches!(store, Err(embedded::OpenError::Locked))
 }
 

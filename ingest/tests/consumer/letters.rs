@@ -73,9 +73,16 @@ fn panics_for_mallory(key: &SessionKey, facts: &SessionFacts, handled: &[Fact]) 
 async fn a_record_that_panics_is_put_aside_alone_and_answered_once_the_defect_is_mended() {
     let place = Place::new();
     place
-        .append([start("a", -60), start("mallory", -60), end("a", -30), end("mallory", -30), start("b", -60)])
+        .append([
+            start("a", -60),
+            start("mallory", -60),
+            end("a", -30),
+            end("mallory", -30),
+            start("b", -60),
+        ])
         .await;
-    let running = place.consume_with(Settings { decide: panics_for_mallory, ..Settings::default() });
+    let running =
+        place.consume_with(Settings { decide: panics_for_mallory, ..Settings::default() });
     place.until_committed().await;
     let counted = running.stop().await;
     assert_eq!((dead(&counted, "panicked"), place.log.dead_letters()), (2.0, 2));
@@ -85,7 +92,8 @@ async fn a_record_that_panics_is_put_aside_alone_and_answered_once_the_defect_is
     assert!(place.answer("mallory").await.completed.is_empty());
 
     let place = place.reopen(Settings::default());
-    let redriven = place.log.redrive(|code| code == DeadLetterCode::Panicked, |_| {}).await.unwrap();
+    let redriven =
+        place.log.redrive(|code| code == DeadLetterCode::Panicked, |_| {}).await.unwrap();
     assert_eq!(redriven.appended, 2);
     place.settle().await;
     assert_eq!(
@@ -101,7 +109,8 @@ async fn what_is_redriven_is_judged_by_when_it_was_first_appended() {
     let then = now() - RETENTION + HOUR;
     let event = end("mallory", -(RETENTION + HOUR) / MINUTE);
     place.append_at(Some(then), [event]).await;
-    let running = place.consume_with(Settings { decide: panics_for_mallory, ..Settings::default() });
+    let running =
+        place.consume_with(Settings { decide: panics_for_mallory, ..Settings::default() });
     place.until_committed().await;
     running.stop().await;
     place.log.redrive(|_| true, |_| {}).await.unwrap();

@@ -55,8 +55,9 @@ async fn what_is_handled_is_counted_once_each() {
     place.append([end("a", -30), start("a", -60), start("a", -50), end("b", -50)]).await;
     let counted = place.settle().await;
     let sent = 9.0;
-    let outcomes = ["paired", "open", "orphan", "duplicate", "expired", "dead_lettered", "superseded"]
-        .map(|outcome| handled(&counted, outcome));
+    let outcomes =
+        ["paired", "open", "orphan", "duplicate", "expired", "dead_lettered", "superseded"]
+            .map(|outcome| handled(&counted, outcome));
     assert_eq!(outcomes.iter().sum::<f64>(), sent, "{outcomes:?}");
     // The two ends of `b` are told apart only by which came first.
     assert_eq!(outcomes[2..], [1.0, 1.0, 1.0, 1.0, 2.0]);

@@ -6,7 +6,10 @@ use super::*;
 async fn a_store_that_cannot_write_stalls_the_consumer_and_costs_no_record() {
     let full = Settings {
         reserve: u64::MAX,
-        options: ConsumerOptions { stop_timeout: Duration::from_millis(10), ..Settings::default().options },
+        options: ConsumerOptions {
+            stop_timeout: Duration::from_millis(10),
+            ..Settings::default().options
+        },
         ..Settings::default()
     };
     let place = Place::with(full);
@@ -32,7 +35,8 @@ async fn a_consumer_that_is_gone_lets_go_of_the_log_and_the_store() {
     let place = Place::with(full);
     place.append([start("a", -60)]).await;
     let running = place.consume_with(full);
-    until(|| metric(&running.registry, r#"bookend_store_retries_total{cause="store"}"#) >= 1.0).await;
+    until(|| metric(&running.registry, r#"bookend_store_retries_total{cause="store"}"#) >= 1.0)
+        .await;
     running.ended.abort();
     drop(running.consumer);
     let Place { log, store, dir, .. } = place;
@@ -60,7 +64,8 @@ async fn what_comes_behind_a_slow_micro_batch_is_answered_and_not_committed_befo
     for event in [start("slow", -60), start("b", -60), start("c", -60), start("d", -60)] {
         place.append([event]).await;
     }
-    let running = place.consume_with(Settings { decide: waits_for_slow, options, ..Settings::default() });
+    let running =
+        place.consume_with(Settings { decide: waits_for_slow, options, ..Settings::default() });
     let answered = |outcome| handled(&running.registry, outcome);
     until(|| answered("open") == 2.0).await;
     assert_eq!(SLOW.waiting(), 1);

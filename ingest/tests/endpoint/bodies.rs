@@ -23,7 +23,11 @@ fn zstd(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     zstd::bulk::compress(bytes.as_ref(), 1).unwrap()
 }
 
-async fn post(server: &Server, headers: &[&str], body: impl AsRef<[u8]>) -> (u16, serde_json::Value) {
+async fn post(
+    server: &Server,
+    headers: &[&str],
+    body: impl AsRef<[u8]>,
+) -> (u16, serde_json::Value) {
     let reply = ask(server.address, request("POST", "/v1/events", headers, body)).await;
     (reply.status, reply.json())
 }
@@ -44,7 +48,9 @@ fn chunk(bytes: impl AsRef<[u8]>) -> Vec<u8> {
 
 async fn chunked(server: &Server) -> Connection {
     let mut connection = Connection::open(server.address).await;
-    connection.send("POST /v1/events HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    connection
+        .send("POST /v1/events HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n")
+        .await;
     connection
 }
 
@@ -114,7 +120,11 @@ async fn a_body_that_would_inflate_without_end_is_413() {
     for (encoding, body) in [(ZSTD, zstd), (GZIP, gzip)] {
         assert!(body.len() <= 1 << 20, "{}", body.len());
         let (status, said) = post(&server, &[encoding], body).await;
-        assert_eq!((status, said["error"]["code"].as_str()), (413, Some("body_too_large")), "{encoding}");
+        assert_eq!(
+            (status, said["error"]["code"].as_str()),
+            (413, Some("body_too_large")),
+            "{encoding}"
+        );
     }
     assert_eq!(server.inflight(), 0.0);
     // The whole process, other tests and all, has never held what even the smaller of them inflates to.
@@ -134,7 +144,8 @@ fn peak_memory() -> Option<u64> {
 async fn a_body_may_be_as_long_as_the_limit_before_and_after_inflating_and_no_longer() {
     let text = batch(5);
     for (limit, status) in [(text.len(), 200), (text.len() - 1, 413)] {
-        let server = Server::limited(EndpointOptions { max_body_bytes: limit, ..Default::default() }).await;
+        let server =
+            Server::limited(EndpointOptions { max_body_bytes: limit, ..Default::default() }).await;
         assert_eq!(post(&server, &[], &text).await.0, status);
         assert_eq!(post(&server, &[GZIP], gzip(&text)).await.0, status);
         assert_eq!(post(&server, &[ZSTD], zstd(&text)).await.0, status);
@@ -165,7 +176,8 @@ async fn a_body_that_is_announced_too_large_is_413_before_it_is_sent() {
 async fn a_body_whose_length_is_no_number_of_ours_is_refused() {
     let server = Server::start().await;
     for length in ["-1", "x", "99999999999999999999999"] {
-        let head = format!("POST /v1/events HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n");
+        let head =
+            format!("POST /v1/events HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n");
         assert_eq!(ask(server.address, head).await.status, 400, "{length}");
     }
 }
@@ -273,7 +285,8 @@ async fn a_connection_lives_on_after_an_error() {
 async fn batches_sent_at_once_on_one_connection_are_each_answered() {
     let server = Server::start().await;
     let mut connection = Connection::open(server.address).await;
-    let all: Vec<_> = (1..=5).map(|count| request("POST", "/v1/events", &[], batch(count))).collect();
+    let all: Vec<_> =
+        (1..=5).map(|count| request("POST", "/v1/events", &[], batch(count))).collect();
     connection.send(all.concat()).await;
     for count in 1..=5 {
         assert_eq!(connection.reply().await.unwrap().json()["accepted"], count);
@@ -291,7 +304,8 @@ async fn what_is_too_much_at_once_is_503_at_once_and_the_others_are_served() {
     };
     let server = Server::with(Options { endpoint: options, ..Options::default() }).await;
     let (all_but_one, last) = text.split_at(text.len() - 1);
-    let (mut first, mut second) = (begin(&server, text.len()).await, begin(&server, text.len()).await);
+    let (mut first, mut second) =
+        (begin(&server, text.len()).await, begin(&server, text.len()).await);
     first.send(all_but_one).await;
     second.send(all_but_one).await;
     until(|| server.inflight() == 2.0 * all_but_one.len() as f64).await;

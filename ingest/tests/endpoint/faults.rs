@@ -116,7 +116,8 @@ async fn a_batch_under_way_when_the_stop_comes_is_answered_and_durable() {
 
 #[tokio::test]
 async fn a_batch_that_never_arrives_does_not_hold_up_the_stop() {
-    let connections = ServeOptions { drain_timeout: Duration::from_millis(50), ..Default::default() };
+    let connections =
+        ServeOptions { drain_timeout: Duration::from_millis(50), ..Default::default() };
     let server = Server::with(Options { connections, ..Options::default() }).await;
     let mut connection = begin(&server, 100).await;
     assert!(server.after_a_restart().await.is_empty());

@@ -8,8 +8,10 @@ use super::{
     start,
 };
 
-const EXPIRED: &str = r#"{"user_id":"old","session_id":"s","event":"end","ts":"2025-02-01T11:00:00Z"}"#;
-const FUTURE: &str = r#"{"user_id":"new","session_id":"s","event":"end","ts":"2026-03-01T12:30:00Z"}"#;
+const EXPIRED: &str =
+    r#"{"user_id":"old","session_id":"s","event":"end","ts":"2025-02-01T11:00:00Z"}"#;
+const FUTURE: &str =
+    r#"{"user_id":"new","session_id":"s","event":"end","ts":"2026-03-01T12:30:00Z"}"#;
 const NAMELESS: &str = r#"{"session_id":"s","event":"end","ts":"2026-03-01T11:30:00Z"}"#;
 const JSON: &str = "content-type: application/json";
 
@@ -42,7 +44,10 @@ async fn each_event_of_a_batch_is_answered_for_itself() {
 async fn a_batch_without_a_fault_is_answered_to_the_letter() {
     let server = Server::start().await;
     let reply = ask(server.address, request("POST", "/v1/events", &[JSON], batch(3))).await;
-    assert_eq!(reply.text(), r#"{"message":"POST success","accepted":3,"discarded":[],"rejected":[]}"#);
+    assert_eq!(
+        reply.text(),
+        r#"{"message":"POST success","accepted":3,"discarded":[],"rejected":[]}"#
+    );
 }
 
 #[tokio::test]
@@ -104,7 +109,11 @@ async fn every_address_takes_every_shape() {
         for (kind, body) in &shapes {
             let headers = [*kind, "accept: application/json"];
             let reply = ask(server.address, request("POST", path, &headers, body)).await;
-            assert_eq!((reply.status, &reply.json()["accepted"]), (200, &json!(2)), "{path} {body}");
+            assert_eq!(
+                (reply.status, &reply.json()["accepted"]),
+                (200, &json!(2)),
+                "{path} {body}"
+            );
         }
     }
 }
@@ -113,9 +122,11 @@ async fn every_address_takes_every_shape() {
 async fn the_index_of_a_line_counts_events_and_not_lines() {
     let server = Server::start().await;
     let body = format!("\n{}\n\nnonsense\n", start("a"));
-    let reply =
-        ask(server.address, request("POST", "/v1/events", &["content-type: application/x-ndjson"], body))
-            .await;
+    let reply = ask(
+        server.address,
+        request("POST", "/v1/events", &["content-type: application/x-ndjson"], body),
+    )
+    .await;
     assert_eq!(reply.json()["rejected"][0]["index"], 1);
 }
 
@@ -161,7 +172,8 @@ async fn a_batch_of_which_nothing_is_usable_is_400_with_the_fate_of_each_event()
 #[tokio::test]
 async fn a_batch_that_is_only_too_old_is_nobody_s_fault() {
     let server = Server::start().await;
-    let reply = ask(server.address, request("POST", "/v1/events", &[JSON], format!("[{EXPIRED}]"))).await;
+    let reply =
+        ask(server.address, request("POST", "/v1/events", &[JSON], format!("[{EXPIRED}]"))).await;
     assert_eq!((reply.status, &reply.json()["accepted"]), (200, &json!(0)));
     assert_eq!(server.appended(), 0);
 }
@@ -191,7 +203,11 @@ async fn another_media_type_is_415() {
     for kind in ["application/xml", "multipart/form-data; boundary=x", "json", "text/html"] {
         let kind = format!("content-type: {kind}");
         let reply = ask(server.address, request("POST", "/v1/events", &[&kind], batch(1))).await;
-        assert_eq!((reply.status, reply.code().as_str()), (415, "unsupported_media_type"), "{kind}");
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (415, "unsupported_media_type"),
+            "{kind}"
+        );
     }
 }
 
@@ -231,7 +247,8 @@ async fn what_is_counted_is_what_was_sent() {
     let server = Server::start().await;
     let body = format!("[{},{EXPIRED},{NAMELESS},{}]", start("a"), start("a"));
     ask(server.address, request("POST", "/v1/events", &[JSON], body)).await;
-    ask(server.address, request("POST", "/v1/events", &[JSON], format!("[{NAMELESS},{FUTURE}]"))).await;
+    ask(server.address, request("POST", "/v1/events", &[JSON], format!("[{NAMELESS},{FUTURE}]")))
+        .await;
     ask(server.address, request("POST", "/v1/events", &[JSON], "[")).await;
     let events = |labels: &str| server.metric(&format!("bookend_ingest_events_total{{{labels}}}"));
     assert_eq!(server.accepted(), 2.0);

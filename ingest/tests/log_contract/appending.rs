@@ -5,8 +5,8 @@ use ingest::log::NewRecord;
 use shared::timestamp::{MINUTE, Timestamp};
 
 use crate::{
-    Backend, by_partition, contract, partition_of, poll, poll_exactly, read_all, record, records, sorted,
-    texts, texts_of_new,
+    Backend, by_partition, contract, partition_of, poll, poll_exactly, read_all, record, records,
+    sorted, texts, texts_of_new,
 };
 
 contract!(
@@ -27,7 +27,9 @@ contract!(
     reading_does_not_disturb_polling,
 );
 
-async fn what_is_appended_is_polled_byte_for_byte_in_the_partition_of_its_key(backend: &impl Backend) {
+async fn what_is_appended_is_polled_byte_for_byte_in_the_partition_of_its_key(
+    backend: &impl Backend,
+) {
     let log = backend.open().await;
     let odd = [
         record("", ""),
@@ -39,9 +41,9 @@ async fn what_is_appended_is_polled_byte_for_byte_in_the_partition_of_its_key(ba
     log.append(odd.to_vec()).await.unwrap();
     let mut polled = poll(&log, odd.len()).await;
     for new in &odd {
-        let at = polled
-            .iter()
-            .position(|record| (&record.key, record.value.as_ref()) == (&new.key, Some(&new.value)));
+        let at = polled.iter().position(|record| {
+            (&record.key, record.value.as_ref()) == (&new.key, Some(&new.value))
+        });
         let record = polled.remove(at.unwrap());
         assert_eq!(record.partition, partition_of(new.key.as_ref().unwrap(), backend.partitions()));
     }
@@ -165,14 +167,17 @@ async fn an_append_of_many_mebibytes_is_read_back_after_a_restart(backend: &impl
     poll_exactly(&log, &[]).await;
 }
 
-async fn a_cursor_reads_everything_from_the_beginning_whatever_was_committed(backend: &impl Backend) {
+async fn a_cursor_reads_everything_from_the_beginning_whatever_was_committed(
+    backend: &impl Backend,
+) {
     let log = backend.open().await;
     let all = records("r", 9, 60);
     for part in all.chunks(7) {
         log.append(part.to_vec()).await.unwrap();
     }
     let polled = poll(&log, 60).await;
-    let ends = log.positions().iter().map(|(partition, position)| (*partition, position.end)).collect();
+    let ends =
+        log.positions().iter().map(|(partition, position)| (*partition, position.end)).collect();
     log.commit(ends).await.unwrap();
     let polled = sorted(polled);
     assert_eq!(sorted(read_all(&log).await), polled);
@@ -188,7 +193,10 @@ async fn a_cursor_goes_on_where_it_stood_when_there_is_more(backend: &impl Backe
     assert_eq!(log.read(&mut cursor, 100).await.unwrap().len(), 1);
     assert_eq!(log.read(&mut cursor, 100).await.unwrap(), []);
     log.append(vec![record("a", "2")]).await.unwrap();
-    assert_eq!(texts(&log.read(&mut cursor, 100).await.unwrap()), texts_of_new(&[record("a", "2")]));
+    assert_eq!(
+        texts(&log.read(&mut cursor, 100).await.unwrap()),
+        texts_of_new(&[record("a", "2")])
+    );
 }
 
 async fn reading_does_not_disturb_polling(backend: &impl Backend) {

@@ -22,9 +22,13 @@ const FUTURE: DeadLetterCode = DeadLetterCode::Rejected(RejectionCode::Future);
 
 fn letter(code: DeadLetterCode, key: &str, value: &'static [u8]) -> DeadLetter {
     let append_time = Timestamp::from_millis(1_600_000_000_001).unwrap();
-    let (key, value) = (Some(Bytes::copy_from_slice(key.as_bytes())), Some(Bytes::from_static(value)));
+    let (key, value) =
+        (Some(Bytes::copy_from_slice(key.as_bytes())), Some(Bytes::from_static(value)));
     let headers = Vec::new();
-    DeadLetter { code, record: Record { partition: 3, offset: 77, key, value, headers, append_time } }
+    DeadLetter {
+        code,
+        record: Record { partition: 3, offset: 77, key, value, headers, append_time },
+    }
 }
 
 async fn redrive(log: &Log, wanted: impl Fn(DeadLetterCode) -> bool) -> Redriven {
@@ -54,7 +58,10 @@ async fn only_wanted_letters_are_redriven_and_the_others_stay(backend: &impl Bac
     assert_eq!(done, Redriven { looked_at: count, appended: 1 });
     assert_eq!(log.dead_letters(), count - 1);
     poll_exactly(&log, &[record("contested", "{}")]).await;
-    assert_eq!(redrive(&log, |code| code == FUTURE).await, Redriven { looked_at: count - 1, appended: 1 });
+    assert_eq!(
+        redrive(&log, |code| code == FUTURE).await,
+        Redriven { looked_at: count - 1, appended: 1 }
+    );
     poll_exactly(&log, &[record("future", "{}")]).await;
 }
 
@@ -118,7 +125,10 @@ async fn a_redrive_of_many_letters_looks_at_each_once(backend: &impl Backend) {
         let code = if n % 2 == 0 { FUTURE } else { DeadLetterCode::Contested };
         log.dead_letter(vec![letter(code, "u", &LONG)]).await.unwrap();
     }
-    assert_eq!(redrive(&log, |code| code == FUTURE).await, Redriven { looked_at: 40, appended: 20 });
+    assert_eq!(
+        redrive(&log, |code| code == FUTURE).await,
+        Redriven { looked_at: 40, appended: 20 }
+    );
     assert_eq!(log.dead_letters(), 20);
 }
 

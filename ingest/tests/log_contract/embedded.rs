@@ -76,7 +76,8 @@ async fn append_singly(log: &Log, prefix: &str, count: usize) {
 
 async fn consume(log: &Log, count: usize) {
     poll(log, count).await;
-    let ends: Offsets = log.positions().iter().map(|(partition, at)| (*partition, at.end)).collect();
+    let ends: Offsets =
+        log.positions().iter().map(|(partition, at)| (*partition, at.end)).collect();
     log.commit(ends).await.unwrap();
 }
 
@@ -97,7 +98,9 @@ async fn an_append_that_nobody_waits_for_is_finished_before_the_next_owner_comes
         let log = room.open_with(options(), noon());
         assert_eq!(read_all(&log).await.len(), round * 1_000);
         // Nearly always it is given up before the writer is done; where it is not, that is well too.
-        if let Some(answer) = futures_util::FutureExt::now_or_never(log.append(records("r", 5, 1_000))) {
+        if let Some(answer) =
+            futures_util::FutureExt::now_or_never(log.append(records("r", 5, 1_000)))
+        {
             answer.unwrap();
         }
     }
@@ -129,7 +132,8 @@ async fn a_poll_waits_at_the_beginning_of_a_segment() {
     let room = Room::new();
     let log = room.open_with(EmbeddedLogOptions { segment_bytes: 1, ..options() }, noon());
     for n in 0..5 {
-        let (polled, appended) = tokio::join!(log.poll(100), log.append(vec![record("a", format!("{n}"))]));
+        let (polled, appended) =
+            tokio::join!(log.poll(100), log.append(vec![record("a", format!("{n}"))]));
         appended.unwrap();
         assert_eq!(polled.unwrap()[0].value, Some(n.to_string().into()));
     }
@@ -138,7 +142,8 @@ async fn a_poll_waits_at_the_beginning_of_a_segment() {
 #[tokio::test]
 async fn retention_never_removes_what_is_not_committed() {
     let room = Room::new();
-    let greedy = EmbeddedLogOptions { segment_bytes: 200, retention_bytes: 0, retention_ms: 0, ..options() };
+    let greedy =
+        EmbeddedLogOptions { segment_bytes: 200, retention_bytes: 0, retention_ms: 0, ..options() };
     let log = room.open_with(greedy, noon());
     append_singly(&log, "polled", 30).await;
     poll(&log, 30).await;
@@ -192,14 +197,16 @@ async fn what_is_consumed_and_too_much_is_removed() {
 #[tokio::test]
 async fn a_commit_that_was_not_saved_lets_nothing_be_removed() {
     let room = Room::new();
-    let greedy = EmbeddedLogOptions { segment_bytes: 200, retention_bytes: 0, retention_ms: 0, ..options() };
+    let greedy =
+        EmbeddedLogOptions { segment_bytes: 200, retention_bytes: 0, retention_ms: 0, ..options() };
     let log = room.open_with(greedy, noon());
     append_singly(&log, "r", 20).await;
     poll(&log, 20).await;
     // In the way of the file that is written first.
     let obstacle = room.0.path().join("records").join("committed.new");
     fs::create_dir(&obstacle).unwrap();
-    let ends: Offsets = log.positions().iter().map(|(partition, at)| (*partition, at.end)).collect();
+    let ends: Offsets =
+        log.positions().iter().map(|(partition, at)| (*partition, at.end)).collect();
     assert!(matches!(log.commit(ends).await, Err(LogError::Busy(_))));
     append_singly(&log, "more", 20).await;
     drop(log);

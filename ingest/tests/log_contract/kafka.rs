@@ -20,11 +20,18 @@ impl Backend for Topic {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         // The stack outlives this process, and what an earlier one left there is not ours.
-        let name = format!("contract-{}-{}-{number}", Clock::machine().now().millis(), std::process::id());
+        let name =
+            format!("contract-{}-{}-{number}", Clock::machine().now().millis(), std::process::id());
         let brokers =
-            tokio::task::spawn_blocking(|| Stack::shared_plain().kafka_brokers().to_owned()).await.unwrap();
-        let options =
-            KafkaLogOptions { brokers, topic: name.clone(), group: name, ..KafkaLogOptions::default() };
+            tokio::task::spawn_blocking(|| Stack::shared_plain().kafka_brokers().to_owned())
+                .await
+                .unwrap();
+        let options = KafkaLogOptions {
+            brokers,
+            topic: name.clone(),
+            group: name,
+            ..KafkaLogOptions::default()
+        };
         setup(&options, PARTITIONS, 1).await.unwrap();
         Self(options)
     }

@@ -83,7 +83,11 @@ impl Session {
     fn new(listing: Listing, rule: Rule, facts: &[Fact], zombies: &[Fact]) -> Self {
         let every = (1 << facts.len()) - 1;
         let of = |set: Set| {
-            facts.iter().enumerate().filter(move |(bit, _)| set & 1 << bit != 0).map(|(_, fact)| fact)
+            facts
+                .iter()
+                .enumerate()
+                .filter(move |(bit, _)| set & 1 << bit != 0)
+                .map(|(_, fact)| fact)
         };
         let effects = |handled: &Fact, seen: Set| {
             let mut known = SessionFacts::default();
@@ -111,13 +115,16 @@ impl Session {
             1 << (above + rows.iter().position(|other| *other == row).unwrap())
         };
         let handler = |fact: &Fact, finishes: bool| Handler {
-            decides: (0..=every).map(|seen| effects(fact, seen).into_iter().map(bit).sum()).collect(),
+            decides: (0..=every)
+                .map(|seen| effects(fact, seen).into_iter().map(bit).sum())
+                .collect(),
             facts: 1 << facts.iter().position(|other| other == fact).unwrap(),
             finishes,
         };
         let mut handlers: Vec<_> = facts.iter().map(|fact| handler(fact, true)).collect();
         handlers.extend(zombies.iter().map(|fact| handler(fact, false)));
-        let canonical = canonical(facts).into_iter().filter(|row| listing_of(row) == listing).map(bit).sum();
+        let canonical =
+            canonical(facts).into_iter().filter(|row| listing_of(row) == listing).map(bit).sum();
         Self { facts: facts.to_vec(), handlers, rows, canonical }
     }
 
@@ -131,8 +138,9 @@ impl World for Session {
     type State = State;
 
     fn first(&self) -> State {
-        let handling =
-            std::array::from_fn(|index| if index < self.handlers.len() { Handling::Begun } else { FINISHED });
+        let handling = std::array::from_fn(|index| {
+            if index < self.handlers.len() { Handling::Begun } else { FINISHED }
+        });
         State { sent: 0, acknowledged: 0, handling, written: 0 }
     }
 
@@ -164,7 +172,9 @@ impl World for Session {
             };
             match state.handling[index] {
                 Handling::Begun => go_on(Handling::Sent, &|then| then.sent |= handler.facts),
-                Handling::Sent => go_on(Handling::Acknowledged, &|then| then.acknowledged |= handler.facts),
+                Handling::Sent => {
+                    go_on(Handling::Acknowledged, &|then| then.acknowledged |= handler.facts)
+                }
                 Handling::Acknowledged => {
                     for seen in between(state.acknowledged, state.sent) {
                         go_on(Handling::Writing(handler.decides[seen as usize]), &|_| {});
@@ -185,7 +195,11 @@ impl World for Session {
         let visible = self.visible(state.written);
         (handled && visible != self.canonical).then(|| {
             let rows = self.rows.iter().enumerate().filter(|(bit, _)| visible & 1 << bit != 0);
-            format!("of {:?} this is visible: {:?}", self.facts, rows.map(|(_, row)| row).collect::<Vec<_>>())
+            format!(
+                "of {:?} this is visible: {:?}",
+                self.facts,
+                rows.map(|(_, row)| row).collect::<Vec<_>>()
+            )
         })
     }
 }
@@ -212,10 +226,14 @@ impl Rule {
 
 /// The rows of the rule in words: the smallest start, and with it the smallest end that is not before it.
 fn canonical(facts: &[Fact]) -> Vec<Effect> {
-    let starts =
-        facts.iter().filter_map(|fact| if let Fact::Start(start) = fact { Some(start) } else { None });
-    let Some(start) = starts.min_by_key(|start| (start.ts, start.country.clone())) else { return Vec::new() };
-    let ends = facts.iter().filter_map(|fact| if let Fact::End(end) = fact { Some(*end) } else { None });
+    let starts = facts
+        .iter()
+        .filter_map(|fact| if let Fact::Start(start) = fact { Some(start) } else { None });
+    let Some(start) = starts.min_by_key(|start| (start.ts, start.country.clone())) else {
+        return Vec::new();
+    };
+    let ends =
+        facts.iter().filter_map(|fact| if let Fact::End(end) = fact { Some(*end) } else { None });
     let end = ends.filter(|end| *end >= start.ts).min();
     let mut rows = vec![Effect::RecordStart(key().started(start))];
     rows.extend(end.map(|end| Effect::Complete(key().completed(start, end))));

@@ -83,7 +83,8 @@ impl Replicated {
     fn step(&self, index: usize, state: &State, next: &mut Vec<State>) {
         let (handler, handling) = (&self.handlers[index], state.handling[index]);
         let acts = self.acts(handler);
-        let sent = acts.iter().take(handling.done + 1).any(|act| matches!(act, Act::Write | Act::Send));
+        let sent =
+            acts.iter().take(handling.done + 1).any(|act| matches!(act, Act::Write | Act::Send));
         if sent {
             for (replica, held) in state.held.into_iter().enumerate() {
                 if handling.reached & 1 << replica == 0 {
@@ -111,7 +112,8 @@ impl Replicated {
                 }
             }
             (Some(Act::Read), None) => {
-                for chosen in between(0, REPLICAS).filter(|chosen| chosen.count_ones() == self.protocol.read)
+                for chosen in
+                    between(0, REPLICAS).filter(|chosen| chosen.count_ones() == self.protocol.read)
                 {
                     go_on(Handling { unread: Some(chosen), ..handling }, state.completed);
                 }
@@ -120,7 +122,10 @@ impl Replicated {
             (Some(Act::Read), Some(unread)) => {
                 for replica in members(unread) {
                     let seen = handling.seen | state.held[replica.trailing_zeros() as usize];
-                    go_on(Handling { unread: Some(unread & !replica), seen, ..handling }, state.completed);
+                    go_on(
+                        Handling { unread: Some(unread & !replica), seen, ..handling },
+                        state.completed,
+                    );
                 }
             }
         }
@@ -156,7 +161,8 @@ impl World for Replicated {
     }
 
     fn fault(&self, state: &State) -> Option<String> {
-        let mut handlers = self.handlers.iter().zip(&state.handling).filter(|(handler, _)| handler.finishes);
+        let mut handlers =
+            self.handlers.iter().zip(&state.handling).filter(|(handler, _)| handler.finishes);
         let finished = handlers.all(|(handler, handling)| handling.done > self.acts(handler).len());
         (finished && !state.completed).then(|| "a session is never completed".to_owned())
     }
@@ -179,7 +185,8 @@ fn writing_then_reading_at_a_quorum_loses_no_session() {
 
 #[test]
 fn nor_does_it_when_a_zombie_repeats_the_start() {
-    let protocol = Protocol { start: WRITE_THEN_READ, end: WRITE_THEN_READ, write: QUORUM, read: QUORUM };
+    let protocol =
+        Protocol { start: WRITE_THEN_READ, end: WRITE_THEN_READ, write: QUORUM, read: QUORUM };
     let mut handlers = once_each();
     handlers.push(Handler { event: START, finishes: false });
     let states = explore(&Replicated { protocol, handlers });
@@ -211,6 +218,7 @@ fn control_reading_without_awaiting_the_write_loses_sessions() {
 
 #[test]
 fn control_reading_only_where_an_end_is_handled_loses_sessions() {
-    let protocol = Protocol { start: &[Act::Write], end: WRITE_THEN_READ, write: QUORUM, read: QUORUM };
+    let protocol =
+        Protocol { start: &[Act::Write], end: WRITE_THEN_READ, write: QUORUM, read: QUORUM };
     assert!(explore(&Replicated { protocol, handlers: once_each() }).is_err());
 }

@@ -20,7 +20,11 @@ impl Home {
         let options = CassandraOptions {
             nodes: vec![stack::Stack::shared_plain().cassandra_nodes().to_owned()],
             // The stack may still hold those of an earlier run.
-            keyspace: format!("pairing_{}_{}_{number}", Clock::machine().now().millis(), std::process::id()),
+            keyspace: format!(
+                "pairing_{}_{}_{number}",
+                Clock::machine().now().millis(),
+                std::process::id()
+            ),
             margin_ms: 10 * RETENTION,
             // So that the layout of a day changes now and then.
             starts_per_partition: 3,
@@ -40,7 +44,9 @@ impl Home {
                 };
                 Store::Embedded(EmbeddedStore::open(dir.path(), options).unwrap())
             }
-            Self::Keyspace(options) => Store::Cassandra(CassandraStore::open(options.clone()).await.unwrap()),
+            Self::Keyspace(options) => {
+                Store::Cassandra(CassandraStore::open(options.clone()).await.unwrap())
+            }
         })
     }
 }

@@ -65,7 +65,9 @@ impl Model {
                 starts.push(key.started(&Start { ts: at(started), country: place }));
             }
         }
-        starts.sort_by(|a, b| b.ts.cmp(&a.ts).then(a.session.cmp(&b.session)).then(a.user.cmp(&b.user)));
+        starts.sort_by(|a, b| {
+            b.ts.cmp(&a.ts).then(a.session.cmp(&b.session)).then(a.user.cmp(&b.user))
+        });
         starts
     }
 

@@ -34,8 +34,10 @@ pub(super) fn a_time() -> impl Strategy<Value = i64> {
 }
 
 pub(super) fn an_event() -> impl Strategy<Value = Seen> {
-    let start = (a_time(), prop_oneof![Just("AT"), Just("SK"), Just("S")])
-        .prop_map(|(ms, country)| Fact::Start(Start { ts: at(ms), country: Country::normalise(country) }));
+    let start =
+        (a_time(), prop_oneof![Just("AT"), Just("SK"), Just("S")]).prop_map(|(ms, country)| {
+            Fact::Start(Start { ts: at(ms), country: Country::normalise(country) })
+        });
     let fact = prop_oneof![3 => start, 4 => a_time().prop_map(|ms| Fact::End(at(ms)))];
     let session = prop_oneof![
         4 => Just(("u", "s")),

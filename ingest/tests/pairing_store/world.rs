@@ -49,7 +49,8 @@ impl World {
                 facts.push(fact.clone());
             }
         }
-        let sightings: Vec<_> = sightings.into_iter().map(|(key, facts)| Sighting { key, facts }).collect();
+        let sightings: Vec<_> =
+            sightings.into_iter().map(|(key, facts)| Sighting { key, facts }).collect();
         let known = self.store().absorb(sightings.clone(), at(self.now)).await.unwrap();
         self.model.receive(batch);
         let mut effects = Vec::new();
@@ -164,7 +165,8 @@ impl World {
     pub(super) async fn look(&mut self, from: i64, to: i64, page: usize) {
         self.repeat_undone().await;
         let horizon = self.horizon();
-        let countries: Vec<_> = self.store().countries(at(horizon)).await.unwrap().into_keys().collect();
+        let countries: Vec<_> =
+            self.store().countries(at(horizon)).await.unwrap().into_keys().collect();
         assert_eq!(countries, self.model.countries(horizon));
         for country in ["AT", "SK", "S", "ZZ"] {
             self.look_at_starts(country, horizon, i64::MAX / 2, page).await;
@@ -208,7 +210,12 @@ impl World {
             found.extend(sessions);
             after = Some(SessionPosition { ts: last.ended_at, session: last.session });
         }
-        assert_eq!(found, self.model.completed(user.as_str(), horizon), "of {user} at {}", self.now);
+        assert_eq!(
+            found,
+            self.model.completed(user.as_str(), horizon),
+            "of {user} at {}",
+            self.now
+        );
 
         let (mut statuses, mut after) = (BTreeMap::new(), None);
         loop {
@@ -219,12 +226,15 @@ impl World {
                 assert_eq!(key.user, user);
                 assert_eq!(self.store().facts(&key).await.unwrap(), facts);
                 self.look_at_facts(&key, &facts);
-                statuses.extend(facts.status(at(horizon)).map(|status| (key, format!("{status:?}"))));
+                statuses
+                    .extend(facts.status(at(horizon)).map(|status| (key, format!("{status:?}"))));
             }
         }
         let keys = self.model.received.keys().filter(|key| key.user == user);
         let expected: BTreeMap<_, _> = keys
-            .filter_map(|key| Some((key.clone(), format!("{:?}", self.model.status(key, horizon)?))))
+            .filter_map(|key| {
+                Some((key.clone(), format!("{:?}", self.model.status(key, horizon)?)))
+            })
             .collect();
         assert_eq!(statuses, expected, "of {user} at {}", self.now);
     }
@@ -232,10 +242,14 @@ impl World {
     /// Nothing that is as young as the horizon is missing, and nothing is there that was never received.
     pub(super) fn look_at_facts(&self, key: &SessionKey, facts: &shared::session::SessionFacts) {
         let starts = facts.starts().iter().cloned().map(Fact::Start);
-        let stored: BTreeSet<_> = starts.chain(facts.ends().iter().copied().map(Fact::End)).collect();
+        let stored: BTreeSet<_> =
+            starts.chain(facts.ends().iter().copied().map(Fact::End)).collect();
         let received = &self.model.received[key];
         let young: BTreeSet<_> =
             received.iter().filter(|fact| time(fact) >= self.horizon()).cloned().collect();
-        assert!(stored.is_superset(&young) && received.is_superset(&stored), "{stored:?}, not {received:?}");
+        assert!(
+            stored.is_superset(&young) && received.is_superset(&stored),
+            "{stored:?}, not {received:?}"
+        );
     }
 }

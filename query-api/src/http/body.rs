@@ -61,7 +61,9 @@ pub(super) fn either<T: AsRef<str>>(
     example: &'static str,
 ) -> Result<UserId, QueryError> {
     match (user, alias) {
-        (Some(id), None) | (None, Some(id)) => UserId::new(id.as_ref()).ok_or(QueryError::InvalidUserId),
+        (Some(id), None) | (None, Some(id)) => {
+            UserId::new(id.as_ref()).ok_or(QueryError::InvalidUserId)
+        }
         (Some(_), Some(_)) => Err(QueryError::ConflictingUserId),
         (None, None) => Err(QueryError::MissingUserId(example)),
     }
@@ -84,7 +86,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_may_come_in_parts() {
-        let body = read(stream::iter([part("{\"user_id\""), part(":\"u\"}")]), SECOND).await.unwrap();
+        let body =
+            read(stream::iter([part("{\"user_id\""), part(":\"u\"}")]), SECOND).await.unwrap();
         assert_eq!(user(&body).unwrap().as_str(), "u");
     }
 

@@ -68,21 +68,20 @@ pub(super) fn is_known(path: &str) -> bool {
 
 /// The page and its files; every other path is rejected as not found.
 pub(super) fn routes(metrics: Arc<QueryMetrics>) -> BoxedFilter<(Response,)> {
-    let slashed = warp::path::full()
-        .and_then(
-            async |path: FullPath| {
+    let slashed =
+        warp::path::full()
+            .and_then(async |path: FullPath| {
                 if path.as_str() == SLASHED { Ok(()) } else { Err(warp::reject::not_found()) }
-            },
-        )
-        .untuple_one()
-        .and(warp::get().or(warp::head()).unify())
-        .map(|| {
-            // Relative, for a proxy may serve all of this below a path of its own.
-            let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
-            let to = HeaderValue::from_static("../dashboard");
-            response.headers_mut().insert(header::LOCATION, to);
-            response
-        });
+            })
+            .untuple_one()
+            .and(warp::get().or(warp::head()).unify())
+            .map(|| {
+                // Relative, for a proxy may serve all of this below a path of its own.
+                let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
+                let to = HeaderValue::from_static("../dashboard");
+                response.headers_mut().insert(header::LOCATION, to);
+                response
+            });
     page::routes(find, ROUTE, metrics).or(slashed).unify().boxed()
 }
 
@@ -114,7 +113,9 @@ mod tests {
     fn what_a_file_names_is_served() {
         for page in FILES.iter().filter(|page| !page.path.contains("/uplot/")) {
             let quoted = page.text().split('"').skip(1).step_by(2);
-            for name in quoted.filter(|text| [".js", ".css", ".svg"].iter().any(|end| text.ends_with(end))) {
+            for name in
+                quoted.filter(|text| [".js", ".css", ".svg"].iter().any(|end| text.ends_with(end)))
+            {
                 let path = match name.strip_prefix("./") {
                     Some(sibling) => format!("/dashboard/{sibling}"),
                     None => format!("/{name}"),
@@ -129,7 +130,9 @@ mod tests {
         for page in FILES.iter().filter(|page| page.kind == JS && !page.path.contains("/uplot/")) {
             assert!(page.text().starts_with("// "), "{} begins by saying what it is", page.path);
             assert!(page.text().lines().count() <= 200, "{} is over 200 lines long", page.path);
-            for unsafe_word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+            for unsafe_word in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("]
+            {
                 assert!(!page.text().contains(unsafe_word), "{} uses {unsafe_word}", page.path);
             }
         }

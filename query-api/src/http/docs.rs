@@ -18,7 +18,8 @@ const ROUTE: &str = "/docs";
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-static PAGE: LazyLock<File> = LazyLock::new(|| own("/", HTML, include_str!("../../pages/docs/index.html")));
+static PAGE: LazyLock<File> =
+    LazyLock::new(|| own("/", HTML, include_str!("../../pages/docs/index.html")));
 
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
     let vendored = [
@@ -68,7 +69,8 @@ mod tests {
 
     #[test]
     fn what_the_page_names_is_served() {
-        let named: Vec<_> = PAGE.text().split('"').filter(|text| text.starts_with("docs/")).collect();
+        let named: Vec<_> =
+            PAGE.text().split('"').filter(|text| text.starts_with("docs/")).collect();
         assert_eq!(named.len(), FILES.len());
         for name in named {
             assert!(is_known(&format!("/{name}")), "{name}");
@@ -77,9 +79,11 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_of_another_host() {
-        for text in
-            [PAGE.text(), include_str!("../../pages/docs/page.css"), include_str!("../../pages/docs/page.js")]
-        {
+        for text in [
+            PAGE.text(),
+            include_str!("../../pages/docs/page.css"),
+            include_str!("../../pages/docs/page.js"),
+        ] {
             assert!(!text.contains("://"), "{text}");
         }
     }

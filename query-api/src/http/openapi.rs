@@ -91,18 +91,21 @@ fn refused(call: Call, path: &str, takes: &[&str], wrong: Vec<Example>) -> Call 
         ));
     }
     examples.extend(wrong);
-    call.answering(StatusCode::BAD_REQUEST, Reply::error("The question cannot be understood.", examples))
-        .answering(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            Reply::error(
-                "The store holds what cannot be read; asking again does not help.",
-                [Example::error(
-                    "damaged",
-                    "With a damaged store.",
-                    "the store holds a row that cannot be read; the operator has to repair it",
-                )],
-            ),
-        )
+    call.answering(
+        StatusCode::BAD_REQUEST,
+        Reply::error("The question cannot be understood.", examples),
+    )
+    .answering(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Reply::error(
+            "The store holds what cannot be read; asking again does not help.",
+            [Example::error(
+                "damaged",
+                "With a damaged store.",
+                "the store holds a row that cannot be read; the operator has to repair it",
+            )],
+        ),
+    )
 }
 
 /// What any question may be answered with for now; `streamed` are those whose reply is not cut.
@@ -256,7 +259,8 @@ mod tests {
             Route::LastSessions,
         ];
         let alone: BTreeSet<_> = document([]).paths.paths.into_keys().collect();
-        let described = document(calls()).paths.paths.into_keys().filter(|path| !alone.contains(path));
+        let described =
+            document(calls()).paths.paths.into_keys().filter(|path| !alone.contains(path));
         assert_eq!(
             described.collect::<BTreeSet<_>>(),
             routes.iter().map(|route| template(route).to_owned()).collect()

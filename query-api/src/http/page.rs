@@ -55,7 +55,8 @@ impl File {
             Cow::Owned(bytes) => bytes.clone().into_response(),
         };
         let headers = response.headers_mut();
-        let mut say = |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
+        let mut say =
+            |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
         say(header::CONTENT_TYPE, self.kind);
         say(header::CONTENT_SECURITY_POLICY, self.policy);
         say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -104,7 +105,8 @@ mod tests {
         let file = |text: &'static str| File::new("/a", HTML, "", Cow::Borrowed(text.as_bytes()));
         let first = file("one").answer(&HeaderMap::new());
         assert_eq!(first.status(), StatusCode::OK);
-        let asked = HeaderMap::from_iter([(header::IF_NONE_MATCH, first.headers()["etag"].clone())]);
+        let asked =
+            HeaderMap::from_iter([(header::IF_NONE_MATCH, first.headers()["etag"].clone())]);
         assert_eq!(file("one").answer(&asked).status(), StatusCode::NOT_MODIFIED);
         assert_eq!(file("two").answer(&asked).status(), StatusCode::OK);
     }

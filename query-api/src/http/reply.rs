@@ -74,7 +74,12 @@ impl Answer {
 
 /// Sends chunks as the client takes them. When the store fails on the way the body breaks off without its end, which no
 /// client can mistake for a whole answer.
-fn send(mut chunks: Chunks, turn: OwnedSemaphorePermit, measured: Measured, status: StatusCode) -> Response {
+fn send(
+    mut chunks: Chunks,
+    turn: OwnedSemaphorePermit,
+    measured: Measured,
+    status: StatusCode,
+) -> Response {
     let body = stream! {
         while let Some(chunk) = chunks.next().await {
             match chunk {

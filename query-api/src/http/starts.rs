@@ -68,7 +68,8 @@ impl Service {
         let (span, named) = (Span::read(&params)?, named(&params));
         let limit = params.limit(LIMIT.0, LIMIT.1)?;
         let question = Question::starts(span, named.iter());
-        let cursor = params.one("cursor").map(|text| StartsCursor::read(question, text)).transpose()?;
+        let cursor =
+            params.one("cursor").map(|text| StartsCursor::read(question, text)).transpose()?;
         let now = self.clock.now();
         let horizon = now - RETENTION;
         let mut countries = self.countries(named, horizon).await?;
@@ -134,7 +135,8 @@ impl Service {
         let horizon = now - RETENTION;
         let window = span.window(now, self.options.future_tolerance_ms)?.clip(horizon);
         let countries = self.countries(BTreeSet::new(), horizon).await?;
-        let pieces = starts::pieces(self.store.clone(), countries, window, None, starts::UNCUT_PIECE);
+        let pieces =
+            starts::pieces(self.store.clone(), countries, window, None, starts::UNCUT_PIECE);
         Answer::streamed(starts::uncut(pieces), turn).await
     }
 

@@ -47,7 +47,8 @@ impl Service {
         };
         let limit = params.limit(LIMIT.0, LIMIT.1)?;
         let question = Question::sessions(&user, status);
-        let after = params.one("cursor").map(|text| cursor::read_session(question, text)).transpose()?;
+        let after =
+            params.one("cursor").map(|text| cursor::read_session(question, text)).transpose()?;
         let horizon = self.clock.now() - RETENTION;
         let listing = sessions::list(&self.store, &user, status, horizon, after, limit).await?;
         let next = listing.next.map(|position| cursor::write_session(question, &position));
@@ -56,7 +57,12 @@ impl Service {
     }
 
     /// `/v1/users/{user_id}/sessions/{session_id}`
-    pub(super) async fn session(&self, user: &str, session: &str, query: &str) -> Result<Answer, QueryError> {
+    pub(super) async fn session(
+        &self,
+        user: &str,
+        session: &str,
+        query: &str,
+    ) -> Result<Answer, QueryError> {
         let user = user_id(user)?;
         let session = percent_decode(session).and_then(|text| SessionId::new(&text));
         let session = session.ok_or(QueryError::InvalidSessionId)?;
@@ -70,7 +76,8 @@ impl Service {
     /// `/user/last-sessions-user`
     pub(super) async fn last_sessions(&self, query: &str) -> Result<Answer, QueryError> {
         let params = Params::parse(query, &["user_id", "player_id"])?;
-        let user = body::either(params.one("user_id"), params.one("player_id"), "user_id=d6313e1f")?;
+        let user =
+            body::either(params.one("user_id"), params.one("player_id"), "user_id=d6313e1f")?;
         let sessions = self.last(&user).await?;
         let rows = sessions.len();
         Ok(Answer::json(&BTreeMap::from([(user, sessions)]), rows))
@@ -86,7 +93,8 @@ impl Service {
     /// The last complete sessions of a user.
     async fn last(&self, user: &UserId) -> Result<Vec<Listed>, QueryError> {
         let horizon = self.clock.now() - RETENTION;
-        let listing = sessions::list(&self.store, user, Status::Complete, horizon, None, LIMIT.0).await?;
+        let listing =
+            sessions::list(&self.store, user, Status::Complete, horizon, None, LIMIT.0).await?;
         Ok(listing.sessions)
     }
 }

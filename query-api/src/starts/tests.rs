@@ -18,7 +18,8 @@ fn piece(country: &str, size: usize) -> Piece {
 }
 
 async fn text(pieces: Vec<Piece>) -> String {
-    let chunks: Vec<_> = uncut(stream::iter(pieces.into_iter().map(Ok))).try_collect().await.unwrap();
+    let chunks: Vec<_> =
+        uncut(stream::iter(pieces.into_iter().map(Ok))).try_collect().await.unwrap();
     let bytes: Vec<_> = chunks.iter().flat_map(|chunk: &Chunk| chunk.bytes.to_vec()).collect();
     String::from_utf8(bytes).unwrap()
 }
@@ -27,7 +28,8 @@ async fn text(pieces: Vec<Piece>) -> String {
 async fn the_pieces_of_a_country_are_one_array() {
     let start = |n| format!(r#"{{"user_id":"u","session_id":"s{n}","ts":"1970-01-01T00:00:00Z"}}"#);
     let (first, second) = (start(0), start(1));
-    let pieces = vec![piece("DE", 0), piece("FR", 2), piece("FR", 1), piece("SK", 1), piece("SK", 0)];
+    let pieces =
+        vec![piece("DE", 0), piece("FR", 2), piece("FR", 1), piece("SK", 1), piece("SK", 0)];
     let expected = format!(r#"{{"DE":[],"FR":[{first},{second},{first}],"SK":[{first}]}}"#);
     assert_eq!(text(pieces).await, expected);
     assert_eq!(text(Vec::new()).await, "{}");
@@ -60,9 +62,11 @@ async fn a_failure_is_passed_on_in_the_place_of_the_end() {
 #[test]
 fn a_series_is_written_with_its_head() {
     let slots = BTreeMap::from([(Timestamp::default(), 2), (Timestamp::default() + 1_000, 1)]);
-    let counts = [Ok((Country::normalise("DE"), BTreeMap::new())), Ok((Country::normalise("SK"), slots))];
+    let counts =
+        [Ok((Country::normalise("DE"), BTreeMap::new())), Ok((Country::normalise("SK"), slots))];
     let chunks = series(r#"{"series":{"#.to_owned(), stream::iter(counts));
-    let chunks: Vec<_> = futures_util::FutureExt::now_or_never(chunks.try_collect()).unwrap().unwrap();
+    let chunks: Vec<_> =
+        futures_util::FutureExt::now_or_never(chunks.try_collect()).unwrap().unwrap();
     let [Chunk { bytes, rows: 2 }] = &chunks[..] else { panic!("{chunks:?}") };
     assert_eq!(
         bytes,

@@ -33,7 +33,10 @@ async fn a_browser_is_told_to_take_nothing_from_elsewhere_and_to_ask_before_it_s
     for lax in ["unsafe-inline", "unsafe-eval", "*", "http:", "data:"] {
         assert!(!header("content-security-policy").contains(lax), "{lax}");
     }
-    assert_eq!((header("x-content-type-options"), header("cache-control")), ("nosniff", "no-cache"));
+    assert_eq!(
+        (header("x-content-type-options"), header("cache-control")),
+        ("nosniff", "no-cache")
+    );
     let again = warp::test::request().path("/dashboard").header("if-none-match", header("etag"));
     let again = again.reply(&world.routes).await;
     assert_eq!((again.status(), again.body().len()), (StatusCode::NOT_MODIFIED, 0));
@@ -49,7 +52,9 @@ async fn a_slash_too_many_leads_to_the_page_and_other_names_to_nothing() {
         (reply.status(), &reply.headers()["location"]),
         (StatusCode::PERMANENT_REDIRECT, &"../dashboard".parse().unwrap())
     );
-    for path in ["/dashboard/index.html", "/dashboard/../dashboard", "/dashboard/uplot", "/dashboards"] {
+    for path in
+        ["/dashboard/index.html", "/dashboard/../dashboard", "/dashboard/uplot", "/dashboards"]
+    {
         assert_eq!(world.reply(path).await.status(), StatusCode::NOT_FOUND, "{path}");
         assert!(query_api::methods(path).is_empty(), "{path}");
     }
@@ -64,7 +69,11 @@ async fn the_page_takes_get_and_head_and_is_one_route_in_the_metrics() {
     let head = warp::test::request().method("HEAD").path("/dashboard").reply(&world.routes).await;
     assert_eq!(head.status(), StatusCode::OK);
     let post = warp::test::request().method("POST").path("/dashboard").reply(&world.routes).await;
-    assert_eq!(post.status(), StatusCode::NOT_FOUND, "which the program makes a 405 of, by the methods");
+    assert_eq!(
+        post.status(),
+        StatusCode::NOT_FOUND,
+        "which the program makes a 405 of, by the methods"
+    );
     world.reply("/dashboard/main.js").await;
     let counted = r#"bookend_query_requests_total{route="/dashboard",status="200"} 2"#;
     assert!(world.metrics().contains(counted), "{}", world.metrics());

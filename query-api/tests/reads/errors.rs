@@ -76,9 +76,18 @@ async fn an_error_says_what_would_be_right() {
         message(STARTS).await,
         "say how far to look back: days=1, or hours=1.5, or from=2019-05-12T00:00:00Z&to=2019-05-13T00:00:00Z"
     );
-    assert_eq!(message("/user/last-events").await, "say how far to look back: days=1, or hours=1.5");
-    assert_eq!(message("/user/last-sessions-user").await, "say whose sessions are meant: user_id=d6313e1f");
-    assert_eq!(message("/v1/users/u/sessions?limit=x").await, "`limit` must be a whole number from 1 to 100");
+    assert_eq!(
+        message("/user/last-events").await,
+        "say how far to look back: days=1, or hours=1.5"
+    );
+    assert_eq!(
+        message("/user/last-sessions-user").await,
+        "say whose sessions are meant: user_id=d6313e1f"
+    );
+    assert_eq!(
+        message("/v1/users/u/sessions?limit=x").await,
+        "`limit` must be a whole number from 1 to 100"
+    );
     assert_eq!(
         message("/v1/users/u/sessions/s?a=b").await,
         "`a` is not a parameter of this call; it takes none"
@@ -122,17 +131,24 @@ async fn a_session_of_which_nothing_is_known_is_a_404() {
 #[tokio::test]
 async fn a_cursor_of_another_question_is_refused() {
     let world = World::new();
-    let days = [1, 2, 3].map(|n| start("u", &format!("s{n}"), &format!("2019-05-1{n}T10:00:00Z"), "SK"));
+    let days =
+        [1, 2, 3].map(|n| start("u", &format!("s{n}"), &format!("2019-05-1{n}T10:00:00Z"), "SK"));
     world.feed(&days).await;
     let page = world.json(&format!("{STARTS}?days=9&country=SK&limit=1")).await;
     let cursor = page["next"].as_str().unwrap();
     assert_eq!(
-        world.reply(&format!("{STARTS}?country=sk&days=9.0&limit=2&cursor={cursor}")).await.status(),
+        world
+            .reply(&format!("{STARTS}?country=sk&days=9.0&limit=2&cursor={cursor}"))
+            .await
+            .status(),
         200
     );
     let open = world.json("/v1/users/u/sessions?status=open&limit=1").await;
     let open = open["next"].as_str().unwrap();
-    assert_eq!(world.reply(&format!("/v1/users/u/sessions?status=open&cursor={open}")).await.status(), 200);
+    assert_eq!(
+        world.reply(&format!("/v1/users/u/sessions?status=open&cursor={open}")).await.status(),
+        200
+    );
     let others = [
         format!("{STARTS}?days=8&country=SK&cursor={cursor}"),
         format!("{STARTS}?days=9&cursor={cursor}"),
@@ -147,7 +163,10 @@ async fn a_cursor_of_another_question_is_refused() {
     for other in others {
         assert_eq!(world.error(&other).await.1, "invalid_cursor", "{other}");
     }
-    assert_eq!(world.error(&format!("{STARTS}?country=SK&cursor={cursor}")).await.1, "missing_window");
+    assert_eq!(
+        world.error(&format!("{STARTS}?country=SK&cursor={cursor}")).await.1,
+        "missing_window"
+    );
 }
 
 #[tokio::test]

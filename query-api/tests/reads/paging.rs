@@ -16,21 +16,35 @@ use crate::world::{Event, World, at, key, start, started};
 async fn the_first_page_names_every_country_and_a_later_one_those_it_holds() {
     let world = World::new();
     for (n, country) in ["AT", "BE", "BE", "CZ"].into_iter().enumerate() {
-        world.feed(&[start("u", &format!("s{n}"), &format!("2019-05-12T1{n}:00:00Z"), country)]).await;
+        world
+            .feed(&[start("u", &format!("s{n}"), &format!("2019-05-12T1{n}:00:00Z"), country)])
+            .await;
     }
     world.feed(&[start("u", "old", "2019-01-01T00:00:00Z", "PL")]).await;
     let pages = world
-        .pages("/v1/session-starts?days=2&country=XX&country=AT&country=BE&country=CZ", &[2], async |_| {})
+        .pages(
+            "/v1/session-starts?days=2&country=XX&country=AT&country=BE&country=CZ",
+            &[2],
+            async |_| {},
+        )
         .await;
-    let names = |page: &Value| page["countries"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(pages.iter().map(names).collect::<Vec<_>>(), [vec!["AT", "BE", "CZ", "XX"], vec!["BE", "CZ"]]);
+    let names =
+        |page: &Value| page["countries"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(
+        pages.iter().map(names).collect::<Vec<_>>(),
+        [vec!["AT", "BE", "CZ", "XX"], vec!["BE", "CZ"]]
+    );
     let pages = world.pages("/v1/session-starts?days=2", &[2], async |_| {}).await;
-    assert_eq!(pages.iter().map(names).collect::<Vec<_>>(), [vec!["AT", "BE", "CZ", "PL"], vec!["BE", "CZ"]]);
+    assert_eq!(
+        pages.iter().map(names).collect::<Vec<_>>(),
+        [vec!["AT", "BE", "CZ", "PL"], vec!["BE", "CZ"]]
+    );
 }
 
 #[tokio::test]
 async fn a_later_page_asks_the_window_of_the_first_although_time_has_passed() {
-    let starts = ["s1", "s2", "s3"].map(|session| start("u", session, "2019-05-13T11:00:00Z", "SK"));
+    let starts =
+        ["s1", "s2", "s3"].map(|session| start("u", session, "2019-05-13T11:00:00Z", "SK"));
     let (now, tomorrow) = (World::of(&starts).await, World::at("2019-05-14T12:00:00Z"));
     tomorrow.feed(&starts).await;
     let first = now.json("/v1/session-starts?hours=2&limit=1").await;
@@ -44,7 +58,10 @@ async fn a_later_page_asks_the_window_of_the_first_although_time_has_passed() {
 async fn a_cursor_goes_on_although_its_country_has_left_meanwhile() {
     let (at_0, be) = (
         start("u", "s0", "2019-05-10T10:00:00Z", "AT"),
-        [start("u", "s1", "2019-05-12T10:00:00Z", "BE"), start("u", "s2", "2019-05-12T09:00:00Z", "BE")],
+        [
+            start("u", "s1", "2019-05-12T10:00:00Z", "BE"),
+            start("u", "s2", "2019-05-12T09:00:00Z", "BE"),
+        ],
     );
     let (before, after) = (World::of(&be).await, World::of(&be).await);
     before.feed(&[at_0]).await;
@@ -62,10 +79,13 @@ async fn a_limit_counts_over_the_whole_reply_and_a_page_that_just_fits_is_the_la
     let world = World::new();
     world
         .feed_starts(
-            (0..30).map(|n| start("u", &format!("s{n}"), "2019-05-12T10:00:00Z", &format!("C{}", n % 7))),
+            (0..30).map(|n| {
+                start("u", &format!("s{n}"), "2019-05-12T10:00:00Z", &format!("C{}", n % 7))
+            }),
         )
         .await;
-    let size = |page: &Value| started(std::slice::from_ref(page)).values().map(Vec::len).sum::<usize>();
+    let size =
+        |page: &Value| started(std::slice::from_ref(page)).values().map(Vec::len).sum::<usize>();
     let cut = world.json("/v1/session-starts?days=2&limit=29").await;
     assert_eq!((size(&cut), cut["next"].is_string()), (29, true));
     let whole = world.json("/v1/session-starts?days=2&limit=30").await;
@@ -75,7 +95,9 @@ async fn a_limit_counts_over_the_whole_reply_and_a_page_that_just_fits_is_the_la
 #[tokio::test]
 async fn a_thousand_starts_are_given_unless_more_are_asked_for() {
     let world = World::new();
-    world.feed_starts((0..2_500).map(|n| start("u", &format!("s{n}"), "2019-05-12T10:00:00Z", "SK"))).await;
+    world
+        .feed_starts((0..2_500).map(|n| start("u", &format!("s{n}"), "2019-05-12T10:00:00Z", "SK")))
+        .await;
     let sizes = async |path: &str| started(&[world.json(path).await])["SK"].len();
     assert_eq!(sizes("/v1/session-starts?days=2").await, 1_000);
     assert_eq!(sizes("/v1/session-starts?days=2&limit=2100").await, 2_100);
@@ -95,7 +117,9 @@ fn draws(most: usize) -> impl Strategy<Value = Vec<Draw>> {
 fn event((user, session, ts, country): &Draw, prefix: &str) -> Event {
     let ts = at("2019-05-12T10:00:00Z") + ts * 1_000;
     let fact = match country {
-        Some(country) => Fact::Start(Start { ts, country: Country::normalise(COUNTRIES[*country]) }),
+        Some(country) => {
+            Fact::Start(Start { ts, country: Country::normalise(COUNTRIES[*country]) })
+        }
         None => Fact::End(ts),
     };
     (key(USERS[*user], &format!("{prefix}{session}")), fact)
@@ -129,9 +153,11 @@ fn naive(events: &[Event], window: (Timestamp, Timestamp)) -> Naive {
     let mut listed = Vec::new();
     for key in keys {
         let facts = || events.iter().filter(|(other, _)| other == key).map(|(_, fact)| fact);
-        let start =
-            facts().filter_map(|fact| if let Fact::Start(start) = fact { Some(start) } else { None }).min();
-        let ends = facts().filter_map(|fact| if let Fact::End(end) = fact { Some(*end) } else { None });
+        let start = facts()
+            .filter_map(|fact| if let Fact::Start(start) = fact { Some(start) } else { None })
+            .min();
+        let ends =
+            facts().filter_map(|fact| if let Fact::End(end) = fact { Some(*end) } else { None });
         let end = ends.filter(|end| start.is_none_or(|start| *end >= start.ts)).min();
         if let Some(start) = start.filter(|start| window.0 <= start.ts && start.ts < window.1) {
             starts.push((
@@ -174,7 +200,8 @@ async fn paged(
         let mut rows = 0;
         for (country, starts) in page["countries"].as_object().unwrap() {
             for start in starts.as_array().unwrap() {
-                let [user, session] = ["user_id", "session_id"].map(|name| start[name].as_str().unwrap());
+                let [user, session] =
+                    ["user_id", "session_id"].map(|name| start[name].as_str().unwrap());
                 found.starts.entry(country.clone()).or_default().push(format!("{user}/{session}"));
                 rows += 1;
             }
@@ -187,8 +214,9 @@ async fn paged(
             let path = format!("/v1/users/{}/sessions?status={status}", user.replace(' ', "%20"));
             for page in world.pages(&path, limits, &mut between).await {
                 let sessions = page["sessions"].as_array().unwrap().iter();
-                let ids: Vec<_> =
-                    sessions.map(|session| session["session_id"].as_str().unwrap().to_owned()).collect();
+                let ids: Vec<_> = sessions
+                    .map(|session| session["session_id"].as_str().unwrap().to_owned())
+                    .collect();
                 if !ids.is_empty() {
                     found.listed.entry((status, user.to_owned())).or_default().extend(ids);
                 }
@@ -200,7 +228,9 @@ async fn paged(
 
 /// Without the sessions that were added later, and what is empty then.
 fn there_from_the_first(naive: &Naive) -> Naive {
-    let keep = |ids: &Vec<String>| ids.iter().filter(|id| !id.contains(LATER)).cloned().collect::<Vec<_>>();
+    let keep = |ids: &Vec<String>| {
+        ids.iter().filter(|id| !id.contains(LATER)).cloned().collect::<Vec<_>>()
+    };
     let starts = naive.starts.iter().map(|(country, ids)| (country.clone(), keep(ids)));
     let listed = naive.listed.iter().map(|(of, ids)| (of.clone(), keep(ids)));
     Naive {

@@ -16,7 +16,10 @@ async fn wire(world: &World, request: &str) -> (String, Vec<u8>) {
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(warp::serve(world.routes.clone()).incoming(listener).run());
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(format!("{request}\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    stream
+        .write_all(format!("{request}\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
     server.abort();
@@ -54,12 +57,16 @@ async fn an_uncut_reply_of_more_than_100_000_starts_is_sent_whole_in_small_chunk
     };
     world.feed_starts((0..110_000).map(session)).await;
     world
-        .feed(&[start("u", "1", "2019-01-01T10:00:00Z", "AT"), start("u", "2", "2019-05-12T10:00:00Z", "ZZ")])
+        .feed(&[
+            start("u", "1", "2019-01-01T10:00:00Z", "AT"),
+            start("u", "2", "2019-05-12T10:00:00Z", "ZZ"),
+        ])
         .await;
     let (head, body) = wire(&world, "GET /user/last-events?days=2 HTTP/1.1").await;
     assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");
     assert!(
-        head.contains("transfer-encoding: chunked") && head.contains("content-type: application/json\r\n"),
+        head.contains("transfer-encoding: chunked")
+            && head.contains("content-type: application/json\r\n"),
         "{head}"
     );
     let chunks = chunks(&body);
@@ -68,8 +75,11 @@ async fn an_uncut_reply_of_more_than_100_000_starts_is_sent_whole_in_small_chunk
     let all: Value = serde_json::from_slice(&chunks.concat()).unwrap();
     let sizes = ["AT", "DE", "SK", "ZZ"].map(|country| all[country].as_array().unwrap().len());
     assert_eq!((sizes, all.as_object().unwrap().len()), ([0, 20_000, 90_000, 1], 4));
-    let ids =
-        all["SK"].as_array().unwrap().iter().map(|start| start["session_id"].as_str().unwrap().to_owned());
+    let ids = all["SK"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|start| start["session_id"].as_str().unwrap().to_owned());
     assert!(ids.eq((0..90_000).map(|n| format!("session-{n:06}"))));
 }
 
@@ -91,7 +101,8 @@ async fn a_head_request_is_answered_like_a_get_without_the_body() {
 #[tokio::test]
 async fn an_encoded_id_comes_through_a_real_request_line() {
     let world = World::of(&[start("a/b 🍋", "s/1", "2019-05-12T10:00:00Z", "SK")]).await;
-    let (head, body) = wire(&world, "GET /v1/users/a%2Fb%20%F0%9F%8D%8B/sessions/s%2F1 HTTP/1.1").await;
+    let (head, body) =
+        wire(&world, "GET /v1/users/a%2Fb%20%F0%9F%8D%8B/sessions/s%2F1 HTTP/1.1").await;
     assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");
     let reply: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((&reply["user_id"], &reply["session_id"]), (&json!("a/b 🍋"), &json!("s/1")));
@@ -99,15 +110,20 @@ async fn an_encoded_id_comes_through_a_real_request_line() {
 
 #[tokio::test]
 async fn a_get_with_a_body_is_answered_for_the_user_it_names() {
-    let world =
-        World::of(&[start("u", "s", "2019-05-12T10:00:00Z", "SK"), end("u", "s", "2019-05-12T10:00:01Z")])
-            .await;
+    let world = World::of(&[
+        start("u", "s", "2019-05-12T10:00:00Z", "SK"),
+        end("u", "s", "2019-05-12T10:00:01Z"),
+    ])
+    .await;
     let body = r#"{"player_id": "u"}"#;
-    let request =
-        format!("GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0", body.len());
+    let request = format!(
+        "GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0",
+        body.len()
+    );
     // The head that `wire` adds is the trailer of a chunked body here.
     let (_, reply) =
-        wire(&world, &request.replacen("\r\n\r\n", "\r\nhost: x\r\nconnection: close\r\n\r\n", 1)).await;
+        wire(&world, &request.replacen("\r\n\r\n", "\r\nhost: x\r\nconnection: close\r\n\r\n", 1))
+            .await;
     assert_eq!(serde_json::from_slice::<Value>(&reply).unwrap()[0]["session_id"], "s");
 }
 
@@ -120,7 +136,10 @@ async fn a_get_of_the_root_without_a_body_is_a_page_that_asks_nobody_else() {
     let policy = page.headers()["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'self'") && !policy.contains("http"), "{policy}");
     let text = String::from_utf8(page.body().to_vec()).unwrap();
-    assert!(text.contains("<title>Bookend</title>") && text.contains("href=\"dashboard\""), "{text}");
+    assert!(
+        text.contains("<title>Bookend</title>") && text.contains("href=\"dashboard\""),
+        "{text}"
+    );
     assert_eq!(world.reply("/?day=1").await.status(), 400);
 
     let script = world.reply("/docs/swagger-ui-bundle.js").await;
@@ -187,7 +206,11 @@ async fn a_day_of_246_countries_is_answered_at_once_and_by_many_readers() {
     let took = asked.elapsed();
     assert_eq!(all.as_object().unwrap().len(), 246);
     assert_eq!(
-        all.as_object().unwrap().values().map(|starts| starts.as_array().unwrap().len()).sum::<usize>(),
+        all.as_object()
+            .unwrap()
+            .values()
+            .map(|starts| starts.as_array().unwrap().len())
+            .sum::<usize>(),
         16_700
     );
     let page = world.json("/v1/session-starts?days=1&limit=10000").await;
@@ -198,7 +221,11 @@ async fn a_day_of_246_countries_is_answered_at_once_and_by_many_readers() {
         .map(|_| {
             let routes = world.routes.clone();
             tokio::spawn(async move {
-                warp::test::request().path("/v1/session-starts/counts?days=1").reply(&routes).await.status()
+                warp::test::request()
+                    .path("/v1/session-starts/counts?days=1")
+                    .reply(&routes)
+                    .await
+                    .status()
             })
         })
         .collect();

@@ -17,8 +17,11 @@ fn ids(reply: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn complete_sessions_are_listed_newest_end_first_and_equal_ends_by_session() {
-    let events =
-        [s("b", "10:00:00", "11:00:00"), s("a", "10:30:00", "11:00:00"), s("c", "09:00:00", "12:00:00.500")];
+    let events = [
+        s("b", "10:00:00", "11:00:00"),
+        s("a", "10:30:00", "11:00:00"),
+        s("c", "09:00:00", "12:00:00.500"),
+    ];
     let world = World::of(&events.concat()).await;
     let a = r#"{"user_id":"u","session_id":"a","country":"SK","started_at":"2019-05-12T10:30:00Z","ended_at":"2019-05-12T11:00:00Z","duration_ms":1800000}"#;
     let b = r#"{"user_id":"u","session_id":"b","country":"SK","started_at":"2019-05-12T10:00:00Z","ended_at":"2019-05-12T11:00:00Z","duration_ms":3600000}"#;
@@ -27,8 +30,14 @@ async fn complete_sessions_are_listed_newest_end_first_and_equal_ends_by_session
         world.text("/v1/users/u/sessions").await,
         format!(r#"{{"user_id":"u","sessions":[{c},{a},{b}],"next":null}}"#)
     );
-    assert_eq!(world.text("/user/last-sessions-user?user_id=u").await, format!(r#"{{"u":[{c},{a},{b}]}}"#));
-    assert_eq!(world.text("/user/last-sessions-user?player_id=u").await, format!(r#"{{"u":[{c},{a},{b}]}}"#));
+    assert_eq!(
+        world.text("/user/last-sessions-user?user_id=u").await,
+        format!(r#"{{"u":[{c},{a},{b}]}}"#)
+    );
+    assert_eq!(
+        world.text("/user/last-sessions-user?player_id=u").await,
+        format!(r#"{{"u":[{c},{a},{b}]}}"#)
+    );
     for body in [r#"{"player_id": "u"}"#, r#" {"user_id":"u","more":[1]}"#] {
         assert_eq!(world.root(body).await, (200, format!("[{c},{a},{b}]")), "{body}");
     }
@@ -97,7 +106,10 @@ async fn open_sessions_are_found_among_more_than_one_step_looks_at() {
     let noise = (0..600).map(|n| end("u", &format!("n{n:03}"), "2019-05-12T08:00:00Z"));
     world.feed(&noise.collect::<Vec<_>>()).await;
     world
-        .feed(&[start("u", "a", "2019-05-12T07:00:00Z", "SK"), start("u", "z", "2019-05-12T09:00:00Z", "SK")])
+        .feed(&[
+            start("u", "a", "2019-05-12T07:00:00Z", "SK"),
+            start("u", "z", "2019-05-12T09:00:00Z", "SK"),
+        ])
         .await;
     assert_eq!(ids(&world.json("/v1/users/u/sessions?status=open").await), ["z", "a"]);
     let pages = world.pages("/v1/users/u/sessions?status=orphan", &[100, 7], async |_| {}).await;
@@ -113,7 +125,10 @@ async fn a_superseded_pair_is_not_listed() {
     let reply = World::of(&events).await.json("/v1/users/u/sessions").await;
     let session = &reply["sessions"][0];
     assert_eq!(ids(&reply), ["s"]);
-    assert_eq!((&session["started_at"], &session["country"]), (&json!("2019-05-12T09:00:00Z"), &json!("DE")));
+    assert_eq!(
+        (&session["started_at"], &session["country"]),
+        (&json!("2019-05-12T09:00:00Z"), &json!("DE"))
+    );
     assert_eq!(session["ended_at"], "2019-05-12T11:00:00Z");
 }
 
@@ -165,7 +180,10 @@ async fn an_answer_is_the_same_before_and_after_retention_has_swept() {
             answers.push((reply.status().as_u16(), reply.into_body()));
         }
         for status in ["complete", "open", "orphan"] {
-            answers.push((200, world.text(&format!("/v1/users/u/sessions?status={status}")).await.into()));
+            answers.push((
+                200,
+                world.text(&format!("/v1/users/u/sessions?status={status}")).await.into(),
+            ));
         }
         answers
     };
@@ -191,9 +209,17 @@ async fn ids_of_any_text_are_reached_by_their_percent_encoding() {
     ];
     let world = World::new();
     for (id, encoded) in ids {
-        world.feed(&[start(id, id, "2019-05-12T10:00:00Z", "SK"), end(id, id, "2019-05-12T11:00:00Z")]).await;
+        world
+            .feed(&[
+                start(id, id, "2019-05-12T10:00:00Z", "SK"),
+                end(id, id, "2019-05-12T11:00:00Z"),
+            ])
+            .await;
         let reply = world.json(&format!("/v1/users/{encoded}/sessions")).await;
-        assert_eq!((&reply["user_id"], &reply["sessions"][0]["session_id"]), (&json!(id), &json!(id)));
+        assert_eq!(
+            (&reply["user_id"], &reply["sessions"][0]["session_id"]),
+            (&json!(id), &json!(id))
+        );
         let reply = world.json(&format!("/v1/users/{encoded}/sessions/{encoded}")).await;
         assert_eq!((&reply["session_id"], &reply["status"]), (&json!(id), &json!("complete")));
         let query = encoded.replace('+', "%2B").replace('&', "%26");

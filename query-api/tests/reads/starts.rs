@@ -21,7 +21,8 @@ async fn world() -> World {
 async fn starts_are_listed_by_country_newest_first_and_every_known_country_is_named() {
     assert_eq!(
         world().await.text(&format!("/v1/session-starts?{MAY_12}")).await,
-        r#"{"from":"2019-05-12T00:00:00Z","to":"2019-05-13T00:00:00Z","countries":{"DE":[],"#.to_owned()
+        r#"{"from":"2019-05-12T00:00:00Z","to":"2019-05-13T00:00:00Z","countries":{"DE":[],"#
+            .to_owned()
             + r#""NA":[{"user_id":"cyd","session_id":"c1","ts":"2019-05-12T11:00:00Z"}],"#
             + r#""SK":[{"user_id":"bob","session_id":"b1","ts":"2019-05-12T11:00:00.250Z"},"#
             + r#"{"user_id":"ann","session_id":"a1","ts":"2019-05-12T10:00:00Z"}]},"next":null}"#
@@ -49,7 +50,8 @@ async fn dirty_and_missing_countries_are_countries_of_their_own() {
     let all = started(&[world.json("/v1/session-starts?days=2").await]);
     assert_eq!(all.keys().collect::<Vec<_>>(), ["CODE", "UK", "ZZ"]);
     for (asked, id) in [("(.uk)", "1"), ("code", "2"), ("", "3")] {
-        let one = started(&[world.json(&format!("/v1/session-starts?days=2&country={asked}")).await]);
+        let one =
+            started(&[world.json(&format!("/v1/session-starts?days=2&country={asked}")).await]);
         assert_eq!(one.into_values().collect::<Vec<_>>(), [[id]], "{asked}");
     }
 }
@@ -67,7 +69,8 @@ async fn a_window_is_half_open() {
 }
 
 #[tokio::test]
-async fn a_start_stamped_slightly_ahead_is_in_the_last_hours_and_not_yet_in_a_window_that_ends_now() {
+async fn a_start_stamped_slightly_ahead_is_in_the_last_hours_and_not_yet_in_a_window_that_ends_now()
+{
     let world = World::of(&[start("u", "ahead", "2019-05-13T12:04:00Z", "SK")]).await;
     let hours = world.json("/v1/session-starts?hours=0.5").await;
     assert_eq!(started(std::slice::from_ref(&hours))["SK"], ["ahead"]);
@@ -109,8 +112,9 @@ async fn what_is_older_than_a_year_is_not_answered_although_the_store_holds_it()
         started(&[page]).into_iter().collect::<Vec<_>>(),
         [("SK".to_owned(), vec!["young".to_owned()])]
     );
-    let counts =
-        world.json("/v1/session-starts/counts?from=2018-01-01T00:00:00Z&country=SK&country=FR").await;
+    let counts = world
+        .json("/v1/session-starts/counts?from=2018-01-01T00:00:00Z&country=SK&country=FR")
+        .await;
     assert_eq!(counts["countries"], json!({"FR": 0, "SK": 1}));
     assert_eq!(world.json("/user/last-events?days=365").await["SK"].as_array().unwrap().len(), 1);
     for status in ["complete", "orphan"] {
@@ -136,10 +140,16 @@ async fn counts_are_numbers_alone_and_name_the_same_countries() {
 
 #[tokio::test]
 async fn counts_over_many_days_are_summed() {
-    assert_eq!(world().await.json("/v1/session-starts/counts?days=100").await["countries"]["DE"], 1);
+    assert_eq!(
+        world().await.json("/v1/session-starts/counts?days=100").await["countries"]["DE"],
+        1
+    );
     let days = |day| start("u", &format!("s{day}"), &format!("2019-05-{day:02}T01:00:00Z"), "SK");
     let world = World::of(&(1..=9).map(days).collect::<Vec<_>>()).await;
-    assert_eq!(world.json("/v1/session-starts/counts?days=100").await["countries"], json!({"SK": 9}));
+    assert_eq!(
+        world.json("/v1/session-starts/counts?days=100").await["countries"],
+        json!({"SK": 9})
+    );
 }
 
 #[tokio::test]
@@ -152,15 +162,14 @@ async fn a_series_has_the_slots_that_are_not_empty_each_by_its_beginning_in_utc(
             + r#""NA":[{"ts":"2019-05-12T11:00:00Z","starts":1}],"#
             + r#""SK":[{"ts":"2019-05-12T10:00:00Z","starts":1},{"ts":"2019-05-12T11:00:00Z","starts":1}]}}"#
     );
-    let days =
-        "/v1/session-starts/counts?from=2019-05-12T10:30:00Z&to=2019-05-13T00:00:00Z&step=day&country=SK";
+    let days = "/v1/session-starts/counts?from=2019-05-12T10:30:00Z&to=2019-05-13T00:00:00Z&step=day&country=SK";
     assert_eq!(
         world.text(days).await,
-        r#"{"from":"2019-05-12T10:30:00Z","to":"2019-05-13T00:00:00Z","step":"day","series":{"#.to_owned()
+        r#"{"from":"2019-05-12T10:30:00Z","to":"2019-05-13T00:00:00Z","step":"day","series":{"#
+            .to_owned()
             + r#""SK":[{"ts":"2019-05-12T00:00:00Z","starts":1}]}}"#
     );
-    let minutes =
-        "/v1/session-starts/counts?from=2019-05-12T10:59:59.999Z&to=2019-05-12T11:00:00.250Z&step=minute";
+    let minutes = "/v1/session-starts/counts?from=2019-05-12T10:59:59.999Z&to=2019-05-12T11:00:00.250Z&step=minute";
     assert_eq!(
         world.json(minutes).await["series"],
         json!({"DE": [], "NA": [{"ts": "2019-05-12T11:00:00Z", "starts": 1}], "SK": []})
@@ -172,7 +181,8 @@ async fn the_last_events_are_the_bare_object() {
     let world = world().await;
     assert_eq!(
         world.text("/user/last-events?days=2").await,
-        r#"{"DE":[],"NA":[{"user_id":"cyd","session_id":"c1","ts":"2019-05-12T11:00:00Z"}],"#.to_owned()
+        r#"{"DE":[],"NA":[{"user_id":"cyd","session_id":"c1","ts":"2019-05-12T11:00:00Z"}],"#
+            .to_owned()
             + r#""SK":[{"user_id":"bob","session_id":"b1","ts":"2019-05-12T11:00:00.250Z"},"#
             + r#"{"user_id":"ann","session_id":"a1","ts":"2019-05-12T10:00:00Z"}]}"#
     );

@@ -58,8 +58,11 @@ impl World {
 
     fn new_at(now: &str, options: QueryOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store =
-            EmbeddedStoreOptions { cache_bytes: 8 << 20, write_buffer_bytes: 16 << 20, reserve_bytes: 0 };
+        let store = EmbeddedStoreOptions {
+            cache_bytes: 8 << 20,
+            write_buffer_bytes: 16 << 20,
+            reserve_bytes: 0,
+        };
         let store = Store::Embedded(EmbeddedStore::open(dir.path(), store).unwrap());
         let registry = Registry::new();
         let metrics = Arc::new(QueryMetrics::new(&registry).unwrap());

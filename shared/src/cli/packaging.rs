@@ -41,7 +41,9 @@ pub fn given(command: &Command, matches: &ArgMatches) -> Option<anyhow::Result<(
             Some(dir) => write_pages(command, dir).with_context(|| format!("{}", dir.display())),
             None => {
                 let page = matches.get_one::<String>("command").map(String::as_str);
-                page_of(command, page).and_then(|page| print(&page)).context("cannot write the page")
+                page_of(command, page)
+                    .and_then(|page| print(&page))
+                    .context("cannot write the page")
             }
         }),
         _ => None,
@@ -49,7 +51,9 @@ pub fn given(command: &Command, matches: &ArgMatches) -> Option<anyhow::Result<(
 }
 
 fn completions(program: &str) -> Command {
-    let line = format!("{program} completions bash > ~/.local/share/bash-completion/completions/{program}");
+    let line = format!(
+        "{program} completions bash > ~/.local/share/bash-completion/completions/{program}"
+    );
     let places = [
         format!("bash        ~/.local/share/bash-completion/completions/{program}"),
         format!("fish        ~/.config/fish/completions/{program}.fish"),

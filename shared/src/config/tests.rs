@@ -82,7 +82,8 @@ fn a_variable_goes_before_the_file() {
 
 #[test]
 fn a_flag_goes_before_the_variable() {
-    let given = Given::default().file("port = 1").variable("BOOKEND_PORT", "2").flags(&["--port", "3"]);
+    let given =
+        Given::default().file("port = 1").variable("BOOKEND_PORT", "2").flags(&["--port", "3"]);
     assert_eq!(given.settings().get::<u16>("port"), 3);
 }
 
@@ -153,8 +154,12 @@ fn one_value_in_a_file_that_is_none_hides_no_other_mistake() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_a_mistake_of_the_variable_that_names_it() {
-    let all = mistakes(Given::default().variable("BOOKEND_CONFIG", "/nowhere/at/all.toml").settings());
-    assert!(all.len() == 1 && all[0].starts_with("BOOKEND_CONFIG: \"/nowhere/at/all.toml\""), "{all:?}");
+    let all =
+        mistakes(Given::default().variable("BOOKEND_CONFIG", "/nowhere/at/all.toml").settings());
+    assert!(
+        all.len() == 1 && all[0].starts_with("BOOKEND_CONFIG: \"/nowhere/at/all.toml\""),
+        "{all:?}"
+    );
 }
 
 #[test]
@@ -167,7 +172,10 @@ fn a_file_that_is_no_toml_is_a_mistake() {
 fn a_default_that_cannot_be_used_says_that_it_is_the_default() {
     let mut settings = Given::default().settings();
     settings.mistake("max-body", "it is too small");
-    assert_eq!(mistakes(settings), ["the default of --max-body: \"1MiB\" cannot be used: it is too small"]);
+    assert_eq!(
+        mistakes(settings),
+        ["the default of --max-body: \"1MiB\" cannot be used: it is too small"]
+    );
 }
 
 #[test]
@@ -190,7 +198,8 @@ fn a_variable_that_is_not_utf_8_is_a_mistake() {
 
 #[test]
 fn a_size_is_bytes_or_has_a_unit_of_1024() {
-    let sizes = [("0", 0), ("7", 7), ("7b", 7), ("64KiB", 64 << 10), ("2 MiB", 2 << 20), ("1g", 1 << 30)];
+    let sizes =
+        [("0", 0), ("7", 7), ("7b", 7), ("64KiB", 64 << 10), ("2 MiB", 2 << 20), ("1g", 1 << 30)];
     for (text, bytes) in sizes {
         assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
     }
@@ -198,7 +207,8 @@ fn a_size_is_bytes_or_has_a_unit_of_1024() {
 
 #[test]
 fn a_size_that_is_none_is_refused() {
-    for text in ["", "MiB", "-1", "1.5MiB", "1TiB", "1 2", "99999999999999999999", "99999999999GiB"] {
+    for text in ["", "MiB", "-1", "1.5MiB", "1TiB", "1 2", "99999999999999999999", "99999999999GiB"]
+    {
         assert!(text.parse::<Bytes>().is_err(), "{text}");
     }
 }
@@ -235,7 +245,10 @@ fn help_names_the_variable_and_the_default_of_a_setting() {
 fn a_list_is_given_by_repeated_flags_by_commas_in_a_variable_or_by_an_array_in_the_file() {
     let list = |given: Given| given.settings().get_list::<String>("property");
     assert!(list(Given::default()).is_empty());
-    assert_eq!(list(Given::default().flags(&["--property", "a=1,2", "--property", "b=3"])), ["a=1,2", "b=3"]);
+    assert_eq!(
+        list(Given::default().flags(&["--property", "a=1,2", "--property", "b=3"])),
+        ["a=1,2", "b=3"]
+    );
     assert_eq!(list(Given::default().variable("BOOKEND_PROPERTY", "a=1, b=3")), ["a=1", "b=3"]);
     assert_eq!(list(Given::default().file("property = ['a=1,2', 'b=3']")), ["a=1,2", "b=3"]);
 }
@@ -261,14 +274,20 @@ fn a_secret_is_a_variable_or_a_file_that_a_variable_names_and_is_never_shown() {
     assert_eq!(secret(&given).reveal(), "loud");
     let mut settings = given.settings();
     settings.mistake("password", "it needs a name");
-    assert_eq!(mistakes(settings), ["BOOKEND_PASSWORD: [redacted] cannot be used: it needs a name"]);
+    assert_eq!(
+        mistakes(settings),
+        ["BOOKEND_PASSWORD: [redacted] cannot be used: it needs a name"]
+    );
 
     let given = Given::default().file("password = 'hush'");
     let [mistake] = &mistakes(given.settings())[..] else { panic!() };
     assert!(mistake.contains("password is a secret") && !mistake.contains("hush"), "{mistake}");
     let gone = Given::default().variable("BOOKEND_PASSWORD_FILE", "/nowhere/secret");
     let [mistake] = &mistakes(gone.settings())[..] else { panic!() };
-    assert!(mistake.starts_with("BOOKEND_PASSWORD_FILE: /nowhere/secret cannot be read"), "{mistake}");
+    assert!(
+        mistake.starts_with("BOOKEND_PASSWORD_FILE: /nowhere/secret cannot be read"),
+        "{mistake}"
+    );
     let command = Command::new("test").no_binary_name(true).args(args(&SETTINGS));
     assert!(command.try_get_matches_from(["--password", "hush"]).is_err());
 }

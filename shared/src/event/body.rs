@@ -2,10 +2,14 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer as _, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer as _, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::value::RawValue;
 
-use super::{BatchError, BatchShape, EventBatch, Rejection, SessionEvent, element::Element, key::KeySeed};
+use super::{
+    BatchError, BatchShape, EventBatch, Rejection, SessionEvent, element::Element, key::KeySeed,
+};
 
 /// What has been read so far, and the fault that stopped it: the deserialiser's own errors can't carry one.
 struct Reading {
@@ -41,7 +45,8 @@ fn read(text: &str, max_events: usize, apart: bool) -> Result<EventBatch, BatchE
         (Some(fault), _) => Err(fault),
         (None, Ok(())) => Ok(EventBatch { shape: reading.shape, events: reading.events }),
         (None, Err(error)) if error.is_data() => Err(BatchError::NotABatch(
-            "a batch is an array of events, or an object that holds one as `events` or `rows`".to_owned(),
+            "a batch is an array of events, or an object that holds one as `events` or `rows`"
+                .to_owned(),
         )),
         (None, Err(error)) => Err(BatchError::NotJson(error.to_string())),
     }
@@ -82,7 +87,9 @@ impl<'de> Visitor<'de> for Body<'_> {
         while let Some(key) = map.next_key_seed(KeySeed(Key::of))? {
             match key {
                 Key::Events(_) if found => {
-                    return Err(self.0.not_a_batch("`events` and `rows` may be given once, and not both"));
+                    return Err(self
+                        .0
+                        .not_a_batch("`events` and `rows` may be given once, and not both"));
                 }
                 Key::Events(shape) => {
                     found = true;

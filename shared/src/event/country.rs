@@ -18,7 +18,8 @@ impl Country {
         if is_plain(text) {
             return Self(CompactString::new(text));
         }
-        let letters = text.chars().flat_map(char::to_uppercase).filter(|letter| letter.is_alphanumeric());
+        let letters =
+            text.chars().flat_map(char::to_uppercase).filter(|letter| letter.is_alphanumeric());
         let country: CompactString = letters.take(LONGEST).collect();
         if country.is_empty() { Self::unknown() } else { Self(country) }
     }

@@ -49,7 +49,10 @@ impl SessionEvent {
 impl<'de> DeserializeSeed<'de> for Element {
     type Value = Result<SessionEvent, Rejection>;
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }

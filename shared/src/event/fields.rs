@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use super::{Country, Rejection, RejectionCode, SessionEvent, SessionId, UserId, id, rejection::shown};
+use super::{
+    Country, Rejection, RejectionCode, SessionEvent, SessionId, UserId, id, rejection::shown,
+};
 use crate::timestamp::Timestamp;
 
 /// What an element says under the known keys; the values are still JSON.
@@ -124,8 +126,10 @@ impl Fields<'_> {
             ));
         }
         let user = self.user.field.text("user_id", Code::MissingUserId, Code::InvalidUserId)?;
-        let user = UserId::new(&user).ok_or_else(|| not_an_id("user_id", Code::InvalidUserId, &user))?;
-        let session = self.session.text("session_id", Code::MissingSessionId, Code::InvalidSessionId)?;
+        let user =
+            UserId::new(&user).ok_or_else(|| not_an_id("user_id", Code::InvalidUserId, &user))?;
+        let session =
+            self.session.text("session_id", Code::MissingSessionId, Code::InvalidSessionId)?;
         let session = SessionId::new(&session)
             .ok_or_else(|| not_an_id("session_id", Code::InvalidSessionId, &session))?;
         let event = self.event.text("event", Code::MissingEvent, Code::InvalidEvent)?;
@@ -133,7 +137,8 @@ impl Fields<'_> {
             "start" => true,
             "end" => false,
             other => {
-                let detail = format!("`event` must be \"start\" or \"end\", not \"{}\"", shown(other));
+                let detail =
+                    format!("`event` must be \"start\" or \"end\", not \"{}\"", shown(other));
                 return Err(Rejection::new(Code::InvalidEvent, detail));
             }
         };

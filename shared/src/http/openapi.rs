@@ -60,22 +60,28 @@ pub fn document(calls: impl IntoIterator<Item = Call>) -> OpenApi {
     let mut tags: Vec<_> = calls.iter().map(Call::tag).collect();
     tags.dedup();
     // Whoever answers no questions has nothing to show.
-    let people = if tags.contains(&Tag::Questions) { "For people: the [dashboard](dashboard). " } else { "" };
+    let people = if tags.contains(&Tag::Questions) {
+        "For people: the [dashboard](dashboard). "
+    } else {
+        ""
+    };
     let licence = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0"));
     let info = InfoBuilder::new()
         .title("Bookend")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(format!("{WHAT}\n\n{people}For Prometheus: [metrics](metrics).\n\n{HOW}")))
+        .description(Some(format!(
+            "{WHAT}\n\n{people}For Prometheus: [metrics](metrics).\n\n{HOW}"
+        )))
         .license(Some(licence.build()));
-    let mut document = OpenApiBuilder::new()
-        .info(info)
-        // Wherever the description was read from is where its calls go.
-        .servers(Some([Server::new("/")]))
-        .tags(Some(
-            tags.into_iter()
-                .map(|tag| TagBuilder::new().name(tag.name()).description(Some(tag.about())).build()),
-        ))
-        .build();
+    let mut document =
+        OpenApiBuilder::new()
+            .info(info)
+            // Wherever the description was read from is where its calls go.
+            .servers(Some([Server::new("/")]))
+            .tags(Some(tags.into_iter().map(|tag| {
+                TagBuilder::new().name(tag.name()).description(Some(tag.about())).build()
+            })))
+            .build();
     for call in calls {
         call.enter(&mut document);
     }

@@ -62,7 +62,11 @@ impl AsyncRead for ClientStream {
 }
 
 impl AsyncWrite for ClientStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.unless_stalled(written, cx)
     }
@@ -92,7 +96,11 @@ impl AsyncWrite for ClientStream {
         }
         let mut scratch = [0; 8 << 10];
         loop {
-            if self.lingering.as_mut().is_none_or(|lingering| lingering.as_mut().poll(cx).is_ready()) {
+            if self
+                .lingering
+                .as_mut()
+                .is_none_or(|lingering| lingering.as_mut().poll(cx).is_ready())
+            {
                 return Poll::Ready(Ok(()));
             }
             let mut rest = ReadBuf::new(&mut scratch);

@@ -101,7 +101,11 @@ impl CassandraStore {
         self.0.absorb(&sightings, now).await
     }
 
-    pub(super) async fn apply(&self, effects: Arc<Vec<Effect>>, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn apply(
+        &self,
+        effects: Arc<Vec<Effect>>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.0.apply(&effects, now).await
     }
 
@@ -166,7 +170,9 @@ impl CassandraStore {
     pub(super) async fn ready(&self) -> Result<(), StoreError> {
         let requests = &self.0.requests;
         let statement = &requests.statements.countries;
-        requests.page(For::Answering, &listing::paged(statement, 1), &(), PagingState::start()).await?;
+        requests
+            .page(For::Answering, &listing::paged(statement, 1), &(), PagingState::start())
+            .await?;
         Ok(())
     }
 }

@@ -106,7 +106,9 @@ impl StoreConfig {
     /// Says which store cannot be opened, and why.
     pub async fn open(&self, on_retry: OnRetry) -> anyhow::Result<Store> {
         let _waiting = match self {
-            Self::Embedded(dir, _) => Progress::waiting(format!("opening the store in {}", dir.display())),
+            Self::Embedded(dir, _) => {
+                Progress::waiting(format!("opening the store in {}", dir.display()))
+            }
             Self::Cassandra(options, _) => {
                 Progress::waiting(format!("waiting for Cassandra at {}", options.nodes.join(", ")))
             }

@@ -112,7 +112,8 @@ impl EmbeddedStore {
             writing: Mutex::default(),
             failed: Mutex::default(),
         };
-        let known = engine.known_countries().map_err(|error| OpenError::Engine(error.to_string()))?;
+        let known =
+            engine.known_countries().map_err(|error| OpenError::Engine(error.to_string()))?;
         *lock(&engine.writing) = known.into_iter().collect();
         Ok(Self(Arc::new(engine)))
     }
@@ -124,11 +125,16 @@ impl EmbeddedStore {
         let engine = Arc::clone(&self.0);
         match tokio::task::spawn_blocking(move || work(&engine)).await {
             Ok(outcome) => outcome,
-            Err(lost) => Err(StoreError::Unavailable(format!("a request to the store was lost: {lost}"))),
+            Err(lost) => {
+                Err(StoreError::Unavailable(format!("a request to the store was lost: {lost}")))
+            }
         }
     }
 
-    pub(super) async fn absorb(&self, sightings: Arc<Vec<Sighting>>) -> Result<Vec<Known>, StoreError> {
+    pub(super) async fn absorb(
+        &self,
+        sightings: Arc<Vec<Sighting>>,
+    ) -> Result<Vec<Known>, StoreError> {
         self.blocking(move |engine| engine.absorb(&sightings)).await
     }
 

@@ -44,7 +44,11 @@ pub(crate) fn options() -> CassandraOptions {
     CassandraOptions {
         nodes: Stack::shared_plain().cassandra_nodes().split(',').map(str::to_owned).collect(),
         // The stack may still hold those of an earlier run.
-        keyspace: format!("contract_{}_{}_{number}", Clock::machine().now().millis(), std::process::id()),
+        keyspace: format!(
+            "contract_{}_{}_{number}",
+            Clock::machine().now().millis(),
+            std::process::id()
+        ),
         margin_ms: MARGIN,
         ..CassandraOptions::default()
     }
@@ -90,6 +94,10 @@ impl Backend for Keyspace {
     }
 
     async fn remove(self) {
-        connect(&self.0).await.query_unpaged(format!("DROP KEYSPACE {}", self.0.keyspace), ()).await.unwrap();
+        connect(&self.0)
+            .await
+            .query_unpaged(format!("DROP KEYSPACE {}", self.0.keyspace), ())
+            .await
+            .unwrap();
     }
 }

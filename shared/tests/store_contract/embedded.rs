@@ -9,15 +9,20 @@ use shared::{
 };
 use tempfile::TempDir;
 
-use crate::{Backend, HORIZON, NOW, absorb, end, ever, facts, horizon, key, now, start, started, starts};
+use crate::{
+    Backend, HORIZON, NOW, absorb, end, ever, facts, horizon, key, now, start, started, starts,
+};
 
 /// A directory for a store.
 pub(crate) struct Room(TempDir);
 
 impl Room {
     fn try_open(&self, reserve_bytes: u64) -> Result<Store, OpenError> {
-        let options =
-            EmbeddedStoreOptions { cache_bytes: 4 << 20, write_buffer_bytes: 8 << 20, reserve_bytes };
+        let options = EmbeddedStoreOptions {
+            cache_bytes: 4 << 20,
+            write_buffer_bytes: 8 << 20,
+            reserve_bytes,
+        };
         EmbeddedStore::open(self.0.path(), options).map(Store::Embedded)
     }
 

@@ -30,8 +30,12 @@ contract!(
 async fn absorbing_gives_back_all_facts_those_just_added_included(backend: &impl Backend) {
     let store = backend.open().await;
     absorb(&store, "u", "s", &[start(NOW, "SK")]).await;
-    let known = absorb(&store, "u", "s", &[end(NOW + 5), end(NOW + 2), start(NOW, "AT")]).await.facts;
-    assert_eq!(known.starts().iter().map(|start| start.country.as_str()).collect::<Vec<_>>(), ["AT", "SK"]);
+    let known =
+        absorb(&store, "u", "s", &[end(NOW + 5), end(NOW + 2), start(NOW, "AT")]).await.facts;
+    assert_eq!(
+        known.starts().iter().map(|start| start.country.as_str()).collect::<Vec<_>>(),
+        ["AT", "SK"]
+    );
     assert_eq!(known.ends(), [at(NOW + 2), at(NOW + 5)]);
     assert_eq!(facts(&store, "u", "s").await, known);
 }
@@ -45,7 +49,10 @@ async fn a_repeated_fact_is_known(backend: &impl Backend) {
 }
 
 fn many(count: usize) -> Vec<shared::session::Fact> {
-    (0..).take(count).map(|n| if n % 2 == 0 { start(NOW + n, "SK") } else { end(NOW + n) }).collect()
+    (0..)
+        .take(count)
+        .map(|n| if n % 2 == 0 { start(NOW + n, "SK") } else { end(NOW + n) })
+        .collect()
 }
 
 async fn a_fact_too_many_is_contested_and_not_stored(backend: &impl Backend) {
@@ -61,7 +68,10 @@ async fn a_fact_too_many_is_contested_and_not_stored(backend: &impl Backend) {
 async fn a_fact_that_is_known_is_never_contested(backend: &impl Backend) {
     let store = backend.open().await;
     absorb(&store, "u", "s", &many(MAX_FACTS)).await;
-    assert_eq!(absorb(&store, "u", "s", &many(MAX_FACTS)).await.absorbed, vec![Absorbed::Known; MAX_FACTS]);
+    assert_eq!(
+        absorb(&store, "u", "s", &many(MAX_FACTS)).await.absorbed,
+        vec![Absorbed::Known; MAX_FACTS]
+    );
 }
 
 async fn of_a_full_session_the_others_of_a_batch_are_stored(backend: &impl Backend) {
@@ -85,8 +95,10 @@ async fn what_becomes_of_each_fact_is_told_in_their_order(backend: &impl Backend
 async fn sessions_are_answered_in_the_order_asked(backend: &impl Backend) {
     let store = backend.open().await;
     let names = ["z", "a", "m"];
-    let sighting = |(n, name): (i64, &str)| Sighting { key: key("u", name), facts: vec![end(NOW + n)] };
-    let known = store.absorb((0..).zip(names).map(sighting).collect::<Vec<_>>(), now()).await.unwrap();
+    let sighting =
+        |(n, name): (i64, &str)| Sighting { key: key("u", name), facts: vec![end(NOW + n)] };
+    let known =
+        store.absorb((0..).zip(names).map(sighting).collect::<Vec<_>>(), now()).await.unwrap();
     let ends: Vec<_> = known.iter().map(|known| known.facts.ends()[0]).collect();
     assert_eq!(ends, [at(NOW), at(NOW + 1), at(NOW + 2)]);
 }
@@ -113,12 +125,14 @@ async fn facts_survive_persisting_and_reopening(backend: &impl Backend) {
 }
 
 /// One name a prefix of another, the longest, not ASCII, with what separates them elsewhere.
-const ODD: [&str; 11] = ["a", "aa", "ab", "a b", " ", "é", "\u{10FFFF}", "😀", "a/b", "a\"\\", "%00"];
+const ODD: [&str; 11] =
+    ["a", "aa", "ab", "a b", " ", "é", "\u{10FFFF}", "😀", "a/b", "a\"\\", "%00"];
 
 async fn odd_names_are_kept_apart(backend: &impl Backend) {
     let store = backend.open().await;
     let (longest, wide) = ("x".repeat(128), "é".repeat(64));
-    let names: Vec<&str> = ODD.into_iter().chain([longest.as_str(), &longest[1..], wide.as_str()]).collect();
+    let names: Vec<&str> =
+        ODD.into_iter().chain([longest.as_str(), &longest[1..], wide.as_str()]).collect();
     let mut ms = NOW;
     for user in &names {
         for session in &names {
@@ -153,7 +167,8 @@ async fn times_before_1970_and_at_the_ends_of_the_calendar_are_kept(backend: &im
 
 async fn countries_of_any_letters_are_kept(backend: &impl Backend) {
     let store = backend.open().await;
-    for (n, name) in (0..).zip(["ß", "ŉ", "ǰ", "ΐ", "ﬃ", "İ", "ı", "日本", "٣", "ǆ", "ᾳ", "ﬀﬀﬀﬀﬀﬀﬀﬀﬀ"])
+    for (n, name) in
+        (0..).zip(["ß", "ŉ", "ǰ", "ΐ", "ﬃ", "İ", "ı", "日本", "٣", "ǆ", "ᾳ", "ﬀﬀﬀﬀﬀﬀﬀﬀﬀ"])
     {
         let known = absorb(&store, "u", &format!("s{n}"), &[start(NOW, name)]).await.facts;
         assert_eq!(facts(&store, "u", &format!("s{n}")).await, known, "{name}");

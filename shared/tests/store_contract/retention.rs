@@ -8,8 +8,8 @@ use shared::{
 };
 
 use crate::{
-    Backend, HORIZON, NOW, absorb, absorb_at, at, before, completed, contract, countries, country, end, ever,
-    facts, horizon, key, now, scan, sessions_of, start, started, starts,
+    Backend, HORIZON, NOW, absorb, absorb_at, at, before, completed, contract, countries, country,
+    end, ever, facts, horizon, key, now, scan, sessions_of, start, started, starts,
 };
 
 contract!(
@@ -44,7 +44,8 @@ async fn write(store: &Store, session: &str, from: i64, name: &str, to: i64) {
 async fn rows_that_began_before_the_year_are_not_written(backend: &impl Backend) {
     let store = backend.open().await;
     for (session, from) in [("old", HORIZON - 1), ("young", HORIZON)] {
-        let (start, pair) = (started("u", session, from, "SK"), completed("u", session, from, "SK", NOW));
+        let (start, pair) =
+            (started("u", session, from, "SK"), completed("u", session, from, "SK", NOW));
         store.apply(vec![Effect::RecordStart(start), Effect::Complete(pair)], now()).await.unwrap();
     }
     let old = started("u", "marker", HORIZON - 1, "AT");
@@ -76,15 +77,20 @@ async fn what_is_a_year_old_leaves_and_nothing_else(backend: &impl Backend) {
     assert_eq!(starts(&store, "SK", ever()).await, [started("u", "young", YOUNG, "SK")]);
     assert_eq!(sessions_of(&store, "u").await, [completed("u", "young", YOUNG, "SK", YOUNG + 1)]);
     let [young, orphan] = kept;
-    assert_eq!(scan(&store).await, [(key("u", "young"), young), (key("u", "young orphan"), orphan)]);
+    assert_eq!(
+        scan(&store).await,
+        [(key("u", "young"), young), (key("u", "young orphan"), orphan)]
+    );
 }
 
 /// Were a marker left, nothing of its session would be, so a row beside it would stay hidden.
 async fn markers_leave_too(backend: &impl Backend) {
     let store = backend.open().await;
-    let (start, pair) = (started("u", "s", HORIZON - 1, "SK"), completed("u", "s", HORIZON - 1, "SK", NOW));
+    let (start, pair) =
+        (started("u", "s", HORIZON - 1, "SK"), completed("u", "s", HORIZON - 1, "SK", NOW));
     absorb_at(&store, "u", "s", &[crate::start(HORIZON - 1, "SK"), end(NOW)], before()).await;
-    let markers = vec![Effect::SupersedeStart(start.clone()), Effect::SupersedeCompleted(pair.clone())];
+    let markers =
+        vec![Effect::SupersedeStart(start.clone()), Effect::SupersedeCompleted(pair.clone())];
     store.apply(markers, before()).await.unwrap();
     backend.leave(&store, horizon()).await;
     let rows = vec![Effect::RecordStart(start.clone()), Effect::Complete(pair.clone())];

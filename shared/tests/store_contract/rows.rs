@@ -10,8 +10,8 @@ use shared::{
 };
 
 use crate::{
-    Backend, NOW, at, completed, contract, countries, country, ever, now, sessions_of, started, starts,
-    window,
+    Backend, NOW, at, completed, contract, countries, country, ever, now, sessions_of, started,
+    starts, window,
 };
 
 contract!(
@@ -172,7 +172,9 @@ async fn an_empty_or_inverted_window_holds_nothing(backend: &impl Backend) {
     record(&store, &[started("u", "s", NOW, "SK")]).await;
     for (from, to) in [(NOW, NOW), (NOW + 1, NOW), (NOW + 9, NOW - 9)] {
         assert_eq!(starts(&store, "SK", window(from, to)).await, []);
-        assert!(store.count_starts(&country("SK"), window(from, to), HOUR).await.unwrap().is_empty());
+        assert!(
+            store.count_starts(&country("SK"), window(from, to), HOUR).await.unwrap().is_empty()
+        );
     }
 }
 
@@ -209,7 +211,10 @@ async fn a_limit_of_nothing_gives_nothing(backend: &impl Backend) {
     record(&store, &[started("u", "s", NOW, "SK")]).await;
     complete(&store, &[completed("u", "s", NOW, "SK", NOW)]).await;
     assert_eq!(store.starts(&country("SK"), ever(), None, 0).await.unwrap(), []);
-    assert_eq!(store.completed(&UserId::new("u").unwrap(), Timestamp::MIN, None, 0).await.unwrap(), []);
+    assert_eq!(
+        store.completed(&UserId::new("u").unwrap(), Timestamp::MIN, None, 0).await.unwrap(),
+        []
+    );
 }
 
 async fn a_position_outside_the_window_does_not_widen_it(backend: &impl Backend) {
@@ -311,7 +316,11 @@ async fn a_country_is_known_by_its_superseded_starts_too(backend: &impl Backend)
 async fn a_country_has_no_start_behind_its_instant(backend: &impl Backend) {
     let store = backend.open().await;
     record(&store, &[started("u", "s", NOW, "SK"), started("u", "t", NOW - 3 * DAY, "SK")]).await;
-    record(&store, &[started("u", "v", NOW - 3 * DAY, "AT"), started("u", "w", NOW - 2 * DAY, "AT")]).await;
+    record(
+        &store,
+        &[started("u", "v", NOW - 3 * DAY, "AT"), started("u", "w", NOW - 2 * DAY, "AT")],
+    )
+    .await;
     let known = store.countries(at(NOW - 9 * DAY)).await.unwrap();
     for (name, newest) in [("AT", NOW - 2 * DAY), ("SK", NOW)] {
         // Not much behind it either: it is asked for what lies between in vain.
@@ -331,7 +340,8 @@ async fn countries_are_in_the_order_of_their_names(backend: &impl Backend) {
 async fn rows_and_markers_survive_persisting_and_reopening(backend: &impl Backend) {
     let store = backend.open().await;
     record(&store, &[started("u", "s", NOW, "SK"), started("u", "t", NOW, "AT")]).await;
-    complete(&store, &[completed("u", "s", NOW, "SK", NOW), completed("u", "t", NOW, "AT", NOW)]).await;
+    complete(&store, &[completed("u", "s", NOW, "SK", NOW), completed("u", "t", NOW, "AT", NOW)])
+        .await;
     apply(&store, [Effect::SupersedeStart(started("u", "t", NOW, "AT"))]).await;
     apply(&store, [Effect::SupersedeCompleted(completed("u", "t", NOW, "AT", NOW))]).await;
     store.persist().await.unwrap();

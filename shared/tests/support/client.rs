@@ -61,7 +61,8 @@ impl Connection {
         let header = |line: &str| {
             line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         };
-        let mut reply = Reply { status, headers: lines.filter_map(header).collect(), body: Vec::new() };
+        let mut reply =
+            Reply { status, headers: lines.filter_map(header).collect(), body: Vec::new() };
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         if has_body && status >= 200 {
             while self.unread.len() < length {
@@ -113,7 +114,12 @@ pub(crate) async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Reply
 }
 
 /// A request with a body; `headers` are whole lines.
-pub(crate) fn request(method: &str, path: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn request(
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: impl AsRef<[u8]>,
+) -> Vec<u8> {
     let body = body.as_ref();
     let mut lines = vec![format!("{method} {path} HTTP/1.1"), "host: test".to_owned()];
     lines.push(format!("content-length: {}", body.len()));

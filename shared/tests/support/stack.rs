@@ -103,7 +103,10 @@ impl Stack {
     /// Starts a killed node again, with its data, and waits until it serves.
     pub(crate) fn start_again(&self, node: Node) {
         assert!(!self.shared, "the shared stack is not for drills");
-        run(Command::new(program("up")).arg("--dir").arg(&self.dir).args(["--node", &node.to_string()]));
+        run(Command::new(program("up"))
+            .arg("--dir")
+            .arg(&self.dir)
+            .args(["--node", &node.to_string()]));
     }
 
     /// Starts every killed node again, together: alone, the first of a cluster would wait for a majority.
@@ -131,18 +134,26 @@ impl Stack {
     }
 
     fn up(dir: PathBuf, shared: bool, words: &[&str]) -> Self {
-        run(Command::new(program("up")).args(["--port-offset", "free"]).args(words).arg("--dir").arg(&dir));
+        run(Command::new(program("up"))
+            .args(["--port-offset", "free"])
+            .args(words)
+            .arg("--dir")
+            .arg(&dir));
         let settings = fs::read_to_string(dir.join("stack.env")).unwrap();
         let settings = settings.lines().filter_map(|line| line.split_once('='));
         // A value that holds a blank is quoted for the shell.
-        let settings =
-            settings.map(|(variable, value)| (variable.to_owned(), value.trim_matches('\'').to_owned()));
+        let settings = settings
+            .map(|(variable, value)| (variable.to_owned(), value.trim_matches('\'').to_owned()));
         Self { settings: settings.collect(), dir, shared }
     }
 
     fn signal(&self, signal: &str, node: Node) -> u32 {
         assert!(!self.shared, "the shared stack is not for drills");
-        let pid = fs::read_to_string(self.dir.join(format!("{node}.pid"))).unwrap().trim().parse().unwrap();
+        let pid = fs::read_to_string(self.dir.join(format!("{node}.pid")))
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
         run(Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]));
         pid
     }
@@ -191,7 +202,9 @@ fn program(name: &str) -> PathBuf {
     let up = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .map(|folder| folder.join("deploy/stack").join(name));
-    up.into_iter().find(|program| program.exists()).unwrap_or_else(|| panic!("the tests run in a checkout"))
+    up.into_iter()
+        .find(|program| program.exists())
+        .unwrap_or_else(|| panic!("the tests run in a checkout"))
 }
 
 /// Cargo's target folder, which is every test program's: of a crate's own tests too, to which Cargo does not tell it.

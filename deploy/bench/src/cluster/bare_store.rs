@@ -55,7 +55,8 @@ pub(super) struct Reader(Arc<(Session, PreparedStatement)>);
 
 /// Makes the rows of `steps` in new tables; events a second.
 pub(super) async fn run(nodes: &str, keyspace: &str, steps: &[Step]) -> anyhow::Result<f64> {
-    let events: usize = steps.iter().flat_map(|step| &step.facts).map(|(rows, ..)| rows.len()).sum();
+    let events: usize =
+        steps.iter().flat_map(|step| &step.facts).map(|(rows, ..)| rows.len()).sum();
     let session = connect(nodes, keyspace).await?;
     let bare = Bare {
         fact: session.prepare(FACT).await?,
@@ -66,7 +67,11 @@ pub(super) async fn run(nodes: &str, keyspace: &str, steps: &[Step]) -> anyhow::
         permits: Semaphore::new(REQUESTS),
     };
     let begun = Instant::now();
-    stream::iter(steps).map(|step| bare.step(step)).buffered(STEPS).try_collect::<Vec<()>>().await?;
+    stream::iter(steps)
+        .map(|step| bare.step(step))
+        .buffered(STEPS)
+        .try_collect::<Vec<()>>()
+        .await?;
     Ok(events as f64 / begun.elapsed().as_secs_f64())
 }
 
@@ -82,7 +87,8 @@ async fn connect(nodes: &str, keyspace: &str) -> anyhow::Result<Session> {
     let profile = scylla::client::execution_profile::ExecutionProfile::builder()
         .consistency(Consistency::Quorum)
         .build();
-    let builder = SessionBuilder::new().known_nodes(nodes.split(',')).pool_size(PoolSize::PerHost(one));
+    let builder =
+        SessionBuilder::new().known_nodes(nodes.split(',')).pool_size(PoolSize::PerHost(one));
     Ok(builder
         .default_execution_profile_handle(profile.into_handle())
         .use_keyspace(keyspace, false)

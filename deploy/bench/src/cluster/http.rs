@@ -48,7 +48,10 @@ pub(crate) async fn measure(url: &str, batches: u32) -> anyhow::Result<f64> {
 /// Made before the clock runs: what the clients cost is taken from the same two cores.
 fn request(number: u32) -> Vec<u8> {
     let body = load::ten_events(number);
-    let head = format!("POST /v1/events HTTP/1.1\r\nhost: bench\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: bench\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     [head.as_bytes(), &body[..]].concat()
 }
 

@@ -28,15 +28,20 @@ impl Stack {
     /// Cassandra's `commitlog_sync` is `commitlog`.
     pub(crate) fn up(dir: &Path, commitlog: &str) -> anyhow::Result<Self> {
         let mut up = Command::new("deploy/stack/up");
-        let up = up.args(["--bench", commitlog, "--port-offset", "free", "--dir"]).arg(dir).output();
+        let up =
+            up.args(["--bench", commitlog, "--port-offset", "free", "--dir"]).arg(dir).output();
         let up = up.context("deploy/stack/up cannot be run; measure in the root of the project")?;
         anyhow::ensure!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
         let settings = std::fs::read_to_string(dir.join("stack.env"))?;
         let setting = |name: &str| {
-            let value = settings.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            value.map(|value| value.trim_matches('\'').to_owned()).with_context(|| format!("no {name}"))
+            let value =
+                settings.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            value
+                .map(|value| value.trim_matches('\'').to_owned())
+                .with_context(|| format!("no {name}"))
         };
-        let (brokers, nodes) = (setting("BOOKEND_KAFKA_BROKERS")?, setting("BOOKEND_CASSANDRA_NODES")?);
+        let (brokers, nodes) =
+            (setting("BOOKEND_KAFKA_BROKERS")?, setting("BOOKEND_CASSANDRA_NODES")?);
         Ok(Self { dir: dir.to_owned(), brokers, nodes })
     }
 

@@ -42,8 +42,9 @@ pub(super) async fn fill(brokers: &str, topic: &str, file: &Path) -> anyhow::Res
         if under_way.len() == AT_ONCE {
             delivered(under_way.next().await)?;
         }
-        under_way
-            .push(producer.send(FutureRecord::to(topic).key(key).payload(value), Duration::from_secs(60)));
+        under_way.push(
+            producer.send(FutureRecord::to(topic).key(key).payload(value), Duration::from_secs(60)),
+        );
     }
     while let Some(outcome) = under_way.next().await {
         delivered(Some(outcome))?;

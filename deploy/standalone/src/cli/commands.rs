@@ -20,8 +20,10 @@ const AT_REST: &[&str] = &[
     "stop the service, for an embedded log or store belongs to one process;",
     "over Kafka and Cassandra let it come to rest.",
 ];
-const STOPPED: &[&str] =
-    &["An embedded log belongs to one process: stop the service first.", "Over Kafka the service may go on."];
+const STOPPED: &[&str] = &[
+    "An embedded log belongs to one process: stop the service first.",
+    "Over Kafka the service may go on.",
+];
 const GENERATED: &[&str] = &[
     "lines, sessions  how many",
     "seed, ending_at  what makes the same bytes again",
@@ -78,10 +80,15 @@ pub(super) struct RedriveArgs {
 /// The whole command line.
 pub(super) fn program() -> Command {
     let notes = [
-        section("Examples", &["bookend demo", "bookend serve --data-dir ./data", "bookend help load"]),
+        section(
+            "Examples",
+            &["bookend demo", "bookend serve --data-dir ./data", "bookend help load"],
+        ),
         help::exit_status(),
         help::environment("every setting of `serve`"),
-        help::files(&["./bookend-data    the embedded log and store, where --data-dir names no other"]),
+        help::files(&[
+            "./bookend-data    the embedded log and store, where --data-dir names no other",
+        ]),
     ];
     let program = cli::program("bookend", ABOUT, Some(&librdkafka_version()))
         .long_about(LONG_ABOUT)
@@ -163,7 +170,10 @@ pub(super) fn program() -> Command {
 /// A command that takes `T`.
 fn with_args<T: Args>(name: &'static str, about: &'static str, notes: &[String]) -> Command {
     // Said last: `T` brings a description of itself, which is for who reads the code.
-    T::augment_args(Command::new(name)).about(about).long_about(None).after_help(help::sections(notes))
+    T::augment_args(Command::new(name))
+        .about(about)
+        .long_about(None)
+        .after_help(help::sections(notes))
 }
 
 /// A command that takes the settings of `serve`.

@@ -53,7 +53,8 @@ impl Client {
     }
 
     pub(super) async fn text(&self, path: &str) -> anyhow::Result<String> {
-        let reply = self.http.get(format!("{}{path}", self.url)).send().await?.error_for_status()?;
+        let reply =
+            self.http.get(format!("{}{path}", self.url)).send().await?.error_for_status()?;
         Ok(reply.text().await?)
     }
 
@@ -73,7 +74,10 @@ pub(super) async fn show(client: &Client) -> anyhow::Result<()> {
     let Counts { countries } = client.ask(path).await?;
     let mut ranked: Vec<_> = countries.iter().collect();
     ranked.sort_by_key(|(country, starts)| (std::cmp::Reverse(**starts), (*country).clone()));
-    let rows = ranked.iter().take(ROWS).map(|(country, starts)| vec![(*country).clone(), starts.to_string()]);
+    let rows = ranked
+        .iter()
+        .take(ROWS)
+        .map(|(country, starts)| vec![(*country).clone(), starts.to_string()]);
     say(format_args!(
         "1. How many sessions started in each country in the last 7 days?\n{}\n",
         client.curl(path)
@@ -86,8 +90,9 @@ pub(super) async fn show(client: &Client) -> anyhow::Result<()> {
     let path = format!("/v1/session-starts?hours=48&country={first}&limit={ROWS}");
     let Starts { countries } = client.ask(&path).await?;
     let starts = countries.get(first).map(Vec::as_slice).unwrap_or_default();
-    let rows =
-        starts.iter().map(|start| vec![start.ts.clone(), start.user_id.clone(), start.session_id.clone()]);
+    let rows = starts
+        .iter()
+        .map(|start| vec![start.ts.clone(), start.user_id.clone(), start.session_id.clone()]);
     say(format_args!(
         "2. Which sessions started in {first} in the last 48 hours?\n{}\n",
         client.curl(&path)
@@ -102,7 +107,10 @@ pub(super) async fn show(client: &Client) -> anyhow::Result<()> {
         let Session { session_id, country, started_at, ended_at, .. } = session;
         vec![ended_at.clone(), started_at.clone(), minutes, country.clone(), session_id.clone()]
     });
-    say(format_args!("3. Which are a user's last 20 complete sessions?\n{}\n", client.curl(&path)))?;
+    say(format_args!(
+        "3. Which are a user's last 20 complete sessions?\n{}\n",
+        client.curl(&path)
+    ))?;
     say(format_args!(
         "{}",
         table(&["ended_at", "started_at", "duration", "country", "session_id"], rows.collect())
@@ -115,7 +123,8 @@ async fn busiest(client: &Client) -> anyhow::Result<String> {
     let Starts { countries } = client.ask("/v1/session-starts?days=3&limit=50").await?;
     let mut best = (0, String::new());
     for start in countries.values().flatten().take(50) {
-        let Sessions { sessions } = client.ask(&format!("/v1/users/{}/sessions", start.user_id)).await?;
+        let Sessions { sessions } =
+            client.ask(&format!("/v1/users/{}/sessions", start.user_id)).await?;
         best = best.max((sessions.len(), start.user_id.clone()));
     }
     Ok(best.1)
@@ -124,7 +133,10 @@ async fn busiest(client: &Client) -> anyhow::Result<String> {
 /// The sum of a metric over its labels.
 pub(super) fn sum(metrics: &str, name: &str) -> u64 {
     let values = metrics.lines().filter(|line| line.starts_with(name));
-    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map(|value| value as u64).sum()
+    values
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .map(|value| value as u64)
+        .sum()
 }
 
 fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {

@@ -10,7 +10,8 @@ const EXPIRED: i64 = 400 * DAY;
 /// How far after it an event surely lies in the future.
 const FUTURE: i64 = 30 * DAY;
 /// What programs write when they have no id.
-const JUNK: [&str; 4] = ["null", "undefined", "[object Object]", "00000000-0000-0000-0000-000000000000"];
+const JUNK: [&str; 4] =
+    ["null", "undefined", "[object Object]", "00000000-0000-0000-0000-000000000000"];
 
 /// Appends what `extra` makes of `event`, in a data set that ends at `ending_at`, to `out`.
 pub(super) fn write(ending_at: Timestamp, event: &Event, extra: Extra, out: &mut Vec<u8>) {
@@ -37,8 +38,9 @@ pub(super) fn write(ending_at: Timestamp, event: &Event, extra: Extra, out: &mut
             return out.push(b']');
         }
         Ingredient::Scalar => {
-            return out
-                .extend_from_slice(pick(&["42", "\"start\"", "null", "true", "-0.5e3"], form).as_bytes());
+            return out.extend_from_slice(
+                pick(&["42", "\"start\"", "null", "true", "-0.5e3"], form).as_bytes(),
+            );
         }
         Ingredient::InvalidUtf8 => {
             event.write(&fields, out);
@@ -92,7 +94,8 @@ pub(super) fn write(ending_at: Timestamp, event: &Event, extra: Extra, out: &mut
             set(
                 &mut fields,
                 "ts",
-                pick(&[json!(1_480_690_800_000.5), json!(true), json!([]), json!({})], form).clone(),
+                pick(&[json!(1_480_690_800_000.5), json!(true), json!([]), json!({})], form)
+                    .clone(),
             );
         }
         Ingredient::CountryOfAnotherType => {

@@ -44,7 +44,8 @@ pub(super) fn draw(shape: &Shape, seed: u64, order: &mut Vec<u32>) -> Vec<Extra>
         contested.iter().take((sessions / 10).max(Ingredient::CONFLICTS.len())).enumerate()
     {
         // Up to three different ones, so that the limit on a session's facts holds by itself.
-        for ingredient in (turn..=turn + draw.below(3) as usize).map(|turn| Ingredient::CONFLICTS[turn % 10])
+        for ingredient in
+            (turn..=turn + draw.below(3) as usize).map(|turn| Ingredient::CONFLICTS[turn % 10])
         {
             let times = match ingredient {
                 Ingredient::Crowd => draw.within(3, 34),
@@ -60,7 +61,11 @@ pub(super) fn draw(shape: &Shape, seed: u64, order: &mut Vec<u32>) -> Vec<Extra>
     }
     for turn in 0..(sessions / 10).max(Ingredient::FAULTS.len()) {
         let (ingredient, _) = Ingredient::FAULTS[turn % Ingredient::FAULTS.len()];
-        extras.push(Extra { ingredient, session: draw.below(sessions as u32), salt: draw.below(u32::MAX) });
+        extras.push(Extra {
+            ingredient,
+            session: draw.below(sessions as u32),
+            salt: draw.below(u32::MAX),
+        });
     }
     let first = 2 * sessions as u32;
     order.extend(first..first + extras.len() as u32);
@@ -134,8 +139,12 @@ fn conflict(shape: &Shape, extra: Extra) -> Option<Event> {
         Ingredient::EarlierEnd => (true, started + while_it_lasts, own),
         Ingredient::EndBeforeStart => (true, started - SECOND - while_it_lasts, own),
         Ingredient::EndAtStart => (true, started, own),
-        Ingredient::SharedSessionId => (salt % 2 == 1, if salt % 2 == 1 { ended } else { started }, another),
-        Ingredient::Crowd => (salt % 2 == 1, started - HOUR + i64::from(salt) % (3 * HOUR), another),
+        Ingredient::SharedSessionId => {
+            (salt % 2 == 1, if salt % 2 == 1 { ended } else { started }, another)
+        }
+        Ingredient::Crowd => {
+            (salt % 2 == 1, started - HOUR + i64::from(salt) % (3 * HOUR), another)
+        }
         _ => return None,
     };
     let user = match ingredient {
@@ -215,24 +224,37 @@ mod tests {
     fn odd_ids_are_different_and_within_the_limits() {
         let ids: HashSet<_> = (0..10_000).map(odd).collect();
         assert_eq!(ids.len(), 10_000);
-        assert!(ids.iter().all(|id| (1..=128).contains(&id.len()) && !id.chars().any(char::is_control)));
+        assert!(
+            ids.iter().all(|id| (1..=128).contains(&id.len()) && !id.chars().any(char::is_control))
+        );
         assert!(ids.iter().filter(|id| id.len() == 128).count() > 1_000);
     }
 
     #[test]
     fn no_session_has_more_than_forty_facts_and_none_that_counts_lies_in_the_future() {
         for skew in [Skew::Uniform, Skew::Zipf] {
-            let args =
-                GenerateArgs { sessions: 20_000, skew, profile: Profile::Hostile, ..GenerateArgs::default() };
-            let dataset = Dataset::new(&args, shared::timestamp::Timestamp::default() + 47 * 365 * 24 * HOUR);
+            let args = GenerateArgs {
+                sessions: 20_000,
+                skew,
+                profile: Profile::Hostile,
+                ..GenerateArgs::default()
+            };
+            let dataset =
+                Dataset::new(&args, shared::timestamp::Timestamp::default() + 47 * 365 * 24 * HOUR);
             let shape = &dataset.shape;
-            let clean = shape.events().into_iter().map(|code| event(shape, code as usize / 2, code % 2 == 1));
+            let clean = shape
+                .events()
+                .into_iter()
+                .map(|code| event(shape, code as usize / 2, code % 2 == 1));
             let further = dataset.extras.iter().filter_map(|extra| conflict(shape, *extra));
             let mut facts = HashMap::<_, HashSet<_>>::new();
             for fact in clean.chain(further) {
                 assert!(fact.at <= shape.ending_at());
                 let country = (!fact.end).then_some(fact.country);
-                facts.entry((fact.user, fact.session)).or_default().insert((fact.end, fact.at, country));
+                facts
+                    .entry((fact.user, fact.session))
+                    .or_default()
+                    .insert((fact.end, fact.at, country));
             }
             let most = facts.values().map(HashSet::len).max();
             assert!((Some(30)..=Some(40)).contains(&most), "{most:?}");

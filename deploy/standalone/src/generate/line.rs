@@ -5,7 +5,13 @@ use std::io::Write as _;
 use shared::timestamp::Timestamp;
 
 /// Writes a start (with its country) or an end, in the original's spelling: no zone, which means UTC.
-pub(super) fn plain(user: u128, session: u128, at: Timestamp, country: Option<&str>, out: &mut Vec<u8>) {
+pub(super) fn plain(
+    user: u128,
+    session: u128,
+    at: Timestamp,
+    country: Option<&str>,
+    out: &mut Vec<u8>,
+) {
     out.extend_from_slice(b"{\"user_id\":\"");
     hex(user, false, out);
     match country {

@@ -34,9 +34,11 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let ending_at = args.ending_at.unwrap_or_else(|| Clock::machine().now());
     match &args.output {
         Some(path) => {
-            let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+            let file =
+                File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
             let dataset = draw(args, ending_at);
-            write(&dataset, file, true).with_context(|| format!("cannot write {}", path.display()))?;
+            write(&dataset, file, true)
+                .with_context(|| format!("cannot write {}", path.display()))?;
             let made = Made {
                 lines: dataset.len(),
                 sessions: args.sessions,
@@ -64,7 +66,8 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
 }
 
 fn draw(args: &GenerateArgs, ending_at: Timestamp) -> Dataset {
-    let _waiting = Progress::waiting(format!("drawing {} sessions", HumanCount(args.sessions.into())));
+    let _waiting =
+        Progress::waiting(format!("drawing {} sessions", HumanCount(args.sessions.into())));
     Dataset::new(args, ending_at)
 }
 

@@ -81,7 +81,13 @@ impl Shape {
         if args.profile == Profile::Hostile {
             hostile::spell(&mut sessions, args.seed);
         }
-        Self { users, sessions, countries, profile: args.profile, ending_at: ending_at.floor(SECOND) }
+        Self {
+            users,
+            sessions,
+            countries,
+            profile: args.profile,
+            ending_at: ending_at.floor(SECOND),
+        }
     }
 
     /// Every event, as [`super::Dataset`] numbers them.
@@ -135,16 +141,25 @@ impl Session {
     fn draw(user: u32, draw: &mut Draw) -> Self {
         let started = draw.within(0, WINDOW - SHORTEST);
         let lasts = draw.within(SHORTEST, LONGEST.min(WINDOW - started));
-        Self { id: line::as_uuid(draw.bits()), user, started, lasts, halves: Halves::Both, spelling: None }
+        Self {
+            id: line::as_uuid(draw.bits()),
+            user,
+            started,
+            lasts,
+            halves: Halves::Both,
+            spelling: None,
+        }
     }
 }
 
 /// How many sessions each user has: `sessions` in all, at least one each.
 fn sessions_of_users(sessions: u32, skew: Skew, draw: &mut Draw) -> Vec<u32> {
-    let users = scaled(ORIGINAL_USERS, sessions).clamp(sessions.div_ceil(MOST_SESSIONS_OF_A_USER), sessions);
+    let users = scaled(ORIGINAL_USERS, sessions)
+        .clamp(sessions.div_ceil(MOST_SESSIONS_OF_A_USER), sessions);
     match skew {
         Skew::Uniform => {
-            let mut counts: Vec<_> = (0..users).map(|_| draw.within(1, MOST_SESSIONS_OF_A_USER)).collect();
+            let mut counts: Vec<_> =
+                (0..users).map(|_| draw.within(1, MOST_SESSIONS_OF_A_USER)).collect();
             fit(&mut counts, sessions);
             counts
         }
@@ -213,7 +228,8 @@ fn take_halves_away(sessions: &mut [Session], mut complete: Vec<u32>, draw: &mut
 
 /// The original's `figure` for that many sessions, rounded.
 fn scaled(figure: u64, sessions: u32) -> u32 {
-    ((figure * u64::from(sessions) + u64::from(ORIGINAL_SESSIONS) / 2) / u64::from(ORIGINAL_SESSIONS)) as u32
+    ((figure * u64::from(sessions) + u64::from(ORIGINAL_SESSIONS) / 2)
+        / u64::from(ORIGINAL_SESSIONS)) as u32
 }
 
 /// The same, rounded up, so that a small set shows what is rare.

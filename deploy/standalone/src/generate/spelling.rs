@@ -33,7 +33,8 @@ impl Event {
 
     /// Appends `fields` as one object to `out`. Keys may be repeated, which a JSON value could not hold.
     pub(super) fn write(&self, fields: &[(&str, Value)], out: &mut Vec<u8>) {
-        let inner: Vec<_> = fields.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+        let inner: Vec<_> =
+            fields.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
         out.extend_from_slice(format!("{{{}}}", inner.join(",")).as_bytes());
     }
 
@@ -46,7 +47,10 @@ impl Event {
     pub(super) fn spelled(&self, spelling: Ingredient, out: &mut Vec<u8>) {
         let mut fields = self.fields();
         let set = |fields: &mut Vec<(&str, Value)>, key, to: Value| {
-            fields.iter_mut().filter(|(name, _)| *name == key).for_each(|(_, value)| *value = to.clone());
+            fields
+                .iter_mut()
+                .filter(|(name, _)| *name == key)
+                .for_each(|(_, value)| *value = to.clone());
         };
         let (plus, country) = (330 * MINUTE, &self.country);
         match spelling {
@@ -62,18 +66,26 @@ impl Event {
                 };
                 set(&mut fields, "ts", json!(format!("{}+05:30", local.zoneless())));
             }
-            Ingredient::Fraction => set(&mut fields, "ts", json!(format!("{}.0009999Z", self.zoneless()))),
+            Ingredient::Fraction => {
+                set(&mut fields, "ts", json!(format!("{}.0009999Z", self.zoneless())))
+            }
             Ingredient::Zulu => set(&mut fields, "ts", json!(self.at)),
-            Ingredient::BlankForT => set(&mut fields, "ts", json!(self.zoneless().replace('T', " "))),
+            Ingredient::BlankForT => {
+                set(&mut fields, "ts", json!(self.zoneless().replace('T', " ")))
+            }
             Ingredient::LowerCountry => set(&mut fields, "country", json!(country.to_lowercase())),
-            Ingredient::DirtyCountry => set(&mut fields, "country", json!(format!("\t (.{country})\u{a0}"))),
+            Ingredient::DirtyCountry => {
+                set(&mut fields, "country", json!(format!("\t (.{country})\u{a0}")))
+            }
             Ingredient::MissingCountry => fields.retain(|(key, _)| *key != "country"),
             Ingredient::NullCountry => set(&mut fields, "country", Value::Null),
             Ingredient::EmptyCountry => set(&mut fields, "country", json!("")),
             Ingredient::LongCountry => {
                 set(&mut fields, "country", json!(format!("The Federated Republic of {country}")))
             }
-            Ingredient::UnicodeCountry => set(&mut fields, "country", json!(format!("Österreich {country}"))),
+            Ingredient::UnicodeCountry => {
+                set(&mut fields, "country", json!(format!("Österreich {country}")))
+            }
             Ingredient::CountryOnEnd if self.end => fields.push(("country", json!(["SK", 7]))),
             Ingredient::UnknownFields => fields.extend([
                 ("country_code", json!(7)),
@@ -82,8 +94,11 @@ impl Event {
                 ("context", json!({"session_id": {}, "user_id": [1.5, {"ts": false}]})),
             ]),
             Ingredient::Spacious => {
-                let inner: Vec<_> =
-                    fields.iter().rev().map(|(key, value)| format!(" \"{key}\"\t:  {value} ")).collect();
+                let inner: Vec<_> = fields
+                    .iter()
+                    .rev()
+                    .map(|(key, value)| format!(" \"{key}\"\t:  {value} "))
+                    .collect();
                 return out.extend_from_slice(format!(" {{{}}} \r", inner.join(",")).as_bytes());
             }
             Ingredient::Escaped => {

@@ -35,9 +35,9 @@ fn text(args: &GenerateArgs) -> Vec<u8> {
 
 /// FNV-1a, which is short enough to be written out here.
 fn checksum(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[test]
@@ -51,7 +51,10 @@ fn the_default_has_exactly_the_original_s_figures() {
     assert_eq!(order.iter().filter(|code| **code % 2 == 0).count(), 500_584);
     assert_eq!(order.iter().filter(|code| **code % 2 == 1).count(), 500_585);
     assert_eq!(order.iter().collect::<HashSet<_>>().len(), 1_001_169, "no event twice");
-    assert_eq!(shape.sessions.iter().map(|session| session.id).collect::<HashSet<_>>().len(), 500_587);
+    assert_eq!(
+        shape.sessions.iter().map(|session| session.id).collect::<HashSet<_>>().len(),
+        500_587
+    );
     assert_eq!(shape.users.iter().map(|user| user.id).collect::<HashSet<_>>().len(), 19_615);
 
     let mut counts = BTreeMap::<u32, u32>::new();
@@ -75,15 +78,22 @@ fn the_default_has_exactly_the_original_s_figures() {
         *seconds.entry((shape.country(session), shape.started_at(session))).or_default() += 1
     });
     let pairs: u64 = seconds.values().map(|starts| starts * (starts - 1) / 2).sum();
-    assert!((150..=260).contains(&pairs), "about 200 pairs of starts share country and second: {pairs}");
+    assert!(
+        (150..=260).contains(&pairs),
+        "about 200 pairs of starts share country and second: {pairs}"
+    );
 
     let mut of_days = [0_u32; 30];
     starts().for_each(|session| {
         of_days[((shape.started_at(session) - (shape.ending_at() - 30 * DAY)) / DAY) as usize] += 1
     });
-    assert!(of_days.iter().all(|starts| (16_000..=17_400).contains(starts)), "spread evenly: {of_days:?}");
+    assert!(
+        of_days.iter().all(|starts| (16_000..=17_400).contains(starts)),
+        "spread evenly: {of_days:?}"
+    );
 
-    let lengths = |session: &Session| (shape.ended_at(session) - shape.started_at(session)) / SECOND;
+    let lengths =
+        |session: &Session| (shape.ended_at(session) - shape.started_at(session)) / SECOND;
     assert_eq!(shape.sessions.iter().map(lengths).min(), Some(120));
     assert_eq!(shape.sessions.iter().map(lengths).max(), Some(28_800));
     assert!(shape.sessions.iter().all(|session| shape.ended_at(session) <= shape.ending_at()));
@@ -93,7 +103,10 @@ fn the_default_has_exactly_the_original_s_figures() {
         **code % 2 == 0 && !seen.insert(*code / 2) || **code % 2 == 1 && seen.insert(*code / 2)
     });
     let early = early.filter(|code| **code % 2 == 1).count();
-    assert!((248_000..=252_600).contains(&early), "about half of the ends stand before their start: {early}");
+    assert!(
+        (248_000..=252_600).contains(&early),
+        "about half of the ends stand before their start: {early}"
+    );
 }
 
 #[test]
@@ -105,10 +118,14 @@ fn the_lines_say_what_the_figures_promise() {
         let (user, session, ts) = (field("user_id"), field("session_id"), field("ts"));
         assert!(user.len() == 32 && user.bytes().all(|byte| byte.is_ascii_hexdigit()));
         assert!(session.len() == 36 && session.split('-').map(str::len).eq([8, 4, 4, 4, 12]));
-        assert!(ts.len() == 19 && *"2016-11-02T15:00:00" <= *ts && *ts <= *"2016-12-02T15:00:00", "{ts}");
+        assert!(
+            ts.len() == 19 && *"2016-11-02T15:00:00" <= *ts && *ts <= *"2016-12-02T15:00:00",
+            "{ts}"
+        );
         let known = match event["event"].as_str() {
             Some("start") => {
-                let country = countries.entry(user.clone()).or_insert_with(|| field("country")).clone();
+                let country =
+                    countries.entry(user.clone()).or_insert_with(|| field("country")).clone();
                 assert_eq!(country, field("country"), "one country for each user");
                 starts.insert((user, session), ts)
             }
@@ -121,7 +138,8 @@ fn the_lines_say_what_the_figures_promise() {
     }
     // The open sessions and the orphans are rounded up.
     assert_eq!((starts.len(), ends.len(), countries.len()), (9_999, 9_999, 392));
-    let complete = starts.iter().filter(|(key, started)| ends.get(key).is_some_and(|ended| ended > *started));
+    let complete =
+        starts.iter().filter(|(key, started)| ends.get(key).is_some_and(|ended| ended > *started));
     assert_eq!(complete.count(), 9_998);
 }
 
@@ -144,7 +162,10 @@ fn any_number_of_sessions_is_made_exactly() {
 #[test]
 fn the_sample_is_what_its_description_says() {
     let sample = include_bytes!("../../../../data/sample.ndjson");
-    assert!(text(&sized(200)) == sample, "data/sample.ndjson is not what `generate --sessions 200` writes");
+    assert!(
+        text(&sized(200)) == sample,
+        "data/sample.ndjson is not what `generate --sessions 200` writes"
+    );
 }
 
 #[test]
@@ -164,10 +185,18 @@ fn another_seed_gives_other_events() {
 #[test]
 fn a_skewed_set_has_a_few_users_and_countries_with_most_sessions() {
     let dataset = dataset(&GenerateArgs { skew: Skew::Zipf, ..sized(100_000) });
-    let mut counts: Vec<_> =
-        dataset.shape.sessions.chunk_by(|one, other| one.user == other.user).map(<[_]>::len).collect();
+    let mut counts: Vec<_> = dataset
+        .shape
+        .sessions
+        .chunk_by(|one, other| one.user == other.user)
+        .map(<[_]>::len)
+        .collect();
     counts.sort_unstable_by(|one, other| other.cmp(one));
-    assert!((9_000..14_000).contains(&counts[0]) && counts[1] * 3 < counts[0] * 2, "{:?}", &counts[..9]);
+    assert!(
+        (9_000..14_000).contains(&counts[0]) && counts[1] * 3 < counts[0] * 2,
+        "{:?}",
+        &counts[..9]
+    );
     let mut of_countries = [0_u32; 256];
     dataset.shape.users.iter().for_each(|user| of_countries[usize::from(user.country)] += 1);
     of_countries.sort_unstable();

@@ -36,10 +36,17 @@ impl Batch {
     /// This batch as two, the first of which is never larger; `None` for a single event.
     pub(super) fn halves(&self) -> Option<[Self; 2]> {
         let first = self.events / 2;
-        let (cut, _) =
-            self.body.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(first.checked_sub(1)?)?;
+        let (cut, _) = self
+            .body
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'\n')
+            .nth(first.checked_sub(1)?)?;
         let half = |body, events| Self { body, events };
-        Some([half(self.body.slice(..=cut), first), half(self.body.slice(cut + 1..), self.events - first)])
+        Some([
+            half(self.body.slice(..=cut), first),
+            half(self.body.slice(cut + 1..), self.events - first),
+        ])
     }
 }
 

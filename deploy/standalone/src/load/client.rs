@@ -49,8 +49,12 @@ enum Answer {
 
 impl Client {
     pub(super) fn new(options: &Options) -> anyhow::Result<Self> {
-        let base = Url::parse(&options.url).with_context(|| format!("{} is not a URL", options.url))?;
-        anyhow::ensure!(base.scheme() == "http", "{base} cannot be used: only http:// is spoken here");
+        let base =
+            Url::parse(&options.url).with_context(|| format!("{} is not a URL", options.url))?;
+        anyhow::ensure!(
+            base.scheme() == "http",
+            "{base} cannot be used: only http:// is spoken here"
+        );
         let mut url = base;
         url.set_path(&format!("{}/v1/events", url.path().trim_end_matches('/')));
         let http = reqwest::Client::builder()
@@ -111,7 +115,8 @@ impl Client {
     }
 
     async fn attempt(&self, batch: &Batch) -> Answer {
-        let request = self.http.post(self.url.clone()).header(header::CONTENT_TYPE, "application/x-ndjson");
+        let request =
+            self.http.post(self.url.clone()).header(header::CONTENT_TYPE, "application/x-ndjson");
         let response = match request.body(batch.body.clone()).send().await {
             Ok(response) => response,
             Err(error) => return Answer::passing(&error),
@@ -148,7 +153,8 @@ impl Client {
         match retry_after {
             Some(wait) => wait.min(LONGEST_RETRY_AFTER) + self.backoff.mul_f64(jitter),
             None => {
-                let longest = self.backoff.saturating_mul(1 << (tries - 1).min(16)).min(LONGEST_BACKOFF);
+                let longest =
+                    self.backoff.saturating_mul(1 << (tries - 1).min(16)).min(LONGEST_BACKOFF);
                 longest.mul_f64(0.5 + jitter / 2.0)
             }
         }
@@ -164,7 +170,8 @@ impl Answer {
     /// Whatever went wrong on the way is tried again: the batch may have arrived or not, and repeating it is harmless.
     fn passing(error: &reqwest::Error) -> Self {
         let cause =
-            std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source()).last();
+            std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
+                .last();
         let why = format!("{error}: {}", cause.map(ToString::to_string).unwrap_or_default());
         Self::Passing { why, retry_after: None }
     }

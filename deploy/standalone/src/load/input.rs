@@ -16,11 +16,17 @@ use super::batch::{Batcher, MOST_BYTES};
 const BUFFER: usize = 1 << 17;
 
 /// Reads `files` one after the other into `batcher`; `bar` moves by the bytes that were read.
-pub(super) fn read(files: &[PathBuf], bar: &ProgressBar, batcher: &mut Batcher) -> anyhow::Result<()> {
+pub(super) fn read(
+    files: &[PathBuf],
+    bar: &ProgressBar,
+    batcher: &mut Batcher,
+) -> anyhow::Result<()> {
     for path in files {
         let raw: Box<dyn Read> = match path == Path::new("-") {
             true => Box::new(io::stdin().lock()),
-            false => Box::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?),
+            false => Box::new(
+                File::open(path).with_context(|| format!("cannot open {}", path.display()))?,
+            ),
         };
         let inflated = inflated(bar.wrap_read(raw)).and_then(|input| lines(input, batcher));
         match inflated.with_context(|| format!("cannot read {}", path.display()))? {

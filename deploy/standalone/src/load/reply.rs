@@ -33,8 +33,11 @@ impl Outcome {
     pub(super) fn of(reply: &[u8], events: usize) -> Option<Self> {
         let reply: Reply<'_> = serde_json::from_slice(reply).ok()?;
         let refused = (reply.discarded.len() + reply.rejected.len()) as u64;
-        let mut outcome =
-            Self { accepted: reply.accepted, discarded: reply.discarded.len() as u64, ..Self::default() };
+        let mut outcome = Self {
+            accepted: reply.accepted,
+            discarded: reply.discarded.len() as u64,
+            ..Self::default()
+        };
         for Refused { code } in &reply.rejected {
             outcome.reject(code);
         }

@@ -92,8 +92,9 @@ impl fmt::Display for Summary {
             "sent",
             HumanCount(self.sent).to_string()
         )?;
-        let mut line =
-            |name: &str, count: u64| write!(f, "\n{name:<19} {:>13}", HumanCount(count).to_string());
+        let mut line = |name: &str, count: u64| {
+            write!(f, "\n{name:<19} {:>13}", HumanCount(count).to_string())
+        };
         line("accepted", self.accepted)?;
         line("discarded (expired)", self.discarded)?;
         line("rejected", self.rejected.values().sum())?;

@@ -54,7 +54,12 @@ impl Service {
 }
 
 fn options(url: &str) -> Options {
-    Options { url: url.to_owned(), tries: 4, backoff: Duration::from_millis(1), ..Options::default() }
+    Options {
+        url: url.to_owned(),
+        tries: 4,
+        backoff: Duration::from_millis(1),
+        ..Options::default()
+    }
 }
 
 fn answer(status: u16, body: &str) -> Answer {
@@ -62,7 +67,11 @@ fn answer(status: u16, body: &str) -> Answer {
 }
 
 fn retry_after(status: u16, seconds: &str) -> Answer {
-    Response::builder().status(status).header(http::header::RETRY_AFTER, seconds).body(String::new()).unwrap()
+    Response::builder()
+        .status(status)
+        .header(http::header::RETRY_AFTER, seconds)
+        .body(String::new())
+        .unwrap()
 }
 
 fn accepted(events: usize) -> String {
@@ -152,7 +161,10 @@ async fn refused_events_are_counted_by_their_code() {
     let service = Service::start([answer(200, some)]).await;
     let summary = load(lines(0..4), &service.options()).await;
     assert_eq!((summary.sent, summary.accepted, summary.discarded), (4, 1, 1));
-    assert_eq!(summary.rejected, BTreeMap::from([("future".to_owned(), 1), ("invalid_ts".to_owned(), 1)]));
+    assert_eq!(
+        summary.rejected,
+        BTreeMap::from([("future".to_owned(), 1), ("invalid_ts".to_owned(), 1)])
+    );
 }
 
 #[tokio::test]
@@ -179,7 +191,9 @@ async fn another_status_is_a_failure_at_once_that_names_the_address() {
     assert_eq!((summary.undelivered, summary.retries), (3, 0));
     let failure = summary.failure.unwrap();
     assert!(
-        failure.contains(&service.url) && failure.contains("415") && failure.contains("no such media"),
+        failure.contains(&service.url)
+            && failure.contains("415")
+            && failure.contains("no such media"),
         "{failure}"
     );
 }
@@ -189,7 +203,8 @@ async fn a_refused_connection_is_tried_again_until_the_service_is_up() {
     // Bound but not listening: the port is taken, and whoever connects is refused.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let client = Client::new(&options(&format!("http://{}", socket.local_addr().unwrap()))).unwrap();
+    let client =
+        Client::new(&options(&format!("http://{}", socket.local_addr().unwrap()))).unwrap();
     let refused = client.deliver(batch("1\n2\n")).await;
     assert_eq!((refused.undelivered, refused.retries), (2, 3));
     assert!(refused.failure.unwrap().contains("gave up after 4 tries"));
@@ -214,7 +229,10 @@ async fn a_connection_that_breaks_off_is_tried_again() {
 #[tokio::test]
 async fn an_address_that_cannot_be_used_is_said_so() {
     for url in ["127.0.0.1:5000", "https://127.0.0.1", "ftp://127.0.0.1"] {
-        assert!(load_lines(lines(0..1), &options(url), &ProgressBar::hidden()).await.is_err(), "{url}");
+        assert!(
+            load_lines(lines(0..1), &options(url), &ProgressBar::hidden()).await.is_err(),
+            "{url}"
+        );
     }
 }
 
@@ -245,8 +263,9 @@ async fn files_are_inflated_as_their_bytes_say_whatever_their_names() {
     let (service, bar) = (Service::start([]).await, progress::of_files(&files));
     let whole: u64 = files.iter().map(|path| path.metadata().unwrap().len()).sum();
     let (reading, options) = (bar.clone(), service.options());
-    let summary =
-        deliver(&options, &bar, move |batcher| input::read(&files, &reading, batcher)).await.unwrap();
+    let summary = deliver(&options, &bar, move |batcher| input::read(&files, &reading, batcher))
+        .await
+        .unwrap();
     assert_eq!((summary.sent, summary.accepted, summary.failure), (50, 50, None));
     assert_eq!(service.bodies().concat(), text(0..50));
     assert_eq!(bar.position(), whole);
@@ -259,8 +278,9 @@ async fn a_file_that_is_not_there_is_a_failure_after_those_before_it() {
     std::fs::write(&files[0], "1\n2").unwrap();
     let (service, bar) = (Service::start([]).await, ProgressBar::hidden());
     let (reading, options) = (bar.clone(), service.options());
-    let summary =
-        deliver(&options, &bar, move |batcher| input::read(&files, &reading, batcher)).await.unwrap();
+    let summary = deliver(&options, &bar, move |batcher| input::read(&files, &reading, batcher))
+        .await
+        .unwrap();
     assert_eq!((summary.sent, summary.accepted), (2, 2));
     assert!(summary.failure.unwrap().contains("missing"));
 }
@@ -269,11 +289,13 @@ async fn a_file_that_is_not_there_is_a_failure_after_those_before_it() {
 async fn a_line_that_no_body_can_hold_is_rejected_here_and_the_next_one_is_sent() {
     let directory = tempfile::tempdir().unwrap();
     let files = [directory.path().join("long")];
-    std::fs::write(&files[0], format!("1\n{}\n2\n{}\n", "x".repeat(1 << 20), "y".repeat(3 << 20))).unwrap();
+    std::fs::write(&files[0], format!("1\n{}\n2\n{}\n", "x".repeat(1 << 20), "y".repeat(3 << 20)))
+        .unwrap();
     let (service, bar) = (Service::start([]).await, ProgressBar::hidden());
     let (reading, options) = (bar.clone(), service.options());
-    let summary =
-        deliver(&options, &bar, move |batcher| input::read(&files, &reading, batcher)).await.unwrap();
+    let summary = deliver(&options, &bar, move |batcher| input::read(&files, &reading, batcher))
+        .await
+        .unwrap();
     assert_eq!((summary.sent, summary.accepted, summary.rejected["too_long"]), (4, 2, 2));
     assert_eq!(service.bodies(), ["1\n2\n"]);
 }
@@ -305,5 +327,8 @@ fn a_summary_adds_up_and_is_one_line_of_json() {
         r#"{"sent":1234,"accepted":1200,"discarded":30,"rejected":{"invalid_ts":4},"undelivered":0,"retries":1,"elapsed_seconds":0.5,"events_per_second":2468,"failure":null}"#
     );
     let text = summary.to_string();
-    assert!(text.contains("1,234  in 0.5 s, 2,468 events/s") && text.contains("invalid_ts"), "{text}");
+    assert!(
+        text.contains("1,234  in 0.5 s, 2,468 events/s") && text.contains("invalid_ts"),
+        "{text}"
+    );
 }

@@ -79,7 +79,9 @@ impl ServeConfig {
             limits: Limits::read(&mut given, &mut log),
             log,
             store: match given.get("store") {
-                StoreBackend::Embedded => StoreConfig::embedded(&mut given, &data_dir, reserve_bytes),
+                StoreBackend::Embedded => {
+                    StoreConfig::embedded(&mut given, &data_dir, reserve_bytes)
+                }
                 StoreBackend::Cassandra => StoreConfig::cassandra(&mut given),
             },
             data_dir,

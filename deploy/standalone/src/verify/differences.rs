@@ -57,7 +57,8 @@ impl Differences {
         let users = self.facts(check).await?;
         self.starts(check).await?;
         let due = check.expected.complete(check.horizon);
-        let others = users.iter().filter(|user| !due.contains_key(user)).map(|user| (user, &[][..]));
+        let others =
+            users.iter().filter(|user| !due.contains_key(user)).map(|user| (user, &[][..]));
         check.steps.next(check.share, Step::Completed, (others.clone().count() + due.len()) as u64);
         for (user, due) in others.chain(due.iter().map(|(user, due)| (*user, due.as_slice()))) {
             self.completed(check, user, due).await?;
@@ -83,7 +84,10 @@ impl Differences {
                         steps.taken(1);
                         if !expected.contested.contains(&key) && !same(want, &facts, horizon) {
                             self.add(|| {
-                                format!("{}: the log says {want:?}, the store {facts:?}", name(&key))
+                                format!(
+                                    "{}: the log says {want:?}, the store {facts:?}",
+                                    name(&key)
+                                )
                             });
                         }
                     }
@@ -101,7 +105,9 @@ impl Differences {
         if found == expected.sessions.len() {
             return Ok(users);
         }
-        for (key, want) in expected.sessions.iter().filter(|(_, want)| want.status(horizon).is_some()) {
+        for (key, want) in
+            expected.sessions.iter().filter(|(_, want)| want.status(horizon).is_some())
+        {
             if store.facts(key).await?.is_empty() {
                 self.add(|| format!("{}: in the log as {want:?}, not in the store", name(key)));
             }
@@ -133,9 +139,9 @@ impl Differences {
                     let key = SessionKey { user: start.user, session: start.session };
                     let want = expected.sessions.get(&key);
                     let right = match want {
-                        Some(facts) => facts
-                            .start()
-                            .is_some_and(|want| want.ts == start.ts && want.country == start.country),
+                        Some(facts) => facts.start().is_some_and(|want| {
+                            want.ts == start.ts && want.country == start.country
+                        }),
                         None => !log_is_whole,
                     };
                     let excused = expected.contested.contains(&key);
@@ -155,7 +161,9 @@ impl Differences {
         }
         for (key, facts) in expected.starts(horizon) {
             if !expected.contested.contains(key) && !found.contains(key) {
-                self.add(|| format!("{}: started by the log ({facts:?}), listed in no country", name(key)));
+                self.add(|| {
+                    format!("{}: started by the log ({facts:?}), listed in no country", name(key))
+                });
             }
         }
         Ok(())
@@ -176,15 +184,19 @@ impl Differences {
                 .await
                 .context("sessions cannot be read")?;
             let full = page.len() == PAGE;
-            after =
-                page.last().map(|last| SessionPosition { ts: last.ended_at, session: last.session.clone() });
+            after = page
+                .last()
+                .map(|last| SessionPosition { ts: last.ended_at, session: last.session.clone() });
             for session in page {
                 let key = SessionKey { user: user.clone(), session: session.session.clone() };
                 let want = expected.sessions.get(&key);
                 // A session without facts was told when the facts were compared.
-                let right = want.is_none_or(|facts| facts.completed(&key).as_ref() == Some(&session));
+                let right =
+                    want.is_none_or(|facts| facts.completed(&key).as_ref() == Some(&session));
                 if !expected.contested.contains(&key) && (!right || !found.insert(key.clone())) {
-                    self.add(|| format!("{}: listed as {session:?}, the log says {want:?}", name(&key)));
+                    self.add(|| {
+                        format!("{}: listed as {session:?}, the log says {want:?}", name(&key))
+                    });
                 }
             }
             if !full {

@@ -91,8 +91,12 @@ impl Expected {
     }
 
     /// The sessions that are to be listed as started at or after `horizon`.
-    pub(super) fn starts(&self, horizon: Timestamp) -> impl Iterator<Item = (&SessionKey, &SessionFacts)> {
-        let recent = move |facts: &SessionFacts| facts.start().is_some_and(|start| start.ts >= horizon);
+    pub(super) fn starts(
+        &self,
+        horizon: Timestamp,
+    ) -> impl Iterator<Item = (&SessionKey, &SessionFacts)> {
+        let recent =
+            move |facts: &SessionFacts| facts.start().is_some_and(|start| start.ts >= horizon);
         self.sessions.iter().filter(move |(_, facts)| recent(facts))
     }
 

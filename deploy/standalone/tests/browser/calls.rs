@@ -33,7 +33,8 @@ const FILLED: &str = r"
     const fields = calls.flatMap((call) => [...call.querySelectorAll('tr[data-param-name] :is(input, select), .body-param__text')]);
     return fields.filter(({ value }) => value).length";
 
-const TRY: &str = "document.querySelectorAll('.opblock .execute').forEach((button) => button.click())";
+const TRY: &str =
+    "document.querySelectorAll('.opblock .execute').forEach((button) => button.click())";
 
 /// Waits until the calls of a path, or all calls, are filled in by their examples: that comes a moment after they open, and who
 /// is faster asks for something else.
@@ -56,14 +57,16 @@ fn wait_until_filled_in(page: &Page, path: Option<&str>) {
 fn tried(page: &Page, path: &str) -> String {
     let call = format!("document.querySelector('[data-path=\"{path}\"]')?.closest('.opblock')");
     let click = |what: &str| {
-        let script = format!("const part = {call}?.querySelector('{what}'); part?.click(); return !!part");
+        let script =
+            format!("const part = {call}?.querySelector('{what}'); part?.click(); return !!part");
         eventually(what, || (page.browser.run(&script, &[]) == true).then_some(()));
     };
     click(".opblock-summary-control");
     wait_until_filled_in(page, Some(path));
     click(".execute");
-    let script =
-        format!("return {call}.querySelector('.live-responses-table tbody .highlight-code')?.innerText");
+    let script = format!(
+        "return {call}.querySelector('.live-responses-table tbody .highlight-code')?.innerText"
+    );
     eventually("it is answered", || {
         let shown = page.browser.run(&script, &[]);
         // The button to save it stands before it.
@@ -83,10 +86,15 @@ fn every_call_can_be_tried_by_whichever_name_the_page_was_opened() {
     let page = Page { service, browser: Browser::start(), data };
     let origin = format!("http://localhost:{}", page.service.client().0.port());
     page.browser.open(&format!("{origin}/"));
-    let calls = || -> Vec<[String; 3]> { serde_json::from_value(page.browser.run(CALLS, &[])).unwrap() };
+    let calls =
+        || -> Vec<[String; 3]> { serde_json::from_value(page.browser.run(CALLS, &[])).unwrap() };
     let described = page.service.client().get("/openapi.json").unwrap().json();
-    let described: usize =
-        described["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();
+    let described: usize = described["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|path| path.as_object().unwrap().len())
+        .sum();
     eventually("every call is shown", || (calls().len() == described).then_some(()));
     eventually("every call is open", || (page.browser.run(OPEN, &[]) == described).then_some(()));
     wait_until_filled_in(&page, None);
@@ -123,9 +131,14 @@ fn send_the_example(page: &Page) {
     page.browser.open(&format!("http://{}/", page.service.client().0));
     let tried = |path| -> Value { serde_json::from_str(&tried(page, path)).unwrap() };
     let reply = tried("/v1/events");
-    assert_eq!((&reply["accepted"], &reply["discarded"]), (&2.into(), &Value::Array(Vec::new())), "{reply}");
+    assert_eq!(
+        (&reply["accepted"], &reply["discarded"]),
+        (&2.into(), &Value::Array(Vec::new())),
+        "{reply}"
+    );
     let user = "d6313e1fb7d247a6a034e2aadc30ab3f";
-    let sessions = || page.service.client().get(&format!("/v1/users/{user}/sessions")).unwrap().json();
+    let sessions =
+        || page.service.client().get(&format!("/v1/users/{user}/sessions")).unwrap().json();
     eventually("it is paired", || (sessions()["sessions"].as_array()?.len() == 1).then_some(()));
     assert_eq!(tried("/v1/users/{user_id}/sessions"), sessions());
     assert_eq!(tried("/v1/users/{user_id}/sessions/{session_id}")["status"], "complete");

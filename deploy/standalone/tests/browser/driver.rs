@@ -33,9 +33,14 @@ impl Browser {
     pub(crate) fn start() -> Self {
         let mut command = Command::new("chromedriver");
         // A zone with odd minutes: no time of the page may depend on it.
-        command.env("TZ", "Asia/Kathmandu").arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .env("TZ", "Asia/Kathmandu")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         let started = command.stderr(Stdio::null()).spawn();
-        let mut driver = started.expect("there is a chromedriver: `deploy/test --install` sees to it");
+        let mut driver =
+            started.expect("there is a chromedriver: `deploy/test --install` sees to it");
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
         let port = lines.find_map(|line| {
             let (_, port) = line.split_once("started successfully on port ")?;
@@ -87,7 +92,10 @@ impl Browser {
             [stroke("keyDown"), stroke("keyUp")]
         });
         let strokes: Vec<_> = strokes.collect();
-        self.tell("actions", &json!({ "actions": [{ "type": "key", "id": "keys", "actions": strokes }] }));
+        self.tell(
+            "actions",
+            &json!({ "actions": [{ "type": "key", "id": "keys", "actions": strokes }] }),
+        );
     }
 
     /// Clicks in the middle of the one element that fits `selector`.

@@ -32,7 +32,8 @@ fn the_command_that_a_newcomer_is_shown_works_and_its_events_appear_by_themselve
         Some(page.text("#welcome-command")).filter(|text| !text.is_empty())
     });
     page.browser.run("window.unloaded = false", &[]);
-    let script = format!("curl() {{ command curl -sS --noproxy '*' --fail-with-body \"$@\"; }}\n{command}");
+    let script =
+        format!("curl() {{ command curl -sS --noproxy '*' --fail-with-body \"$@\"; }}\n{command}");
     let done = Command::new("sh").args(["-c", &script]).output().unwrap();
     let said = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success() && said.contains(r#""accepted":2"#), "{command}\n{said}");
@@ -43,7 +44,11 @@ fn the_command_that_a_newcomer_is_shown_works_and_its_events_appear_by_themselve
     });
     eventually("nothing is behind", || (page.text("#lag-records") == "0").then_some(()));
     assert!(page.texts("#welcome").is_empty(), "who has events needs no welcome");
-    assert_eq!(page.browser.run("return window.unloaded", &[]), false, "the page was not loaded anew");
+    assert_eq!(
+        page.browser.run("return window.unloaded", &[]),
+        false,
+        "the page was not loaded anew"
+    );
     page.assert_clean();
 }
 
@@ -64,9 +69,13 @@ fn a_rejected_event_shows_with_its_code_and_a_paused_page_goes_on() {
     assert_eq!(page.ranking(), [("SK".to_owned(), 1)], "a paused page stays as it is");
     page.browser.click("#pause");
     let both = [("DE".to_owned(), 1), ("SK".to_owned(), 1)];
-    eventually("it goes on", || (page.text("#state") == "Live" && page.ranking() == both).then_some(()));
+    eventually("it goes on", || {
+        (page.text("#state") == "Live" && page.ranking() == both).then_some(())
+    });
     eventually("the rejection shows", || {
-        page.texts("#codes tbody tr").contains(&"rejected\tmissing_session_id\t1".to_owned()).then_some(())
+        page.texts("#codes tbody tr")
+            .contains(&"rejected\tmissing_session_id\t1".to_owned())
+            .then_some(())
     });
     page.assert_clean();
 }
@@ -83,7 +92,15 @@ fn a_service_that_is_gone_is_said_and_found_again() {
     assert_eq!(page.ranking(), [("SK".to_owned(), 1)], "what was answered last stays");
     let mut again = Command::new(BOOKEND);
     let address = page.service.client().0.to_string();
-    again.env_clear().args(["serve", "--log-format", "json", "--as-of", ENDING_AT, "--listen", &address]);
+    again.env_clear().args([
+        "serve",
+        "--log-format",
+        "json",
+        "--as-of",
+        ENDING_AT,
+        "--listen",
+        &address,
+    ]);
     again.arg("--data-dir").arg(page.data.path());
     page.service = Service::run(again);
     eventually("it is live again", || (page.text("#state") == "Live").then_some(()));
@@ -92,8 +109,11 @@ fn a_service_that_is_gone_is_said_and_found_again() {
 #[test]
 fn a_process_that_only_answers_questions_says_so() {
     let data = tempfile::tempdir().unwrap();
-    let options =
-        EmbeddedStoreOptions { cache_bytes: 8 << 20, write_buffer_bytes: 16 << 20, reserve_bytes: 0 };
+    let options = EmbeddedStoreOptions {
+        cache_bytes: 8 << 20,
+        write_buffer_bytes: 16 << 20,
+        reserve_bytes: 0,
+    };
     let store = Store::Embedded(EmbeddedStore::open(data.path(), options).unwrap());
     let registry = telemetry::registry("none").unwrap();
     let metrics = Arc::new(QueryMetrics::new(&registry).unwrap());

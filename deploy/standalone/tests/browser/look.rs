@@ -65,8 +65,11 @@ fn prefer(page: &Page, scheme: &str) {
 fn open_all(page: &Page, user: &str, session: &str) {
     page.open(&format!("?span=30d&user={user}&session={session}"));
     page.wait_for_starts();
-    eventually("a session is explained", || (!page.texts(".explanation .why").is_empty()).then_some(()));
-    page.browser.run("document.querySelectorAll('details').forEach((it) => { it.open = true })", &[]);
+    eventually("a session is explained", || {
+        (!page.texts(".explanation .why").is_empty()).then_some(())
+    });
+    page.browser
+        .run("document.querySelectorAll('details').forEach((it) => { it.open = true })", &[]);
     eventually("the table is there", || (!page.texts("#starts-table td").is_empty()).then_some(()));
 }
 
@@ -108,7 +111,8 @@ fn texts_stand_out_and_the_chart_is_drawn_by_day_and_by_night() {
         });
         let faint: Vec<Value> = serde_json::from_value(page.browser.run(FAINT, &[])).unwrap();
         assert!(faint.is_empty(), "{scheme}: {faint:#?}");
-        grounds.push(page.browser.run("return getComputedStyle(document.body).backgroundColor", &[]));
+        grounds
+            .push(page.browser.run("return getComputedStyle(document.body).backgroundColor", &[]));
     }
     assert_ne!(grounds[0], grounds[1]);
     // Whoever changes the scheme under the page's feet sees it drawn anew.
@@ -152,7 +156,10 @@ fn the_picture_of_the_documentation_can_be_taken() {
         let body = joined(&[batch, &[refused]].concat());
         assert_eq!(page.service.client().post("/v1/events", &[LINES], &body).unwrap().status, 200);
         rest = behind;
-        let sent = page.service.metrics().sum("bookend_ingest_events_total{code=\"\",outcome=\"accepted\"}");
+        let sent = page
+            .service
+            .metrics()
+            .sum("bookend_ingest_events_total{code=\"\",outcome=\"accepted\"}");
         eventually("the page has seen it", || {
             let shown = page.text("#codes tbody td.number");
             (number(&shown) as f64 == sent).then_some(())

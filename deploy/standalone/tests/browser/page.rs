@@ -21,8 +21,7 @@ pub(crate) struct Page {
 
 /// One event as a line.
 pub(crate) fn event(user: &str, session: &str, kind: &str, ts: &str, country: &str) -> Vec<u8> {
-    let event =
-        json!({ "user_id": user, "session_id": session, "event": kind, "ts": ts, "country": country });
+    let event = json!({ "user_id": user, "session_id": session, "event": kind, "ts": ts, "country": country });
     event.to_string().into_bytes()
 }
 
@@ -63,13 +62,18 @@ impl Page {
 
     /// Waits until the starts are there.
     pub(crate) fn wait_for_starts(&self) {
-        eventually("the starts are shown", || (!self.texts("#ranking tbody tr").is_empty()).then_some(()));
+        eventually("the starts are shown", || {
+            (!self.texts("#ranking tbody tr").is_empty()).then_some(())
+        });
     }
 
     /// The countries in the ranking with their starts, from top to bottom.
     pub(crate) fn ranking(&self) -> Vec<(String, u64)> {
         let codes = self.texts("#ranking .code");
-        codes.into_iter().zip(self.texts("#ranking .starts").iter().map(|text| number(text))).collect()
+        codes
+            .into_iter()
+            .zip(self.texts("#ranking .starts").iter().map(|text| number(text)))
+            .collect()
     }
 
     /// Presses Tab until what has the focus fits `selector`.
@@ -102,7 +106,8 @@ impl Page {
             }
             let url = told["message"]["params"]["request"]["url"].as_str().unwrap();
             // What the browser opens before it is told anything.
-            let nothing = url.starts_with("data:") || url.starts_with("about:") || url.starts_with("chrome:");
+            let nothing =
+                url.starts_with("data:") || url.starts_with("about:") || url.starts_with("chrome:");
             assert!(nothing || url.starts_with(own), "the page asked {url}");
             asked += u32::from(!nothing);
         }

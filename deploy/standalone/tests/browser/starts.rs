@@ -19,9 +19,12 @@ const NAMED: usize = 6;
 /// The countries with starts, most first, as the service counts them.
 fn counted(page: &Page, window: &str) -> Vec<(String, u64)> {
     let reply = page.service.client().ask(&format!("/v1/session-starts/counts?{window}"));
-    let countries: HashMap<String, u64> = serde_json::from_value(reply["countries"].clone()).unwrap();
+    let countries: HashMap<String, u64> =
+        serde_json::from_value(reply["countries"].clone()).unwrap();
     let mut counted: Vec<_> = countries.into_iter().filter(|(_, starts)| *starts > 0).collect();
-    counted.sort_by(|(code, starts), (other, others)| others.cmp(starts).then_with(|| code.cmp(other)));
+    counted.sort_by(|(code, starts), (other, others)| {
+        others.cmp(starts).then_with(|| code.cmp(other))
+    });
     counted
 }
 
@@ -50,8 +53,11 @@ fn the_chart_holds_the_series_that_the_service_answers() {
     page.wait_for_starts();
     let reply = page.service.client().ask(&format!("/v1/session-starts/counts?{WINDOW}&step=hour"));
     let ranked = counted(&page, WINDOW);
-    let place: HashMap<_, _> =
-        ranked.iter().enumerate().map(|(place, (code, _))| (code.as_str(), place.min(NAMED))).collect();
+    let place: HashMap<_, _> = ranked
+        .iter()
+        .enumerate()
+        .map(|(place, (code, _))| (code.as_str(), place.min(NAMED)))
+        .collect();
     let mut expected = BTreeMap::<String, Vec<u64>>::new();
     for (country, slots) in reply["series"].as_object().unwrap() {
         for slot in slots.as_array().unwrap() {
@@ -67,7 +73,9 @@ fn the_chart_holds_the_series_that_the_service_answers() {
     let rows: Vec<Vec<String>> = serde_json::from_value(page.browser.run(script, &[])).unwrap();
     let shown: BTreeMap<_, Vec<_>> = rows
         .iter()
-        .map(|row| (row[0].replace(".000Z", "Z"), row[1..].iter().map(|text| number(text)).collect()))
+        .map(|row| {
+            (row[0].replace(".000Z", "Z"), row[1..].iter().map(|text| number(text)).collect())
+        })
         .collect();
     assert_eq!(shown, expected);
     let heads = page.texts("#starts-table thead th");
@@ -102,9 +110,15 @@ fn a_window_an_order_and_a_country_are_chosen_by_keyboard_alone() {
     let chosen = "return document.activeElement.ariaPressed";
     assert_eq!(page.browser.run(chosen, &[]), "true", "what was pressed keeps the focus");
     // Who follows the link sees the same; the way back goes back.
-    assert!(page.address().ends_with(&format!("?span=7d&country={}", codes[0])), "{}", page.address());
+    assert!(
+        page.address().ends_with(&format!("?span=7d&country={}", codes[0])),
+        "{}",
+        page.address()
+    );
     page.browser.run("history.back()", &[]);
-    eventually("all countries are back", || (page.texts("#starts-legend li").len() > 1).then_some(()));
+    eventually("all countries are back", || {
+        (page.texts("#starts-legend li").len() > 1).then_some(())
+    });
     page.assert_clean();
 }
 
@@ -114,8 +128,9 @@ fn a_window_of_one_s_own_begins_with_the_one_that_is_shown() {
     page.open("?span=7d");
     page.wait_for_starts();
     page.browser.click("#spans label:last-child");
-    let value =
-        |id: &str| page.browser.run("return document.getElementById(arguments[0]).value", &[id.into()]);
+    let value = |id: &str| {
+        page.browser.run("return document.getElementById(arguments[0]).value", &[id.into()])
+    };
     let from = value("from");
     let a_week_ago = from.as_str().unwrap().starts_with("2016-11-25T15:0");
     assert!(a_week_ago, "{from} is not a week before the service's now");
@@ -124,14 +139,16 @@ fn a_window_of_one_s_own_begins_with_the_one_that_is_shown() {
     page.browser.click("#custom button");
     let window = "from=2016-12-01T00:00:00Z&to=2016-12-02T00:00:00Z";
     let expected = counted(&page, window);
-    let shown =
-        eventually("the day is shown", || Some(page.ranking()).filter(|shown| *shown == expected[..12]));
+    let shown = eventually("the day is shown", || {
+        Some(page.ranking()).filter(|shown| *shown == expected[..12])
+    });
     assert_eq!(shown.len(), 12);
     // A window that is none is said in the service's own words.
     page.browser.run(&set.replace("2016-12-02", "2016-11-02"), &[]);
     page.browser.click("#custom button");
-    let notice =
-        eventually("it is refused", || Some(page.text("#starts-notice")).filter(|text| !text.is_empty()));
+    let notice = eventually("it is refused", || {
+        Some(page.text("#starts-notice")).filter(|text| !text.is_empty())
+    });
     assert!(notice.contains("`from` must not be after `to`"), "{notice}");
     let refusals = page.browser.log("browser");
     assert!(

@@ -11,11 +11,15 @@ use crate::{
 
 /// 25 complete sessions of `user`, one an hour, an open one and an orphan; the sessions' names begin with `name`.
 fn sessions(user: &str, name: &str) -> Vec<Vec<u8>> {
-    let at =
-        |hour: u32, minute: u32| format!("2016-11-{:02}T{:02}:{minute:02}:00Z", 28 + hour / 24, hour % 24);
+    let at = |hour: u32, minute: u32| {
+        format!("2016-11-{:02}T{:02}:{minute:02}:00Z", 28 + hour / 24, hour % 24)
+    };
     let complete = (0..25).flat_map(|hour| {
         let session = format!("{name}{hour}");
-        [event(user, &session, "end", &at(hour, 40), ""), event(user, &session, "start", &at(hour, 5), "SK")]
+        [
+            event(user, &session, "end", &at(hour, 40), ""),
+            event(user, &session, "start", &at(hour, 5), "SK"),
+        ]
     });
     let single = [
         event(user, &format!("{name}open"), "start", "2016-12-01T08:00:00Z", "DE"),
@@ -73,7 +77,11 @@ fn a_user_s_sessions_are_listed_paged_and_explained() {
     let place = "const bar = document.querySelector('.session[aria-expanded=true] .bar'); \
                  const [all, own] = [bar, bar.querySelector('b')].map((it) => it.getBoundingClientRect()); \
                  return [own.left >= all.left, own.right <= all.right, own.width > 0]";
-    assert_eq!(page.browser.run(place, &[]), serde_json::json!([true, true, true]), "its bar is on the axis");
+    assert_eq!(
+        page.browser.run(place, &[]),
+        serde_json::json!([true, true, true]),
+        "its bar is on the axis"
+    );
 
     // A link to it shows the same.
     page.open(&format!("?user=ann&session={}", complete[0]));
@@ -100,14 +108,21 @@ fn hostile_ids_are_text_and_run_nothing() {
     let markup = "<img src=x onerror=document.title='ran'><script>document.title='ran'</script>";
     for (user, session) in [(markup, markup), ("a/b%2F?#&+ \u{1f34b}", "../%00/\u{202e}\"'`${1}")] {
         let page = Page::over(&sessions(user, session));
-        page.open(&format!("?user={}&session={}", escaped(user), escaped(&format!("{session}open"))));
+        page.open(&format!(
+            "?user={}&session={}",
+            escaped(user),
+            escaped(&format!("{session}open"))
+        ));
         let said = summary(&page, "complete");
         assert!(said.contains(&format!("“{user}”")), "{said:?}");
         let complete = ids(&answered(&page, user, "complete"));
         assert_eq!(listed(&page, "complete"), complete[..20]);
         let named = format!("All that is known of the session {session}open");
-        eventually("it is explained", || page.texts(".explanation caption").contains(&named).then_some(()));
-        let foreign = "return [document.title, document.querySelectorAll('main :is(img, script)').length]";
+        eventually("it is explained", || {
+            page.texts(".explanation caption").contains(&named).then_some(())
+        });
+        let foreign =
+            "return [document.title, document.querySelectorAll('main :is(img, script)').length]";
         assert_eq!(page.browser.run(foreign, &[]), serde_json::json!(["Bookend: dashboard", 0]));
         page.assert_clean();
     }

@@ -56,7 +56,11 @@ fn every_field_may_hold_every_kind_of_value_and_is_judged_alike() {
     for kind in ["start", "end"] {
         for field in FIELDS {
             for value in every_kind() {
-                *if agreed(&changed(kind, field, value)).is_ok() { &mut taken } else { &mut refused } += 1;
+                *if agreed(&changed(kind, field, value)).is_ok() {
+                    &mut taken
+                } else {
+                    &mut refused
+                } += 1;
             }
         }
     }
@@ -104,31 +108,46 @@ fn any_value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(2, 8, 3, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..3).prop_map(Value::from),
-            vec((select(FIELDS.to_vec()), inner), 0..3)
-                .prop_map(|fields| fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+            vec((select(FIELDS.to_vec()), inner), 0..3).prop_map(|fields| fields
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect()),
         ]
     })
 }
 
 /// Ids about as long as may be, and now and then with what may not be.
 fn long_id() -> impl Strategy<Value = String> {
-    let letter = prop_oneof![30 => Just('a'), 1 => select(vec!['é', '😀', '\u{7f}', '\u{85}', '\u{a0}'])];
+    let letter =
+        prop_oneof![30 => Just('a'), 1 => select(vec!['é', '😀', '\u{7f}', '\u{85}', '\u{a0}'])];
     vec(letter, 115..132).prop_map(String::from_iter)
 }
 
 /// Times that are spelled nearly well, most of them on days where something begins or ends.
 fn near_time() -> impl Strategy<Value = String> {
-    let days =
-        ["0001-01-01", "0000-12-31", "9999-12-31", "2016-12-31", "1900-02-29", "2000-02-29", "1970-01-01"];
+    let days = [
+        "0001-01-01",
+        "0000-12-31",
+        "9999-12-31",
+        "2016-12-31",
+        "1900-02-29",
+        "2000-02-29",
+        "1970-01-01",
+    ];
     let day = prop_oneof![
         select(days.to_vec()).prop_map(str::to_owned),
         "[0-9]{4}-[01][0-9]-[0-3][0-9]",
         "[0-9]{4}-02-29"
     ];
-    let clock =
-        prop_oneof!["23:59:(59|60)", "[0-2][0-9]:59:60", "00:00:00", "[0-2][0-9]:[0-6][0-9]:[0-6][0-9]"];
-    (day, "[Tt ]", clock, "(\\.[0-9]{1,5})?", "([Zz]|[+-][0-2][0-9]:[0-6][0-9])?")
-        .prop_map(|(day, between, clock, fraction, zone)| day + &between + &clock + &fraction + &zone)
+    let clock = prop_oneof![
+        "23:59:(59|60)",
+        "[0-2][0-9]:59:60",
+        "00:00:00",
+        "[0-2][0-9]:[0-6][0-9]:[0-6][0-9]"
+    ];
+    (day, "[Tt ]", clock, "(\\.[0-9]{1,5})?", "([Zz]|[+-][0-2][0-9]:[0-6][0-9])?").prop_map(
+        |(day, between, clock, fraction, zone)| day + &between + &clock + &fraction + &zone,
+    )
 }
 
 /// A good time with one character replaced.

@@ -18,7 +18,8 @@ fn served() -> Value {
 
 /// A schema that refers to the components of `document`.
 fn validator(document: &Value, schema: &Value) -> Validator {
-    let mut whole = json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema] });
+    let mut whole =
+        json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema] });
     whole["components"] = document["components"].clone();
     jsonschema::validator_for(&whole).unwrap()
 }
@@ -42,7 +43,11 @@ fn assert_refers_to_what_is_there(document: &Value, value: &Value) {
     if let Some(target) = value.get("$ref").and_then(Value::as_str) {
         assert!(document.pointer(target.trim_start_matches('#')).is_some(), "{target}");
     }
-    value.as_array().into_iter().flatten().for_each(|item| assert_refers_to_what_is_there(document, item));
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .for_each(|item| assert_refers_to_what_is_there(document, item));
     members(value).for_each(|(_, member)| assert_refers_to_what_is_there(document, member));
 }
 
@@ -69,8 +74,10 @@ fn every_address_that_is_described_takes_the_methods_that_are_described() {
         let path = template.replace("{user_id}", "u1").replace("{session_id}", "s1");
         let ingest = ingest::http::methods(&path).iter().chain(query_api::methods(&path));
         let own = telemetry::methods(&path).iter().chain(openapi::methods(&path));
-        let taken: BTreeSet<_> = ingest.chain(own).filter(|method| **method != "HEAD").copied().collect();
-        let described: BTreeSet<_> = members(item).map(|(method, _)| method.to_uppercase()).collect();
+        let taken: BTreeSet<_> =
+            ingest.chain(own).filter(|method| **method != "HEAD").copied().collect();
+        let described: BTreeSet<_> =
+            members(item).map(|(method, _)| method.to_uppercase()).collect();
         assert_eq!(taken, described.iter().map(String::as_str).collect(), "{template}");
     }
 }
@@ -100,7 +107,8 @@ fn each_half_describes_its_own_calls_and_those_of_every_process() {
                 assert_eq!(operation, &whole["paths"][path][described], "{described} {path}");
                 assert!(
                     described == method
-                        || ["/metrics", "/livez", "/readyz", "/openapi.json"].contains(&path.as_str())
+                        || ["/metrics", "/livez", "/readyz", "/openapi.json"]
+                            .contains(&path.as_str())
                 );
             }
         }
@@ -118,7 +126,8 @@ fn every_example_is_of_its_schema_and_every_content_has_one() {
         assert!(members(&content["examples"]).count() > 0, "{content}");
         for (name, example) in members(&content["examples"]) {
             // An excerpt says so, of an object that holds more.
-            let fault = if name == "excerpt" { None } else { schema.validate(&example["value"]).err() };
+            let fault =
+                if name == "excerpt" { None } else { schema.validate(&example["value"]).err() };
             assert!(fault.is_none(), "{name}: {}: {}", fault.unwrap(), example["value"]);
         }
     }
@@ -128,12 +137,16 @@ fn every_example_is_of_its_schema_and_every_content_has_one() {
 fn every_example_of_a_parameter_is_of_its_schema() {
     let document = served();
     let mut tried = 0;
-    for operation in
-        members(&document["paths"]).flat_map(|(_, item)| members(item)).map(|(_, operation)| operation)
+    for operation in members(&document["paths"])
+        .flat_map(|(_, item)| members(item))
+        .map(|(_, operation)| operation)
     {
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             if let Some(example) = parameter.get("example") {
-                assert!(validator(&document, &parameter["schema"]).is_valid(example), "{parameter}");
+                assert!(
+                    validator(&document, &parameter["schema"]).is_valid(example),
+                    "{parameter}"
+                );
                 tried += 1;
             }
         }
@@ -150,7 +163,9 @@ fn what_is_an_event_is_one_by_the_description_too() {
         let shown = example["country"].is_number();
         assert!(shown || event.is_valid(example), "{example}");
     }
-    for code in ["not_an_object", "missing_user_id", "missing_session_id", "missing_ts", "invalid_event"] {
+    for code in
+        ["not_an_object", "missing_user_id", "missing_session_id", "missing_ts", "invalid_event"]
+    {
         let rejected = SCHEMA.document["rejectedExamples"].as_array().unwrap();
         let example = rejected.iter().find(|example| example["code"] == code).unwrap();
         assert!(!event.is_valid(&example["value"]), "{example}");

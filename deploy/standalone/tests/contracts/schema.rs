@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 /// `specification/event.schema.json`.
 pub(crate) static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
-    Schema::read(serde_json::from_str(include_str!("../../../../specification/event.schema.json")).unwrap())
+    Schema::read(
+        serde_json::from_str(include_str!("../../../../specification/event.schema.json")).unwrap(),
+    )
 });
 
 pub(crate) struct Schema {

@@ -97,11 +97,13 @@ fn each_thing_that_the_schema_cannot_say_is_seen_by_the_parser() {
         (end(r#""ts":"9999-12-31T23:59:59-00:01""#), "invalid_ts"),
         (end(r#""ts":"9999-12-31T23:59:60Z""#), "invalid_ts"),
         (
-            format!(r#"{{"user_id":"{long}","session_id":"s1","event":"end","ts":0}}"#).into_bytes(),
+            format!(r#"{{"user_id":"{long}","session_id":"s1","event":"end","ts":0}}"#)
+                .into_bytes(),
             "invalid_user_id",
         ),
         (
-            format!(r#"{{"user_id":"u1","session_id":"{long}","event":"end","ts":0}}"#).into_bytes(),
+            format!(r#"{{"user_id":"u1","session_id":"{long}","event":"end","ts":0}}"#)
+                .into_bytes(),
             "invalid_session_id",
         ),
     ] {

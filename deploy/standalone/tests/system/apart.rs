@@ -25,7 +25,14 @@ pub(crate) fn path_of(name: &str) -> PathBuf {
 /// The program `name`, with those of `flags` that begin with one `of` these.
 fn program(name: &str, flags: &[String], of: &[&str], more: &[&str]) -> Command {
     let mut command = Command::new(path_of(name));
-    command.env_clear().args(["--listen", "127.0.0.1:0", "--log-format", "json", "--as-of", ENDING_AT]);
+    command.env_clear().args([
+        "--listen",
+        "127.0.0.1:0",
+        "--log-format",
+        "json",
+        "--as-of",
+        ENDING_AT,
+    ]);
     let theirs = flags.chunks(2).filter(|flag| of.iter().any(|prefix| flag[0].starts_with(prefix)));
     command.args(theirs.flatten()).args(more);
     command
@@ -56,12 +63,18 @@ fn an_endpoint_two_consumers_and_a_query_service_answer_as_one_process_would() {
     }
     assert_eq!(accepted, events.len());
     eventually("both consumers together have handled all of it", || {
-        let handled = consumers.each_ref().map(|one| one.metrics().sum("bookend_consumer_records_total"));
-        let behind = consumers.each_ref().map(|one| one.metrics().sum("bookend_consumer_lag_records"));
-        (handled.iter().sum::<f64>() >= accepted as f64 && behind.iter().sum::<f64>() == 0.0).then_some(())
+        let handled =
+            consumers.each_ref().map(|one| one.metrics().sum("bookend_consumer_records_total"));
+        let behind =
+            consumers.each_ref().map(|one| one.metrics().sum("bookend_consumer_lag_records"));
+        (handled.iter().sum::<f64>() >= accepted as f64 && behind.iter().sum::<f64>() == 0.0)
+            .then_some(())
     });
     for consumer in &consumers {
-        assert!(consumer.metrics().sum("bookend_consumer_records_total") > 0.0, "one did all the work");
+        assert!(
+            consumer.metrics().sum("bookend_consumer_records_total") > 0.0,
+            "one did all the work"
+        );
     }
     compare(query.client(), &Model::new(&events));
 

@@ -45,7 +45,11 @@ impl Backends {
         let flags = self.flags(data);
         if !matches!(self, Self::Embedded) {
             let mut setup = Command::new(BOOKEND);
-            setup.env_clear().arg("setup").args(&flags).args(["--data-dir", &data.display().to_string()]);
+            setup
+                .env_clear()
+                .arg("setup")
+                .args(&flags)
+                .args(["--data-dir", &data.display().to_string()]);
             let done = setup.args(more).output().unwrap();
             assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         }
@@ -73,8 +77,11 @@ impl Backends {
         let cassandra = || {
             let nodes = Stack::shared_plain().cassandra_nodes();
             let nodes = nodes.split(',').map(|node| ("cassandra-nodes", node));
-            let settings =
-                [("store", "cassandra"), ("cassandra-keyspace", &name), ("cassandra-replication", "1")];
+            let settings = [
+                ("store", "cassandra"),
+                ("cassandra-keyspace", &name),
+                ("cassandra-replication", "1"),
+            ];
             flags(nodes.chain(settings))
         };
         match self {

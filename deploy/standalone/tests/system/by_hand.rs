@@ -22,13 +22,19 @@ fn the_demo_loads_a_month_and_shows_the_three_questions_with_their_answers() {
     let (shown, said) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(0), "{shown}{said}");
-    for part in
-        ["798 events accepted", "1. How many", "2. Which sessions started", "3. Which are a user's last 20"]
-    {
+    for part in [
+        "798 events accepted",
+        "1. How many",
+        "2. Which sessions started",
+        "3. Which are a user's last 20",
+    ] {
         assert!(shown.contains(part), "{part} is missing in: {shown}");
     }
     assert_eq!(shown.matches("  curl 'http://127.0.0.1:").count(), 3, "{shown}");
-    assert!(!shown.contains(" 0 starts in") && !shown.contains("  0 sessions in the answer"), "{shown}");
+    assert!(
+        !shown.contains(" 0 starts in") && !shown.contains("  0 sessions in the answer"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -36,11 +42,13 @@ fn dead_letters_are_put_back_by_code_and_become_dead_letters_again_while_their_c
     let data = tempfile::tempdir().unwrap();
     let dir = data.path().to_str().unwrap();
     let redrive = |more: &[&str]| {
-        let output = bookend(&[&["redrive", "--as-of", ENDING_AT, "--data-dir", dir], more].concat());
+        let output =
+            bookend(&[&["redrive", "--as-of", ENDING_AT, "--data-dir", dir], more].concat());
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    let contested = |service: &Service| service.metrics().sum("bookend_dead_letters_total") as usize;
+    let contested =
+        |service: &Service| service.metrics().sum("bookend_dead_letters_total") as usize;
 
     let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
     let end = |second: usize| {
@@ -51,8 +59,10 @@ fn dead_letters_are_put_back_by_code_and_become_dead_letters_again_while_their_c
         )
     };
     let batch: Vec<_> = (0..ENDS).map(end).collect();
-    let reply =
-        service.client().post("/v1/events", &[], format!("[{}]", batch.join(",")).as_bytes()).unwrap();
+    let reply = service
+        .client()
+        .post("/v1/events", &[], format!("[{}]", batch.join(",")).as_bytes())
+        .unwrap();
     assert_eq!(reply.status, 200, "{}", reply.text());
     service.wait_until_answered(ENDS);
     assert_eq!(contested(&service), ENDS - KEPT);

@@ -37,7 +37,12 @@ impl Client {
         self.send("GET", path, &[], b"")
     }
 
-    pub(crate) fn post(self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Reply> {
+    pub(crate) fn post(
+        self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Reply> {
         self.send("POST", path, headers, body)
     }
 
@@ -49,7 +54,8 @@ impl Client {
         body: &[u8],
     ) -> io::Result<Reply> {
         let mut stream = self.connect()?;
-        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.0);
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.0);
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
         }
@@ -79,7 +85,8 @@ impl Reply {
     }
 
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 }
 
@@ -93,12 +100,15 @@ pub(crate) fn read_reply(stream: &mut impl BufRead) -> io::Result<Reply> {
         Err(error) if line.is_empty() => return Err(error),
         outcome => outcome?,
     };
-    let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(broke_off)?;
+    let status =
+        line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(broke_off)?;
     let mut headers = Vec::new();
     loop {
         let line = read_line(stream)?;
         match line.split_once(':') {
-            Some((name, value)) => headers.push((name.to_ascii_lowercase(), value.trim().to_owned())),
+            Some((name, value)) => {
+                headers.push((name.to_ascii_lowercase(), value.trim().to_owned()))
+            }
             None => break,
         }
     }

@@ -29,7 +29,8 @@ fn end_of(mut command: Command) -> Output {
 
 /// `bookend` with `args`, on a terminal of so many columns as far as its help is concerned.
 fn help(args: &[&str], columns: &str) -> String {
-    let help = Command::new(BOOKEND).env_clear().env("COLUMNS", columns).args(args).output().unwrap();
+    let help =
+        Command::new(BOOKEND).env_clear().env("COLUMNS", columns).args(args).output().unwrap();
     assert_eq!(help.status.code(), Some(0), "{args:?}: {}", said(&help));
     String::from_utf8(help.stdout).unwrap()
 }
@@ -39,14 +40,17 @@ pub(crate) fn commands() -> Vec<String> {
     let help = help(&["--help"], "200");
     let behind = help.split("Commands:\n").nth(1).unwrap();
     let names = behind.lines().take_while(|line| !line.is_empty());
-    let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    let names =
+        names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
     names.map(str::to_owned).collect()
 }
 
 #[test]
 fn help_is_an_answer_for_the_program_and_for_every_command() {
     let names = commands();
-    for command in ["serve", "demo", "generate", "load", "setup", "verify", "redrive", "completions", "man"] {
+    for command in
+        ["serve", "demo", "generate", "load", "setup", "verify", "redrive", "completions", "man"]
+    {
         assert!(names.iter().any(|name| name == command), "{names:?}");
     }
     for command in &names {
@@ -114,9 +118,15 @@ fn every_mistake_of_a_configuration_is_listed_with_its_source() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("bookend.toml");
     std::fs::write(&file, "max-body = \"many\"\nno-such-key = 1\nlog-partitions = 65\n").unwrap();
-    let mut command =
-        serve(&dir.path().join("data"), &["--as-of", "yesterday", "--log-level", "info", "--log", "papyrus"]);
-    command.arg("--config").arg(&file).env("BOOKEND_QUOTA", "-1").env("BOOKEND_DRAIN_TIMEOUT", "soon");
+    let mut command = serve(
+        &dir.path().join("data"),
+        &["--as-of", "yesterday", "--log-level", "info", "--log", "papyrus"],
+    );
+    command
+        .arg("--config")
+        .arg(&file)
+        .env("BOOKEND_QUOTA", "-1")
+        .env("BOOKEND_DRAIN_TIMEOUT", "soon");
     let output = end_of(command);
     let text = said(&output);
     assert_eq!(output.status.code(), Some(64), "{text}");
@@ -129,7 +139,11 @@ fn every_mistake_of_a_configuration_is_listed_with_its_source() {
         "BOOKEND_QUOTA: \"-1\"",
         "BOOKEND_DRAIN_TIMEOUT: \"soon\"",
     ] {
-        assert_eq!(text.lines().filter(|line| line.contains(mistake)).count(), 1, "{mistake} in\n{text}");
+        assert_eq!(
+            text.lines().filter(|line| line.contains(mistake)).count(),
+            1,
+            "{mistake} in\n{text}"
+        );
     }
     assert_eq!(text.lines().count(), 7, "{text}");
     assert!(!dir.path().join("data").exists(), "nothing was begun");
@@ -166,7 +180,10 @@ fn a_port_that_is_in_use_is_named() {
     let output = end_of(command);
     assert_eq!(output.status.code(), Some(1));
     let text = said(&output);
-    assert!(text.contains(&format!("cannot listen on {address}")) && text.contains("in use"), "{text}");
+    assert!(
+        text.contains(&format!("cannot listen on {address}")) && text.contains("in use"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -214,7 +231,8 @@ fn loaded(data: &Path) {
     let lines = generate("hostile", 300, 5);
     let mut accepted = 0;
     for batch in lines.chunks(500) {
-        let reply = service.client().post("/v1/events", &[crate::client::LINES], &joined(batch)).unwrap();
+        let reply =
+            service.client().post("/v1/events", &[crate::client::LINES], &joined(batch)).unwrap();
         assert_eq!(reply.status, 200);
         accepted += usize::try_from(reply.json()["accepted"].as_u64().unwrap()).unwrap();
     }
@@ -229,7 +247,13 @@ fn verify_finds_no_difference_after_a_service_has_ended_and_refuses_while_one_ru
     let dir = data.path().to_str().unwrap();
     let verify = ["verify", "--as-of", ENDING_AT, "--data-dir", dir];
     let output = bookend(&verify);
-    assert_eq!(output.status.code(), Some(0), "{}{}", String::from_utf8_lossy(&output.stdout), said(&output));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        said(&output)
+    );
 
     let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
     let output = bookend(&verify);

@@ -23,9 +23,17 @@ pub(crate) fn generate(profile: &str, sessions: u32, seed: u64) -> Vec<Vec<u8>> 
 }
 
 /// The same with the flags `more`.
-pub(crate) fn generate_with(more: &[&str], profile: &str, sessions: u32, seed: u64) -> Vec<Vec<u8>> {
+pub(crate) fn generate_with(
+    more: &[&str],
+    profile: &str,
+    sessions: u32,
+    seed: u64,
+) -> Vec<Vec<u8>> {
     let mut command = Command::new(BOOKEND);
-    command.env_clear().args(["generate", "--profile", profile, "--ending-at", ENDING_AT]).args(more);
+    command
+        .env_clear()
+        .args(["generate", "--profile", profile, "--ending-at", ENDING_AT])
+        .args(more);
     command.args(["--sessions", &sessions.to_string(), "--seed", &seed.to_string()]);
     let made = command.output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

@@ -87,7 +87,8 @@ impl Cluster {
     /// Fails unless every answer is what the log says.
     fn verify(&self) {
         let done = self.command("verify").output().unwrap();
-        let (said, failed) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        let (said, failed) =
+            (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
         assert!(done.status.success(), "{said}{failed}");
     }
 }
@@ -157,7 +158,8 @@ fn nothing_acknowledged_is_lost_whatever_is_killed_or_stopped_or_joins_and_all_g
 }
 
 #[test]
-fn without_brokers_a_batch_is_told_503_and_without_a_quorum_the_consumer_waits_and_resumes_by_itself() {
+fn without_brokers_a_batch_is_told_503_and_without_a_quorum_the_consumer_waits_and_resumes_by_itself()
+ {
     let cluster = Cluster::start();
     let service = cluster.serve();
     let client = service.client();
@@ -178,7 +180,9 @@ fn without_brokers_a_batch_is_told_503_and_without_a_quorum_the_consumer_waits_a
         assert!(begun.elapsed() < TOLD_WITHIN, "{:?}", begun.elapsed());
     }
     cluster.stack.start_all_again();
-    eventually("batches are taken again", || (post(&event("after", "start")).status == 200).then_some(()));
+    eventually("batches are taken again", || {
+        (post(&event("after", "start")).status == 200).then_some(())
+    });
     service.wait_until_answered(2);
 
     cluster.stack.kill(Node::Cassandra(2));

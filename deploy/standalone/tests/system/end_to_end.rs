@@ -36,7 +36,9 @@ fn load(client: Client, lines: &[Vec<u8>]) -> Value {
     serde_json::from_slice(&done.stdout).unwrap()
 }
 
-fn what_generate_makes_and_load_delivers_is_answered_as_an_independent_model_answers_it(backends: Backends) {
+fn what_generate_makes_and_load_delivers_is_answered_as_an_independent_model_answers_it(
+    backends: Backends,
+) {
     let data = tempfile::tempdir().unwrap();
     // As a newcomer does it: with the clock of the machine, and data that ends now.
     let service = backends.start(data.path(), &[]);
@@ -94,7 +96,9 @@ fn hostile_data_gives_the_same_answers_in_any_order_and_any_number_of_times(back
     same(&once, &ask_all(other.client(), paths));
 }
 
-fn a_country_that_only_a_superseded_start_names_is_a_key_whichever_start_came_first(backends: Backends) {
+fn a_country_that_only_a_superseded_start_names_is_a_key_whichever_start_came_first(
+    backends: Backends,
+) {
     let start = |country: &str, ts: &str| {
         json!([{ "user_id": "u", "session_id": "s", "event": "start",
         "ts": ts, "country": country }])
@@ -110,8 +114,7 @@ fn a_country_that_only_a_superseded_start_names_is_a_key_whichever_start_came_fi
         }
         service.client().ask("/user/last-events?days=2")
     };
-    let expected =
-        json!({ "DE": [], "SK": [{ "user_id": "u", "session_id": "s", "ts": "2016-12-01T10:00:00Z" }] });
+    let expected = json!({ "DE": [], "SK": [{ "user_id": "u", "session_id": "s", "ts": "2016-12-01T10:00:00Z" }] });
     assert_eq!(answer([&first, &later]), expected);
     assert_eq!(answer([&later, &first]), expected);
 }

@@ -31,8 +31,10 @@ struct Disk {
 impl Disk {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mount =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=160m", "tmpfs"]).arg(dir.path()).output();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=160m", "tmpfs"])
+            .arg(dir.path())
+            .output();
         if mount.is_ok_and(|done| done.status.success()) {
             return Self { dir, mounted: true };
         }
@@ -45,7 +47,11 @@ impl Disk {
     }
 
     fn free(&self) -> u64 {
-        let df = Command::new("df").args(["-k", "--output=avail"]).arg(self.dir.path()).output().unwrap();
+        let df = Command::new("df")
+            .args(["-k", "--output=avail"])
+            .arg(self.dir.path())
+            .output()
+            .unwrap();
         let text = String::from_utf8(df.stdout).unwrap();
         text.lines().last().unwrap().trim().parse::<u64>().unwrap() << 10
     }
@@ -118,7 +124,8 @@ fn status(client: Client, path: &str) -> u16 {
 fn a_service_whose_disk_fills_up_says_so_and_goes_on_by_itself_when_there_is_room_again() {
     let disk = Disk::new();
     let reserve = disk.reserve().to_string();
-    let mut service = Service::start(&disk.data(), &[AS_OF[0], AS_OF[1], "--min-free-disk", &reserve]);
+    let mut service =
+        Service::start(&disk.data(), &[AS_OF[0], AS_OF[1], "--min-free-disk", &reserve]);
     let client = service.client();
     let lines = generate("clean", 500, 41);
     post_lines(client, &lines);
@@ -134,7 +141,9 @@ fn a_service_whose_disk_fills_up_says_so_and_goes_on_by_itself_when_there_is_roo
     assert!(service.is_running());
 
     fs::remove_file(ballast).unwrap();
-    eventually("it takes events again", || (post_one(client, &mut taken) == Some(200)).then_some(()));
+    eventually("it takes events again", || {
+        (post_one(client, &mut taken) == Some(200)).then_some(())
+    });
     eventually("it is ready again", || (status(client, "/readyz") == 200).then_some(()));
     service.wait_until_answered(taken.len());
     compare(client, &Model::new(&taken));
@@ -179,7 +188,8 @@ fn a_disk_that_others_fill_to_the_last_byte_costs_no_acknowledged_event() {
 }
 
 #[test]
-fn with_less_room_than_is_to_stay_free_nothing_is_taken_and_after_a_restart_with_enough_all_is_well() {
+fn with_less_room_than_is_to_stay_free_nothing_is_taken_and_after_a_restart_with_enough_all_is_well()
+ {
     let data = tempfile::tempdir().unwrap();
     let lines = generate("clean", 100, 43);
     let taken = events(&lines, instant_of(ENDING_AT));

@@ -33,9 +33,13 @@ const DRIP: Duration = Duration::from_millis(200);
 
 /// The service as most systems start a process: with room for 1,024 files, and perhaps more for the asking.
 fn start(data: &Path, limit: &str) -> Service {
-    let service = serve(data, &["--as-of", ENDING_AT, "--header-timeout", "2s", "--body-timeout", "2s"]);
+    let service =
+        serve(data, &["--as-of", ENDING_AT, "--header-timeout", "2s", "--body-timeout", "2s"]);
     // A program that starts the one it is given within limits of its own.
-    #[expect(clippy::disallowed_methods, reason = "a hard limit around the same tests is asked for by hand")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a hard limit around the same tests is asked for by hand"
+    )]
     let within = std::env::var("BOOKEND_TEST_WITHIN").unwrap_or_default();
     let mut command = Command::new("sh");
     command.env_clear().args(["-c", &format!("{limit}; exec {within} \"$0\" \"$@\"")]);
@@ -68,7 +72,11 @@ impl Seen {
             }
             Err(error) => {
                 // Who is refused while it still sends may not get to read why.
-                assert_ne!(error.kind(), ErrorKind::ConnectionRefused, "{attack}: nobody listens any more");
+                assert_ne!(
+                    error.kind(),
+                    ErrorKind::ConnectionRefused,
+                    "{attack}: nobody listens any more"
+                );
                 self.cut.fetch_add(1, Ordering::Relaxed);
                 None
             }
@@ -116,15 +124,17 @@ fn idle(client: Client, count: usize) {
     for stream in &mut open {
         // Some are told 503 first; what counts is that each of them ends.
         let ended = stream.read_to_end(&mut Vec::new());
-        let still_open =
-            ended.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+        let still_open = ended.is_err_and(|error| {
+            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+        });
         assert!(!still_open, "an idle connection was never cut off");
     }
 }
 
 /// Sends `head` and then a byte now and then, on many connections, until the service has ended every one.
 fn drip(client: Client, head: &str, byte: &[u8], connections: usize) -> Vec<Option<u16>> {
-    let mut open: Vec<_> = (0..connections).map(|_| BufReader::new(client.connect().unwrap())).collect();
+    let mut open: Vec<_> =
+        (0..connections).map(|_| BufReader::new(client.connect().unwrap())).collect();
     for stream in &mut open {
         stream.get_mut().write_all(head.as_bytes()).unwrap();
         stream.get_mut().set_read_timeout(Some(Duration::from_millis(1))).unwrap();
@@ -170,7 +180,11 @@ impl Ordinary {
                 return reply;
             }
             self.again += 1;
-            let wait = reply.header("retry-after").expect("a 503 says when to come again").parse().unwrap();
+            let wait = reply
+                .header("retry-after")
+                .expect("a 503 says when to come again")
+                .parse()
+                .unwrap();
             assert!(begun.elapsed() < PATIENCE, "an ordinary {what} is refused for ever");
             pause(Duration::from_secs(wait));
         }
@@ -178,7 +192,8 @@ impl Ordinary {
 
     /// Sends ten events and asks a question.
     fn round(&mut self, client: Client) {
-        let (user, begun) = (format!("ordinary{}", self.requests % 7), instant_of("2016-12-01T12:00:00Z"));
+        let (user, begun) =
+            (format!("ordinary{}", self.requests % 7), instant_of("2016-12-01T12:00:00Z"));
         let mut batch = Vec::new();
         for number in 0..5 {
             let session = format!("{}-{number}", self.requests);
@@ -190,7 +205,8 @@ impl Ordinary {
             self.events.extend([event(Fact::Start(start, "SK".to_owned())), event(Fact::End(end))]);
         }
         let body = json!(batch).to_string();
-        let report = self.served("batch", || client.post("/v1/events", &[], body.as_bytes())).json();
+        let report =
+            self.served("batch", || client.post("/v1/events", &[], body.as_bytes())).json();
         assert_eq!(report["accepted"], 10);
         let question = format!("/user/last-sessions-user?user_id={user}");
         assert!(self.served("question", || client.get(&question)).json()[&user].is_array());
@@ -217,7 +233,10 @@ fn hostile_clients_all_at_once_neither_crash_nor_bloat_the_service_nor_starve_an
         let bomb = |encoding: &'static str, body: &[u8]| {
             let statuses: Vec<_> = (0..6)
                 .filter_map(|_| {
-                    seen.note(encoding, client.post("/v1/events", &[("content-encoding", encoding)], body))
+                    seen.note(
+                        encoding,
+                        client.post("/v1/events", &[("content-encoding", encoding)], body),
+                    )
                 })
                 .collect();
             // On a machine that is busy enough it may also not arrive in the two seconds that it has.
@@ -235,7 +254,10 @@ fn hostile_clients_all_at_once_neither_crash_nor_bloat_the_service_nor_starve_an
             scope.spawn(|| {
                 let head = "POST /v1/events HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n[";
                 let answers = drip(client, head, b" ", 50);
-                assert!(answers.iter().flatten().all(|status| [408, 503].contains(status)), "{answers:?}");
+                assert!(
+                    answers.iter().flatten().all(|status| [408, 503].contains(status)),
+                    "{answers:?}"
+                );
                 assert!(answers.contains(&Some(408)), "{answers:?}");
             }),
             scope.spawn(|| drop(drip(client, "GET /livez HTTP/1.1\r\nx-slow: ", b"x", 50))),
@@ -256,8 +278,8 @@ fn hostile_clients_all_at_once_neither_crash_nor_bloat_the_service_nor_starve_an
             }
             ordinary
         });
-        let exploded =
-            [gzips, zstds].map(|bombs| bombs.into_iter().filter_map(|bomb| bomb.join().ok()).any(|it| it));
+        let exploded = [gzips, zstds]
+            .map(|bombs| bombs.into_iter().filter_map(|bomb| bomb.join().ok()).any(|it| it));
         let ended: Vec<_> = attacks.into_iter().map(|attack| attack.join()).collect();
         over.store(true, Ordering::Relaxed);
         ordinary = business.join().unwrap();
@@ -265,7 +287,8 @@ fn hostile_clients_all_at_once_neither_crash_nor_bloat_the_service_nor_starve_an
         assert_eq!(exploded, [true, true], "no bomb of a kind was ever told 413");
     });
 
-    let (peak, count) = (service.peak_memory(), |count: &AtomicUsize| count.load(Ordering::Relaxed));
+    let (peak, count) =
+        (service.peak_memory(), |count: &AtomicUsize| count.load(Ordering::Relaxed));
     eprintln!(
         "{} ordinary requests, told {} times to come again, the longest took {:?}; attacks: {} answered, {} told 503, {} cut; \
          {} MiB at rest, {} MiB at most",

@@ -125,7 +125,12 @@ impl Ledger {
             lost[0]
         );
         let invented: Vec<_> = once.difference(&sent).collect();
-        assert!(invented.is_empty(), "{} events were never sent: {:?}", invented.len(), invented[0]);
+        assert!(
+            invented.is_empty(),
+            "{} events were never sent: {:?}",
+            invented.len(),
+            invented[0]
+        );
         compare(client, &Model::new(&once));
     }
 }

@@ -36,7 +36,8 @@ fn the_whole_program_works_over_tls_with_passwords_and_says_which_of_them_is_wro
     let made = command("setup", &stack, &[]).output().unwrap();
     assert!(made.status.success(), "{}", said(&made));
     let data = tempfile::tempdir().unwrap();
-    let service = Service::run(configured(serve(data.path(), &["--as-of", ENDING_AT]), &stack, &[]));
+    let service =
+        Service::run(configured(serve(data.path(), &["--as-of", ENDING_AT]), &stack, &[]));
     let lines = generate("hostile", 500, 71);
     let events = events(&lines, instant_of(ENDING_AT));
     for batch in lines.chunks(200) {
@@ -60,7 +61,12 @@ fn the_whole_program_works_over_tls_with_passwords_and_says_which_of_them_is_wro
         "/CN=foreign",
     ];
     let mut openssl = Command::new("openssl");
-    openssl.args(selfmade).arg("-keyout").arg(data.path().join("foreign.key")).arg("-out").arg(&foreign);
+    openssl
+        .args(selfmade)
+        .arg("-keyout")
+        .arg(data.path().join("foreign.key"))
+        .arg("-out")
+        .arg(&foreign);
     assert!(openssl.output().unwrap().status.success());
     let foreign = foreign.display().to_string();
     let wrong = [

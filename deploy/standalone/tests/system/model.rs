@@ -34,7 +34,8 @@ impl Model {
     pub(crate) fn new<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
         let mut model = Self::default();
         for event in events {
-            let facts = model.sessions.entry((event.user.clone(), event.session.clone())).or_default();
+            let facts =
+                model.sessions.entry((event.user.clone(), event.session.clone())).or_default();
             facts.insert(event.fact.clone());
         }
         model
@@ -75,7 +76,8 @@ impl Model {
                 }
                 Made { start: None, end } => {
                     let end = end.unwrap();
-                    let shown = json!({ "user_id": user, "session_id": session, "ended_at": spelled(end) });
+                    let shown =
+                        json!({ "user_id": user, "session_id": session, "ended_at": spelled(end) });
                     orphan.push((Reverse(end), shown));
                     ("orphan", Value::Null)
                 }
@@ -92,23 +94,35 @@ impl Model {
             });
             let last: Vec<&Value> = complete.iter().take(20).collect();
             let user_id = escaped(user);
-            answers.insert(format!("/user/last-sessions-user?player_id={user_id}"), json!({ user: last }));
+            answers.insert(
+                format!("/user/last-sessions-user?player_id={user_id}"),
+                json!({ user: last }),
+            );
             for (status, sessions) in [("open", open), ("orphan", orphan)] {
-                answers.insert(format!("/v1/users/{user_id}/sessions?status={status}"), sessions.into());
+                answers.insert(
+                    format!("/v1/users/{user_id}/sessions?status={status}"),
+                    sessions.into(),
+                );
             }
-            answers.insert(format!("/v1/users/{user_id}/sessions?status=complete&limit=7"), complete.into());
+            answers.insert(
+                format!("/v1/users/{user_id}/sessions?status=complete&limit=7"),
+                complete.into(),
+            );
         }
         self.answer_starts(countries, &mut answers);
         answers
     }
 
-    fn answer_starts(&self, countries: BTreeMap<&str, Vec<(i64, &str, &str)>>, answers: &mut Answers) {
+    fn answer_starts(
+        &self,
+        countries: BTreeMap<&str, Vec<(i64, &str, &str)>>,
+        answers: &mut Answers,
+    ) {
         let (mut listed, mut counted) = (BTreeMap::new(), BTreeMap::new());
         for (country, mut starts) in countries {
             starts.sort_by_key(|(ts, session, user)| (Reverse(*ts), *session, *user));
             counted.insert(country, starts.len());
-            let start =
-                |(ts, session, user)| json!({ "user_id": user, "session_id": session, "ts": spelled(ts) });
+            let start = |(ts, session, user)| json!({ "user_id": user, "session_id": session, "ts": spelled(ts) });
             listed.insert(country, starts.into_iter().map(start).collect::<Vec<_>>());
         }
         answers.insert("/user/last-events?days=60".to_owned(), json!(listed));
@@ -147,9 +161,10 @@ fn made(facts: &BTreeSet<Fact>) -> Made<'_> {
 /// In the order of time, starts before ends.
 fn facts_in_order(facts: &BTreeSet<Fact>) -> Vec<Value> {
     let shown = |fact: &Fact| match fact {
-        Fact::Start(ts, country) => {
-            ((*ts, 0, country.clone()), json!({ "kind": "start", "ts": spelled(*ts), "country": country }))
-        }
+        Fact::Start(ts, country) => (
+            (*ts, 0, country.clone()),
+            json!({ "kind": "start", "ts": spelled(*ts), "country": country }),
+        ),
         Fact::End(ts) => ((*ts, 1, String::new()), json!({ "kind": "end", "ts": spelled(*ts) })),
     };
     let mut shown: Vec<_> = facts.iter().map(shown).collect();

@@ -29,14 +29,23 @@ const SEED: &str = "data/seed-batch.json";
 
 /// By their names, the examples that are not tried, and why.
 const UNTRIED: [(&str, &str); 5] = [
-    ("late", "the log would have to hang for 12 seconds: ingest/tests/endpoint.rs has a log that does"),
-    ("damaged", "a row of the store would have to be damaged: the tests of query-api's replies say it"),
+    (
+        "late",
+        "the log would have to hang for 12 seconds: ingest/tests/endpoint.rs has a log that does",
+    ),
+    (
+        "damaged",
+        "a row of the store would have to be damaged: the tests of query-api's replies say it",
+    ),
     ("unavailable", "the store would have to be down: the tests of query-api's replies say it"),
     (
         "crowded",
         "all turns would have to be taken for 15 seconds: query-api/tests/reads/errors.rs takes them",
     ),
-    ("busy", "32 readers would have to leave long replies unread: query-api/tests/reads/errors.rs has them"),
+    (
+        "busy",
+        "32 readers would have to leave long replies unread: query-api/tests/reads/errors.rs has them",
+    ),
 ];
 
 /// Runs a command line as it stands, but for the address: the status, the media type and the body.
@@ -68,15 +77,16 @@ fn description(service: &Service) -> Value {
 /// Sends the head of a request whose body is to have `length` bytes, and the first `sent` of them.
 fn begin(client: Client, method: &str, path: &str, length: usize, sent: usize) -> TcpStream {
     let mut stream = client.connect().unwrap();
-    write!(stream, "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n")
+        .unwrap();
     stream.write_all(&vec![b' '; sent]).unwrap();
     stream
 }
 
 fn assert_shown(all: &[Shown], method: &str, path: &str, name: &str, reply: &Reply) {
-    let shown = all
-        .iter()
-        .find(|one| (one.method.as_str(), one.path.as_str(), one.name.as_str()) == (method, path, name));
+    let shown = all.iter().find(|one| {
+        (one.method.as_str(), one.path.as_str(), one.name.as_str()) == (method, path, name)
+    });
     let shown = shown.unwrap_or_else(|| panic!("{method} {path} has no example {name}"));
     shown.assert_said(reply.status, reply.header("content-type").unwrap(), &reply.text());
     let retry = reply.header("retry-after").map(|seconds| seconds.parse::<u64>().unwrap());

@@ -25,7 +25,11 @@ fn outcome(args: &[&str], status: i32) -> Value {
     let help = String::from_utf8(bookend(&[args[0], "--help"]).stdout).unwrap();
     let explained = help.split("Output with --json:").nth(1).unwrap();
     for key in value.as_object().unwrap().keys() {
-        assert!(explained.contains(key.as_str()), "{key} of {} is not explained: {explained}", args[0]);
+        assert!(
+            explained.contains(key.as_str()),
+            "{key} of {} is not explained: {explained}",
+            args[0]
+        );
     }
     value
 }
@@ -42,10 +46,14 @@ fn every_command_that_ends_says_in_json_what_it_did() {
     let file = dir.path().join("events.ndjson");
     let file = file.to_str().unwrap();
     let generate = ["generate", "--profile", "hostile", "--sessions", "300", "--seed", "5"];
-    let made = outcome(&[&generate[..], &["--ending-at", ENDING_AT, "--json", "--output", file]].concat(), 0);
+    let made = outcome(
+        &[&generate[..], &["--ending-at", ENDING_AT, "--json", "--output", file]].concat(),
+        0,
+    );
     let written = std::fs::read(file).unwrap();
     assert_eq!(made["lines"], lines(&written).len());
-    let again = ["--ending-at", made["ending_at"].as_str().unwrap(), "--seed", &made["seed"].to_string()];
+    let again =
+        ["--ending-at", made["ending_at"].as_str().unwrap(), "--seed", &made["seed"].to_string()];
     assert_eq!(
         bookend(&[&generate[..5], &again].concat()).stdout,
         written,
@@ -58,7 +66,8 @@ fn every_command_that_ends_says_in_json_what_it_did() {
     let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
     let url = format!("http://{}", service.client().0);
     let loaded = outcome(&["load", file, "--json", "--url", &url], 0);
-    let rejected: u64 = loaded["rejected"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+    let rejected: u64 =
+        loaded["rejected"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
     let number = |value: &Value| value.as_u64().unwrap();
     let parts = number(&loaded["accepted"]) + number(&loaded["discarded"]) + rejected;
     assert_eq!((number(&loaded["sent"]), number(&loaded["undelivered"])), (parts, 0), "{loaded}");
@@ -67,7 +76,10 @@ fn every_command_that_ends_says_in_json_what_it_did() {
 
     let verified = over(data.path(), "verify", &[], 0);
     assert_eq!(verified["ledger"]["records"], loaded["accepted"]);
-    assert_eq!((&verified["differences"]["count"], &verified["unanswered"]), (&0.into(), &0.into()));
+    assert_eq!(
+        (&verified["differences"]["count"], &verified["unanswered"]),
+        (&0.into(), &0.into())
+    );
 
     let contested = number(&verified["ledger"]["dead_lettered"]);
     let kept = over(data.path(), "redrive", &["--code", "panicked"], 0);
@@ -85,7 +97,9 @@ fn what_fails_says_so_on_standard_error_with_json_too() {
     let data = tempfile::tempdir().unwrap();
     let service = Service::start(data.path(), &[]);
     let dir = data.path().to_str().unwrap();
-    for args in [&["verify", "--json", "--data-dir", dir][..], &["redrive", "--json", "--data-dir", dir]] {
+    for args in
+        [&["verify", "--json", "--data-dir", dir][..], &["redrive", "--json", "--data-dir", dir]]
+    {
         let output = bookend(args);
         assert_eq!(output.status.code(), Some(1));
         assert!(
@@ -123,8 +137,9 @@ fn a_reader_that_leaves_is_no_failure() {
         assert!(output.stderr.is_empty(), "{args}: {}", said(&output));
     }
     // Nor does it change how a failure ends that nobody hears of.
-    let output =
-        bash(r#""$0" load no-such-file --url http://127.0.0.1:9 2>&1 | true; exit "${PIPESTATUS[0]}""#);
+    let output = bash(
+        r#""$0" load no-such-file --url http://127.0.0.1:9 2>&1 | true; exit "${PIPESTATUS[0]}""#,
+    );
     assert_eq!(output.status.code(), Some(1));
 }
 
@@ -132,7 +147,8 @@ fn a_reader_that_leaves_is_no_failure() {
 fn a_command_that_a_signal_stops_ends_by_it() {
     let mut load = Command::new(BOOKEND);
     load.env_clear().args(["load", "-", "--url", "http://127.0.0.1:9", "--tries", "1000"]);
-    let mut load = load.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut load =
+        load.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     load.stdin.as_mut().unwrap().write_all(b"{}\n").unwrap();
     let kill = format!("kill -TERM {}", load.id());
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());

@@ -28,7 +28,12 @@ fn written(output: Output, args: &[&str]) -> String {
 
 /// Whether this machine has the program `name`.
 fn has(name: &str) -> bool {
-    Command::new("sh").args(["-c", &format!("command -v {name} >&2")]).output().unwrap().status.success()
+    Command::new("sh")
+        .args(["-c", &format!("command -v {name} >&2")])
+        .output()
+        .unwrap()
+        .status
+        .success()
 }
 
 #[test]
@@ -38,7 +43,8 @@ fn the_long_version_says_what_the_metrics_say_of_the_build() {
     let metrics = service.client().get("/metrics").unwrap().text();
     service.stop();
     let build = metrics.lines().find(|line| line.starts_with("bookend_build_info{")).unwrap();
-    let label = |name: &str| build.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
+    let label =
+        |name: &str| build.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
     let (version, commit, librdkafka) = (label("version"), label("commit"), label("librdkafka"));
     assert!(librdkafka.starts_with(|first: char| first.is_ascii_digit()), "{build}");
 
@@ -48,7 +54,10 @@ fn the_long_version_says_what_the_metrics_say_of_the_build() {
         assert_eq!(run(program, &["-V"]), format!("{program} {version}\n"));
     }
     // It has no librdkafka in it.
-    assert_eq!(run("query-api", &["--version"]), format!("query-api {version} (commit {commit})\n"));
+    assert_eq!(
+        run("query-api", &["--version"]),
+        format!("query-api {version} (commit {commit})\n")
+    );
 }
 
 /// What bash offers for the last of `words`, after it has read the completions.
@@ -60,7 +69,8 @@ fn offered(script: &Path, words: &[&str]) -> Vec<String> {
         _bookend bookend "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
         printf '%s\n' "${COMPREPLY[@]}"
     "#;
-    let output = Command::new("bash").args(["--norc", "-c", ask, "bash"]).arg(script).args(words).output();
+    let output =
+        Command::new("bash").args(["--norc", "-c", ask, "bash"]).arg(script).args(words).output();
     let text = written(output.unwrap(), words);
     text.lines().map(str::to_owned).collect()
 }
@@ -80,7 +90,9 @@ fn bash_completes_commands_and_flags() {
 fn completions_for_every_shell_know_every_command_and_its_flags() {
     for shell in SHELLS {
         let script = run("bookend", &["completions", shell]);
-        for word in commands().iter().map(String::as_str).chain(["data-dir", "kafka-brokers", "json"]) {
+        for word in
+            commands().iter().map(String::as_str).chain(["data-dir", "kafka-brokers", "json"])
+        {
             assert!(script.contains(word), "{word} for {shell}");
         }
         for program in ["ingest", "query-api"] {
@@ -135,9 +147,16 @@ fn there_is_a_page_for_the_program_and_for_each_command() {
         std::fs::read_to_string(pages.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     };
     let main = page("bookend.1");
-    for section in
-        ["NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "VERSION"]
-    {
+    for section in [
+        "NAME",
+        "SYNOPSIS",
+        "DESCRIPTION",
+        "EXIT STATUS",
+        "ENVIRONMENT",
+        "FILES",
+        "EXAMPLES",
+        "VERSION",
+    ] {
         assert_eq!(
             main.lines().filter(|line| line.replace('"', "") == format!(".SH {section}")).count(),
             1,
@@ -158,7 +177,9 @@ fn there_is_a_page_for_the_program_and_for_each_command() {
     for program in ["ingest", "query-api"] {
         let page = run(program, &["man"]);
         assert!(faults(&page).is_empty(), "{program}: {:?}", faults(&page));
-        assert!(page.contains("EXIT STATUS") && page.replace('\\', "").contains("BOOKEND_LOG_LEVEL"));
+        assert!(
+            page.contains("EXIT STATUS") && page.replace('\\', "").contains("BOOKEND_LOG_LEVEL")
+        );
     }
 }
 

@@ -33,8 +33,9 @@ pub(crate) fn same(expected: &Answers, answers: &Answers) {
 
 /// The answers to all `paths`.
 pub(crate) fn ask_all(client: Client, paths: Vec<String>) -> Answers {
-    let ask =
-        |paths: &[String]| paths.iter().map(|path| (path.clone(), ask(client, path))).collect::<Vec<_>>();
+    let ask = |paths: &[String]| {
+        paths.iter().map(|path| (path.clone(), ask(client, path))).collect::<Vec<_>>()
+    };
     std::thread::scope(|scope| {
         let asking: Vec<_> = paths
             .chunks(paths.len().div_ceil(AT_ONCE).max(1))
@@ -85,7 +86,10 @@ fn pages(client: Client, path: &str) -> Vec<Value> {
 }
 
 /// Every event that the service knows of the sessions `of`.
-pub(crate) fn known_events<'a>(client: Client, of: impl Iterator<Item = &'a (String, String)>) -> Vec<Event> {
+pub(crate) fn known_events<'a>(
+    client: Client,
+    of: impl Iterator<Item = &'a (String, String)>,
+) -> Vec<Event> {
     let sessions: Vec<_> = of.collect();
     let ask = |sessions: &[&(String, String)]| -> Vec<Event> {
         sessions.iter().flat_map(|(user, session)| known_of(client, user, session)).collect()
@@ -111,6 +115,7 @@ fn known_of(client: Client, user: &str, session: &str) -> Vec<Event> {
             _ => Fact::End(ts),
         }
     };
-    let event = |known| Event { user: user.to_owned(), session: session.to_owned(), fact: fact(known) };
+    let event =
+        |known| Event { user: user.to_owned(), session: session.to_owned(), fact: fact(known) };
     reply.json()["facts"].as_array().unwrap().iter().map(event).collect()
 }

@@ -104,8 +104,9 @@ fn event(line: &[u8]) -> Option<Event> {
 fn id(value: &Value) -> Option<String> {
     let text = value.as_str()?;
     let junk = ["null", "undefined", "[object Object]", "00000000-0000-0000-0000-000000000000"];
-    let good =
-        (1..=128).contains(&text.len()) && !text.chars().any(char::is_control) && !junk.contains(&text);
+    let good = (1..=128).contains(&text.len())
+        && !text.chars().any(char::is_control)
+        && !junk.contains(&text);
     good.then(|| text.to_owned())
 }
 

@@ -34,16 +34,17 @@ fn curl_lines(block: &str) -> Vec<String> {
             _ if line.starts_with("curl ") => commands.push(line.to_owned()),
             _ => continue,
         }
-        open = commands
-            .last()
-            .is_some_and(|command| command.ends_with('\\') || command.matches('\'').count() % 2 == 1);
+        open = commands.last().is_some_and(|command| {
+            command.ends_with('\\') || command.matches('\'').count() % 2 == 1
+        });
     }
     commands
 }
 
 /// An answer without the ends of its window, which move with the clock.
 fn timeless(answer: &str) -> Value {
-    let mut answer = serde_json::from_str(answer).unwrap_or_else(|error| panic!("{error}: {answer}"));
+    let mut answer =
+        serde_json::from_str(answer).unwrap_or_else(|error| panic!("{error}: {answer}"));
     if let Value::Object(answer) = &mut answer {
         answer.remove("from");
         answer.remove("to");
@@ -54,11 +55,13 @@ fn timeless(answer: &str) -> Value {
 #[test]
 fn every_curl_line_of_the_readme_s_three_questions_works_as_it_stands() {
     let readme = fs::read_to_string(project().join("README.md")).expect("there is a README.md");
-    let section = section(&readme).unwrap_or_else(|| panic!("README.md has no section {HEADING:?}"));
+    let section =
+        section(&readme).unwrap_or_else(|| panic!("README.md has no section {HEADING:?}"));
     // The service that the section tells to start, or else the first seed's day.
     let as_of = section.split("--as-of").nth(1).and_then(|rest| rest.split_whitespace().next());
     let data = tempfile::tempdir().unwrap();
-    let service = Service::start(data.path(), &["--as-of", as_of.unwrap_or("2019-05-13T12:00:00Z")]);
+    let service =
+        Service::start(data.path(), &["--as-of", as_of.unwrap_or("2019-05-13T12:00:00Z")]);
     let batch = fs::read(project().join("data/seed-batch.json")).unwrap();
     assert_eq!(service.client().post("/user/batches", &[], &batch).unwrap().status, 200);
     service.wait_until_answered(8);
@@ -76,8 +79,9 @@ fn every_curl_line_of_the_readme_s_three_questions_works_as_it_stands() {
             assert!(!last.trim().is_empty() && !last.contains("\"error\""), "{line}\n{last}");
             asked += 1;
             // What one line sends, the next may ask about.
-            let records =
-                service.metrics().sum("bookend_ingest_events_total{code=\"\",outcome=\"accepted\"}");
+            let records = service
+                .metrics()
+                .sum("bookend_ingest_events_total{code=\"\",outcome=\"accepted\"}");
             service.wait_until_answered(records as usize);
         }
     }
@@ -87,7 +91,9 @@ fn every_curl_line_of_the_readme_s_three_questions_works_as_it_stands() {
 #[test]
 fn a_command_over_several_lines_is_read_whole_and_other_lines_are_left_alone() {
     let section = "Text.\n```sh\n$ cargo run\ncurl a \\\n  b\ncurl -d '[\n1]' c\n# d\n```\n\n```json\ncurl e\n```\nText.";
-    let [(sh, commands), (json, shown)] = blocks(section)[..] else { panic!("{:?}", blocks(section)) };
+    let [(sh, commands), (json, shown)] = blocks(section)[..] else {
+        panic!("{:?}", blocks(section))
+    };
     assert_eq!((sh, json, shown), ("sh", "json", "curl e"));
     assert_eq!(curl_lines(commands), ["curl a \\\n  b", "curl -d '[\n1]' c"]);
     assert_eq!(self::section("# A\n## The three questions\nx\n### y\n## B\nz"), Some("\nx\n### y"));

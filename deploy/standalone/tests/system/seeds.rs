@@ -25,17 +25,19 @@ const POST_BATCH: &str = "curl -X POST http://127.0.0.1:5000/user/batches -d @da
 const LAST_EVENTS: &str = "curl 'http://127.0.0.1:5000/user/last-events?days=170'";
 const LAST_SESSIONS: &str =
     "curl 'http://127.0.0.1:5000/user/last-sessions-user?user_id=d6313e1fb7d247a6a034e2aadc30ab3f'";
-const POST_ROWS: &str =
-    "curl -X POST -H 'Content-Type: application/json' -d @data/seed-rows.json http://127.0.0.1:5000/";
+const POST_ROWS: &str = "curl -X POST -H 'Content-Type: application/json' -d @data/seed-rows.json http://127.0.0.1:5000/";
 const ASK_ROWS: &str = "curl -X GET -H 'Content-Type: application/json' \
     -d '{\"player_id\":\"d6313e1fb7d247a6a034e2aadc30ab10\"}' http://127.0.0.1:5000/";
 
 /// What `line`, a command line of curl's, writes when `service` is at the default address; fails on an HTTP error too.
 pub(crate) fn curl(service: &Service, line: &str) -> String {
-    let line = line.replace("localhost:5000", ADDRESS).replace(ADDRESS, &service.client().0.to_string());
-    let script = format!("curl() {{ command curl -sS --noproxy '*' --fail-with-body \"$@\"; }}\n{line}");
+    let line =
+        line.replace("localhost:5000", ADDRESS).replace(ADDRESS, &service.client().0.to_string());
+    let script =
+        format!("curl() {{ command curl -sS --noproxy '*' --fail-with-body \"$@\"; }}\n{line}");
     let done = Command::new("sh").args(["-c", &script]).current_dir(project()).output().unwrap();
-    let (said, failed) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    let (said, failed) =
+        (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{line}\n{said}\n{failed}");
     said.into_owned()
 }
@@ -47,7 +49,8 @@ fn answer(service: &Service, line: &str) -> Value {
 fn the_first_seed_s_batch_is_answered_as_the_seed_says(backends: Backends) {
     let data = tempfile::tempdir().unwrap();
     let service = backends.start(data.path(), &["--as-of", "2019-05-13T12:00:00Z"]);
-    let report = json!({ "message": "POST success", "accepted": 8, "discarded": [], "rejected": [] });
+    let report =
+        json!({ "message": "POST success", "accepted": 8, "discarded": [], "rejected": [] });
     assert_eq!(answer(&service, POST_BATCH), report);
     service.wait_until_answered(8);
 
@@ -61,8 +64,7 @@ fn the_first_seed_s_batch_is_answered_as_the_seed_says(backends: Backends) {
         "duration_ms": 130_993_000,
     });
     assert_eq!(answer(&service, LAST_SESSIONS), json!({ user: [session] }));
-    let start =
-        |user: &str, session: &str, ts: &str| json!({ "user_id": user, "session_id": session, "ts": ts });
+    let start = |user: &str, session: &str, ts: &str| json!({ "user_id": user, "session_id": session, "ts": ts });
     let starts = json!({
         "DE": [],
         "GH": [start("a477ecabc3cc455cb1c6d1dab77d8e5c", "4c55263e-66b2-4814-b431-8ca4c1a9dcc8", "2018-11-29T19:31:43Z")],
@@ -78,7 +80,8 @@ fn the_first_seed_s_array_may_stand_in_the_command_line(backends: Backends) {
     let data = tempfile::tempdir().unwrap();
     let service = backends.start(data.path(), &["--as-of", "2019-05-13T12:00:00Z"]);
     let batch = std::fs::read_to_string(project().join("data/seed-batch.json")).unwrap();
-    let report = answer(&service, &POST_BATCH.replace("@data/seed-batch.json", &format!("'{batch}'")));
+    let report =
+        answer(&service, &POST_BATCH.replace("@data/seed-batch.json", &format!("'{batch}'")));
     assert_eq!(report["accepted"], 8);
 }
 
@@ -101,8 +104,10 @@ fn the_second_seed_s_rows_are_answered_as_the_seed_says(backends: Backends) {
 fn by_the_default_clock_the_seeds_events_are_too_old_and_none_is_stored(backends: Backends) {
     let data = tempfile::tempdir().unwrap();
     let service = backends.start(data.path(), &[]);
-    let discarded: Vec<_> = (0..8).map(|index| json!({ "index": index, "code": "expired" })).collect();
-    let report = json!({ "message": "POST success", "accepted": 0, "discarded": discarded, "rejected": [] });
+    let discarded: Vec<_> =
+        (0..8).map(|index| json!({ "index": index, "code": "expired" })).collect();
+    let report =
+        json!({ "message": "POST success", "accepted": 0, "discarded": discarded, "rejected": [] });
     assert_eq!(answer(&service, POST_BATCH), report);
     let rows = answer(&service, &format!("{POST_ROWS} -H 'Accept: application/json'"));
     assert_eq!((&rows["accepted"], rows["discarded"].as_array().unwrap().len()), (&json!(0), 2));
@@ -116,8 +121,8 @@ fn by_the_default_clock_the_seeds_events_are_too_old_and_none_is_stored(backends
     let countries = answer(&service, &LAST_EVENTS.replace("170", "365"));
     assert_eq!(countries.as_object().unwrap().keys().collect::<Vec<_>>(), ["AT"]);
     assert_eq!(answer(&service, ASK_ROWS), json!([]));
-    let explained = service
-        .client()
-        .get("/v1/users/d6313e1fb7d247a6a034e2aadc30ab3f/sessions/5f933591-8cd5-4147-8736-d6237bef5891");
+    let explained = service.client().get(
+        "/v1/users/d6313e1fb7d247a6a034e2aadc30ab3f/sessions/5f933591-8cd5-4147-8736-d6237bef5891",
+    );
     assert_eq!(explained.unwrap().status, 404);
 }

@@ -32,7 +32,14 @@ pub(crate) struct Metrics(String);
 /// `bookend serve` over `data` with the flags `more`, on a port that is free, in an empty environment.
 pub(crate) fn serve(data: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(BOOKEND);
-    command.env_clear().args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data-dir"]);
+    command.env_clear().args([
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--log-format",
+        "json",
+        "--data-dir",
+    ]);
     command.arg(data).args(more);
     command
 }
@@ -71,11 +78,16 @@ impl Service {
 
     /// Starts `command` and waits until it says where it listens, as a script would.
     pub(crate) fn begin(mut command: Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (tell, told) = mpsc::channel();
-        let (lines, saying) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&said));
+        let (lines, saying) =
+            (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&said));
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 if let Some(address) = address(&line) {

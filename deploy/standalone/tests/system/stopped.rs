@@ -31,7 +31,10 @@ const RESTART_WITHIN: Duration = Duration::from_secs(5);
 const AS_OF: [&str; 2] = ["--as-of", ENDING_AT];
 
 fn kills() -> usize {
-    #[expect(clippy::disallowed_methods, reason = "a longer run of the same test is asked for by hand")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a longer run of the same test is asked for by hand"
+    )]
     let wanted = std::env::var("BOOKEND_TEST_KILLS");
     wanted.map_or(KILLS, |wanted| wanted.parse().expect("BOOKEND_TEST_KILLS is a number"))
 }
@@ -77,7 +80,9 @@ fn no_acknowledged_event_is_lost_doubled_or_invented_when_the_process_is_killed_
     service.stop();
 }
 
-fn a_service_told_to_stop_under_load_ends_in_order_and_keeps_every_event_it_acknowledged(backends: Backends) {
+fn a_service_told_to_stop_under_load_ends_in_order_and_keeps_every_event_it_acknowledged(
+    backends: Backends,
+) {
     let data = tempfile::tempdir().unwrap();
     let ledger = Ledger::new(&lines(800, 31), 25, instant_of(ENDING_AT), 32);
     let mut service = backends.start(data.path(), &AS_OF);
@@ -107,8 +112,7 @@ fn a_service_told_to_stop_under_load_ends_in_order_and_keeps_every_event_it_ackn
 fn a_request_that_is_under_way_when_the_service_is_told_to_stop_is_answered() {
     let data = tempfile::tempdir().unwrap();
     let mut service = Service::start(data.path(), &AS_OF);
-    let body =
-        json!([{ "user_id": "u", "session_id": "s", "event": "start", "ts": ENDING_AT, "country": "SK" }]);
+    let body = json!([{ "user_id": "u", "session_id": "s", "event": "start", "ts": ENDING_AT, "country": "SK" }]);
     let body = body.to_string();
     let mut stream = BufReader::new(service.client().connect().unwrap());
     let head = format!(

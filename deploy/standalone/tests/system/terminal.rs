@@ -36,11 +36,16 @@ impl Screen {
     }
 
     fn of(mut command: Command, variables: &[(&str, &str)]) -> Self {
-        command.env_clear().env("PATH", "/usr/bin:/bin").env("TERM", "xterm").envs(variables.iter().copied());
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("TERM", "xterm")
+            .envs(variables.iter().copied());
         // One that is open and silent: an end of it would be a keystroke at the terminal.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        let (seen, mut output) = (Arc::new(Mutex::new(String::new())), child.stdout.take().unwrap());
+        let (seen, mut output) =
+            (Arc::new(Mutex::new(String::new())), child.stdout.take().unwrap());
         let seeing = Arc::clone(&seen);
         std::thread::spawn(move || {
             let mut some = [0; 4096];
@@ -83,9 +88,10 @@ const ESCAPE: char = '\x1b';
 fn help_is_coloured_at_a_terminal_that_does_not_refuse() {
     let (_, help) = Screen::terminal("--help", &[]).ended();
     assert!(help.contains("Usage") && help.contains(ESCAPE), "{help:?}");
-    for (_, help) in
-        [Screen::terminal("--help", &[("NO_COLOR", "1")]).ended(), Screen::pipe("--help", &[]).ended()]
-    {
+    for (_, help) in [
+        Screen::terminal("--help", &[("NO_COLOR", "1")]).ended(),
+        Screen::pipe("--help", &[]).ended(),
+    ] {
         assert!(help.contains("Usage") && !help.contains(ESCAPE), "{help:?}");
     }
 }
@@ -117,8 +123,10 @@ fn what_takes_longer_than_a_second_shows_how_far_it_is_and_leaves_nothing_behind
     let service = Service::start(data.path(), &[]);
     let pipe = dir.path().join("events");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let screen =
-        Screen::terminal(&format!("load {} --url http://{}", pipe.display(), service.client().0), &[]);
+    let screen = Screen::terminal(
+        &format!("load {} --url http://{}", pipe.display(), service.client().0),
+        &[],
+    );
     let mut events = OpenOptions::new().write(true).open(&pipe).unwrap();
     events.write_all(&joined(&generate("clean", 10, 1))).unwrap();
     screen.shows("loading");
@@ -132,8 +140,9 @@ fn what_takes_longer_than_a_second_shows_how_far_it_is_and_leaves_nothing_behind
 
 /// What stands on the screen in the end: of each line what was written since it was last cleared.
 fn last_lines(seen: &str) -> Vec<String> {
-    let lines =
-        seen.split("\r\n").map(|line| line.rsplit("\x1b[2K").next().unwrap().trim_start_matches('\r'));
+    let lines = seen
+        .split("\r\n")
+        .map(|line| line.rsplit("\x1b[2K").next().unwrap().trim_start_matches('\r'));
     lines.map(str::to_owned).collect()
 }
 

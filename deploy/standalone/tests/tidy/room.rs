@@ -82,7 +82,11 @@ pub(crate) const ROOMS: &[Room] = &[
         seen: Seen::Path,
         when: When::Always,
         of: ALL,
-        rooms: &["ingest/src/log/kafka*", "deploy/bench/*", "deploy/standalone/tests/system/drills.rs"],
+        rooms: &[
+            "ingest/src/log/kafka*",
+            "deploy/bench/*",
+            "deploy/standalone/tests/system/drills.rs",
+        ],
         teaches: "Kafka is one backend of the log: its driver stands in ingest/src/log/kafka, everything else says `Log`",
         planted: ("ingest/src/log.rs", "fn f(error: rdkafka::error::KafkaError) {}"),
     },
@@ -143,7 +147,10 @@ pub(crate) const ROOMS: &[Room] = &[
         of: ALL,
         rooms: &["*/metrics.rs", "*/metrics/*", "shared/src/telemetry.rs", "deploy/bench/*"],
         teaches: "a metric's name is a contract: it stands in that service's metrics.rs, and is used by the field there",
-        planted: ("ingest/src/consumer.rs", "fn f() { count(\"bookend_consumer_records_total\"); }"),
+        planted: (
+            "ingest/src/consumer.rs",
+            "fn f() { count(\"bookend_consumer_records_total\"); }",
+        ),
     },
     Room {
         names: &["spawn", "spawn_blocking", "spawn_local", "block_in_place"],
@@ -210,7 +217,12 @@ pub(crate) const ROOMS: &[Room] = &[
         ],
         seen: Seen::Path,
         when: When::Production,
-        of: &["ingest/src/pairing.rs", "shared/src/event.rs", "shared/src/event/*", "shared/src/session.rs"],
+        of: &[
+            "ingest/src/pairing.rs",
+            "shared/src/event.rs",
+            "shared/src/event/*",
+            "shared/src/session.rs",
+        ],
         rooms: &[],
         teaches: "what is decided of an event or a session is pure: nothing here can block, fail from outside, or tell the time; \
                   take it as an argument, or move the line to its caller",
@@ -327,7 +339,9 @@ fn fits(pattern: &str, path: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == path,
         Some((before, after)) => path.strip_prefix(before).is_some_and(|rest| {
-            (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| fits(after, &rest[at..]))
+            (0..=rest.len())
+                .filter(|at| rest.is_char_boundary(*at))
+                .any(|at| fits(after, &rest[at..]))
         }),
     }
 }

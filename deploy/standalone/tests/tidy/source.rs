@@ -57,16 +57,20 @@ fn walk(dir: &Path, path: &str, sources: &mut Vec<Source>) {
 impl Source {
     /// The file at `path`, which holds `text`.
     pub(crate) fn read(path: &str, text: &str) -> Self {
-        let is_test =
-            path.ends_with("/tests.rs") || path.split('/').any(|part| part == "tests" || part == "benches");
+        let is_test = path.ends_with("/tests.rs")
+            || path.split('/').any(|part| part == "tests" || part == "benches");
         let tests_begin = |line: &str| line.starts_with("#[cfg(test)]");
         let lines = text.lines().count();
-        let tests_from = if is_test { 1 } else { text.lines().position(tests_begin).unwrap_or(lines) + 1 };
+        let tests_from =
+            if is_test { 1 } else { text.lines().position(tests_begin).unwrap_or(lines) + 1 };
         let tokens = text.parse().unwrap_or_else(|error| panic!("{path} is not Rust: {error}"));
         let mut names = Names::default();
         names.add(tokens, "");
-        names.lines =
-            text.lines().enumerate().map(|(index, line)| (index + 1, line.trim().to_owned())).collect();
+        names.lines = text
+            .lines()
+            .enumerate()
+            .map(|(index, line)| (index + 1, line.trim().to_owned()))
+            .collect();
         Self { path: path.to_owned(), text: text.to_owned(), tests_from, names }
     }
 
@@ -122,9 +126,14 @@ impl Names {
                     (path, last) = (None, String::new());
                 }
                 TokenTree::Group(group) => {
-                    let is_doc =
-                        group.stream().into_iter().next().is_some_and(|first| first.to_string() == "doc");
-                    let inside = path.take().filter(|_| colons == 2 && group.delimiter() == Delimiter::Brace);
+                    let is_doc = group
+                        .stream()
+                        .into_iter()
+                        .next()
+                        .is_some_and(|first| first.to_string() == "doc");
+                    let inside = path
+                        .take()
+                        .filter(|_| colons == 2 && group.delimiter() == Delimiter::Brace);
                     if !(is_doc && group.delimiter() == Delimiter::Bracket) {
                         self.add(
                             group.stream(),

@@ -71,11 +71,16 @@ pub(super) fn read_header(start: &[u8]) -> Option<(SegmentHeader, usize)> {
     let bases = (0..partitions).map(|_| rest.try_get_i64().ok()).collect::<Option<Vec<_>>>()?;
     let len = header_len(bases.len());
     let crc = rest.try_get_u32().ok()?;
-    (crc == crc32fast::hash(start.get(..len - 4)?)).then_some((SegmentHeader { created, bases }, len))
+    (crc == crc32fast::hash(start.get(..len - 4)?))
+        .then_some((SegmentHeader { created, bases }, len))
 }
 
 /// Writes a block of `entries` whose first records have the offsets `bases`.
-pub(super) fn write_block<'a>(bases: &[i64], entries: impl Iterator<Item = &'a Entry>, out: &mut Vec<u8>) {
+pub(super) fn write_block<'a>(
+    bases: &[i64],
+    entries: impl Iterator<Item = &'a Entry>,
+    out: &mut Vec<u8>,
+) {
     out.clear();
     out.put_bytes(0, FRAME);
     out.put_u8(u8::try_from(bases.len()).unwrap_or(u8::MAX));

@@ -45,7 +45,11 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Opens the journal in `dir`, made if it is missing; a torn tail is cut off.
-    pub(super) fn open(dir: &Path, options: JournalOptions, lock: Arc<File>) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        dir: &Path,
+        options: JournalOptions,
+        lock: Arc<File>,
+    ) -> Result<Self, OpenError> {
         fs::create_dir_all(dir)?;
         let (file, place, ends) = recovery::recover(dir, &options)?;
         let committed = recovery::read_committed(dir)?.unwrap_or_else(|| Committed {
@@ -97,11 +101,16 @@ impl Journal {
         Ok(())
     }
 
-    fn submit(&self, entries: Vec<Entry>) -> Result<oneshot::Receiver<Result<(), LogError>>, LogError> {
+    fn submit(
+        &self,
+        entries: Vec<Entry>,
+    ) -> Result<oneshot::Receiver<Result<(), LogError>>, LogError> {
         let (done, durable) = oneshot::channel();
         let appends = self.appends.as_ref().ok_or_else(ended)?;
         appends.try_send(Append { entries, done }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => LogError::Busy("too many appends are waiting".to_owned()),
+            mpsc::error::TrySendError::Full(_) => {
+                LogError::Busy("too many appends are waiting".to_owned())
+            }
             mpsc::error::TrySendError::Closed(_) => ended(),
         })?;
         Ok(durable)
@@ -124,7 +133,8 @@ impl Journal {
                 state.outstanding.push_back((place, block.ends));
                 let committed = &state.committed;
                 let is_new = |(offset, entry): &(i64, Entry)| {
-                    usize::try_from(entry.partition).is_ok_and(|partition| *offset >= committed[partition])
+                    usize::try_from(entry.partition)
+                        .is_ok_and(|partition| *offset >= committed[partition])
                 };
                 records.extend(block.records.into_iter().filter(is_new));
             }
@@ -149,7 +159,8 @@ impl Journal {
         bytes: usize,
     ) -> Result<Vec<(i64, Entry)>, LogError> {
         if cursor.place == Place::default() {
-            let first = segment::list(&self.shared.dir).map_err(unread)?.first().copied().unwrap_or(0);
+            let first =
+                segment::list(&self.shared.dir).map_err(unread)?.first().copied().unwrap_or(0);
             cursor.place = Place { segment: first, position: 0 };
         }
         let until = *self.shared.durable.borrow();
@@ -171,7 +182,9 @@ impl Journal {
     pub(super) fn positions(&self) -> BTreeMap<Partition, Position> {
         let state = lock(&self.shared.state);
         let pairs = state.committed.iter().zip(&state.ends);
-        (0..).zip(pairs.map(|(committed, end)| Position { committed: *committed, end: *end })).collect()
+        (0..)
+            .zip(pairs.map(|(committed, end)| Position { committed: *committed, end: *end }))
+            .collect()
     }
 
     /// Where `partition` stands; at nothing when there is no such partition.
@@ -226,7 +239,9 @@ fn groups(entries: Vec<Entry>) -> Result<Vec<Vec<Entry>>, LogError> {
     for entry in entries {
         let size = block::entry_len(&entry);
         if size > block::MAX_ENTRY {
-            return Err(LogError::Busy(format!("a record of {size} bytes is longer than it ever takes")));
+            return Err(LogError::Busy(format!(
+                "a record of {size} bytes is longer than it ever takes"
+            )));
         }
         match groups.last_mut() {
             Some(group) if bytes + size <= GROUP_BYTES => group.push(entry),

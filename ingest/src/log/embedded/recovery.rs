@@ -21,7 +21,10 @@ pub(super) struct Committed {
 }
 
 /// Finds the end of the journal: the last segment whose header is whole, behind its last whole block.
-pub(super) fn recover(dir: &Path, options: &JournalOptions) -> Result<(File, Place, Vec<i64>), OpenError> {
+pub(super) fn recover(
+    dir: &Path,
+    options: &JournalOptions,
+) -> Result<(File, Place, Vec<i64>), OpenError> {
     let mut numbers = segment::list(dir)?;
     let mut is_last = true;
     while let Some(number) = numbers.pop() {
@@ -89,9 +92,9 @@ fn committed_path(dir: &Path) -> PathBuf {
 
 pub(super) fn read_committed(dir: &Path) -> Result<Option<Committed>, OpenError> {
     match fs::read(committed_path(dir)) {
-        Ok(text) => serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|error| OpenError::Corrupt(format!("the committed positions cannot be read: {error}"))),
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
+            OpenError::Corrupt(format!("the committed positions cannot be read: {error}"))
+        }),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }

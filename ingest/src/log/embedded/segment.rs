@@ -15,7 +15,16 @@ const EXTENSION: &str = "log";
 
 /// A place between blocks: a segment's number, and a position in it in bytes. Ordered as the journal is.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 pub(super) struct Place {
     pub(super) segment: u64,
@@ -54,8 +63,12 @@ pub(super) fn path(dir: &Path, number: u64) -> PathBuf {
 /// Makes segment `number` durable with its header; returns the file and where its first block goes.
 pub(super) fn create(dir: &Path, number: u64, header: &SegmentHeader) -> io::Result<(File, u64)> {
     let bytes = block::write_header(header);
-    let file =
-        OpenOptions::new().create(true).truncate(true).read(true).write(true).open(path(dir, number))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .read(true)
+        .write(true)
+        .open(path(dir, number))?;
     file.write_all_at(&bytes, 0)?;
     file.sync_all()?;
     sync_dir(dir)?;

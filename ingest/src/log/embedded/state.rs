@@ -102,9 +102,13 @@ impl Shared {
             Ok(opened) => opened,
             // Only what lies before the saved place is ever removed, and removing begins with the first.
             Err(error)
-                if error.kind() == ErrorKind::NotFound && place.segment < lock(&self.saved).segment =>
+                if error.kind() == ErrorKind::NotFound
+                    && place.segment < lock(&self.saved).segment =>
             {
-                return Ok(Cursor { place: Place { segment: place.segment + 1, position: 0 }, file: None });
+                return Ok(Cursor {
+                    place: Place { segment: place.segment + 1, position: 0 },
+                    file: None,
+                });
             }
             Err(error) => return Err(unread(error)),
         };
@@ -124,7 +128,9 @@ impl Shared {
             let state = &mut *lock(&self.state);
             for (partition, offset) in offsets {
                 let Ok(at) = usize::try_from(*partition) else { continue };
-                if let (Some(committed), Some(end)) = (state.committed.get_mut(at), state.ends.get(at)) {
+                if let (Some(committed), Some(end)) =
+                    (state.committed.get_mut(at), state.ends.get(at))
+                {
                     *committed = (*committed).max(*offset.min(end));
                 }
             }

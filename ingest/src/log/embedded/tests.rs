@@ -82,7 +82,8 @@ impl Room {
 }
 
 fn record(key: &str, value: &str) -> NewRecord {
-    let (key, value) = (Bytes::copy_from_slice(key.as_bytes()), Bytes::copy_from_slice(value.as_bytes()));
+    let (key, value) =
+        (Bytes::copy_from_slice(key.as_bytes()), Bytes::copy_from_slice(value.as_bytes()));
     NewRecord::new(key, value)
 }
 
@@ -100,7 +101,8 @@ async fn values(log: &EmbeddedLog) -> Vec<String> {
             return values;
         }
         values.extend(
-            more.iter().map(|record| String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap()),
+            more.iter()
+                .map(|record| String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap()),
         );
     }
 }

@@ -70,7 +70,9 @@ impl Writer {
         disk.sync(&self.file).map_err(|error| self.poison(format!("a sync failed: {error}")))?;
         self.place.position += self.buffer.len() as u64;
         for entry in group.iter().flat_map(|append| &append.entries) {
-            if let Some(end) = usize::try_from(entry.partition).ok().and_then(|at| self.ends.get_mut(at)) {
+            if let Some(end) =
+                usize::try_from(entry.partition).ok().and_then(|at| self.ends.get_mut(at))
+            {
                 *end += 1;
             }
         }
@@ -86,9 +88,8 @@ impl Writer {
                 LogError::Busy(format!("the disk is full: {error}"))
             }
             Ok(()) => self.poison(format!("a write failed: {error}")),
-            Err(stuck) => {
-                self.poison(format!("a write failed ({error}) and could not be taken back: {stuck}"))
-            }
+            Err(stuck) => self
+                .poison(format!("a write failed ({error}) and could not be taken back: {stuck}")),
         }
     }
 
@@ -99,10 +100,12 @@ impl Writer {
 
     fn rotate(&mut self) -> io::Result<()> {
         let number = self.place.segment + 1;
-        let header = SegmentHeader { created: self.shared.options.clock.now(), bases: self.ends.clone() };
-        let (file, position) = segment::create(&self.shared.dir, number, &header).inspect_err(|_| {
-            std::fs::remove_file(segment::path(&self.shared.dir, number)).ok();
-        })?;
+        let header =
+            SegmentHeader { created: self.shared.options.clock.now(), bases: self.ends.clone() };
+        let (file, position) =
+            segment::create(&self.shared.dir, number, &header).inspect_err(|_| {
+                std::fs::remove_file(segment::path(&self.shared.dir, number)).ok();
+            })?;
         (self.file, self.place) = (file, Place { segment: number, position });
         if let Err(error) = self.shared.retain(number) {
             tracing::warn!(%error, "old segments could not be removed");

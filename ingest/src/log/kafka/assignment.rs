@@ -107,7 +107,8 @@ impl Assignment {
             let held = partitions.iter().filter_map(|partition| state.held.get(partition));
             held.filter(|held| held.handed > held.committed).count()
         };
-        let waiting = |state: &mut State| !state.ended && (state.committing > 0 || under_way(state) > 0);
+        let waiting =
+            |state: &mut State| !state.ended && (state.committing > 0 || under_way(state) > 0);
         let waited = self.moved.wait_timeout_while(state, patience, waiting);
         let (mut state, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
         let left = under_way(&state);
@@ -154,7 +155,8 @@ impl Assignment {
         let state = &mut *lock(&self.state);
         let taken = state.waiting.take(bytes);
         // Those of a partition are in order: the last one counts.
-        let ends: Offsets = taken.iter().map(|record| (record.partition, record.offset + 1)).collect();
+        let ends: Offsets =
+            taken.iter().map(|record| (record.partition, record.offset + 1)).collect();
         for (partition, end) in &ends {
             if let Some(held) = state.held.get_mut(partition) {
                 held.handed = Some(*end);
@@ -195,11 +197,15 @@ impl Assignment {
 
     /// The partitions of which everything that was fetched is committed, though they are longer: where they stand. None while
     /// records wait: then there may be no room for theirs.
-    pub(super) fn idle(&self, positions: &BTreeMap<Partition, Position>) -> BTreeMap<Partition, Position> {
+    pub(super) fn idle(
+        &self,
+        positions: &BTreeMap<Partition, Position>,
+    ) -> BTreeMap<Partition, Position> {
         let state = lock(&self.state);
         let done = |held: &Held| state.waiting.is_empty() && held.fetched <= held.committed;
         let idle = |partition: &Partition| state.held.get(partition).is_some_and(done);
-        let idle = positions.iter().filter(|(partition, at)| at.committed < at.end && idle(partition));
+        let idle =
+            positions.iter().filter(|(partition, at)| at.committed < at.end && idle(partition));
         idle.map(|(partition, at)| (*partition, *at)).collect()
     }
 
@@ -216,12 +222,17 @@ impl Assignment {
     }
 
     /// Looks whether nothing has come for `limit` though there is more, or every commit was refused for that long.
-    pub(super) fn is_stalled(&self, positions: &BTreeMap<Partition, Position>, limit: Duration) -> bool {
+    pub(super) fn is_stalled(
+        &self,
+        positions: &BTreeMap<Partition, Position>,
+        limit: Duration,
+    ) -> bool {
         let state = &mut *lock(&self.state);
         let refused = state.refused_since.is_some_and(|since| since.elapsed() >= limit);
         let more = |(partition, held): (&Partition, &Held)| {
             let position = positions.get(partition);
-            position.is_some_and(|at| held.fetched.unwrap_or(at.committed).max(at.committed) < at.end)
+            position
+                .is_some_and(|at| held.fetched.unwrap_or(at.committed).max(at.committed) < at.end)
         };
         if !state.waiting.is_empty() || !state.held.iter().any(more) {
             state.hungry_since = None;

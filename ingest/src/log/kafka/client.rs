@@ -157,7 +157,8 @@ pub(super) fn made<C: FromClientConfigAndContext<Context>>(
 
 /// Whether librdkafka takes the properties, and whether they leave an append the time to learn what became of it.
 pub(super) fn check(options: &KafkaLogOptions) -> Result<(), Mistake> {
-    let refused = |error: KafkaError| Mistake { setting: setting(options, &error), cause: cause(error) };
+    let refused =
+        |error: KafkaError| Mistake { setting: setting(options, &error), cause: cause(error) };
     member(options).create_native_config().map_err(refused)?;
     let producer = producer(options).create_native_config().map_err(refused)?;
     let delivery: u128 = producer.get("message.timeout.ms").map_err(refused)?.parse().unwrap_or(0);

@@ -144,7 +144,9 @@ impl ClientContext for Context {
             return;
         }
         self.health.failed(&error, cause);
-        let kind = error.rdkafka_error_code().map_or(Cow::Borrowed("?"), |code| format!("{code:?}").into());
+        let kind = error
+            .rdkafka_error_code()
+            .map_or(Cow::Borrowed("?"), |code| format!("{code:?}").into());
         if let Some(left_out) = self.lines.due(&kind) {
             tracing::warn!(target: "librdkafka", client = self.client, %error, left_out, "{cause}");
         }

@@ -30,7 +30,11 @@ pub(super) struct Deliveries {
 
 impl Deliveries {
     /// Of `records` records.
-    pub(super) fn of(records: usize, queued: &Arc<AtomicUsize>, room: OwnedSemaphorePermit) -> Arc<Self> {
+    pub(super) fn of(
+        records: usize,
+        queued: &Arc<AtomicUsize>,
+        room: OwnedSemaphorePermit,
+    ) -> Arc<Self> {
         queued.fetch_add(records, Ordering::Relaxed);
         Arc::new(Self {
             left: AtomicUsize::new(records),

@@ -75,7 +75,8 @@ impl Group {
             let arrived = self.inner.arrived.notified();
             self.begin()?;
             let member = lock(&self.inner.member).clone();
-            let (records, ends) = member.map(|member| member.assignment.take(bytes)).unwrap_or_default();
+            let (records, ends) =
+                member.map(|member| member.assignment.take(bytes)).unwrap_or_default();
             if !records.is_empty() {
                 self.inner.positions.reach(&ends);
                 // Another caller may wait for what is left.
@@ -121,7 +122,8 @@ impl Group {
         }
         if stage.watching.is_none() {
             let inner = Arc::clone(&self.inner);
-            let watching = thread::Builder::new().name("kafka-watch".to_owned()).spawn(move || inner.watch());
+            let watching =
+                thread::Builder::new().name("kafka-watch".to_owned()).spawn(move || inner.watch());
             stage.watching = Some(watching.map_err(|error| LogError::Busy(error.to_string()))?);
         }
         Ok(())
@@ -153,7 +155,8 @@ impl Inner {
         let mut joined = None::<Instant>;
         let mut sight = Sight::default();
         loop {
-            if current.is_none() && joined.is_none_or(|joined| joined.elapsed() >= BETWEEN_MEMBERS) {
+            if current.is_none() && joined.is_none_or(|joined| joined.elapsed() >= BETWEEN_MEMBERS)
+            {
                 joined = Some(Instant::now());
                 current = self.join();
             }
@@ -245,7 +248,8 @@ impl Inner {
     /// Reads what lies between what was committed of `partition` and its end, and commits that where it is no record.
     fn pass(&self, member: &Member, partition: Partition, at: Position) -> KafkaResult<Offsets> {
         let ends = Offsets::from([(partition, at.end)]);
-        let mut reader = self.reading.clone().between([(partition, at.committed)].into(), ends.clone())?;
+        let mut reader =
+            self.reading.clone().between([(partition, at.committed)].into(), ends.clone())?;
         match reader.read(1)?.is_empty() {
             true => member.pass(&self.reading.topic, &ends),
             false => Ok(Offsets::new()),
@@ -254,7 +258,8 @@ impl Inner {
 
     /// Waits for the close, at most for `limit`.
     fn is_closed_after(&self, limit: Duration) -> bool {
-        let waited = self.staged.wait_timeout_while(lock(&self.stage), limit, |stage| !stage.closed);
+        let waited =
+            self.staged.wait_timeout_while(lock(&self.stage), limit, |stage| !stage.closed);
         waited.unwrap_or_else(std::sync::PoisonError::into_inner).0.closed
     }
 }

@@ -26,7 +26,8 @@ pub(super) const TIMES_CUT: usize = CUTS.len();
 /// `letter`, whose record came from `topic`, as it is written; cut for the `cut`th time, if that is not 0.
 pub(super) fn outgoing(letter: &DeadLetter, topic: &str, cut: usize) -> Outgoing {
     let Record { partition, offset, key, value, headers, append_time } = &letter.record;
-    let header = |name: &str, text: String| Header { name: name.to_owned(), value: Some(text.into()) };
+    let header =
+        |name: &str, text: String| Header { name: name.to_owned(), value: Some(text.into()) };
     let ours = [
         header(CODE, letter.code.to_string()),
         header(TOPIC, topic.to_owned()),
@@ -59,7 +60,8 @@ pub(super) fn original(letter: &Record) -> Option<NewRecord> {
     if text(letter, CUT).is_some() {
         return None;
     }
-    let headers = letter.headers.iter().filter(|header| !header.name.starts_with(OURS)).cloned().collect();
+    let headers =
+        letter.headers.iter().filter(|header| !header.name.starts_with(OURS)).cloned().collect();
     Some(NewRecord { key: letter.key.clone(), value, headers, append_time: Some(append_time) })
 }
 

@@ -23,7 +23,10 @@ pub(super) struct Found {
 }
 
 /// Where every partition of `topic` stands for the group of `client`.
-pub(super) fn look<C: ConsumerContext>(client: &BaseConsumer<C>, topic: &str) -> KafkaResult<Found> {
+pub(super) fn look<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    topic: &str,
+) -> KafkaResult<Found> {
     let partitions = partitions(client, topic)?;
     let list = |offset| list(topic, partitions.iter().map(|partition| (*partition, offset)));
     let lows = offsets(&client.offsets_for_times(list(Offset::Beginning)?, LIMIT)?)?;
@@ -61,13 +64,17 @@ pub(super) fn partitions<C: ConsumerContext>(
     let found = metadata.topics().iter().find(|found| found.name() == topic).ok_or(unknown)?;
     match found.error() {
         Some(error) => Err(KafkaError::MetadataFetch(error.into())),
-        None => Ok(found.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect()),
+        None => {
+            Ok(found.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect())
+        }
     }
 }
 
 /// Whether this says that there is no such topic, or not yet a leader of it.
 pub(super) fn is_unknown(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode::{LeaderNotAvailable, UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
+    use RDKafkaErrorCode::{
+        LeaderNotAvailable, UnknownPartition, UnknownTopic, UnknownTopicOrPartition,
+    };
     matches!(code, UnknownTopic | UnknownPartition | UnknownTopicOrPartition | LeaderNotAvailable)
 }
 

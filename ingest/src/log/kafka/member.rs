@@ -58,7 +58,8 @@ impl Member {
         arrived: &Arc<Notify>,
         rebalances: &Arc<AtomicU64>,
     ) -> KafkaResult<(Self, JoinHandle<()>)> {
-        let (health, assignment) = (Arc::<Health>::default(), Arc::new(Assignment::new(options.poll_bytes)));
+        let (health, assignment) =
+            (Arc::<Health>::default(), Arc::new(Assignment::new(options.poll_bytes)));
         let context = MemberContext {
             context: Context::new("consumer", Arc::clone(&health)),
             assignment: Arc::clone(&assignment),
@@ -66,10 +67,14 @@ impl Member {
             topic: options.topic.clone(),
             patience: options.revoke_timeout,
         };
-        let consumer: Arc<BaseConsumer<_>> = Arc::new(client::member(options).create_with_context(context)?);
+        let consumer: Arc<BaseConsumer<_>> =
+            Arc::new(client::member(options).create_with_context(context)?);
         consumer.subscribe(&[&options.topic])?;
-        let member =
-            Self { assignment: Arc::clone(&assignment), consumer: Arc::downgrade(&consumer), health };
+        let member = Self {
+            assignment: Arc::clone(&assignment),
+            consumer: Arc::downgrade(&consumer),
+            health,
+        };
         let arrived = Arc::clone(arrived);
         let polling = thread::Builder::new()
             .name("kafka-consumer".to_owned())
@@ -111,7 +116,12 @@ impl Member {
 }
 
 /// Polls until the member is at its end. The consumer is dropped by whoever has it last, which leaves the group.
-fn poll(consumer: &BaseConsumer<MemberContext>, assignment: &Assignment, clock: Clock, arrived: &Notify) {
+fn poll(
+    consumer: &BaseConsumer<MemberContext>,
+    assignment: &Assignment,
+    clock: Clock,
+    arrived: &Notify,
+) {
     let mut copier = Copier::new(clock);
     let mut told = Wanted::NOTHING;
     while !assignment.is_ended() {
@@ -184,7 +194,8 @@ impl ConsumerContext for MemberContext {
             Rebalance::Revoke(list) => {
                 let partitions = self.partitions(list);
                 // Others have them already: there is nothing to wait for.
-                let patience = if consumer.assignment_lost() { Duration::ZERO } else { self.patience };
+                let patience =
+                    if consumer.assignment_lost() { Duration::ZERO } else { self.patience };
                 let left = self.assignment.lose(&partitions, patience);
                 // The driver would remember that they are held back, also when they come again.
                 if let Err(error) = consumer.resume(list) {

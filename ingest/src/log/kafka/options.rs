@@ -142,8 +142,11 @@ impl KafkaLogOptions {
     /// The [`Mistake`].
     pub fn check(&self) -> Result<(), Mistake> {
         let mistake = |setting, cause| Err(Mistake { setting, cause });
-        let named =
-            [("kafka-brokers", &self.brokers), ("kafka-topic", &self.topic), ("kafka-group", &self.group)];
+        let named = [
+            ("kafka-brokers", &self.brokers),
+            ("kafka-topic", &self.topic),
+            ("kafka-group", &self.group),
+        ];
         if let Some((setting, _)) = named.iter().find(|(_, value)| value.trim().is_empty()) {
             return mistake(setting, "it cannot be empty".to_owned());
         }
@@ -154,8 +157,7 @@ impl KafkaLogOptions {
         }
         let scram = self.security.logs_in() && self.mechanism != Mechanism::Plain;
         if (self.security.is_encrypted() || scram) && !cfg!(feature = "kafka-tls") {
-            let cause =
-                "this program was built without TLS and SCRAM: build it with the cargo feature kafka-tls";
+            let cause = "this program was built without TLS and SCRAM: build it with the cargo feature kafka-tls";
             return mistake("kafka-security", cause.to_owned());
         }
         if self.security.logs_in() && (self.username.is_none() || self.password.is_none()) {

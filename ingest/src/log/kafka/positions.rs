@@ -32,7 +32,9 @@ impl Positions {
                 },
             };
         }
-        positions.retain(|partition, _| found.contains_key(partition) || !before.contains_key(partition));
+        positions.retain(|partition, _| {
+            found.contains_key(partition) || !before.contains_key(partition)
+        });
     }
 
     /// These partitions are at least so long.

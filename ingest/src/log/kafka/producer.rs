@@ -64,7 +64,8 @@ impl Producer {
         let inner = Arc::new(Inner {
             options: options.clone(),
             client: Mutex::new(
-                made(options).map_err(|cause| OpenError::Configuration(format!("kafka: {cause}")))?,
+                made(options)
+                    .map_err(|cause| OpenError::Configuration(format!("kafka: {cause}")))?,
             ),
             room: Arc::new(Semaphore::new(options.append_bytes.min(Semaphore::MAX_PERMITS))),
             queued: Arc::default(),
@@ -123,7 +124,12 @@ impl Producer {
     }
 
     /// Gives `records` to the driver, which never blocks.
-    fn give(&self, topic: &str, records: Vec<Outgoing>, room: OwnedSemaphorePermit) -> Arc<Deliveries> {
+    fn give(
+        &self,
+        topic: &str,
+        records: Vec<Outgoing>,
+        room: OwnedSemaphorePermit,
+    ) -> Arc<Deliveries> {
         let (client, health) = self.client();
         let deliveries = Deliveries::of(records.len(), &self.0.queued, room);
         let count = records.len();
@@ -211,7 +217,8 @@ impl Producer {
 impl Outgoing {
     fn cost(&self) -> usize {
         let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
-        let headers = self.headers.iter().map(|header| header.name.len() + bytes(&header.value) + 64);
+        let headers =
+            self.headers.iter().map(|header| header.name.len() + bytes(&header.value) + 64);
         bytes(&self.key) + bytes(&self.value) + headers.sum::<usize>() + OVERHEAD
     }
 
@@ -229,7 +236,8 @@ impl Outgoing {
 
 fn made(options: &KafkaLogOptions) -> Result<(Arc<Client>, Arc<Health>), KafkaError> {
     let health = Arc::new(Health::default());
-    let client = client::made(&client::producer(options), Context::new("producer", Arc::clone(&health)))?;
+    let client =
+        client::made(&client::producer(options), Context::new("producer", Arc::clone(&health)))?;
     Ok((Arc::new(DroppedAside::new(client)), health))
 }
 

@@ -67,12 +67,18 @@ impl Reading {
 
     /// A client that reads nothing yet.
     pub(super) fn client(&self) -> KafkaResult<BaseConsumer<Context>> {
-        client::made(&client::reader(&self.options, &self.group), Context::new("reader", Arc::default()))
+        client::made(
+            &client::reader(&self.options, &self.group),
+            Context::new("reader", Arc::default()),
+        )
     }
 
     /// A client that reads nothing, but sees behind transactions that are still open.
     pub(super) fn onlooker(&self) -> KafkaResult<BaseConsumer<Context>> {
-        client::made(&client::onlooker(&self.options, &self.group), Context::new("onlooker", Arc::default()))
+        client::made(
+            &client::onlooker(&self.options, &self.group),
+            Context::new("onlooker", Arc::default()),
+        )
     }
 
     /// Where the topic stands now for the group. One that the brokers do not know may have been made just now: it is waited
@@ -117,7 +123,12 @@ impl Reading {
         self.over(consumer, from, ends)
     }
 
-    fn over(self, consumer: BaseConsumer<Context>, next: Offsets, ends: Offsets) -> KafkaResult<Reader> {
+    fn over(
+        self,
+        consumer: BaseConsumer<Context>,
+        next: Offsets,
+        ends: Offsets,
+    ) -> KafkaResult<Reader> {
         let finished: BTreeSet<Partition> = ends
             .iter()
             .filter(|(partition, end)| next.get(partition).unwrap_or(&0) >= end)
@@ -129,7 +140,14 @@ impl Reading {
         };
         let list = look::list(&self.topic, left.map(|partition| (*partition, begin(partition))))?;
         consumer.assign(&list)?;
-        Ok(Reader { consumer, copier: Copier::new(self.clock), topic: self.topic, next, ends, finished })
+        Ok(Reader {
+            consumer,
+            copier: Copier::new(self.clock),
+            topic: self.topic,
+            next,
+            ends,
+            finished,
+        })
     }
 }
 

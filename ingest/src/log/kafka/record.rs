@@ -32,8 +32,10 @@ impl Copier {
     }
 
     pub(super) fn record(&mut self, given: &BorrowedMessage<'_>) -> Record {
-        let (key, value) =
-            (given.key().map(|key| self.copied(key)), given.payload().map(|value| self.copied(value)));
+        let (key, value) = (
+            given.key().map(|key| self.copied(key)),
+            given.payload().map(|value| self.copied(value)),
+        );
         let (headers, first_appended) = given.headers().map(headers).unwrap_or_default();
         let append_time = self.append_time(given.timestamp());
         Record {
@@ -79,7 +81,8 @@ fn headers<H: Headers>(given: &H) -> (Vec<Header>, Option<Timestamp>) {
         // The driver panics over a name that is not UTF-8, which anyone can write: that header is left out.
         let Ok(header) = catch_unwind(AssertUnwindSafe(|| given.get(index))) else { continue };
         if header.key == APPEND_TIME {
-            first_appended = header.value.and_then(|value| Timestamp::parse(str::from_utf8(value).ok()?));
+            first_appended =
+                header.value.and_then(|value| Timestamp::parse(str::from_utf8(value).ok()?));
         } else {
             let value = header.value.map(Bytes::copy_from_slice);
             headers.push(Header { name: header.key.to_owned(), value });
@@ -91,7 +94,9 @@ fn headers<H: Headers>(given: &H) -> (Vec<Header>, Option<Timestamp>) {
 /// About how much memory a record takes.
 pub(super) fn size(record: &Record) -> usize {
     let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
-    let headers =
-        record.headers.iter().map(|header| header.name.len() + bytes(&header.value) + size_of::<Header>());
+    let headers = record
+        .headers
+        .iter()
+        .map(|header| header.name.len() + bytes(&header.value) + size_of::<Header>());
     size_of::<Record>() + bytes(&record.key) + bytes(&record.value) + headers.sum::<usize>()
 }

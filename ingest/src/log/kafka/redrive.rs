@@ -21,12 +21,15 @@ impl KafkaLog {
     ) -> Result<Redriven, LogError> {
         let _redriving = self.0.redriving.lock().await;
         let reading = self.letters();
-        let reader = off_runtime("kafka-redrive", move || reading.begin_uncommitted().map(DroppedAside::new));
+        let reader = off_runtime("kafka-redrive", move || {
+            reading.begin_uncommitted().map(DroppedAside::new)
+        });
         let mut reader = reader.await?.map_err(|cause| busy(&cause))?;
         let mut done = Redriven::default();
         loop {
             let step = off_runtime("kafka-redrive", move || {
-                let read = reader.get_mut().map_or(Ok(Vec::new()), |reader| reader.read(STEP_BYTES));
+                let read =
+                    reader.get_mut().map_or(Ok(Vec::new()), |reader| reader.read(STEP_BYTES));
                 (read, reader)
             });
             let (read, returned) = step.await?;
@@ -48,7 +51,8 @@ impl KafkaLog {
             }
             self.put_back(back, kept, &mut done).await?;
             let step = off_runtime("kafka-redrive", move || {
-                let committed = returned.get().map_or(Ok(Default::default()), super::reader::Reader::commit);
+                let committed =
+                    returned.get().map_or(Ok(Default::default()), super::reader::Reader::commit);
                 (committed, returned)
             });
             let (committed, returned) = step.await?;
@@ -67,7 +71,9 @@ impl KafkaLog {
         done.appended += back.len() as u64;
         self.append(back).await?;
         for Record { key, value, headers, .. } in kept {
-            self.append_letter(Outgoing { key, value, headers }).await?.map_err(|cause| busy(&cause))?;
+            self.append_letter(Outgoing { key, value, headers })
+                .await?
+                .map_err(|cause| busy(&cause))?;
         }
         Ok(())
     }

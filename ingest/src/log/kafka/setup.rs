@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{
+        AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
+    },
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
     types::RDKafkaErrorCode,
@@ -63,8 +65,9 @@ pub async fn setup(
         if name == letters {
             topic = topic.set(LETTER_BYTES.0, LETTER_BYTES.1).set(KEPT.0, KEPT.1);
         }
-        let limit =
-            AdminOptions::new().operation_timeout(Some(look::LIMIT)).request_timeout(Some(look::LIMIT));
+        let limit = AdminOptions::new()
+            .operation_timeout(Some(look::LIMIT))
+            .request_timeout(Some(look::LIMIT));
         let made = admin.create_topics([&topic], &limit).await.map_err(refused)?;
         match made.into_iter().next() {
             Some(Ok(_)) => told.push(format!("made the topic {name}, partitions: {partitions}")),
@@ -75,7 +78,9 @@ pub async fn setup(
                 told.extend(existing(options, name, partitions, found.as_ref()).await?);
             }
             Some(Err((_, cause))) => return Err(refused(KafkaError::AdminOp(cause))),
-            None => return Err(OpenError::Unavailable("kafka: the brokers did not answer".to_owned())),
+            None => {
+                return Err(OpenError::Unavailable("kafka: the brokers did not answer".to_owned()));
+            }
         }
     }
     Ok(told)
@@ -87,7 +92,8 @@ async fn reach(options: &KafkaLogOptions) -> Result<(), OpenError> {
     let config = client::reader(options, &options.group);
     let asked = off_runtime("kafka-setup", move || {
         let health = Arc::<Health>::default();
-        let client: BaseConsumer<_> = client::made(&config, Context::new("setup", Arc::clone(&health)))?;
+        let client: BaseConsumer<_> =
+            client::made(&config, Context::new("setup", Arc::clone(&health)))?;
         let outcome = client.fetch_metadata(None, look::LIMIT);
         // What the connection has told waits to be heard; while it goes on trying it tells it again and again.
         while outcome.is_err()
@@ -99,8 +105,11 @@ async fn reach(options: &KafkaLogOptions) -> Result<(), OpenError> {
             told => told,
         }))
     });
-    let outcome = asked.await?.map_err(|cause| OpenError::Configuration(format!("kafka: {cause}")))?;
-    outcome.map_err(|cause| OpenError::Unavailable(format!("kafka: no broker can be reached: {cause}")))
+    let outcome =
+        asked.await?.map_err(|cause| OpenError::Configuration(format!("kafka: {cause}")))?;
+    outcome.map_err(|cause| {
+        OpenError::Unavailable(format!("kafka: no broker can be reached: {cause}"))
+    })
 }
 
 /// What is to be said of a topic that exists.
@@ -120,7 +129,9 @@ async fn existing(
     for (setting, wanted, otherwise) in WANTED {
         let value = found.and_then(|found| found.get(setting)?.value.as_deref());
         if let Some(value) = value.filter(|value| *value != wanted) {
-            told.push(format!("mind: {name} has {setting}={value} in place of {wanted}: {otherwise}"));
+            told.push(format!(
+                "mind: {name} has {setting}={value} in place of {wanted}: {otherwise}"
+            ));
         }
     }
     Ok(told)

@@ -37,7 +37,8 @@ pub(super) async fn fresh(partitions: i32) -> KafkaLogOptions {
 
 /// The same without the topic.
 pub(super) async fn unmade() -> KafkaLogOptions {
-    let brokers = tokio::task::spawn_blocking(|| stack::Stack::shared_plain().kafka_brokers().to_owned());
+    let brokers =
+        tokio::task::spawn_blocking(|| stack::Stack::shared_plain().kafka_brokers().to_owned());
     named(brokers.await.unwrap())
 }
 
@@ -47,7 +48,13 @@ fn named(brokers: String) -> KafkaLogOptions {
     let number = MADE.fetch_add(1, Ordering::Relaxed);
     let name = format!("kafka-{}-{}-{number}", Clock::machine().now().millis(), std::process::id());
     let look_interval = Duration::from_millis(200);
-    KafkaLogOptions { brokers, topic: name.clone(), group: name, look_interval, ..KafkaLogOptions::default() }
+    KafkaLogOptions {
+        brokers,
+        topic: name.clone(),
+        group: name,
+        look_interval,
+        ..KafkaLogOptions::default()
+    }
 }
 
 pub(super) async fn open(options: &KafkaLogOptions) -> Log {
@@ -68,7 +75,9 @@ pub(super) async fn poll(log: &Log, count: usize) -> Vec<Record> {
     let mut polled = Vec::new();
     while polled.len() < count {
         let more = tokio::time::timeout(LIMIT, log.poll(1_000)).await;
-        polled.extend(more.unwrap_or_else(|_| panic!("only {} of {count} came", polled.len())).unwrap());
+        polled.extend(
+            more.unwrap_or_else(|_| panic!("only {} of {count} came", polled.len())).unwrap(),
+        );
     }
     polled
 }
@@ -96,7 +105,10 @@ pub(super) fn behind(records: &[Record]) -> Offsets {
 }
 
 /// A producer that knows nothing of us.
-fn stranger(options: &KafkaLogOptions, more: &[(&str, &str)]) -> ThreadedProducer<DefaultProducerContext> {
+fn stranger(
+    options: &KafkaLogOptions,
+    more: &[(&str, &str)],
+) -> ThreadedProducer<DefaultProducerContext> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &options.brokers);
     for (name, value) in more {
@@ -111,7 +123,8 @@ async fn append_as_stranger(options: &KafkaLogOptions, record: Outgoing, timesta
     let appending = tokio::task::spawn_blocking(move || {
         let producer = stranger(&options, &[]);
         let mut new = BaseRecord::<[u8], [u8]>::to(&options.topic);
-        (new.key, new.payload, new.timestamp) = (record.key.as_deref(), record.value.as_deref(), timestamp);
+        (new.key, new.payload, new.timestamp) =
+            (record.key.as_deref(), record.value.as_deref(), timestamp);
         new.headers = record.owned_headers();
         producer.send(new).map_err(|(error, _)| error).unwrap();
         producer.flush(LIMIT).unwrap();

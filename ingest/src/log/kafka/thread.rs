@@ -20,7 +20,10 @@ pub(super) async fn off_runtime<T: Send + 'static>(
         drop(done.send(work()));
     };
     let lost = |cause: String| LogError::Busy(format!("a request to the log was lost: {cause}"));
-    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| lost(error.to_string()))?;
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|error| lost(error.to_string()))?;
     outcome.await.map_err(|error| lost(error.to_string()))
 }
 

@@ -38,8 +38,13 @@ impl Waiting {
     }
 
     /// Whose turn is next of those that `may` have more and of which something waits, but less than `bytes`.
-    pub(super) fn wanting(&self, bytes: usize, may: impl Fn(Partition) -> bool) -> Option<Partition> {
-        let wants = |partition: &Partition| self.partitions[partition].bytes < bytes && may(*partition);
+    pub(super) fn wanting(
+        &self,
+        bytes: usize,
+        may: impl Fn(Partition) -> bool,
+    ) -> Option<Partition> {
+        let wants =
+            |partition: &Partition| self.partitions[partition].bytes < bytes && may(*partition);
         self.turns.iter().copied().find(wants)
     }
 
@@ -84,8 +89,10 @@ impl Waiting {
                 taken.extend(records);
             }
             if !left.is_empty() {
-                self.partitions
-                    .insert(partition, OfPartition { records: left, bytes: waiting - (sizes - before) });
+                self.partitions.insert(
+                    partition,
+                    OfPartition { records: left, bytes: waiting - (sizes - before) },
+                );
                 self.turns.push_back(partition);
             }
         }

@@ -80,10 +80,15 @@ pub(super) fn last_sessions() -> Call {
     let at = |query: &str| curl(&format!("{LAST_SESSIONS}{query}"));
     let examples = [
         Example::new("some", at(&format!("?user_id={USER}")), json!({ USER: [complete()] })),
-        Example::new("by_player_id", at(&format!("?player_id={USER}")), json!({ USER: [complete()] })),
+        Example::new(
+            "by_player_id",
+            at(&format!("?player_id={USER}")),
+            json!({ USER: [complete()] }),
+        ),
         Example::new("none", at("?user_id=nobody"), json!({ "nobody": [] })),
     ];
-    let about = "The last 20 complete ones, newest end first. The user is named in one of the two ways.";
+    let about =
+        "The last 20 complete ones, newest end first. The user is named in one of the two ways.";
     let call = Call::get(Tag::Older, LAST_SESSIONS, "The last sessions of a user", about)
         .taking(params::user())
         .answering(StatusCode::OK, Reply::new("The sessions.").json::<SessionsOfUser>(examples));
@@ -109,7 +114,9 @@ pub(super) fn root() -> Call {
     let call = Call::get(Tag::Older, "/", "This page, or a user's last sessions", &about)
         .answering(
             StatusCode::OK,
-            Reply::new("The page, or the sessions.").text("text/html", [page]).json::<LastSessions>(examples),
+            Reply::new("The page, or the sessions.")
+                .text("text/html", [page])
+                .json::<LastSessions>(examples),
         )
         .answering(
             StatusCode::REQUEST_TIMEOUT,
@@ -152,7 +159,11 @@ pub(super) fn root() -> Call {
 /// How a user can be named wrongly; `ask` is given what a query would say.
 fn wrong_user(ask: impl Fn(&str) -> String, example: &str) -> Vec<Example> {
     vec![
-        Example::error("missing_user_id", ask(""), &format!("say whose sessions are meant: {example}")),
+        Example::error(
+            "missing_user_id",
+            ask(""),
+            &format!("say whose sessions are meant: {example}"),
+        ),
         Example::error(
             "invalid_user_id",
             ask("user_id=null"),

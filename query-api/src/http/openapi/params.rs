@@ -40,7 +40,9 @@ fn number(most: i32) -> ObjectBuilder {
 
 // Without an example: a form that is filled in with `days` must not be filled in with these too.
 fn instant() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::Custom("date-time".to_owned())))
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::Custom("date-time".to_owned())))
 }
 
 /// How far to look back.
@@ -102,14 +104,24 @@ pub(super) fn step() -> Parameter {
 
 /// Which sessions.
 pub(super) fn status() -> Parameter {
-    parameter("status", "Which sessions; complete ones, where it is left out.", of::<Status>(), None)
+    parameter(
+        "status",
+        "Which sessions; complete ones, where it is left out.",
+        of::<Status>(),
+        None,
+    )
 }
 
 /// A user in the query, by one of the two names.
 pub(super) fn user() -> [Parameter; 2] {
     [
         parameter("user_id", "Whose sessions.", of::<UserId>(), Some(json!(USER))),
-        parameter("player_id", "Another name of `user_id`: give one of them.", of::<UserId>(), None),
+        parameter(
+            "player_id",
+            "Another name of `user_id`: give one of them.",
+            of::<UserId>(),
+            None,
+        ),
     ]
 }
 

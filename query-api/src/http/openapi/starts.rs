@@ -113,17 +113,21 @@ pub(super) fn counted() -> Call {
         Example::new("series", curl(&series_of), series),
     ];
     let about = "Numbers alone; with `step` a series of them, in whole UTC minutes, hours or days.";
-    let call = Call::get(Tag::Questions, COUNTED, "How many sessions started in each country", about)
-        .taking(params::window())
-        .taking([params::step()])
-        .answering(StatusCode::OK, Reply::new("The numbers.").json::<Counts>(examples));
+    let call =
+        Call::get(Tag::Questions, COUNTED, "How many sessions started in each country", about)
+            .taking(params::window())
+            .taking([params::step()])
+            .answering(StatusCode::OK, Reply::new("The numbers.").json::<Counts>(examples));
     let mut wrong = wrong_window(COUNTED);
     wrong.push(Example::error(
         "invalid_step",
         curl(&format!("{COUNTED}?days=170&step=week")),
         "`step` must be `hour` or `day`, or `minute` in a window of at most 2 days",
     ));
-    not_now(refused(call, COUNTED, &["days", "hours", "from", "to", "country", "step"], wrong), true)
+    not_now(
+        refused(call, COUNTED, &["days", "hours", "from", "to", "country", "step"], wrong),
+        true,
+    )
 }
 
 fn wrong_window(path: &str) -> Vec<Example> {

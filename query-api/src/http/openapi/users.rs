@@ -11,8 +11,7 @@ const SESSIONS: &str = "/v1/users/{user_id}/sessions";
 const EXPLAINED: &str = "/v1/users/{user_id}/sessions/{session_id}";
 
 /// What an id may be.
-const ID: &str =
-    "must be 1 to 128 bytes of UTF-8 without control characters, and not a placeholder such as `null`";
+const ID: &str = "must be 1 to 128 bytes of UTF-8 without control characters, and not a placeholder such as `null`";
 
 pub(super) fn sessions() -> Call {
     let of = |user: &str, query: &str| format!("/v1/users/{user}/sessions{query}");
@@ -111,7 +110,11 @@ pub(super) fn session() -> Call {
         .answering(StatusCode::OK, Reply::new("The session.").json::<Explanation>(examples))
         .answering(StatusCode::NOT_FOUND, Reply::error("Nothing is known of it.", [unknown]));
     let wrong = vec![
-        Example::error("invalid_user_id", curl("/v1/users/null/sessions/s1"), &format!("`user_id` {ID}")),
+        Example::error(
+            "invalid_user_id",
+            curl("/v1/users/null/sessions/s1"),
+            &format!("`user_id` {ID}"),
+        ),
         Example::error("invalid_session_id", curl(&of("null")), &format!("`session_id` {ID}")),
     ];
     not_now(refused(call, &of(SESSION), &[], wrong), false)

@@ -4,8 +4,8 @@ use serde_json::Value;
 use utoipa::{
     ToSchema,
     openapi::{
-        ContentBuilder, HeaderBuilder, HttpMethod, ObjectBuilder, OpenApi, PathItem, RefOr, ResponseBuilder,
-        Schema, Type,
+        ContentBuilder, HeaderBuilder, HttpMethod, ObjectBuilder, OpenApi, PathItem, RefOr,
+        ResponseBuilder, Schema, Type,
         example::{Example as Shown, ExampleBuilder},
         path::{Operation, OperationBuilder, Parameter},
         request_body::RequestBody,
@@ -57,11 +57,18 @@ impl Call {
         Self::new(HttpMethod::Post, tag, path, summary, description)
     }
 
-    fn new(method: HttpMethod, tag: Tag, path: &'static str, summary: &str, description: &str) -> Self {
+    fn new(
+        method: HttpMethod,
+        tag: Tag,
+        path: &'static str,
+        summary: &str,
+        description: &str,
+    ) -> Self {
         let verb = if method == HttpMethod::Post { "post" } else { "get" };
         let words = if path == "/" { "root" } else { path };
-        let words =
-            words.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let words = words
+            .split(|letter: char| !letter.is_ascii_alphanumeric())
+            .filter(|word| !word.is_empty());
         let operation = OperationBuilder::new()
             .tag(tag.name())
             .summary(Some(summary))
@@ -91,7 +98,10 @@ impl Call {
     #[must_use]
     pub fn answering(mut self, status: StatusCode, reply: Reply) -> Self {
         self.schemas.extend(reply.schemas.into_iter().map(|(name, schema)| (name, closed(schema))));
-        self.operation.responses.responses.insert(status.as_str().to_owned(), RefOr::T(reply.response));
+        self.operation
+            .responses
+            .responses
+            .insert(status.as_str().to_owned(), RefOr::T(reply.response));
         self
     }
 
@@ -115,7 +125,10 @@ impl Reply {
     /// A reply without any content yet.
     #[must_use]
     pub fn new(description: &str) -> Self {
-        Self { response: ResponseBuilder::new().description(description).build(), schemas: Vec::new() }
+        Self {
+            response: ResponseBuilder::new().description(description).build(),
+            schemas: Vec::new(),
+        }
     }
 
     /// An error.
@@ -174,7 +187,12 @@ impl Example {
     }
 
     /// As [`error`](Self::error), by a name of its own: where a code has several examples.
-    pub fn error_as(name: &'static str, code: &str, asked: impl Into<String>, message: &str) -> Self {
+    pub fn error_as(
+        name: &'static str,
+        code: &str,
+        asked: impl Into<String>,
+        message: &str,
+    ) -> Self {
         Self::new(name, asked, serde_json::json!({ "error": { "code": code, "message": message } }))
     }
 

@@ -79,7 +79,9 @@ impl PartialSchema for SentTime {
         OneOfBuilder::new()
             .item(text)
             .item(number)
-            .description(Some("UTC where it names no zone; what is finer than a millisecond is cut."))
+            .description(Some(
+                "UTC where it names no zone; what is finer than a millisecond is cut.",
+            ))
             .into()
     }
 }
@@ -88,7 +90,8 @@ impl ToSchema for SentTime {}
 
 impl PartialSchema for Batch {
     fn schema() -> RefOr<Schema> {
-        let events = || ArrayBuilder::new().items(of::<Event>()).min_items(Some(1)).max_items(Some(1_000));
+        let events =
+            || ArrayBuilder::new().items(of::<Event>()).min_items(Some(1)).max_items(Some(1_000));
         let under = |key: &str| {
             ObjectBuilder::new()
                 .title(Some(format!("under {key}")))
@@ -100,7 +103,9 @@ impl PartialSchema for Batch {
             .item(events().title(Some("an array")))
             .item(under("events"))
             .item(under("rows"))
-            .description(Some("By default at most 1,000 events and 1 MiB, before and after inflating."))
+            .description(Some(
+                "By default at most 1,000 events and 1 MiB, before and after inflating.",
+            ))
             .examples([json!([{
                 "user_id": "d6313e1fb7d247a6a034e2aadc30ab30",
                 "session_id": "674606b1-2270-4285-928f-eef4a6b90a60",

@@ -15,8 +15,9 @@ enum Description {}
 impl PartialSchema for Description {
     fn schema() -> RefOr<Schema> {
         let fields = ["openapi", "info", "paths"].into_iter();
-        let object =
-            ObjectBuilder::new().schema_type(Type::Object).description(Some("An OpenAPI 3.1 document."));
+        let object = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .description(Some("An OpenAPI 3.1 document."));
         fields.fold(object, ObjectBuilder::required).into()
     }
 }
@@ -28,8 +29,7 @@ pub(super) fn calls() -> Vec<Call> {
     let version = env!("CARGO_PKG_VERSION");
     let excerpt = json!({ "openapi": "3.1.0", "info": { "title": "Bookend", "version": version } });
     let description = Example::new("excerpt", "curl http://127.0.0.1:5000/openapi.json", excerpt);
-    let metrics =
-        "# HELP bookend_build_info The build of this process; always 1\n# TYPE bookend_build_info gauge\n";
+    let metrics = "# HELP bookend_build_info The build of this process; always 1\n# TYPE bookend_build_info gauge\n";
     let metrics = Example::new("excerpt", "curl http://127.0.0.1:5000/metrics", metrics);
     let live = Example::new("live", "curl http://127.0.0.1:5000/livez", "live\n");
     let ready = Example::new("ready", "curl http://127.0.0.1:5000/readyz", "ready\n");
@@ -42,10 +42,15 @@ pub(super) fn calls() -> Vec<Call> {
     vec![
         get(PATH, "This description", "By OpenAPI 3.1.").answering(
             StatusCode::OK,
-            Reply::new("The description of what this process takes.").json::<Description>([description]),
+            Reply::new("The description of what this process takes.")
+                .json::<Description>([description]),
         ),
-        get("/metrics", "For Prometheus", "Every metric of this process, in the text format of Prometheus.")
-            .answering(StatusCode::OK, Reply::new("The metrics.").text("text/plain", [metrics])),
+        get(
+            "/metrics",
+            "For Prometheus",
+            "Every metric of this process, in the text format of Prometheus.",
+        )
+        .answering(StatusCode::OK, Reply::new("The metrics.").text("text/plain", [metrics])),
         get("/livez", "Whether the process runs", "Never looks at what it depends on.")
             .answering(StatusCode::OK, Reply::new("It runs.").text("text/plain", [live])),
         get("/readyz", "Whether it can serve", "Looks at the log and the store.")

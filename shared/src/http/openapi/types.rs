@@ -52,7 +52,9 @@ fn word<T: serde::Serialize>(description: &str, words: &[T]) -> RefOr<Schema> {
 fn object<const N: usize>(description: &str, fields: [(&str, RefOr<Schema>); N]) -> RefOr<Schema> {
     let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(description));
     let fields = fields.into_iter();
-    fields.fold(object, |object, (name, schema)| object.property(name, schema).required(name)).into()
+    fields
+        .fold(object, |object, (name, schema)| object.property(name, schema).required(name))
+        .into()
 }
 
 impl PartialSchema for UserId {
@@ -92,7 +94,9 @@ impl PartialSchema for Timestamp {
             .schema_type(Type::String)
             .format(Some(SchemaFormat::Custom("date-time".to_owned())))
             .pattern(Some("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{3})?Z$"))
-            .description(Some("An RFC 3339 time in UTC, with milliseconds only when they are not zero."))
+            .description(Some(
+                "An RFC 3339 time in UTC, with milliseconds only when they are not zero.",
+            ))
             .into()
     }
 }
@@ -122,7 +126,11 @@ impl PartialSchema for SessionStart {
     fn schema() -> RefOr<Schema> {
         object(
             "A start; its country is the key under which it is listed.",
-            [("user_id", of::<UserId>()), ("session_id", of::<SessionId>()), ("ts", of::<Timestamp>())],
+            [
+                ("user_id", of::<UserId>()),
+                ("session_id", of::<SessionId>()),
+                ("ts", of::<Timestamp>()),
+            ],
         )
     }
 }

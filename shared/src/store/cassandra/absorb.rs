@@ -55,7 +55,11 @@ impl Shared {
         for (user, same) in &by_user {
             for some in same.chunks(ROWS) {
                 let size = |(_, Sighting { key, facts }): &(usize, &Sighting)| -> usize {
-                    facts.iter().take(MAX_FACTS).map(|fact| Insert::size_of_fact(&key.session, fact)).sum()
+                    facts
+                        .iter()
+                        .take(MAX_FACTS)
+                        .map(|fact| Insert::size_of_fact(&key.session, fact))
+                        .sum()
                 };
                 parcels.push(Parcel {
                     replicas: placement.replicas("facts", &(user.as_str(),)),
@@ -147,7 +151,11 @@ impl Shared {
 }
 
 /// The rows of a sighting's facts that have something left to live, each once, and no more than a session may have.
-fn fact_rows(sighting: &Sighting, stamp: Stamp, lifetime: Lifetime) -> impl Iterator<Item = Insert<'_>> {
+fn fact_rows(
+    sighting: &Sighting,
+    stamp: Stamp,
+    lifetime: Lifetime,
+) -> impl Iterator<Item = Insert<'_>> {
     let mut seen: BTreeSet<&Fact> = BTreeSet::new();
     let facts = sighting.facts.iter().filter(move |fact| seen.insert(fact));
     let living = facts.filter_map(move |fact| Some((fact, lifetime.of(fact.ts())?)));

@@ -68,7 +68,8 @@ impl Shared {
         // An end that its start may leave behind remembers one of its starts, the smallest of those named here.
         let mut remembered: BTreeMap<(&UserId, &SessionId, Timestamp), Timestamp> = BTreeMap::new();
         for effect in effects {
-            let marker = matches!(effect, Effect::SupersedeStart(_) | Effect::SupersedeCompleted(_));
+            let marker =
+                matches!(effect, Effect::SupersedeStart(_) | Effect::SupersedeCompleted(_));
             let ttl = lifetime.of(effect.started_at()).filter(|_| effect.started_at() >= horizon);
             match effect {
                 Effect::RecordStart(row) | Effect::SupersedeStart(row) => {
@@ -92,7 +93,8 @@ impl Shared {
         }
         for ((user, session, ended_at), started_at) in remembered {
             if let Some(ttl) = lifetime.of(ended_at) {
-                let memory = memory((user, session), Fact::End(ended_at), Earlier::Start(started_at), ttl);
+                let memory =
+                    memory((user, session), Fact::End(ended_at), Earlier::Start(started_at), ttl);
                 rows.users.entry(user).or_default().push(memory);
             }
         }
@@ -106,7 +108,8 @@ impl Shared {
         partitions: impl Iterator<Item = &Partition>,
         lifetime: Lifetime,
     ) -> Result<(), StoreError> {
-        let new: Vec<_> = partitions.filter(|partition| self.partitions.get(*partition).is_none()).collect();
+        let new: Vec<_> =
+            partitions.filter(|partition| self.partitions.get(*partition).is_none()).collect();
         let mut rows: Vec<Insert<'_>> = Vec::new();
         let mut newest: BTreeMap<&Country, _> = BTreeMap::new();
         for partition in &new {
@@ -136,7 +139,10 @@ impl Shared {
 }
 
 /// Rows of one partition, in requests of a bounded size.
-fn parcels_of(rows: Vec<Insert<'_>>, replicas: u128) -> impl Iterator<Item = Parcel<Vec<Insert<'_>>>> {
+fn parcels_of(
+    rows: Vec<Insert<'_>>,
+    replicas: u128,
+) -> impl Iterator<Item = Parcel<Vec<Insert<'_>>>> {
     let mut rows = rows.into_iter();
     std::iter::from_fn(move || {
         let contents: Vec<_> = rows.by_ref().take(ROWS).collect();

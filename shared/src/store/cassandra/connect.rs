@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use scylla::{
     client::{
-        PoolSize, execution_profile::ExecutionProfile, session::Session, session_builder::SessionBuilder,
+        PoolSize, execution_profile::ExecutionProfile, session::Session,
+        session_builder::SessionBuilder,
     },
     cluster::Node,
     errors::{
-        ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, ExecutionError,
-        MetadataError, NewSessionError, PrepareError, RequestAttemptError,
+        ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError,
+        ExecutionError, MetadataError, NewSessionError, PrepareError, RequestAttemptError,
     },
     policies::{load_balancing::DefaultPolicy, retry::FallthroughRetryPolicy},
     response::PagingState,
@@ -53,7 +54,9 @@ pub enum OpenError {
     #[error("the certificate of Cassandra is refused: {0}")]
     Certificate(String),
     /// The tables are not there, or other ones.
-    #[error("the keyspace {keyspace} does not hold the tables of this version: {cause}; run `bookend setup`")]
+    #[error(
+        "the keyspace {keyspace} does not hold the tables of this version: {cause}; run `bookend setup`"
+    )]
     NoSchema {
         /// Where they were looked for.
         keyspace: String,
@@ -164,9 +167,9 @@ fn check(options: &CassandraOptions) -> Result<(), OpenError> {
 }
 
 fn unreachable(options: &CassandraOptions, error: &NewSessionError) -> OpenError {
-    if let NewSessionError::MetadataError(MetadataError::ConnectionPoolError(ConnectionPoolError::Broken {
-        last_connection_error,
-    })) = error
+    if let NewSessionError::MetadataError(MetadataError::ConnectionPoolError(
+        ConnectionPoolError::Broken { last_connection_error },
+    )) = error
         && let Some(refused) = refused(last_connection_error)
     {
         return refused;
@@ -190,9 +193,9 @@ fn refused(error: &ConnectionError) -> Option<OpenError> {
             ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, reason) => {
                 Some(OpenError::Login(reason.clone()))
             }
-            ConnectionSetupRequestErrorKind::MissingAuthentication => {
-                Some(OpenError::Login("it asks for a user name and password, and none is given".to_owned()))
-            }
+            ConnectionSetupRequestErrorKind::MissingAuthentication => Some(OpenError::Login(
+                "it asks for a user name and password, and none is given".to_owned(),
+            )),
             _ => None,
         },
         _ => None,
@@ -200,13 +203,19 @@ fn refused(error: &ConnectionError) -> Option<OpenError> {
 }
 
 fn unprepared(options: &CassandraOptions, error: PrepareError) -> OpenError {
-    let PrepareError::AllAttemptsFailed { first_attempt: RequestAttemptError::DbError(cause, reason) } =
-        error
+    let PrepareError::AllAttemptsFailed {
+        first_attempt: RequestAttemptError::DbError(cause, reason),
+    } = error
     else {
-        return OpenError::Unreachable { nodes: options.nodes.join(", "), cause: error.to_string() };
+        return OpenError::Unreachable {
+            nodes: options.nodes.join(", "),
+            cause: error.to_string(),
+        };
     };
     match cause {
-        DbError::Invalid => OpenError::NoSchema { keyspace: options.keyspace.clone(), cause: reason },
+        DbError::Invalid => {
+            OpenError::NoSchema { keyspace: options.keyspace.clone(), cause: reason }
+        }
         other => OpenError::Refused(format!("{other}: {reason}")),
     }
 }
@@ -214,9 +223,10 @@ fn unprepared(options: &CassandraOptions, error: PrepareError) -> OpenError {
 /// Whether a request was refused for a right that the user does not have.
 pub(super) fn lacking_right(error: &ExecutionError) -> Option<OpenError> {
     match error {
-        ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Unauthorized, reason)) => {
-            Some(OpenError::Unauthorized(reason.clone()))
-        }
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+            DbError::Unauthorized,
+            reason,
+        )) => Some(OpenError::Unauthorized(reason.clone())),
         _ => None,
     }
 }

@@ -11,7 +11,9 @@ pub(super) fn passing(error: &ExecutionError) -> Option<RetryCause> {
         ExecutionError::RequestTimeout(_) => Some(RetryCause::Timeout),
         ExecutionError::ConnectionPoolError(_)
         | ExecutionError::EmptyPlan
-        | ExecutionError::PrepareError(PrepareError::ConnectionPoolError(_)) => Some(RetryCause::Connection),
+        | ExecutionError::PrepareError(PrepareError::ConnectionPoolError(_)) => {
+            Some(RetryCause::Connection)
+        }
         ExecutionError::LastAttemptError(error)
         | ExecutionError::PrepareError(PrepareError::AllAttemptsFailed { first_attempt: error }) => {
             passing_attempt(error)
@@ -22,9 +24,8 @@ pub(super) fn passing(error: &ExecutionError) -> Option<RetryCause> {
 
 fn passing_attempt(error: &RequestAttemptError) -> Option<RetryCause> {
     match error {
-        RequestAttemptError::BrokenConnectionError(_) | RequestAttemptError::UnableToAllocStreamId => {
-            Some(RetryCause::Connection)
-        }
+        RequestAttemptError::BrokenConnectionError(_)
+        | RequestAttemptError::UnableToAllocStreamId => Some(RetryCause::Connection),
         RequestAttemptError::DbError(error, _) => match error {
             DbError::ReadTimeout { .. } | DbError::WriteTimeout { .. } => Some(RetryCause::Timeout),
             DbError::Unavailable { .. } => Some(RetryCause::Unavailable),
@@ -47,11 +48,12 @@ pub(super) fn store_error(error: &ExecutionError) -> StoreError {
         return StoreError::Unavailable(error.to_string());
     }
     match error {
-        ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Invalid, reason)) => {
-            StoreError::Poisoned(format!(
-                "Cassandra takes its tables to be other ones: {reason}; run `bookend setup`, then start again"
-            ))
-        }
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+            DbError::Invalid,
+            reason,
+        )) => StoreError::Poisoned(format!(
+            "Cassandra takes its tables to be other ones: {reason}; run `bookend setup`, then start again"
+        )),
         other => StoreError::Poisoned(other.to_string()),
     }
 }

@@ -95,7 +95,8 @@ impl Gathered {
             1 => Fact::End(ts),
             _ => return None,
         };
-        let same = |key: &SessionKey| key.user.as_str() == *user && key.session.as_str() == *session;
+        let same =
+            |key: &SessionKey| key.user.as_str() == *user && key.session.as_str() == *session;
         if !self.0.last().is_some_and(|(key, _)| same(key)) {
             let key = SessionKey { user: UserId::new(user)?, session: SessionId::new(session)? };
             self.0.push((key, Stored::default()));
@@ -104,7 +105,9 @@ impl Gathered {
         let earlier = Timestamp::from_millis(earlier.0)?;
         match marker {
             // A fact that somebody put there by hand has no write time; it comes last.
-            0 => stored.add_fact(written.map_or(Stamp::LAST, |written| Stamp::of(ts, written)), fact),
+            0 => {
+                stored.add_fact(written.map_or(Stamp::LAST, |written| Stamp::of(ts, written)), fact)
+            }
             1 => stored.add_remembered(&fact, Earlier::Start(earlier)),
             2 => stored.add_remembered(&fact, Earlier::End(earlier)),
             _ => return None,

@@ -82,7 +82,9 @@ impl Insert<'_> {
     pub(super) fn size(&self) -> usize {
         ROW + match self {
             Self::Fact { session, fact, .. } => return Self::size_of_fact(session, fact),
-            Self::Completed { row, .. } => row.session.as_str().len() + row.country.as_str().len() + 17,
+            Self::Completed { row, .. } => {
+                row.session.as_str().len() + row.country.as_str().len() + 17
+            }
             Self::Start { row, .. } => row.session.as_str().len() + row.user.as_str().len() + 9,
             Self::Partition { .. } => 8,
             Self::Country { country, .. } => country.as_str().len() + CELL,
@@ -123,10 +125,23 @@ impl SerializeRow for Insert<'_> {
             Self::Completed { row, marker, ttl } => {
                 let (user, session, country) =
                     (row.user.as_str(), row.session.as_str(), row.country.as_str());
-                (user, cql(row.ended_at), session, cql(row.started_at), country, i8::from(*marker), ttl)
+                (
+                    user,
+                    cql(row.ended_at),
+                    session,
+                    cql(row.started_at),
+                    country,
+                    i8::from(*marker),
+                    ttl,
+                )
                     .serialize(context, writer)
             }
-            Self::Start { row, partition: Partition { country, day, shards, shard }, marker, ttl } => {
+            Self::Start {
+                row,
+                partition: Partition { country, day, shards, shard },
+                marker,
+                ttl,
+            } => {
                 let (user, session) = (row.user.as_str(), row.session.as_str());
                 (
                     country.as_str(),

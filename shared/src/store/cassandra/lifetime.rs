@@ -61,7 +61,8 @@ impl Stamps {
         let now = Clock::machine().now().millis() * TICKS;
         let later = |last: i64| Some(now.max(last + 1));
         // The closure always has an answer, so this never fails.
-        let (Ok(last) | Err(last)) = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+        let (Ok(last) | Err(last)) =
+            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
         Stamp(now.max(last + 1))
     }
 }

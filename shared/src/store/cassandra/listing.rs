@@ -61,7 +61,8 @@ impl Shared {
         let statement = paged(statement, listing.limit);
         let mut from = PagingState::start();
         while listing.listed.len() < listing.limit {
-            let (result, next) = self.requests.page(For::Answering, &statement, values, from).await?;
+            let (result, next) =
+                self.requests.page(For::Answering, &statement, values, from).await?;
             let unreadable = |error: &dyn std::fmt::Display| corrupt("completed_by_user", error);
             let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
             for row in rows.rows::<Row<'_>>().map_err(|error| unreadable(&error))? {
@@ -127,8 +128,10 @@ impl Shared {
 impl Listing<'_> {
     /// `None` for a row that this program never writes.
     fn add(&mut self, (ended_at, session, started_at, country, marker): &Row<'_>) -> Option<()> {
-        let start =
-            Start { ts: Timestamp::from_millis(started_at.0)?, country: Country::from_normalised(country)? };
+        let start = Start {
+            ts: Timestamp::from_millis(started_at.0)?,
+            country: Country::from_normalised(country)?,
+        };
         let key = SessionKey { user: self.user.clone(), session: SessionId::new(session)? };
         let row = key.completed(&start, Timestamp::from_millis(ended_at.0)?);
         if *marker != 0 {
@@ -143,7 +146,10 @@ impl Listing<'_> {
     }
 }
 
-fn whole(found: Vec<(SessionKey, Stored)>, limit: usize) -> impl Iterator<Item = (SessionKey, SessionFacts)> {
+fn whole(
+    found: Vec<(SessionKey, Stored)>,
+    limit: usize,
+) -> impl Iterator<Item = (SessionKey, SessionFacts)> {
     found.into_iter().take(limit).map(|(key, stored)| (key, stored.session()))
 }
 

@@ -22,7 +22,10 @@ struct Generations<K, V> {
 
 impl<K: Hash + Eq + Clone, V: Copy> Memo<K, V> {
     pub(super) fn new(room: usize) -> Self {
-        Self { room, generations: Mutex::new(Generations { young: HashMap::new(), old: HashMap::new() }) }
+        Self {
+            room,
+            generations: Mutex::new(Generations { young: HashMap::new(), old: HashMap::new() }),
+        }
     }
 
     pub(super) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>

@@ -82,7 +82,9 @@ impl<'a> Merge<'a> {
     }
 
     /// The next start.
-    pub(super) async fn next(&mut self) -> Result<Option<(Timestamp, SessionId, UserId)>, StoreError> {
+    pub(super) async fn next(
+        &mut self,
+    ) -> Result<Option<(Timestamp, SessionId, UserId)>, StoreError> {
         while let Some(Reverse(((ts, session, user, Reverse(marker)), place))) = self.first.pop() {
             if self.sources[place].rows.is_empty() {
                 self.sources[place].fill(self.requests).await?;
@@ -109,7 +111,12 @@ impl<'a> Merge<'a> {
 }
 
 impl Source {
-    fn new(partition: Partition, window: Window, after: Option<&StartPosition>, page_rows: usize) -> Self {
+    fn new(
+        partition: Partition,
+        window: Window,
+        after: Option<&StartPosition>,
+        page_rows: usize,
+    ) -> Self {
         let mut questions = VecDeque::new();
         let mut window = window;
         if let Some(after) = after.filter(|after| after.ts < window.to) {
@@ -135,7 +142,8 @@ impl Source {
             let (result, next) = match &question {
                 Question::Equal(StartPosition { ts, session, user }, from) => {
                     let statement = paged(&requests.statements.starts_equal, self.page_rows);
-                    let values = (country, day, shards, shard, cql(*ts), session.as_str(), user.as_str());
+                    let values =
+                        (country, day, shards, shard, cql(*ts), session.as_str(), user.as_str());
                     requests.page(For::Answering, &statement, &values, from.clone()).await?
                 }
                 Question::Within(Window { from: least, to }, from) => {
@@ -154,7 +162,8 @@ impl Source {
             let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
             for row in rows.rows::<Row<'_>>().map_err(|error| unreadable(&error))? {
                 let row = row.map_err(|error| unreadable(&error))?;
-                self.rows.push_back(listed(&row).ok_or_else(|| unreadable(&format_args!("{row:?}")))?);
+                self.rows
+                    .push_back(listed(&row).ok_or_else(|| unreadable(&format_args!("{row:?}")))?);
             }
         }
         Ok(())

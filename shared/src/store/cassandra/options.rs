@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_printed() {
-        let options = CassandraOptions { password: Some(Secret::new("hunter2")), ..Default::default() };
+        let options =
+            CassandraOptions { password: Some(Secret::new("hunter2")), ..Default::default() };
         let printed = format!("{options:?}");
         assert!(printed.contains("[redacted]") && !printed.contains("hunter2"), "{printed}");
     }

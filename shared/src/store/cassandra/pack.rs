@@ -40,7 +40,8 @@ impl<'a> Placement<'a> {
         if self.cluster.get_nodes_info().len() == 1 {
             return 0;
         }
-        let nodes = self.cluster.get_endpoints(self.keyspace, table, partition_key).unwrap_or_default();
+        let nodes =
+            self.cluster.get_endpoints(self.keyspace, table, partition_key).unwrap_or_default();
         // Ids are random numbers: the sum of some of them, in whatever order, is nobody else's.
         nodes.iter().fold(0, |sum, (node, _)| node.host_id.as_u128().wrapping_add(sum))
     }
@@ -54,7 +55,11 @@ pub(super) fn pack<T>(mut parcels: Vec<Parcel<T>>) -> Vec<Vec<T>> {
     for parcel in parcels {
         bytes += parcel.bytes;
         match packed.last_mut() {
-            Some(last) if replicas == Some(parcel.replicas) && last.len() < PARTITIONS && bytes <= BYTES => {
+            Some(last)
+                if replicas == Some(parcel.replicas)
+                    && last.len() < PARTITIONS
+                    && bytes <= BYTES =>
+            {
                 last.push(parcel.contents);
             }
             _ => {

@@ -98,7 +98,8 @@ impl Layouts {
 fn layout(written: u64, starts_per_partition: u64) -> i16 {
     let mut room = 0_u64;
     for shards in LAYOUTS {
-        room = room.saturating_add(starts_per_partition.saturating_mul(u64::from(shards.unsigned_abs())));
+        room = room
+            .saturating_add(starts_per_partition.saturating_mul(u64::from(shards.unsigned_abs())));
         if written < room {
             return shards;
         }
@@ -114,7 +115,10 @@ mod tests {
     #[test]
     fn a_day_that_grows_takes_more_partitions() {
         let layouts = [0, 49_999, 50_000, 449_999, 450_000, 3_649_999, 3_650_000, u64::MAX];
-        assert_eq!(layouts.map(|written| layout(written, 50_000)), [1, 1, 8, 8, 64, 64, 512, 4_096]);
+        assert_eq!(
+            layouts.map(|written| layout(written, 50_000)),
+            [1, 1, 8, 8, 64, 64, 512, 4_096]
+        );
     }
 
     #[test]
@@ -138,9 +142,11 @@ mod tests {
 
     #[test]
     fn a_day_is_spelled_as_the_database_does_before_1970_too() {
-        for (text, days) in
-            [("1970-01-01T00:00:00Z", 0), ("1969-12-31T23:59:59.999Z", -1), ("2024-02-29T12:00:00Z", 19_782)]
-        {
+        for (text, days) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("1969-12-31T23:59:59.999Z", -1),
+            ("2024-02-29T12:00:00Z", 19_782),
+        ] {
             let day = Day::of(Timestamp::parse(text).unwrap());
             assert_eq!(day, Day(days), "{text}");
             assert_eq!(Day::from_cql(day.cql()), Some(day));

@@ -23,8 +23,9 @@ impl FromStr for Replication {
     type Err = NotAReplication;
 
     fn from_str(text: &str) -> Result<Self, NotAReplication> {
-        let copies =
-            |text: &str| text.trim().parse().ok().filter(|copies| *copies > 0).ok_or(NotAReplication);
+        let copies = |text: &str| {
+            text.trim().parse().ok().filter(|copies| *copies > 0).ok_or(NotAReplication)
+        };
         if let Ok(copies) = copies(text) {
             return Ok(Self(vec![("replication_factor".to_owned(), copies)]));
         }
@@ -55,7 +56,8 @@ mod tests {
 
     #[test]
     fn copies_are_a_number_or_one_for_each_data_centre() {
-        let cql = |text: &str| text.parse::<Replication>().map(|replication| replication.to_string());
+        let cql =
+            |text: &str| text.parse::<Replication>().map(|replication| replication.to_string());
         let all = "{'class': 'NetworkTopologyStrategy', 'replication_factor': 3}";
         assert_eq!(cql("3").as_deref(), Ok(all));
         let each = "{'class': 'NetworkTopologyStrategy', 'east': 3, 'west': 2}";

@@ -100,7 +100,8 @@ impl Requests {
         values: &impl SerializeRow,
         from: PagingState,
     ) -> Result<(QueryResult, PagingStateResponse), StoreError> {
-        self.repeat(whom, || self.session.execute_single_page(statement, values, from.clone())).await
+        self.repeat(whom, || self.session.execute_single_page(statement, values, from.clone()))
+            .await
     }
 
     async fn repeat<T, F>(&self, whom: For, request: impl Fn() -> F) -> Result<T, StoreError>
@@ -121,12 +122,13 @@ impl Requests {
             let _permit = self.permits.acquire().await;
             request().await
         };
-        let outcome = attempt.retry(policy).when(|error| passing(error).is_some()).notify(|error, wait| {
-            if let Some(cause) = passing(error) {
-                self.on_retry.tell(cause);
-                tracing::debug!(%error, ?wait, "a request to Cassandra is tried again");
-            }
-        });
+        let outcome =
+            attempt.retry(policy).when(|error| passing(error).is_some()).notify(|error, wait| {
+                if let Some(cause) = passing(error) {
+                    self.on_retry.tell(cause);
+                    tracing::debug!(%error, ?wait, "a request to Cassandra is tried again");
+                }
+            });
         outcome.await.map_err(|error| store_error(&error))
     }
 }
@@ -134,8 +136,11 @@ impl Requests {
 impl<T, F: Future<Output = Result<T, StoreError>>> Turns<'_, F> {
     /// Begins `work` as soon as there is room; answers what has ended to make it.
     pub(super) async fn begin(&mut self, work: F) -> Result<Option<T>, StoreError> {
-        let ended =
-            if self.under_way.len() < self.at_once { None } else { self.under_way.try_next().await? };
+        let ended = if self.under_way.len() < self.at_once {
+            None
+        } else {
+            self.under_way.try_next().await?
+        };
         self.under_way.push(work);
         Ok(ended)
     }

@@ -34,8 +34,12 @@ struct Setup<'a> {
 ///
 /// # Errors
 /// [`OpenError`]; what was made by then stays, and is found by the next try.
-pub async fn setup(options: &CassandraOptions, replication: &Replication) -> Result<Vec<String>, OpenError> {
-    let patient = CassandraOptions { request_timeout: options.request_timeout.max(LIMIT), ..options.clone() };
+pub async fn setup(
+    options: &CassandraOptions,
+    replication: &Replication,
+) -> Result<Vec<String>, OpenError> {
+    let patient =
+        CassandraOptions { request_timeout: options.request_timeout.max(LIMIT), ..options.clone() };
     let setup = Setup { session: connect::session(&patient).await?, keyspace: &options.keyspace };
     let mut done = vec![setup.make_keyspace(replication).await?];
     let there = setup.tables().await?;
@@ -59,7 +63,8 @@ impl Setup<'_> {
                 "the keyspace {keyspace} was there; how often its rows are copied is left as it is"
             ));
         }
-        let make = format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}");
+        let make =
+            format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}");
         self.run(&make, ()).await?;
         Ok(format!("the keyspace {keyspace} was made, with {replication}"))
     }
@@ -82,7 +87,9 @@ impl Setup<'_> {
             Err(error) => match statement.split_once("  AND compaction = ") {
                 Some((without, _)) if is_unknown(&error) => {
                     self.run(without, ()).await?;
-                    Ok(format!("the table {table} was made, with the server's own compaction: {error}"))
+                    Ok(format!(
+                        "the table {table} was made, with the server's own compaction: {error}"
+                    ))
                 }
                 _ => Err(self.refused(&error)),
             },
@@ -101,14 +108,21 @@ impl Setup<'_> {
         Ok(format!("version {version} of the tables is applied"))
     }
 
-    async fn ask(&self, question: &str, values: impl SerializeRow) -> Result<QueryRowsResult, OpenError> {
+    async fn ask(
+        &self,
+        question: &str,
+        values: impl SerializeRow,
+    ) -> Result<QueryRowsResult, OpenError> {
         let result = self.session.query_unpaged(question, values).await;
         let result = result.map_err(|error| self.refused(&error))?;
         result.into_rows_result().map_err(|error| OpenError::Refused(error.to_string()))
     }
 
     async fn run(&self, statement: &str, values: impl SerializeRow) -> Result<(), OpenError> {
-        self.session.query_unpaged(statement, values).await.map_err(|error| self.refused(&error))?;
+        self.session
+            .query_unpaged(statement, values)
+            .await
+            .map_err(|error| self.refused(&error))?;
         Ok(())
     }
 

@@ -58,7 +58,8 @@ impl Shared {
         let after = after.as_ref();
         let days = self.days(country, newest, window.from).map_ok(|partitions| {
             Box::pin(async move {
-                let mut merge = Merge::open(&self.requests, partitions, window, after, limit).await?;
+                let mut merge =
+                    Merge::open(&self.requests, partitions, window, after, limit).await?;
                 let mut starts = Vec::new();
                 while starts.len() < limit
                     && let Some((ts, session, user)) = merge.next().await?
@@ -90,19 +91,21 @@ impl Shared {
         step: i64,
     ) -> Result<BTreeMap<Timestamp, u64>, StoreError> {
         let days = self.days(country, window.to - 1, window.from).map_ok(|partitions| async move {
-            let mut merge = Merge::open(&self.requests, partitions, window, None, COUNTED_ROWS).await?;
+            let mut merge =
+                Merge::open(&self.requests, partitions, window, None, COUNTED_ROWS).await?;
             let mut slots: BTreeMap<Timestamp, u64> = BTreeMap::new();
             while let Some((ts, ..)) = merge.next().await? {
                 *slots.entry(ts.floor(step)).or_default() += 1;
             }
             Ok(slots)
         });
-        let counted = days.try_buffered(DAYS_AHEAD).try_fold(BTreeMap::new(), |mut all, slots| async {
-            for (slot, starts) in slots {
-                *all.entry(slot).or_default() += starts;
-            }
-            Ok(all)
-        });
+        let counted =
+            days.try_buffered(DAYS_AHEAD).try_fold(BTreeMap::new(), |mut all, slots| async {
+                for (slot, starts) in slots {
+                    *all.entry(slot).or_default() += starts;
+                }
+                Ok(all)
+            });
         counted.await
     }
 
@@ -127,26 +130,39 @@ impl Shared {
         // Only a country whose newest day is the day of the horizon has to be looked at.
         let edge = Day::of(horizon);
         let looked = stream::iter(known).map(|(country, newest)| async move {
-            let is_known =
-                newest > edge || newest == edge && self.newest_start(&country, edge).await? >= Some(horizon);
+            let is_known = newest > edge
+                || newest == edge && self.newest_start(&country, edge).await? >= Some(horizon);
             Ok::<_, StoreError>(is_known.then_some((country, newest.ends())))
         });
-        looked.buffered(COUNTRIES_AHEAD).try_filter_map(|country| async { Ok(country) }).try_collect().await
+        looked
+            .buffered(COUNTRIES_AHEAD)
+            .try_filter_map(|country| async { Ok(country) })
+            .try_collect()
+            .await
     }
 
     /// When the newest start of a country's day was, superseded or not.
-    async fn newest_start(&self, country: &Country, day: Day) -> Result<Option<Timestamp>, StoreError> {
+    async fn newest_start(
+        &self,
+        country: &Country,
+        day: Day,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let mut newest = None;
         let mut days = std::pin::pin!(self.days(country, day.ends(), day.begins()));
         while let Some(partitions) = days.try_next().await? {
             for Partition { country, day, shards, shard } in partitions {
                 let statement = &self.requests.statements.newest_start;
                 let values = (country.as_str(), day.cql(), shards, shard);
-                let (result, _) =
-                    self.requests.page(For::Answering, statement, &values, PagingState::start()).await?;
-                let unreadable = |error: &dyn std::fmt::Display| corrupt("starts_by_country", error);
+                let (result, _) = self
+                    .requests
+                    .page(For::Answering, statement, &values, PagingState::start())
+                    .await?;
+                let unreadable =
+                    |error: &dyn std::fmt::Display| corrupt("starts_by_country", error);
                 let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
-                let first = rows.maybe_first_row::<(CqlTimestamp,)>().map_err(|error| unreadable(&error))?;
+                let first = rows
+                    .maybe_first_row::<(CqlTimestamp,)>()
+                    .map_err(|error| unreadable(&error))?;
                 newest = newest.max(first.and_then(|(ts,)| Timestamp::from_millis(ts.0)));
             }
         }
@@ -161,8 +177,13 @@ impl Shared {
         oldest: Timestamp,
     ) -> impl Stream<Item = Result<Vec<Partition>, StoreError>> + 'a {
         let span = (Day::of(newest), Day::of(oldest));
-        let days =
-            Days { store: self, country, span, found: VecDeque::new(), next: Some(PagingState::start()) };
+        let days = Days {
+            store: self,
+            country,
+            span,
+            found: VecDeque::new(),
+            next: Some(PagingState::start()),
+        };
         stream::try_unfold(days, |mut days| async move {
             let day = days.next_day().await?;
             Ok(if day.is_empty() { None } else { Some((day, days)) })
@@ -180,10 +201,9 @@ impl Days<'_> {
             self.next = self.ask(from).await?;
         }
         let mut day = Vec::new();
-        while let Some(partition) = self
-            .found
-            .pop_front_if(|partition| day.first().is_none_or(|first: &Partition| first.day == partition.day))
-        {
+        while let Some(partition) = self.found.pop_front_if(|partition| {
+            day.first().is_none_or(|first: &Partition| first.day == partition.day)
+        }) {
             day.push(partition);
         }
         Ok(day)

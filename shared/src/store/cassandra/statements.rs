@@ -2,7 +2,9 @@
 //!
 //! A row is added by INSERT alone: no update, no condition, nothing that is bound to null.
 
-use scylla::{client::session::Session, errors::PrepareError, statement::prepared::PreparedStatement};
+use scylla::{
+    client::session::Session, errors::PrepareError, statement::prepared::PreparedStatement,
+};
 
 /// One prepared statement for each thing that is asked.
 #[derive(Debug)]

@@ -65,7 +65,11 @@ impl Stored {
                 Fact::End(ts) => ends.push(*ts),
             }
         }
-        SessionFacts::new(starts, ends, if self.is_empty() { Departed::default() } else { self.departed() })
+        SessionFacts::new(
+            starts,
+            ends,
+            if self.is_empty() { Departed::default() } else { self.departed() },
+        )
     }
 
     fn departed(&self) -> Departed {
@@ -112,7 +116,12 @@ impl Stored {
 
     /// The memories that are not there yet and that no row of the session brings with it: of a smaller start beside a start, of
     /// a start that has left beside an end, and beside the ends of an orphan of the first of them.
-    fn memories<'a>(&self, key: &'a SessionKey, late: &[&Fact], lifetime: Lifetime) -> Vec<Insert<'a>> {
+    fn memories<'a>(
+        &self,
+        key: &'a SessionKey,
+        late: &[&Fact],
+        lifetime: Lifetime,
+    ) -> Vec<Insert<'a>> {
         let held = self.kept().map(|(_, fact)| fact);
         let all = held.clone().chain(late.iter().copied()).map(owner);
         let earliest = |sought: bool| {
@@ -120,15 +129,25 @@ impl Stored {
                 Earlier::Start(ts) => (true, *ts),
                 Earlier::End(ts) => (false, *ts),
             });
-            all.clone().chain(remembered).filter(|(start, _)| *start == sought).map(|(_, ts)| ts).min()
+            all.clone()
+                .chain(remembered)
+                .filter(|(start, _)| *start == sought)
+                .map(|(_, ts)| ts)
+                .min()
         };
         let mut memories = Vec::new();
         for fact in held {
             let needed = match (fact, earliest(true)) {
-                (Fact::Start(start), Some(first)) => (start.ts > first).then_some(Earlier::Start(first)),
-                (Fact::End(_), Some(first)) => (!self.holds((true, first))).then_some(Earlier::Start(first)),
+                (Fact::Start(start), Some(first)) => {
+                    (start.ts > first).then_some(Earlier::Start(first))
+                }
+                (Fact::End(_), Some(first)) => {
+                    (!self.holds((true, first))).then_some(Earlier::Start(first))
+                }
                 (Fact::Start(_), None) => None,
-                (Fact::End(ts), None) => earliest(false).filter(|first| first < ts).map(Earlier::End),
+                (Fact::End(ts), None) => {
+                    earliest(false).filter(|first| first < ts).map(Earlier::End)
+                }
             };
             let Some((earlier, ttl)) = needed.zip(lifetime.of(fact.ts())) else { continue };
             if !self.remembers(fact, earlier) {

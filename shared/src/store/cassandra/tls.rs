@@ -27,10 +27,11 @@ struct Named {
 
 /// What the driver encrypts its connections with.
 pub(super) fn context(options: &CassandraTls) -> Result<TlsContext, OpenError> {
-    let unusable = |cause: String| OpenError::Certificate(format!("{}: {cause}", options.ca_file.display()));
+    let unusable =
+        |cause: String| OpenError::Certificate(format!("{}: {cause}", options.ca_file.display()));
     let mut authorities = RootCertStore::empty();
-    let certificates =
-        CertificateDer::pem_file_iter(&options.ca_file).map_err(|error| unusable(error.to_string()))?;
+    let certificates = CertificateDer::pem_file_iter(&options.ca_file)
+        .map_err(|error| unusable(error.to_string()))?;
     for certificate in certificates {
         let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
         authorities.add(certificate).map_err(|error| unusable(error.to_string()))?;
@@ -40,11 +41,14 @@ pub(super) fn context(options: &CassandraTls) -> Result<TlsContext, OpenError> {
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let authorities = Arc::new(authorities);
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::clone(&authorities), Arc::clone(&provider))
-            .build()
-            .map_err(|error| unusable(error.to_string()))?;
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let verifier = WebPkiServerVerifier::builder_with_provider(
+        Arc::clone(&authorities),
+        Arc::clone(&provider),
+    )
+    .build()
+    .map_err(|error| unusable(error.to_string()))?;
+    let versions =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = versions.map_err(|error| unusable(error.to_string()))?;
     let config = match &options.server_name {
         None => builder.with_webpki_verifier(verifier),

@@ -48,7 +48,13 @@ pub(super) fn completed(row: &CompletedSession, last: u8) -> Vec<u8> {
 
 /// Behind every row of the session at `position`.
 pub(super) fn behind_completed(user: &UserId, position: &SessionPosition) -> Vec<u8> {
-    behind(Writer::new().name(user.as_str()).newest_first(position.ts).name(position.session.as_str()).0)
+    behind(
+        Writer::new()
+            .name(user.as_str())
+            .newest_first(position.ts)
+            .name(position.session.as_str())
+            .0,
+    )
 }
 
 /// Where the sessions of `user` that ended before `before` begin.
@@ -92,7 +98,10 @@ pub(super) fn behind_start(country: &Country, position: &StartPosition) -> Vec<u
 /// The session of a key of the facts.
 pub(super) fn read_facts_key(key: &[u8]) -> Option<SessionKey> {
     let mut reader = Reader(key);
-    Some(SessionKey { user: UserId::new(reader.name()?)?, session: SessionId::new(reader.name()?)? })
+    Some(SessionKey {
+        user: UserId::new(reader.name()?)?,
+        session: SessionId::new(reader.name()?)?,
+    })
 }
 
 /// A completed session.
@@ -123,7 +132,8 @@ pub(super) fn read_start(key: &[u8], country: &Country) -> Option<SessionStart> 
 /// The facts of one session: what has departed, the starts, then the ends.
 pub(super) fn write_facts(facts: &SessionFacts) -> Vec<u8> {
     let departed = facts.departed();
-    let flags = if departed.start { START_DEPARTED } else { 0 } | if departed.end { END_DEPARTED } else { 0 };
+    let flags = if departed.start { START_DEPARTED } else { 0 }
+        | if departed.end { END_DEPARTED } else { 0 };
     let mut writer = Writer::new();
     writer.0.push(flags);
     // At most `session::MAX_FACTS` of either.
@@ -143,7 +153,12 @@ pub(super) fn read_facts(value: &[u8]) -> Option<SessionFacts> {
     let flags = reader.byte()?;
     let departed = Departed { start: flags & START_DEPARTED != 0, end: flags & END_DEPARTED != 0 };
     let starts = (0..reader.byte()?)
-        .map(|_| Some(Start { ts: reader.instant()?, country: Country::from_normalised(reader.name()?)? }))
+        .map(|_| {
+            Some(Start {
+                ts: reader.instant()?,
+                country: Country::from_normalised(reader.name()?)?,
+            })
+        })
         .collect::<Option<Vec<_>>>()?;
     let mut ends = Vec::with_capacity(reader.0.len() / 8);
     while !reader.0.is_empty() {

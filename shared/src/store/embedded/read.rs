@@ -27,7 +27,10 @@ impl Engine {
             .collect()
     }
 
-    pub(super) fn countries(&self, horizon: Timestamp) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
+    pub(super) fn countries(
+        &self,
+        horizon: Timestamp,
+    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
         let mut countries = BTreeMap::new();
         for country in self.known_countries()? {
             if let Some(newest) = self.newest_start(&country)?.filter(|newest| *newest >= horizon) {
@@ -42,7 +45,9 @@ impl Engine {
         let prefix = keys::country(country);
         let Some(row) = self.starts.prefix(&prefix).next() else { return Ok(None) };
         let key = row.key().map_err(unread)?;
-        keys::read_start_time(&key, prefix.len()).map(Some).ok_or_else(|| corrupt(&self.starts, &key))
+        keys::read_start_time(&key, prefix.len())
+            .map(Some)
+            .ok_or_else(|| corrupt(&self.starts, &key))
     }
 
     pub(super) fn starts(
@@ -159,7 +164,11 @@ fn visible<T>(
             continue;
         }
         // A marker stands directly before the row that it supersedes.
-        if superseded.as_deref().and_then(<[u8]>::split_last).is_some_and(|(_, marked)| marked == row) {
+        if superseded
+            .as_deref()
+            .and_then(<[u8]>::split_last)
+            .is_some_and(|(_, marked)| marked == row)
+        {
             continue;
         }
         items.extend(read(&key).ok_or_else(|| corrupt(rows, &key))?);

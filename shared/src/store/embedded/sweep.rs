@@ -28,7 +28,8 @@ impl Engine {
         let sessions = self.scan(after, STEP)?;
         let more = sessions.len() == STEP;
         let last = sessions.last().map(|(key, _)| key.clone());
-        let old: Vec<_> = sessions.into_iter().filter(|(_, facts)| is_old(facts, horizon)).collect();
+        let old: Vec<_> =
+            sessions.into_iter().filter(|(_, facts)| is_old(facts, horizon)).collect();
         if !old.is_empty() {
             self.remove(horizon, old.into_iter().map(|(key, _)| key))?;
         }
@@ -39,7 +40,11 @@ impl Engine {
         Ok(None)
     }
 
-    fn remove(&self, horizon: Timestamp, keys: impl Iterator<Item = SessionKey>) -> Result<(), StoreError> {
+    fn remove(
+        &self,
+        horizon: Timestamp,
+        keys: impl Iterator<Item = SessionKey>,
+    ) -> Result<(), StoreError> {
         let _writing = lock(&self.writing);
         let mut batch = self.db.batch();
         for key in keys {
@@ -53,7 +58,9 @@ impl Engine {
                 batch.insert(&self.facts, facts_key, keys::write_facts(&facts));
             }
             if batch.len() >= ROWS {
-                std::mem::replace(&mut batch, self.db.batch()).commit().map_err(|error| self.fail(&error))?;
+                std::mem::replace(&mut batch, self.db.batch())
+                    .commit()
+                    .map_err(|error| self.fail(&error))?;
             }
         }
         batch.commit().map_err(|error| self.fail(&error))
@@ -71,7 +78,10 @@ impl Engine {
             for last in [keys::MARKER, keys::ROW] {
                 batch.remove(&self.starts, keys::start(&key.started(start), last));
                 for end in facts.ends().iter().filter(|end| **end >= start.ts) {
-                    batch.remove(&self.completed, keys::completed(&key.completed(start, *end), last));
+                    batch.remove(
+                        &self.completed,
+                        keys::completed(&key.completed(start, *end), last),
+                    );
                 }
             }
         }

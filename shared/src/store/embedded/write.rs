@@ -38,9 +38,15 @@ impl Engine {
         let mut new: Vec<Country> = Vec::new();
         for effect in effects.iter().filter(|effect| effect.started_at() >= horizon) {
             match effect {
-                Effect::RecordStart(row) => batch.insert(&self.starts, keys::start(row, keys::ROW), []),
-                Effect::SupersedeStart(row) => batch.insert(&self.starts, keys::start(row, keys::MARKER), []),
-                Effect::Complete(row) => batch.insert(&self.completed, keys::completed(row, keys::ROW), []),
+                Effect::RecordStart(row) => {
+                    batch.insert(&self.starts, keys::start(row, keys::ROW), [])
+                }
+                Effect::SupersedeStart(row) => {
+                    batch.insert(&self.starts, keys::start(row, keys::MARKER), [])
+                }
+                Effect::Complete(row) => {
+                    batch.insert(&self.completed, keys::completed(row, keys::ROW), [])
+                }
                 Effect::SupersedeCompleted(row) => {
                     batch.insert(&self.completed, keys::completed(row, keys::MARKER), []);
                 }

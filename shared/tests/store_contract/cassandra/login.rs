@@ -31,7 +31,10 @@ async fn refused(options: CassandraOptions) -> OpenError {
 #[tokio::test]
 async fn a_server_with_certificates_and_passwords_is_used_and_what_it_refuses_is_told() {
     let stack = Stack::own_only(Service::Cassandra, 1, true);
-    let tls = CassandraTls { ca_file: stack.setting("BOOKEND_CASSANDRA_CA_FILE").into(), server_name: None };
+    let tls = CassandraTls {
+        ca_file: stack.setting("BOOKEND_CASSANDRA_CA_FILE").into(),
+        server_name: None,
+    };
     let options = CassandraOptions {
         nodes: vec![stack.cassandra_nodes().to_owned()],
         username: Some(stack.setting("BOOKEND_CASSANDRA_USERNAME").to_owned()),
@@ -42,21 +45,25 @@ async fn a_server_with_certificates_and_passwords_is_used_and_what_it_refuses_is
     setup(&options, &"1".parse().unwrap()).await.unwrap();
     for server_name in [None, Some("localhost".to_owned())] {
         let tls = CassandraTls { server_name, ..tls.clone() };
-        let store =
-            CassandraStore::open(CassandraOptions { tls: Some(tls), ..options.clone() }).await.unwrap();
+        let store = CassandraStore::open(CassandraOptions { tls: Some(tls), ..options.clone() })
+            .await
+            .unwrap();
         let store = Store::Cassandra(store);
         absorb(&store, "u", "s", &[end(NOW)]).await;
         assert_eq!(facts(&store, "u", "s").await.ends().len(), 1);
     }
 
     with_few_rights(&options).await;
-    let wrong = refused(CassandraOptions { password: Some(Secret::new("wrong")), ..options.clone() }).await;
+    let wrong =
+        refused(CassandraOptions { password: Some(Secret::new("wrong")), ..options.clone() }).await;
     assert!(matches!(wrong, OpenError::Login(_)), "{wrong:?}");
     assert!(!wrong.to_string().contains("wrong"), "{wrong}");
-    let nobody = refused(CassandraOptions { username: None, password: None, ..options.clone() }).await;
+    let nobody =
+        refused(CassandraOptions { username: None, password: None, ..options.clone() }).await;
     assert!(matches!(nobody, OpenError::Login(_)), "{nobody:?}");
 
-    let other_name = CassandraTls { server_name: Some("elsewhere.example".to_owned()), ..tls.clone() };
+    let other_name =
+        CassandraTls { server_name: Some("elsewhere.example".to_owned()), ..tls.clone() };
     let named = refused(CassandraOptions { tls: Some(other_name), ..options.clone() }).await;
     assert!(
         matches!(&named, OpenError::Certificate(cause) if cause.contains("elsewhere.example")),
@@ -82,7 +89,9 @@ async fn a_server_with_certificates_and_passwords_is_used_and_what_it_refuses_is
 /// A connection beside the store's.
 async fn superuser(options: &CassandraOptions) -> Session {
     let mut authorities = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(&options.tls.as_ref().unwrap().ca_file).unwrap() {
+    for certificate in
+        CertificateDer::pem_file_iter(&options.tls.as_ref().unwrap().ca_file).unwrap()
+    {
         authorities.add(certificate.unwrap()).unwrap();
     }
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
@@ -104,10 +113,16 @@ async fn with_few_rights(options: &CassandraOptions) {
     let (username, password) = (Some("guest".to_owned()), Some(Secret::new("guest")));
     let guest = CassandraOptions { username, password, ..options.clone() };
     let closed = refused(guest.clone()).await;
-    assert!(matches!(&closed, OpenError::Unauthorized(cause) if cause.contains("guest")), "{closed:?}");
+    assert!(
+        matches!(&closed, OpenError::Unauthorized(cause) if cause.contains("guest")),
+        "{closed:?}"
+    );
     let elsewhere = CassandraOptions { keyspace: "elsewhere".to_owned(), ..guest };
     let unmade = setup(&elsewhere, &"1".parse().unwrap()).await.unwrap_err();
-    assert!(matches!(&unmade, OpenError::Unauthorized(cause) if cause.contains("guest")), "{unmade:?}");
+    assert!(
+        matches!(&unmade, OpenError::Unauthorized(cause) if cause.contains("guest")),
+        "{unmade:?}"
+    );
 }
 
 #[tokio::test]
@@ -118,7 +133,8 @@ async fn a_server_without_certificates_is_told_from_one_with_others() {
     let ca_file = dir.path().join("authority.pem");
     std::fs::write(&ca_file, certificate.cert.pem()).unwrap();
     let tls = Some(CassandraTls { ca_file, server_name: None });
-    let refused = refused(CassandraOptions { nodes: vec![plain], tls, ..CassandraOptions::default() }).await;
+    let refused =
+        refused(CassandraOptions { nodes: vec![plain], tls, ..CassandraOptions::default() }).await;
     assert!(
         matches!(&refused, OpenError::Certificate(cause) if cause.contains("does not speak TLS")),
         "{refused:?}"

@@ -11,14 +11,19 @@ use shared::{
 
 use super::{Keyspace, MARGIN, connect, options};
 use crate::{
-    Backend, HORIZON, NOW, absorb, absorb_at, at, before, completed, end, facts, horizon, key, now, scan,
-    sessions_of, stack::Stack, start,
+    Backend, HORIZON, NOW, absorb, absorb_at, at, before, completed, end, facts, horizon, key, now,
+    scan, sessions_of, stack::Stack, start,
 };
 
 async fn numbers(options: &CassandraOptions, question: &str) -> Vec<i64> {
     let question = question.replace("FROM ", &format!("FROM {}.", options.keyspace));
-    let result =
-        connect(options).await.query_unpaged(question, ()).await.unwrap().into_rows_result().unwrap();
+    let result = connect(options)
+        .await
+        .query_unpaged(question, ())
+        .await
+        .unwrap()
+        .into_rows_result()
+        .unwrap();
     result.rows::<(i64,)>().unwrap().map(|row| row.unwrap().0).collect()
 }
 
@@ -71,7 +76,8 @@ async fn a_table_that_was_lost_is_made_again() {
 
 #[tokio::test]
 async fn a_change_of_the_schema_may_take_longer_than_a_request() {
-    let hasty = CassandraOptions { request_timeout: std::time::Duration::from_millis(1), ..options() };
+    let hasty =
+        CassandraOptions { request_timeout: std::time::Duration::from_millis(1), ..options() };
     setup(&hasty, &"1".parse().unwrap()).await.unwrap();
     Keyspace(hasty).remove().await;
 }
@@ -80,7 +86,9 @@ async fn a_change_of_the_schema_may_take_longer_than_a_request() {
 async fn more_copies_than_nodes_are_told_from_nodes_out_of_reach() {
     let options = options();
     let refused = setup(&options, &"3".parse().unwrap()).await.unwrap_err();
-    let OpenError::TooFewNodes { required: 2, alive: 1, .. } = refused else { panic!("{refused:?}") };
+    let OpenError::TooFewNodes { required: 2, alive: 1, .. } = refused else {
+        panic!("{refused:?}")
+    };
     assert!(refused.to_string().contains(&options.keyspace), "{refused}");
     Keyspace(options).remove().await;
 }
@@ -94,8 +102,10 @@ async fn without_its_tables_a_store_names_the_command_that_makes_them() {
 
 #[tokio::test]
 async fn where_no_node_is_it_says_where_it_looked() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let refused = CassandraStore::open(CassandraOptions { nodes: vec![nobody.clone()], ..options() }).await;
+    let nobody =
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let refused =
+        CassandraStore::open(CassandraOptions { nodes: vec![nobody.clone()], ..options() }).await;
     let refused = refused.unwrap_err();
     assert!(matches!(refused, OpenError::Unreachable { .. }), "{refused:?}");
     assert!(refused.to_string().contains(&nobody), "{refused}");
@@ -104,16 +114,21 @@ async fn where_no_node_is_it_says_where_it_looked() {
 #[tokio::test]
 async fn a_data_centre_that_no_node_is_in_is_refused_with_those_that_there_are() {
     let keyspace = Keyspace::fresh().await;
-    let misspelt = CassandraOptions { datacenter: Some("datacentre1".to_owned()), ..keyspace.options() };
+    let misspelt =
+        CassandraOptions { datacenter: Some("datacentre1".to_owned()), ..keyspace.options() };
     for refused in [
         CassandraStore::open(misspelt.clone()).await.unwrap_err(),
         setup(&misspelt, &"1".parse().unwrap()).await.unwrap_err(),
     ] {
         assert!(matches!(refused, OpenError::Option { .. }), "{refused:?}");
         let told = refused.to_string();
-        assert!(told.contains("\"datacentre1\"") && told.ends_with("there is datacenter1"), "{told}");
+        assert!(
+            told.contains("\"datacentre1\"") && told.ends_with("there is datacenter1"),
+            "{told}"
+        );
     }
-    let right = CassandraOptions { datacenter: Some("datacenter1".to_owned()), ..keyspace.options() };
+    let right =
+        CassandraOptions { datacenter: Some("datacenter1".to_owned()), ..keyspace.options() };
     CassandraStore::open(right).await.unwrap();
     keyspace.remove().await;
 }
@@ -247,10 +262,14 @@ async fn the_end_of_a_short_session_remembers_nothing_and_is_no_orphan() {
         store.apply(vec![Effect::Complete(completed)], now()).await.unwrap();
     }
     let connection = connect(&keyspace.0).await;
-    let question =
-        format!("SELECT session_id FROM {}.facts WHERE marker = 1 ALLOW FILTERING", keyspace.0.keyspace);
-    let remembering = connection.query_unpaged(question, ()).await.unwrap().into_rows_result().unwrap();
-    let remembering: Vec<_> = remembering.rows::<(String,)>().unwrap().map(|row| row.unwrap().0).collect();
+    let question = format!(
+        "SELECT session_id FROM {}.facts WHERE marker = 1 ALLOW FILTERING",
+        keyspace.0.keyspace
+    );
+    let remembering =
+        connection.query_unpaged(question, ()).await.unwrap().into_rows_result().unwrap();
+    let remembering: Vec<_> =
+        remembering.rows::<(String,)>().unwrap().map(|row| row.unwrap().0).collect();
     assert_eq!(remembering, ["long"]);
     // What is left of the short one when its start has gone, at the earliest instant at which it can have gone.
     absorb(&store, "u", "left", &[end(HORIZON + short)]).await;
@@ -264,7 +283,8 @@ async fn no_request_is_so_large_that_the_server_warns_of_it() {
     let keyspace = Keyspace::fresh().await;
     let store = keyspace.open().await;
     // Ten users, or ten days, with six rows each would be too much.
-    let name = |n: usize| (format!("{:033x}", n / 6 + 1), format!("b0f5a9b1-7f0e-4a3c-8e71-{n:012}"));
+    let name =
+        |n: usize| (format!("{:033x}", n / 6 + 1), format!("b0f5a9b1-7f0e-4a3c-8e71-{n:012}"));
     let keys: Vec<_> = (0..600).map(name).map(|(user, session)| key(&user, &session)).collect();
     let facts = vec![start(NOW, "SK"), end(NOW + 1)];
     let sightings: Vec<_> =
@@ -272,9 +292,14 @@ async fn no_request_is_so_large_that_the_server_warns_of_it() {
     let known = store.absorb(sightings, now()).await.unwrap();
     let effects = keys.iter().zip(&known).enumerate().flat_map(|(n, (key, known))| {
         let start = known.facts.start().unwrap();
-        let begun =
-            Start { ts: start.ts - i64::try_from(n / 6).unwrap() * DAY, country: start.country.clone() };
-        [Effect::RecordStart(key.started(&begun)), Effect::Complete(key.completed(start, at(NOW + 1)))]
+        let begun = Start {
+            ts: start.ts - i64::try_from(n / 6).unwrap() * DAY,
+            country: start.country.clone(),
+        };
+        [
+            Effect::RecordStart(key.started(&begun)),
+            Effect::Complete(key.completed(start, at(NOW + 1))),
+        ]
     });
     store.apply(effects.collect::<Vec<_>>(), now()).await.unwrap();
     let log = std::fs::read_to_string(Stack::shared_plain().dir().join("cassandra-1.log")).unwrap();

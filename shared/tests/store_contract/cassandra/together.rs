@@ -28,8 +28,9 @@ async fn of_two_halves_that_come_at_once_somebody_sees_both() {
         let (start, end) = ([start(NOW, "SK")], [end(NOW + 1)]);
         let (begun, ended) =
             tokio::join!(absorb(&one, "u", &session, &start), absorb(&other, "u", &session, &end));
-        let complete =
-            [begun, ended].iter().any(|known| known.facts.status(horizon()) == Some(Status::Complete));
+        let complete = [begun, ended]
+            .iter()
+            .any(|known| known.facts.status(horizon()) == Some(Status::Complete));
         assert!(complete, "{session}");
     }
     keyspace.remove().await;
@@ -51,9 +52,12 @@ async fn the_layout_of_a_day_shows_in_no_answer() {
     let options = CassandraOptions { starts_per_partition: 10, ..keyspace.options() };
     let crowded = Store::Cassandra(CassandraStore::open(options).await.unwrap());
     let roomy = keyspace.open().await;
-    let row = |n: i64| started(&format!("u{}", n % 3), &format!("s{}", n % 50), NOW + n / 4 * SECOND, "SK");
+    let row = |n: i64| {
+        started(&format!("u{}", n % 3), &format!("s{}", n % 50), NOW + n / 4 * SECOND, "SK")
+    };
     let rows: BTreeMap<i64, SessionStart> = (0..300).map(|n| (n, row(n))).collect();
-    let record = |rows: Vec<SessionStart>| rows.into_iter().map(Effect::RecordStart).collect::<Vec<_>>();
+    let record =
+        |rows: Vec<SessionStart>| rows.into_iter().map(Effect::RecordStart).collect::<Vec<_>>();
     for some in rows.values().cloned().collect::<Vec<_>>().chunks(40) {
         crowded.apply(record(some.to_vec()), now()).await.unwrap();
     }
@@ -70,7 +74,8 @@ async fn the_layout_of_a_day_shows_in_no_answer() {
     assert!(layouts[&64] > 8, "{layouts:?}");
 
     let mut expected: Vec<_> = rows.into_values().filter(|row| !gone.contains(row)).collect();
-    expected.sort_by(|a, b| b.ts.cmp(&a.ts).then(a.session.cmp(&b.session)).then(a.user.cmp(&b.user)));
+    expected
+        .sort_by(|a, b| b.ts.cmp(&a.ts).then(a.session.cmp(&b.session)).then(a.user.cmp(&b.user)));
     for store in [&crowded, &roomy] {
         assert_eq!(starts(store, "SK", ever()).await, expected);
         assert_eq!(pages(store, 7).await, expected);
@@ -85,8 +90,12 @@ async fn the_layout_of_a_day_shows_in_no_answer() {
 async fn a_listing_goes_over_many_days() {
     let keyspace = Keyspace::fresh().await;
     let store = keyspace.open().await;
-    let rows: Vec<_> = (0..200).map(|n| started("u", &format!("s{n}"), NOW - 37 * HOUR * n, "SK")).collect();
-    store.apply(rows.iter().cloned().map(Effect::RecordStart).collect::<Vec<_>>(), now()).await.unwrap();
+    let rows: Vec<_> =
+        (0..200).map(|n| started("u", &format!("s{n}"), NOW - 37 * HOUR * n, "SK")).collect();
+    store
+        .apply(rows.iter().cloned().map(Effect::RecordStart).collect::<Vec<_>>(), now())
+        .await
+        .unwrap();
     assert_eq!(starts(&store, "SK", ever()).await, rows);
     assert_eq!(pages(&store, 30).await, rows);
     assert_eq!(store.starts(&country("SK"), ever(), None, 1).await.unwrap(), rows[..1]);
@@ -97,9 +106,11 @@ async fn a_listing_goes_over_many_days() {
 
 /// Sessions of many users, so that they lie on all nodes.
 async fn write_sessions(store: &Store, prefix: &str) {
-    let names: Vec<_> = (0..200).map(|n| (format!("{prefix}{}", n % 90), format!("s{n}"))).collect();
+    let names: Vec<_> =
+        (0..200).map(|n| (format!("{prefix}{}", n % 90), format!("s{n}"))).collect();
     let facts = || vec![start(NOW, "SK"), end(NOW + 1)];
-    let sighting = |(user, session): &(String, String)| Sighting { key: key(user, session), facts: facts() };
+    let sighting =
+        |(user, session): &(String, String)| Sighting { key: key(user, session), facts: facts() };
     let known = store.absorb(names.iter().map(sighting).collect::<Vec<_>>(), now()).await.unwrap();
     assert!(known.iter().all(|known| known.absorbed == [Absorbed::New; 2]));
     let rows = names.iter().flat_map(|(user, session)| {

@@ -23,8 +23,8 @@ use tokio::sync::mpsc;
 
 use super::{Keyspace, layouts};
 use crate::{
-    Backend, NOW, absorb, completed, countries, country, end, ever, facts, key, now, scan, sessions_of,
-    start, started, starts,
+    Backend, NOW, absorb, completed, countries, country, end, ever, facts, key, now, scan,
+    sessions_of, start, started, starts,
 };
 
 /// A store that speaks through a proxy, and the causes of its retries.
@@ -111,7 +111,10 @@ async fn everything_is_asked_at(consistency: Consistency, datacenter: Option<&st
     // The driver's own questions about the cluster go over a connection of their own.
     let ours = || Condition::not(Condition::ConnectionRegisteredAnyEvent).and(asked());
     proxied.rules(vec![
-        RequestRule(ours().and(expected), RequestReaction::noop().with_feedback_when_performed(good)),
+        RequestRule(
+            ours().and(expected),
+            RequestReaction::noop().with_feedback_when_performed(good),
+        ),
         RequestRule(ours(), RequestReaction::noop().with_feedback_when_performed(bad)),
     ]);
     use_everything(&proxied.store).await;
@@ -141,13 +144,17 @@ async fn without_a_data_centre_everything_is_asked_at_quorum() {
 #[tokio::test]
 async fn a_page_asks_for_no_more_than_it_needs() {
     let mut proxied = proxied(None).await;
-    let rows: Vec<_> = (0..20).map(|n| started("u", &format!("s{n}"), NOW - n * DAY, "SK")).collect();
+    let rows: Vec<_> =
+        (0..20).map(|n| started("u", &format!("s{n}"), NOW - n * DAY, "SK")).collect();
     let record = rows.iter().cloned().map(Effect::RecordStart).collect::<Vec<_>>();
     proxied.store.apply(record, now()).await.unwrap();
     let (executed, mut told) = mpsc::unbounded_channel();
     let reads = Condition::not(Condition::ConnectionRegisteredAnyEvent)
         .and(Condition::RequestOpcode(RequestOpcode::Execute));
-    proxied.rules(vec![RequestRule(reads, RequestReaction::noop().with_feedback_when_performed(executed))]);
+    proxied.rules(vec![RequestRule(
+        reads,
+        RequestReaction::noop().with_feedback_when_performed(executed),
+    )]);
     let mut asked = || std::iter::from_fn(|| told.try_recv().ok()).count();
 
     let first = proxied.store.starts(&country("SK"), ever(), None, 1).await.unwrap();

@@ -53,13 +53,16 @@ pub(in crate::cluster) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
     let mut known: HashMap<SessionKey, SessionFacts> = HashMap::new();
     let mut lines: Vec<_> = crate::cluster::lines(file)?.collect::<anyhow::Result<_>>()?;
     // One partition of the topic after another, as the consumer takes them: the events of a step are of fewer users.
-    lines.sort_by_cached_key(|(user, _)| BuildHasherDefault::<DefaultHasher>::new().hash_one(user) % 6);
+    lines.sort_by_cached_key(|(user, _)| {
+        BuildHasherDefault::<DefaultHasher>::new().hash_one(user) % 6
+    });
     let steps = lines.chunks(EVENTS).map(|lines| {
         let mut facts: BTreeMap<String, Vec<(SessionKey, Row)>> = BTreeMap::new();
         let mut users: BTreeMap<String, Vec<Row>> = BTreeMap::new();
         let mut partitions: BTreeMap<(String, i64), Vec<Row>> = BTreeMap::new();
         for (_, line) in lines {
-            let event = SessionEvent::parse(line).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
+            let event =
+                SessionEvent::parse(line).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
             let (key, fact): (SessionKey, Fact) = event.into();
             let all = known.entry(key.clone()).or_default();
             all.absorb(&fact);
@@ -78,7 +81,8 @@ pub(in crate::cluster) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
                     Effect::Complete(row) => {
                         let (start, end) = (row.started_at.millis(), row.ended_at.millis());
                         let country = row.country.as_str().to_owned();
-                        let row = Row::Completed(user.clone(), end, session.clone(), start, country);
+                        let row =
+                            Row::Completed(user.clone(), end, session.clone(), start, country);
                         let rows = users.entry(user.clone()).or_default();
                         rows.push(row);
                         if end - start >= DAY / 2 {
@@ -112,7 +116,11 @@ pub(in crate::cluster) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
             let (keys, rows): (Vec<SessionKey>, Vec<Row>) = request.into_iter().unzip();
             let mut users: Vec<_> = keys.iter().map(|key| key.user.to_string()).collect();
             users.dedup();
-            step.facts.push((rows, users, keys.iter().map(|key| key.session.to_string()).collect()));
+            step.facts.push((
+                rows,
+                users,
+                keys.iter().map(|key| key.session.to_string()).collect(),
+            ));
         }
         step.decided = together(users.into_values());
         step.decided.extend(together(partitions.into_values()));
@@ -128,7 +136,9 @@ fn together<T>(partitions: impl Iterator<Item = Vec<T>>) -> Vec<Vec<T>> {
     for rows in partitions {
         shared += 1;
         match requests.last_mut() {
-            Some(last) if shared <= PARTITIONS && last.len() + rows.len() <= ROWS => last.extend(rows),
+            Some(last) if shared <= PARTITIONS && last.len() + rows.len() <= ROWS => {
+                last.extend(rows)
+            }
             _ => {
                 shared = 1;
                 requests.push(rows);

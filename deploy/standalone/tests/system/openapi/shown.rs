@@ -28,12 +28,14 @@ impl Shown {
             "{self:?}: {body}"
         );
         let same = match &self.said {
-            Value::String(text) if self.name == "excerpt" => text.lines().all(|line| body.contains(line)),
+            Value::String(text) if self.name == "excerpt" => {
+                text.lines().all(|line| body.contains(line))
+            }
             Value::String(text) if self.media == "text/html" => body.starts_with(text),
             Value::String(text) => without_digits(text) == without_digits(body),
             said => {
-                let body =
-                    serde_json::from_str(body).unwrap_or_else(|error| panic!("{self:?}: {error}: {body}"));
+                let body = serde_json::from_str(body)
+                    .unwrap_or_else(|error| panic!("{self:?}: {error}: {body}"));
                 if self.name == "excerpt" {
                     holds(&body, said)
                 } else {

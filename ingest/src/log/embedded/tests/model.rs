@@ -59,7 +59,10 @@ impl World {
     fn records(&mut self, keys: &[u8]) -> Vec<NewRecord> {
         let record = |key: &u8| {
             self.count += 1;
-            record(&key.to_string(), &"v".repeat(usize::from(*key)).replacen('v', &self.count.to_string(), 1))
+            record(
+                &key.to_string(),
+                &"v".repeat(usize::from(*key)).replacen('v', &self.count.to_string(), 1),
+            )
         };
         keys.iter().map(record).collect()
     }
@@ -122,7 +125,8 @@ impl World {
                 if !self.next.is_empty() {
                     let polled = rows(&self.log().poll(bytes).await.unwrap());
                     assert!(!polled.is_empty());
-                    let expected: Vec<_> = self.next.drain(..polled.len().min(self.next.len())).collect();
+                    let expected: Vec<_> =
+                        self.next.drain(..polled.len().min(self.next.len())).collect();
                     assert_eq!(polled, expected);
                     self.polled.extend(polled);
                 }
@@ -172,7 +176,11 @@ impl World {
 
 fn rows(records: &[Record]) -> Vec<Row> {
     let row = |record: &Record| {
-        (record.partition, record.offset, String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap())
+        (
+            record.partition,
+            record.offset,
+            String::from_utf8(record.value.clone().unwrap().to_vec()).unwrap(),
+        )
     };
     records.iter().map(row).collect()
 }

@@ -10,7 +10,14 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn record(partition: Partition, offset: i64) -> Record {
     let value = Some(vec![b'x'; 100].into());
-    Record { partition, offset, key: None, value, headers: Vec::new(), append_time: Timestamp::default() }
+    Record {
+        partition,
+        offset,
+        key: None,
+        value,
+        headers: Vec::new(),
+        append_time: Timestamp::default(),
+    }
 }
 
 /// Holds partitions 0 and 1; three records of each wait.
@@ -228,8 +235,10 @@ fn records_that_nobody_fetches_are_a_stall_and_records_that_nobody_polls_are_non
 
 #[test]
 fn neither_a_long_rest_nor_an_outage_is_a_stall() {
-    let (quiet, longer) =
-        ([(0, Position { committed: 5, end: 5 })].into(), [(0, Position { committed: 5, end: 20 })].into());
+    let (quiet, longer) = (
+        [(0, Position { committed: 5, end: 5 })].into(),
+        [(0, Position { committed: 5, end: 20 })].into(),
+    );
     let (assignment, limit) = (Assignment::new(10_000), Duration::from_millis(20));
     assignment.gain(&[0]);
     thread::park_timeout(2 * limit);
@@ -255,7 +264,8 @@ fn commits_that_are_always_refused_are_a_stall() {
 
 #[test]
 fn only_a_partition_with_nothing_fetched_is_passed() {
-    let positions = [(0, Position { committed: 5, end: 9 }), (1, Position { committed: 5, end: 9 })].into();
+    let positions =
+        [(0, Position { committed: 5, end: 9 }), (1, Position { committed: 5, end: 9 })].into();
     let assignment = Assignment::new(10_000);
     assignment.gain(&[0, 1]);
     assert_eq!(assignment.idle(&positions), positions);

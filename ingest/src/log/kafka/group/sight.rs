@@ -35,7 +35,10 @@ struct Clients {
 
 impl Sight {
     /// Where the partitions stand now; their ends are those of all there is.
-    pub(super) fn found(&mut self, reading: &Reading) -> KafkaResult<BTreeMap<Partition, Position>> {
+    pub(super) fn found(
+        &mut self,
+        reading: &Reading,
+    ) -> KafkaResult<BTreeMap<Partition, Position>> {
         let clients = match self.clients.take() {
             Some(clients) => clients,
             None => Clients { reader: reading.client()?, onlooker: reading.onlooker()? },
@@ -78,7 +81,10 @@ impl Sight {
 
     /// Of the partitions that are `idle` now, some of those that were so at the last look, can be read to their ends, and were
     /// not read since. What lies behind a transaction that is still open may become records.
-    pub(super) fn unmoved(&mut self, mut idle: BTreeMap<Partition, Position>) -> Vec<(Partition, Position)> {
+    pub(super) fn unmoved(
+        &mut self,
+        mut idle: BTreeMap<Partition, Position>,
+    ) -> Vec<(Partition, Position)> {
         idle.retain(|partition, at| self.readable.get(partition) == Some(&at.end));
         let before = std::mem::replace(&mut self.idle, idle);
         let again = self.idle.iter().filter(|(partition, at)| before.get(partition) == Some(at));

@@ -64,7 +64,8 @@ async fn a_consumer_that_waits_for_its_caller_is_left_alone() {
     log.append(records("r", 500)).await.unwrap();
     let polled = poll(&log, 1).await;
     // Once it was full, no more is fetched before a quarter of it is free. A broker that took too long may have made it anew.
-    let filled = || lock(&group(&log).inner.member).as_ref().is_some_and(|it| is_full(&it.assignment));
+    let filled =
+        || lock(&group(&log).inner.member).as_ref().is_some_and(|it| is_full(&it.assignment));
     until("it was filled", filled).await;
     let first = member(&log);
     let begun = Instant::now();
@@ -79,8 +80,11 @@ async fn a_consumer_that_waits_for_its_caller_is_left_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_that_has_no_more_does_not_hold_the_others_back() {
-    let options =
-        KafkaLogOptions { poll_bytes: 40_000, stall_limit: Duration::from_secs(3_600), ..fresh(2).await };
+    let options = KafkaLogOptions {
+        poll_bytes: 40_000,
+        stall_limit: Duration::from_secs(3_600),
+        ..fresh(2).await
+    };
     let log = open(&options).await;
     log.append(records("r", 20)).await.unwrap();
     let polled = poll(&log, 20).await;
@@ -92,7 +96,8 @@ async fn a_partition_that_has_no_more_does_not_hold_the_others_back() {
     // More than an eighth of the room, and less than half of it.
     log.append(more(0, 100)).await.unwrap();
     log.append(more(1, 300)).await.unwrap();
-    let filled = || lock(&group(&log).inner.member).as_ref().is_some_and(|it| is_full(&it.assignment));
+    let filled =
+        || lock(&group(&log).inner.member).as_ref().is_some_and(|it| is_full(&it.assignment));
     until("it was filled", filled).await;
 }
 
@@ -108,7 +113,8 @@ async fn a_partition_that_was_held_back_when_it_moved_is_consumed_when_it_comes_
     let first = open(&options).await;
     first.append(records("r", 500)).await.unwrap();
     let mut polled = poll(&first, 1).await;
-    let filled = || lock(&group(&first).inner.member).as_ref().is_some_and(|it| is_full(&it.assignment));
+    let filled =
+        || lock(&group(&first).inner.member).as_ref().is_some_and(|it| is_full(&it.assignment));
     until("it was filled", filled).await;
     let second = open(&options).await;
     let moved = poll(&second, 1).await[0].partition;
@@ -123,6 +129,8 @@ async fn a_partition_that_was_held_back_when_it_moved_is_consumed_when_it_comes_
     let mut again = BTreeSet::new();
     while again.len() < usize::try_from(first.positions()[&moved].end).unwrap() {
         let polled = poll(&first, 1).await;
-        again.extend(polled.iter().filter(|record| record.partition == moved).map(|record| record.offset));
+        again.extend(
+            polled.iter().filter(|record| record.partition == moved).map(|record| record.offset),
+        );
     }
 }

@@ -13,7 +13,8 @@ fn is_busy(outcome: Result<(), LogError>) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_brokers_appends_are_refused_at_once_and_after_their_return_all_goes_on() {
-    let stack = tokio::task::spawn_blocking(|| Stack::own_only(Service::Kafka, 1, false)).await.unwrap();
+    let stack =
+        tokio::task::spawn_blocking(|| Stack::own_only(Service::Kafka, 1, false)).await.unwrap();
     let options = named(stack.kafka_brokers().to_owned());
     setup(&options, 2, 1).await.unwrap();
     let log = open(&options).await;
@@ -47,7 +48,8 @@ async fn without_brokers_appends_are_refused_at_once_and_after_their_return_all_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_hangs_costs_an_append_its_time_and_more_than_there_is_room_for_none() {
-    let stack = tokio::task::spawn_blocking(|| Stack::own_only(Service::Kafka, 1, false)).await.unwrap();
+    let stack =
+        tokio::task::spawn_blocking(|| Stack::own_only(Service::Kafka, 1, false)).await.unwrap();
     let options = KafkaLogOptions {
         append_bytes: 1 << 20,
         delivery_timeout: Duration::from_secs(2),

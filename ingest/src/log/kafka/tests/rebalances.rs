@@ -7,7 +7,11 @@ use tokio::sync::mpsc;
 use super::*;
 
 /// Polls, takes a moment, commits, until it is told to end; tells every record that was committed.
-async fn consume(log: Log, told: mpsc::UnboundedSender<Record>, end: tokio::sync::watch::Receiver<bool>) {
+async fn consume(
+    log: Log,
+    told: mpsc::UnboundedSender<Record>,
+    end: tokio::sync::watch::Receiver<bool>,
+) {
     loop {
         let mut ended = end.clone();
         let ended = async { drop(ended.wait_for(|end| *end).await) };
@@ -35,7 +39,8 @@ async fn all_told(told: &mut mpsc::UnboundedReceiver<Record>, expected: usize) -
     let (mut values, mut records) = (BTreeSet::new(), Vec::new());
     while values.len() < expected {
         let record = tokio::time::timeout(LIMIT, told.recv()).await;
-        let record = record.unwrap_or_else(|_| panic!("{} of {expected} were told", values.len())).unwrap();
+        let record =
+            record.unwrap_or_else(|_| panic!("{} of {expected} were told", values.len())).unwrap();
         values.insert(record.value.clone().unwrap());
         records.push(record);
     }
@@ -74,8 +79,9 @@ async fn members_come_and_go(group_protocol: GroupProtocol) {
     // Only what was not told before counts for the rest.
     let mut values = known;
     while values.len() < 400 * 50 {
-        let record =
-            tokio::time::timeout(LIMIT, heard.recv()).await.unwrap_or_else(|_| panic!("{left} were left"));
+        let record = tokio::time::timeout(LIMIT, heard.recv())
+            .await
+            .unwrap_or_else(|_| panic!("{left} were left"));
         let record = record.unwrap();
         values.insert(record.value.clone());
         records.push(record);
@@ -106,12 +112,17 @@ async fn partitions_that_are_added_are_consumed_from_their_beginning() {
     let admin: rdkafka::admin::AdminClient<_> =
         ClientConfig::new().set("bootstrap.servers", &options.brokers).create().unwrap();
     let more = rdkafka::admin::NewPartitions::new(&options.topic, 4);
-    admin.create_partitions([&more], &rdkafka::admin::AdminOptions::new()).await.unwrap()[0].clone().unwrap();
+    admin.create_partitions([&more], &rdkafka::admin::AdminOptions::new()).await.unwrap()[0]
+        .clone()
+        .unwrap();
     // Another process may append there before this one knows of them.
     let other = open(&options).await;
     other.append(records("after", 100)).await.unwrap();
     let polled = poll(&log, 100).await;
-    assert_eq!(polled.iter().map(|record| record.partition).collect::<BTreeSet<_>>(), (0..4).collect());
+    assert_eq!(
+        polled.iter().map(|record| record.partition).collect::<BTreeSet<_>>(),
+        (0..4).collect()
+    );
     log.commit(behind(&polled)).await.unwrap();
     until("all four are looked at", || log.positions().len() == 4).await;
     until("all is committed", || log.positions().values().all(|at| at.committed == at.end)).await;
@@ -134,7 +145,13 @@ async fn a_member_that_the_group_has_given_up_is_harmless_and_comes_back() {
     let quick = open(&options).await;
     // It gets a part at once, and the rest when the group has given up the other.
     let mut polled = poll(&quick, 1).await;
-    while polled.iter().map(|record| (record.partition, record.offset)).collect::<BTreeSet<_>>().len() < 100 {
+    while polled
+        .iter()
+        .map(|record| (record.partition, record.offset))
+        .collect::<BTreeSet<_>>()
+        .len()
+        < 100
+    {
         polled.extend(poll(&quick, 1).await);
     }
     quick.commit(behind(&polled)).await.unwrap();

@@ -10,7 +10,11 @@ fn header(name: &str, value: &'static [u8]) -> Header {
 }
 
 fn outgoing(value: &'static [u8], headers: Vec<Header>) -> Outgoing {
-    Outgoing { key: Some(Bytes::from_static(b"u")), value: Some(Bytes::from_static(value)), headers }
+    Outgoing {
+        key: Some(Bytes::from_static(b"u")),
+        value: Some(Bytes::from_static(value)),
+        headers,
+    }
 }
 
 /// Commits all of the records and answers where everything stands then.
@@ -39,19 +43,24 @@ async fn a_dead_letter_keeps_key_value_and_headers_and_says_why() {
         Header { name: "trace".to_owned(), value: None },
         header("bookend.error.code", b"forged"),
     ];
-    append_as_stranger(&options, Outgoing { key: None, ..outgoing(b"junk", theirs.clone()) }, None).await;
+    append_as_stranger(&options, Outgoing { key: None, ..outgoing(b"junk", theirs.clone()) }, None)
+        .await;
     let record = poll(&log, 1).await.remove(0);
     assert_eq!((&record.key, &record.headers), (&None, &theirs));
     log.dead_letter(vec![DeadLetter { code: DeadLetterCode::Panicked, record: record.clone() }])
         .await
         .unwrap();
     let letters = Reading::new(&options, &options.letters_topic(), &options.redrive_group());
-    let letter =
-        tokio::task::spawn_blocking(move || letters.begin_uncommitted()?.read(1)).await.unwrap().unwrap();
+    let letter = tokio::task::spawn_blocking(move || letters.begin_uncommitted()?.read(1))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((&letter[0].key, &letter[0].value), (&None, &record.value));
     let said: Vec<_> = letter[0].headers[3..]
         .iter()
-        .map(|header| (header.name.as_str(), std::str::from_utf8(header.value.as_ref().unwrap()).unwrap()))
+        .map(|header| {
+            (header.name.as_str(), std::str::from_utf8(header.value.as_ref().unwrap()).unwrap())
+        })
         .collect();
     let time = record.append_time.to_string();
     let expected = [
@@ -86,7 +95,8 @@ async fn a_producer_can_make_its_append_time_earlier_and_never_later() {
         None,
     )
     .await;
-    append_as_stranger(&options, outgoing(b"3", vec![header(record::APPEND_TIME, b"\xff")]), None).await;
+    append_as_stranger(&options, outgoing(b"3", vec![header(record::APPEND_TIME, b"\xff")]), None)
+        .await;
     let polled = poll(&log, 3).await;
     assert_eq!(Some(polled[0].append_time), Timestamp::parse("2019-05-13T12:00:00.001Z"));
     let now = Clock::machine().now();
@@ -103,7 +113,8 @@ async fn a_producer_s_stamp_is_believed_about_the_past_alone_where_the_topic_tak
     let admin: rdkafka::admin::AdminClient<_> =
         ClientConfig::new().set("bootstrap.servers", &options.brokers).create().unwrap();
     for name in [options.topic.clone(), options.letters_topic()] {
-        let topic = rdkafka::admin::NewTopic::new(&name, 1, rdkafka::admin::TopicReplication::Fixed(1));
+        let topic =
+            rdkafka::admin::NewTopic::new(&name, 1, rdkafka::admin::TopicReplication::Fixed(1));
         admin.create_topics([&topic], &rdkafka::admin::AdminOptions::new()).await.unwrap()[0]
             .clone()
             .unwrap();
@@ -139,7 +150,8 @@ async fn a_letter_that_is_too_large_is_cut_and_says_so_and_is_not_redriven() {
     // What cannot be compressed, longer than the dead letters' topic takes.
     let mut state = 1_u64;
     let value: Vec<u8> = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
     })
     .take(3 << 20)
@@ -161,7 +173,10 @@ async fn a_letter_that_is_too_large_is_cut_and_says_so_and_is_not_redriven() {
     let letters = [record, huge].map(|record| DeadLetter { code, record });
     log.dead_letter(letters.to_vec()).await.unwrap();
     assert_eq!(log.dead_letters(), 2);
-    assert_eq!(log.redrive(|_| true, |_| {}).await.unwrap(), Redriven { looked_at: 2, appended: 0 });
+    assert_eq!(
+        log.redrive(|_| true, |_| {}).await.unwrap(),
+        Redriven { looked_at: 2, appended: 0 }
+    );
     let reading = Reading::new(&options, &options.letters_topic(), &options.redrive_group());
     let read = tokio::task::spawn_blocking(move || reading.begin_uncommitted()?.read(usize::MAX));
     let mut kept = read.await.unwrap().unwrap();
@@ -194,7 +209,9 @@ async fn behind_the_mark_of_a_transaction_the_lag_is_none() {
             match kept {
                 true => producer.commit_transaction(LIMIT).unwrap(),
                 // Before it is on the topic, an abort would leave nothing there.
-                false => producer.flush(LIMIT).and_then(|()| producer.abort_transaction(LIMIT)).unwrap(),
+                false => {
+                    producer.flush(LIMIT).and_then(|()| producer.abort_transaction(LIMIT)).unwrap()
+                }
             }
         }
     });
@@ -203,8 +220,10 @@ async fn behind_the_mark_of_a_transaction_the_lag_is_none() {
     assert_eq!(polled[1].value.as_deref(), Some(&b"kept"[..]));
     commit(&log, &polled).await;
     // The mark behind the last record is none, and nothing will ever be polled there.
-    until("all is committed", || log.positions().values().all(|at| at.committed == at.end && at.end == 5))
-        .await;
+    until("all is committed", || {
+        log.positions().values().all(|at| at.committed == at.end && at.end == 5)
+    })
+    .await;
     drop(log);
     let log = open(&options).await;
     assert!(log.positions().values().all(|at| at.committed == 5 && at.end == 5));
@@ -244,7 +263,8 @@ async fn behind_a_transaction_that_is_open_there_is_a_lag_until_it_ends() {
     let looked = std::time::Instant::now();
     until("it was looked again", || looked.elapsed() > 5 * options.look_interval).await;
     assert!(stands(1, 3));
-    let committing = tokio::task::spawn_blocking(move || producer.commit_transaction(LIMIT).unwrap());
+    let committing =
+        tokio::task::spawn_blocking(move || producer.commit_transaction(LIMIT).unwrap());
     committing.await.unwrap();
     let polled = poll(&log, 2).await;
     let values: Vec<_> = polled.iter().map(|record| record.value.as_deref().unwrap()).collect();

@@ -16,13 +16,18 @@ fn somewhere() -> KafkaLogOptions {
 
 #[tokio::test]
 async fn a_mistake_is_told_by_its_name() {
-    let consumer =
-        KafkaLogOptions { group_protocol: GroupProtocol::Consumer, ..with("heartbeat.interval.ms", "3000") };
+    let consumer = KafkaLogOptions {
+        group_protocol: GroupProtocol::Consumer,
+        ..with("heartbeat.interval.ms", "3000")
+    };
     let cases: [(KafkaLogOptions, &str); 10] = [
         (consumer, "heartbeat.interval.ms"),
         (KafkaLogOptions { brokers: " ".to_owned(), ..somewhere() }, "kafka-brokers"),
         (KafkaLogOptions { topic: "a b".to_owned(), ..somewhere() }, "kafka-topic"),
-        (KafkaLogOptions { security: Security::SaslPlaintext, ..somewhere() }, "user name and a password"),
+        (
+            KafkaLogOptions { security: Security::SaslPlaintext, ..somewhere() },
+            "user name and a password",
+        ),
         (KafkaLogOptions { ca_file: Some("/nowhere.pem".into()), ..somewhere() }, "kafka-ca-file"),
         (
             KafkaLogOptions { session_timeout: Duration::from_secs(9_000), ..somewhere() },

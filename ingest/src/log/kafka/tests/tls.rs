@@ -9,7 +9,8 @@ use super::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_logs_in_over_tls_is_served_and_nobody_else_is_and_hears_why() {
-    let stack = tokio::task::spawn_blocking(|| Stack::own_only(Service::Kafka, 1, true)).await.unwrap();
+    let stack =
+        tokio::task::spawn_blocking(|| Stack::own_only(Service::Kafka, 1, true)).await.unwrap();
     let options = KafkaLogOptions {
         security: stack.setting("BOOKEND_KAFKA_SECURITY").parse().unwrap(),
         mechanism: stack.setting("BOOKEND_KAFKA_MECHANISM").parse().unwrap(),
@@ -26,7 +27,9 @@ async fn who_logs_in_over_tls_is_served_and_nobody_else_is_and_hears_why() {
     let wrong = KafkaLogOptions { password: Some(Secret::new("wrong")), ..options.clone() };
     assert!(refused(wrong).await.to_lowercase().contains("authentication"));
     // Without our authority the machine's own are believed, which know nothing of these brokers.
-    assert!(refused(KafkaLogOptions { ca_file: None, ..options.clone() }).await.contains("certificate"));
+    assert!(
+        refused(KafkaLogOptions { ca_file: None, ..options.clone() }).await.contains("certificate")
+    );
     log.close().await;
     drop(log);
     tokio::task::block_in_place(|| drop(stack));
