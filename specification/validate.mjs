@@ -1,7 +1,8 @@
-// Holds the written contracts against the standards they are written in, and their examples against themselves. Prints a line for
-// each finding; exits with 1 if there is any. Never asks the network, nor a service.
+// Validates the contracts against the standards that they are written in, and their examples against
+// their own schemas. Prints one line for each finding, and exits with 1 if there are any. It never
+// contacts the network or a service.
 //
-// Usage: node validate.mjs MODULES, the folder that package.json was installed into.
+// Usage: node validate.mjs MODULES, where MODULES is the folder that package.json was installed into.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -14,9 +15,9 @@ const { fromFile, Parser } = require('@asyncapi/parser');
 const Ajv = require('ajv/dist/2020');
 const { PipelineId, RAMLConfiguration } = require('amf-client-js');
 
-// 3.0 is what we write; that there is a later version is no fault.
+// The document is AsyncAPI 3.0; that a later version exists is not a finding.
 const NO_FINDING = ['asyncapi-latest-version'];
-const OUR_KEYWORDS = ['rejectionCodes', 'rejectedExamples', 'x-parser-schema-id'];
+const OWN_KEYWORDS = ['rejectionCodes', 'rejectedExamples', 'x-parser-schema-id'];
 
 const COLLECTION = 'bookend.postman_collection.json';
 
@@ -28,12 +29,13 @@ function found(file, text) {
 
 function validator(schema) {
   const ajv = new Ajv({ allErrors: true, strict: true, strictTypes: false, strictRequired: false, allowUnionTypes: true });
-  for (const keyword of OUR_KEYWORDS) ajv.addKeyword(keyword);
+  for (const keyword of OWN_KEYWORDS) ajv.addKeyword(keyword);
   const validate = ajv.compile(schema);
   return (value) => (validate(value) ? null : ajv.errorsText(validate.errors));
 }
 
-// The parser of the service holds the schema too, in a test; this is a second reader of it, that other languages have.
+// A Rust test compares the schema with the parser. This is a second, independent implementation of
+// JSON Schema, as clients in other languages use one.
 function checkEvent(file) {
   const schema = JSON.parse(readFileSync(path.join(here, file)));
   const faults = validator(schema);
@@ -42,7 +44,7 @@ function checkEvent(file) {
     if (fault) found(file, `${JSON.stringify(example)}: ${fault}`);
   }
   for (const { code, value } of schema.rejectedExamples) {
-    if (!faults(value)) found(file, `${JSON.stringify(value)} was to be refused: ${code}`);
+    if (!faults(value)) found(file, `${JSON.stringify(value)} is valid, but must be rejected as ${code}`);
   }
 }
 
@@ -51,7 +53,7 @@ async function checkTopics(file) {
   for (const { code, message, path: at } of diagnostics) {
     if (!NO_FINDING.includes(code)) found(file, `${at.join('.')}: ${message}`);
   }
-  // The parser does not hold the examples against their schemas.
+  // The AsyncAPI parser does not validate the examples.
   for (const message of document?.components().messages().all() ?? []) {
     const parts = { payload: validator(message.payload().json()), headers: validator(message.headers().json()) };
     const examples = message.examples().all();
@@ -69,21 +71,21 @@ async function checkApi(file) {
   const client = RAMLConfiguration.RAML10().baseUnitClient();
   const parsed = await client.parse(pathToFileURL(path.join(here, file)).href);
   const transformed = client.transform(parsed.baseUnit, PipelineId.Editing);
-  // It is this that looks at the examples.
+  // Only this step validates the examples.
   const report = await client.validate(transformed.baseUnit);
   for (const { results } of [parsed, transformed, report]) {
     for (const { message, position } of results) found(file, `${position}: ${message.trim().replaceAll('\n', '; ')}`);
   }
-  // Every reply shows what it looks like, and the collection, which is run against the program, makes every call.
-  const asked = requests(JSON.parse(readFileSync(path.join(here, COLLECTION))).item);
+  // Every reply has an example, and the collection, which runs against the program, makes every call.
+  const items = requests(JSON.parse(readFileSync(path.join(here, COLLECTION))).item);
   for (const point of transformed.baseUnit.encodes.endPoints) {
     for (const operation of point.operations) {
       const call = `${operation.method.value()} ${point.path.value()}`;
-      if (!asked.some((one) => isOf(call, one))) found(COLLECTION, `${call} is never asked`);
+      if (!items.some((one) => makes(call, one))) found(COLLECTION, `${call} is not requested by any item`);
       for (const reply of operation.responses) {
         for (const body of reply.payloads) {
-          const isShown = body.schema?.examples.length > 0;
-          if (!isShown) found(file, `${call}: ${reply.statusCode.value()} has no example of its ${body.mediaType.value()}`);
+          const hasExample = body.schema?.examples.length > 0;
+          if (!hasExample) found(file, `${call}: ${reply.statusCode.value()} has no ${body.mediaType.value()} example`);
         }
       }
     }
@@ -95,24 +97,24 @@ async function checkDescription(file) {
   const specification = new Validator();
   const { valid, errors } = await specification.validate(JSON.parse(readFileSync(path.join(here, file))));
   if (!valid) found(file, JSON.stringify(errors));
-  if (valid && specification.version !== '3.1') found(file, `it is OpenAPI ${specification.version}`);
+  if (valid && specification.version !== '3.1') found(file, `the version is OpenAPI ${specification.version}; expected 3.1`);
 }
 
 function requests(items) {
   return items.flatMap(({ item, request }) => (item ? requests(item) : [request]));
 }
 
-// Whether a request is of a call, whose path may have a variable for a segment.
-function isOf(call, { method, url }) {
-  const [called, asked] = [call.split('/'), [`${method.toLowerCase()} `, ...url.path]];
-  return called.length === asked.length && called.every((one, at) => one.startsWith('{') || one === asked[at]);
+// Whether a request makes a call. A segment of the call's path may be a variable.
+function makes(call, { method, url }) {
+  const [called, requested] = [call.split('/'), [`${method.toLowerCase()} `, ...url.path]];
+  return called.length === requested.length && called.every((one, at) => one.startsWith('{') || one === requested[at]);
 }
 
-// The seeds' batches are sent as they stand in data/.
+// The collection sends the seed batches exactly as data/ has them.
 function checkSeeds(file) {
   const sent = requests(JSON.parse(readFileSync(path.join(here, file))).item).map(({ body }) => body?.raw);
   for (const seed of ['seed-batch.json', 'seed-rows.json']) {
-    if (!sent.includes(readFileSync(path.join(here, '../data', seed), 'utf8'))) found(file, `data/${seed} is not sent`);
+    if (!sent.includes(readFileSync(path.join(here, '../data', seed), 'utf8'))) found(file, `no item sends data/${seed}`);
   }
 }
 

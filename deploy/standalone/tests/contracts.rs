@@ -9,6 +9,8 @@
 mod mutations;
 #[path = "contracts/openapi.rs"]
 mod openapi;
+#[path = "contracts/raml.rs"]
+mod raml;
 #[path = "contracts/schema.rs"]
 mod schema;
 #[path = "contracts/unsayable.rs"]
