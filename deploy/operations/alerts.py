@@ -1,5 +1,5 @@
-"""Checks what promtool does not: that each alert says whom it wakes and what to do, that README.md knows the place it points
-to, and that some case makes it fire. Reads files alone."""
+"""Checks of the alerts that promtool does not make: every alert has a severity and all annotations, its runbook link leads to
+its section of the operations manual, and at least one test makes it fire. Only reads files."""
 
 import re
 import sys
@@ -8,28 +8,30 @@ from pathlib import Path
 import yaml
 
 PROMETHEUS = Path("deploy/prometheus")
-ANNOTATIONS = {"summary", "description", "action", "readme"}
+ANNOTATIONS = {"summary", "description", "action", "runbook"}
+MANUAL = Path("deploy/README.md")
 
 
 def main():
     alerts = [rule for group in yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
-    section = Path("README.md").read_text().split("## At 3 a.m.")[1].split("\n## ")[0]
-    # The bold words that a line of it begins with, or has before another cause.
-    places = set(re.findall(r"\*\*(.+?)\*\*", section))
+    manual = MANUAL.read_text() if MANUAL.is_file() else ""
+    sections = set(re.findall(r"^### `?(\w+)`?$", manual, re.MULTILINE))
     fired = fired_in_tests()
     findings = []
     for alert in alerts:
         name, annotations = alert["alert"], alert.get("annotations", {})
         if alert.get("labels", {}).get("severity") not in {"page", "ticket"}:
-            findings.append(f"{name}: its severity is neither page nor ticket")
+            findings.append(f"{name}: the severity must be page or ticket")
         if missing := ANNOTATIONS - {key for key, text in annotations.items() if text}:
-            findings.append(f"{name}: no {', '.join(sorted(missing))}")
-        if not any(place.startswith(annotations.get("readme", "\0")) for place in places):
-            findings.append(f"{name}: README.md, At 3 a.m., has no **{annotations.get('readme')}**")
+            findings.append(f"{name}: missing annotations: {', '.join(sorted(missing))}")
+        if annotations.get("runbook") != f"{MANUAL}#{name.lower()}":
+            findings.append(f"{name}: the annotation runbook must be {MANUAL}#{name.lower()}")
+        if name not in sections:
+            findings.append(f"{name}: {MANUAL} has no section '### {name}'")
         if name not in fired:
-            findings.append(f"{name}: no case of the tests makes it fire")
+            findings.append(f"{name}: no test makes it fire")
     for name in fired - {alert["alert"] for alert in alerts}:
-        findings.append(f"{name}: a case speaks of it, but there is no such alert")
+        findings.append(f"{name}: a test expects it, but there is no such alert")
     for finding in findings:
         print(finding)
     print(f"{len(alerts)} alerts, {len(findings)} findings")
@@ -37,7 +39,7 @@ def main():
 
 
 def fired_in_tests():
-    """The alerts that a case expects to fire."""
+    """The alerts that the tests expect to fire."""
     names = set()
     for path in PROMETHEUS.glob("tests*.yml"):
         for case in yaml.safe_load(path.read_text())["tests"]:

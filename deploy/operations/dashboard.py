@@ -1,5 +1,5 @@
-"""Checks of the dashboards what the queries do not show: that Grafana is told of the source they name, that every panel has an id
-and a place of its own and says its unit, and that every variable is one that exists. Reads files alone."""
+"""Checks of the dashboards that running their queries does not make: every data source is provisioned, every panel has its own
+id, its own place and a unit, and every variable is defined. Only reads files."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 GRAFANA = Path("deploy/grafana")
-# Grafana's own.
+# Grafana defines these.
 BUILT_IN = {"__rate_interval"}
 
 
@@ -25,27 +25,27 @@ def main():
 
 def check(dashboard, sources):
     variables = {variable["name"] for variable in dashboard["templating"]["list"]} | BUILT_IN
-    ids, taken = set(), {}
+    ids, occupied = set(), {}
     for panel in dashboard["panels"]:
         title = panel["title"]
         if panel["id"] in ids:
-            yield f"{title}: another panel has its id"
+            yield f"{title}: another panel has the same id"
         ids.add(panel["id"])
         at = panel["gridPos"]
         for x in range(at["x"], at["x"] + at["w"]):
             for y in range(at["y"], at["y"] + at["h"]):
-                if x >= 24 or taken.setdefault((x, y), title) != title:
-                    yield f"{title}: it lies on {taken.get((x, y), 'the margin')}"
+                if x >= 24 or occupied.setdefault((x, y), title) != title:
+                    yield f"{title}: overlaps {occupied.get((x, y), 'the right margin')}"
                     break
         if panel["type"] == "row":
             continue
         if not panel["targets"] or "unit" not in panel["fieldConfig"]["defaults"]:
-            yield f"{title}: it has no query, or no unit"
+            yield f"{title}: a query or a unit is missing"
         for target in panel["targets"]:
             if target["datasource"]["uid"] not in sources:
-                yield f"{title}: Grafana is told of no source {target['datasource']['uid']}"
+                yield f"{title}: the data source is not provisioned: {target['datasource']['uid']}"
             for name in set(re.findall(r"\$(\w+)", target["expr"])) - variables:
-                yield f"{title}: there is no variable ${name}"
+                yield f"{title}: the variable is not defined: ${name}"
 
 
 if __name__ == "__main__":

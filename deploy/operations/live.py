@@ -1,6 +1,6 @@
-"""Runs a real service under load, a real Prometheus and a real blackbox exporter on loopback, and asks Prometheus every query of the
-rules, the alerts and the dashboard. What an alert waits for is not there while all is well: of such a query each selector has
-to find something, so that a metric or a label that nobody shows is a finding.  live.py --bookend PROGRAM --work DIRECTORY"""
+"""Runs the service under load with a real Prometheus and a real blackbox exporter, and evaluates every query of the rules, the
+alerts and the dashboards. Queries of alerts return nothing while all is well; of these, every selector must match a series, so
+that a misspelled metric or label is found. Usage: live.py --bookend PROGRAM --work DIRECTORY"""
 
 import argparse
 import contextlib
@@ -21,10 +21,10 @@ import yaml
 
 PROMETHEUS = Path("deploy/prometheus")
 DASHBOARDS = Path("deploy/grafana/dashboards")
-# Only trouble makes these; the metric and the label have to be there all the same.
-ONLY_IN_TROUBLE = ('status=~"5.."', 'status="aborted"')
+# Only failures produce these label values, but the metric and the label must exist.
+ONLY_ON_FAILURE = ('status=~"5.."', 'status="aborted"')
 SELECTOR = re.compile(r"\b((?:bookend[_:]|process_|probe_)\w[\w:]*|up)\b(\{[^}]*\})?")
-QUESTIONS = (
+QUERIED_PATHS = (
     "/v1/session-starts?days=2&limit=10", "/v1/session-starts/counts?days=7", "/v1/users/nobody/sessions",
     "/v1/users/nobody/sessions/none", "/user/last-events?hours=1", "/user/last-sessions-user?user_id=nobody",
 )
@@ -44,24 +44,24 @@ def main():
         config = configure(given.work / "prometheus", service, exporter)
         start(running, given.work / "prometheus.log", "prometheus", f"--config.file={config}", f"--web.listen-address={prometheus}",
               f"--storage.tsdb.path={given.work / 'tsdb'}")
-        until(lambda: answers(f"http://{service}/readyz"), "the service is ready")
-        until(lambda: answers(f"http://{prometheus}/-/ready"), "Prometheus is ready")
+        until(lambda: responds(f"http://{service}/readyz"), "the service to become ready")
+        until(lambda: responds(f"http://{prometheus}/-/ready"), "Prometheus to become ready")
         load(given.bookend, service)
         findings = []
         try:
             check_metrics(service)
-            until(lambda: empty(service, prometheus, given.bookend, findings) == [], "every query gives data")
+            until(lambda: without_data(service, prometheus, given.bookend, findings) == [], "data for every query")
         except TimeoutError:
             for finding in findings:
                 print(finding)
             return 1
-        # That rules are evaluated at all is seen by one that has something to tell.
+        # Shows that rules are evaluated at all.
         bookend.terminate()
         if bookend.wait(timeout=60) != 0:
-            print("the service did not stop cleanly")
+            print(f"the service exited with status {bookend.returncode} after SIGTERM; expected 0")
             return 1
-        until(lambda: ask(prometheus, 'ALERTS{alertname="BookendDown"}'), "the alert sees that the service is down")
-    print(f"{len(queries())} queries and {len(conditions())} conditions were asked: nothing was found")
+        until(lambda: query(prometheus, 'ALERTS{alertname="BookendDown"}'), "the alert BookendDown after the service stopped")
+    print(f"{len(queries())} queries and {len(conditions())} conditions evaluated, no findings")
     return 0
 
 
@@ -89,7 +89,7 @@ def stop(process):
 
 
 def configure(directory, service, exporter):
-    """The configuration as it is, but hurried, and with the addresses of here."""
+    """Copies the configuration, with shorter intervals and the addresses of this run. Returns its path."""
     shutil.copytree(PROMETHEUS, directory)
     config = yaml.safe_load((directory / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -102,10 +102,10 @@ def configure(directory, service, exporter):
 
 
 def load(program, service):
-    made = subprocess.run([program, "generate", "--sessions", "500", "--profile", "hostile"], capture_output=True, check=True)
-    subprocess.run([program, "load", "-", "--url", f"http://{service}"], input=made.stdout, capture_output=True, timeout=120, check=False)
-    for question in QUESTIONS:
-        answers(f"http://{service}{question}")
+    generated = subprocess.run([program, "generate", "--sessions", "500", "--profile", "hostile"], capture_output=True, check=True)
+    subprocess.run([program, "load", "-", "--url", f"http://{service}"], input=generated.stdout, capture_output=True, timeout=120, check=False)
+    for path in QUERIED_PATHS:
+        responds(f"http://{service}{path}")
 
 
 def check_metrics(service):
@@ -115,22 +115,22 @@ def check_metrics(service):
         sys.exit(f"promtool check metrics: {(linted.stderr + linted.stdout).decode()}")
 
 
-def empty(service, prometheus, program, findings):
-    """What has found nothing, after some more load; they are left in `findings`."""
+def without_data(service, prometheus, program, findings):
+    """Sends more load, then returns a finding for each query without data. They are also left in `findings`."""
     load(program, service)
-    findings[:] = [f"no data: {query}" for query in queries() if not ask(prometheus, query)]
+    findings[:] = [f"no data: {expression}" for expression in queries() if not query(prometheus, expression)]
     for condition in conditions():
         for name, matchers in SELECTOR.findall(condition):
             wanted = name + matchers
-            for word in ONLY_IN_TROUBLE:
+            for word in ONLY_ON_FAILURE:
                 wanted = wanted.replace(word, 'status!=""')
-            if not ask(prometheus, wanted):
-                findings.append(f"{wanted} finds nothing, of: {condition}")
+            if not query(prometheus, wanted):
+                findings.append(f"no series matches {wanted} in: {condition}")
     return findings
 
 
 def queries():
-    """What gives data while all is well: what is recorded, and what is shown."""
+    """The queries that return data while all is well: those of the recording rules and the dashboards."""
     rules = [rule for group in yaml.safe_load((PROMETHEUS / "rules.yml").read_text())["groups"] for rule in group["rules"]]
     found = [rule["expr"] for rule in rules]
     for rule in rules:
@@ -139,34 +139,34 @@ def queries():
     for path in DASHBOARDS.glob("*.json"):
         dashboard = json.loads(path.read_text())
         found += [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
-    return [filled(query) for query in found]
+    return [filled(expression) for expression in found]
 
 
 def conditions():
-    """What gives data in trouble, or for a moment, alone."""
+    """The queries that return data only during failures or for a moment: those of the alerts and annotations."""
     groups = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"]
     found = [rule["expr"] for group in groups for rule in group["rules"]]
     for path in DASHBOARDS.glob("*.json"):
         found += [annotation["expr"] for annotation in json.loads(path.read_text())["annotations"]["list"]]
-    return [filled(query) for query in found]
+    return [filled(expression) for expression in found]
 
 
-def filled(query):
-    return query.replace("$__rate_interval", "1m").replace("$instance", ".+")
+def filled(expression):
+    return expression.replace("$__rate_interval", "1m").replace("$instance", ".+")
 
 
-def ask(prometheus, query):
-    """The samples that are numbers."""
-    url = f"http://{prometheus}/api/v1/query?" + urllib.parse.urlencode({"query": query})
+def query(prometheus, expression):
+    """Evaluates an expression and returns the samples that are not NaN."""
+    url = f"http://{prometheus}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
     try:
         with urllib.request.urlopen(url, timeout=30) as reply:
             result = json.load(reply)["data"]["result"]
     except urllib.error.HTTPError as error:
-        sys.exit(f"{query}: {error.read().decode()}")
+        sys.exit(f"{expression}: {error.read().decode()}")
     return [sample for sample in result if not math.isnan(float(sample["value"][1]))]
 
 
-def answers(url):
+def responds(url):
     try:
         with urllib.request.urlopen(url, timeout=10) as reply:
             reply.read()
@@ -179,7 +179,7 @@ def until(holds, what):
     end = time.monotonic() + LIMIT
     while not holds():
         if time.monotonic() > end:
-            print(f"within {LIMIT} s it did not come to this: {what}")
+            print(f"timed out after {LIMIT} s waiting for {what}")
             raise TimeoutError(what)
         time.sleep(0.5)
 

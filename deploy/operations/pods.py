@@ -1,12 +1,12 @@
-"""Checks of built manifests what no schema holds: that every pod is confined, limited, and stopped in its own time, and that what
-selects pods finds some.  pods.py FILE"""
+"""Checks of built manifests that no schema makes: every pod is confined, has resource limits and enough time to stop, and every
+selector matches a pod. Usage: pods.py FILE"""
 
 import sys
 from pathlib import Path
 
 import yaml
 
-# Seconds that a component needs from SIGTERM on, and before it.
+# Seconds that each component needs to shut down, including the time before SIGTERM.
 STOPS = {"ingest": 35, "consumer": 50, "query-api": 25, "setup": 0}
 
 
@@ -18,10 +18,10 @@ def main(path):
     for found in objects:
         for selector in selectors(found):
             if not any(selects(selector, pod) for pod in labels):
-                findings.append(f"{found['kind']} {found['metadata']['name']}: it selects no pod: {selector}")
+                findings.append(f"{found['kind']} {found['metadata']['name']}: the selector matches no pod: {selector}")
     for finding in findings:
         print(finding)
-    print(f"{path.name}: {len(objects)} objects, {len(pods)} of them with pods, {len(findings)} findings")
+    print(f"{path.name}: {len(objects)} objects, {len(pods)} with pods, {len(findings)} findings")
     return 1 if findings or not pods else 0
 
 
@@ -30,22 +30,22 @@ def confined(template):
     component = template["metadata"]["labels"]["app.kubernetes.io/component"]
     outer = pod.get("securityContext", {})
     expected = [
-        (pod.get("automountServiceAccountToken") is False, "it is given a token of the cluster"),
-        (pod.get("enableServiceLinks") is False, "variables of Services look like settings"),
+        (pod.get("automountServiceAccountToken") is False, "it mounts a service account token"),
+        (pod.get("enableServiceLinks") is False, "Services set variables that look like settings; disable enableServiceLinks"),
         (outer.get("runAsNonRoot") is True and outer.get("runAsUser"), "it may run as root"),
-        (outer.get("seccompProfile", {}).get("type") == "RuntimeDefault", "its system calls are not confined"),
-        (not pod.get("hostNetwork") and not pod.get("hostPID") and not pod.get("hostIPC"), "it shares the machine's own"),
-        (pod.get("terminationGracePeriodSeconds", 30) > STOPS[component], "it is killed before it has drained"),
-        (component == "setup" or len(pod.get("topologySpreadConstraints", [])) == 2, "it is not spread"),
+        (outer.get("seccompProfile", {}).get("type") == "RuntimeDefault", "its seccomp profile is not RuntimeDefault"),
+        (not pod.get("hostNetwork") and not pod.get("hostPID") and not pod.get("hostIPC"), "it shares a namespace of the host"),
+        (pod.get("terminationGracePeriodSeconds", 30) > STOPS[component], "its grace period is shorter than its shutdown"),
+        (component == "setup" or len(pod.get("topologySpreadConstraints", [])) == 2, "it has no topology spread constraints"),
     ]
     for container in pod["containers"]:
         inner, resources = container.get("securityContext", {}), container.get("resources", {})
         expected += [
-            (inner.get("allowPrivilegeEscalation") is False, "it may escalate its privileges"),
-            (inner.get("readOnlyRootFilesystem") is True, "it may write to its image"),
+            (inner.get("allowPrivilegeEscalation") is False, "it may gain privileges"),
+            (inner.get("readOnlyRootFilesystem") is True, "its root file system is writable"),
             (inner.get("capabilities", {}).get("drop") == ["ALL"], "it keeps capabilities"),
-            (not inner.get("capabilities", {}).get("add") and not inner.get("privileged"), "it is given capabilities"),
-            ({"cpu", "memory"} <= set(resources.get("requests", {})), "it asks for no resources"),
+            (not inner.get("capabilities", {}).get("add") and not inner.get("privileged"), "it adds capabilities or is privileged"),
+            ({"cpu", "memory"} <= set(resources.get("requests", {})), "it requests no CPU or no memory"),
             ("memory" in resources.get("limits", {}), "its memory has no limit"),
         ]
         if component != "setup":

@@ -1,5 +1,5 @@
-"""Lays out the JSON schemas that kubeconform is given: those of Kubernetes from the wheel of kubernetes-validate, and KEDA's own
-from its resource definition.  schemas.py WHEEL KUBERNETES-VERSION DEFINITION DIRECTORY"""
+"""Prepares the JSON schemas for kubeconform: those of Kubernetes from the wheel of kubernetes-validate, and the schema of KEDA
+from its resource definition. Usage: schemas.py WHEEL KUBERNETES-VERSION DEFINITION DIRECTORY"""
 
 import json
 import sys
@@ -14,13 +14,13 @@ def main(wheel, version, definition, directory):
     with zipfile.ZipFile(wheel) as files:
         names = [name for name in files.namelist() if name.startswith(inside) and name.endswith(".json")]
         for name in names:
-            # They point to each other as if they stood on a server of their own; here they lie in one directory.
+            # The references are absolute paths on a server; here all schemas are in one directory.
             schema = json.loads(files.read(name).decode().replace("/api/_definitions.json", "_definitions.json"))
             schema.pop("id", None)
             schema.pop("$id", None)
             (directory / name.removeprefix(inside)).write_text(json.dumps(schema))
     if not names:
-        sys.exit(f"{wheel} has no schemas of Kubernetes {version}")
+        sys.exit(f"{wheel} has no schemas for Kubernetes {version}")
     resource = yaml.safe_load(definition.read_text())
     kind, group = resource["spec"]["names"]["kind"].lower(), resource["spec"]["group"].split(".")[0]
     for served in resource["spec"]["versions"]:
@@ -29,7 +29,7 @@ def main(wheel, version, definition, directory):
 
 
 def strict(schema):
-    """The same, but without properties that it does not name: a word that is spelled wrong is a finding."""
+    """The same schema, but without unknown properties, so that a misspelled property is a finding."""
     if isinstance(schema, list):
         return [strict(part) for part in schema]
     if not isinstance(schema, dict):
