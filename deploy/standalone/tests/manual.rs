@@ -1,0 +1,198 @@
+//! The documents agree with the programs: the settings table of the operations manual is the one that the code generates, and every
+//! relative link between the documents leads to a file and a heading.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Arg;
+use shared::config::{Setting, args};
+
+const MANUAL: &str = "deploy/README.md";
+const BEGIN: &str = "cargo test -p standalone --test manual` -->\n";
+const END: &str = "<!-- end of settings -->";
+
+/// The documents whose links are checked.
+const DOCUMENTS: [&str; 8] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "data/README.md",
+    MANUAL,
+    "deploy/bench/README.md",
+    "fuzz/README.md",
+    "query-api/pages/vendor/uplot/README.md",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
+}
+
+fn read(document: &str) -> String {
+    fs::read_to_string(root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"))
+}
+
+/// The settings of each program, under the letter that the table uses.
+fn programs() -> [(char, Vec<Setting>); 3] {
+    [
+        ('B', standalone::serve::settings()),
+        ('I', ingest::config::program_settings()),
+        ('Q', query_api::config::program_settings()),
+    ]
+}
+
+/// A row of the table: the setting, its default in each program that has it, its description and its heading in `--help`.
+struct Row {
+    name: String,
+    value: String,
+    defaults: Vec<(char, String)>,
+    help: String,
+    heading: String,
+}
+
+impl Row {
+    /// A flag, as `--help` shows it.
+    fn flag(program: char, arg: &Arg) -> Self {
+        let help = arg.get_help().unwrap().to_string();
+        let (help, after) = help.split_once(" [env: ").unwrap();
+        let default = after.split_once(" [default: ").map_or("", |(_, default)| default);
+        Self {
+            name: format!("--{}", arg.get_long().unwrap()),
+            value: arg.get_value_names().unwrap()[0].to_string(),
+            defaults: vec![(program, default.trim_end_matches(']').to_owned())],
+            help: help.to_owned(),
+            heading: arg.get_help_heading().unwrap_or("General").to_owned(),
+        }
+    }
+
+    /// A secret, which has no flag.
+    fn secret(program: char, setting: &Setting) -> Self {
+        let variable = setting.name.replace('-', "_").to_uppercase();
+        let heading = setting.name.split('-').next().unwrap();
+        Self {
+            name: format!("BOOKEND_{variable}"),
+            value: setting.value.to_owned(),
+            defaults: vec![(program, String::new())],
+            help: setting.help.to_owned(),
+            heading: heading[..1].to_uppercase() + &heading[1..],
+        }
+    }
+
+    fn line(&self) -> String {
+        let mut defaults: Vec<String> = Vec::new();
+        for (program, default) in &self.defaults {
+            let shown = if default.is_empty() { String::new() } else { format!("`{default}`") };
+            let common = &self.defaults[0].1;
+            match *program == self.defaults[0].0 {
+                true => defaults.push(shown),
+                false if default != common => defaults.push(format!("{program}: {shown}")),
+                false => {}
+            }
+        }
+        let programs: String = self.defaults.iter().map(|(program, _)| *program).collect();
+        format!(
+            "| `{} {}` | {} | {programs} | {} |\n",
+            self.name,
+            self.value,
+            defaults.join(", "),
+            self.help.replace('|', "\\|")
+        )
+    }
+}
+
+/// The rows of all programs; a setting of several programs is one row.
+fn rows() -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for (program, settings) in programs() {
+        let flags: Vec<Arg> = args(&settings).collect();
+        let secrets = settings
+            .iter()
+            .filter(|setting| flags.iter().all(|flag| flag.get_long() != Some(setting.name)));
+        let flags = flags.iter().map(|flag| Row::flag(program, flag));
+        for row in flags.chain(secrets.map(|secret| Row::secret(program, secret))) {
+            match rows.iter_mut().find(|known| known.name == row.name) {
+                Some(known) => known.defaults.extend(row.defaults),
+                None => rows.push(row),
+            }
+        }
+    }
+    rows
+}
+
+fn table() -> String {
+    let rows = rows();
+    let mut headings: Vec<&str> = Vec::new();
+    for row in &rows {
+        if !headings.contains(&row.heading.as_str()) {
+            headings.push(&row.heading);
+        }
+    }
+    let mut table =
+        "\n| setting | default | used by | description |\n|---|---|---|---|\n".to_owned();
+    for heading in headings {
+        table += &format!("| **{heading}** | | | |\n");
+        let rows = rows.iter().filter(|row| row.heading == heading);
+        rows.for_each(|row| table += &row.line());
+    }
+    table + "\n"
+}
+
+#[test]
+fn the_settings_table_of_the_manual_is_the_one_that_help_shows() {
+    let manual = read(MANUAL);
+    let (before, rest) = manual.split_once(BEGIN).unwrap();
+    let (shown, after) = rest.split_once(END).unwrap();
+    let table = table();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the person who renews the table says so to a test"
+    )]
+    if std::env::var_os("BOOKEND_RENEW").is_some() {
+        fs::write(root().join(MANUAL), [before, BEGIN, &table, END, after].concat()).unwrap();
+        return;
+    }
+    assert!(
+        shown == table,
+        "the settings in {MANUAL} differ from --help; renew them with: BOOKEND_RENEW=1 cargo test -p standalone --test manual"
+    );
+}
+
+/// The anchors that GitHub gives to the headings of `text`.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let title = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = title.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.collect::<String>().replace(' ', "-")
+    };
+    headings.map(anchor).collect()
+}
+
+/// What is wrong with the relative links of `text`, a document of the folder `dir`.
+fn broken(dir: &Path, text: &str) -> Vec<String> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let relative = targets.filter(|target| !target.contains("://"));
+    let broken = relative.filter(|target| {
+        let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+        let path: PathBuf = dir.join(file);
+        let linked = if file.is_empty() { Ok(text.to_owned()) } else { fs::read_to_string(&path) };
+        !(file.is_empty() || path.exists())
+            || !anchor.is_empty() && !linked.is_ok_and(|text| anchors(&text).contains(anchor))
+    });
+    broken.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_link_of_a_document_leads_somewhere() {
+    for document in DOCUMENTS {
+        let path = root().join(document);
+        let found = broken(path.parent().unwrap(), &read(document));
+        assert!(found.is_empty(), "{document}: these links lead nowhere: {found:?}");
+    }
+    let text = "# A b\n[a](#a-b) [b](README.md#alerts) [c](#c) [d](no.md) [e](https://e.f)";
+    assert_eq!(broken(&root().join("deploy"), text), ["#c", "no.md"]);
+}
