@@ -1,10 +1,10 @@
 //! The settings of the endpoint and the consumer, and of the program that runs them.
 
-use std::{str::FromStr, time::Duration};
+use std::str::FromStr;
 
 use shared::{
     cli::{ProcessConfig, Threads},
-    config::{Bytes, Mistakes, Setting, Settings, Span},
+    config::{Bytes, DurationValue, Mistakes, Setting, Settings},
     store::config::{StoreConfig, cassandra_settings},
 };
 
@@ -94,7 +94,7 @@ pub fn program_settings() -> Vec<Setting> {
 impl Limits {
     /// Reads the settings, for what appends to `log` and polls it, which is told of its share; mistakes are noted in `given`.
     pub fn read(given: &mut Settings, log: &mut LogConfig) -> Self {
-        let future_tolerance_ms = given.get_or("future-tolerance", Span(Duration::ZERO)).millis();
+        let future_tolerance_ms = given.get::<DurationValue>("future-tolerance").millis();
         let (batch_bytes, batches) = log.micro_batches();
         let batch_bytes = given.get_optional("consumer-batch").map_or(batch_bytes, whole);
         log.keep_ready(batch_bytes);
@@ -103,7 +103,7 @@ impl Limits {
                 max_events: given.get("max-batch-events"),
                 max_body_bytes: size(given, "max-body"),
                 max_inflight_bytes: size(given, "max-inflight"),
-                body_timeout: given.get_or("body-timeout", Span(Duration::ZERO)).0,
+                body_timeout: given.duration("body-timeout"),
                 future_tolerance_ms,
                 quota_events_per_second: given.get_optional("quota"),
                 append_timeout: log

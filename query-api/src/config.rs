@@ -1,10 +1,8 @@
 //! The settings of the query service, and of the program that runs it.
 
-use std::time::Duration;
-
 use shared::{
     cli::ProcessConfig,
-    config::{Mistakes, Setting, Settings, Span},
+    config::{DurationValue, Mistakes, Setting, Settings},
     store::config::{StoreConfig, cassandra_settings},
 };
 
@@ -37,7 +35,7 @@ impl QueryConfig {
     /// # Errors
     /// All [`Mistakes`] together.
     pub fn from_settings(mut given: Settings) -> Result<Self, Mistakes> {
-        let future_tolerance_ms = given.get_or("future-tolerance", Span(Duration::ZERO)).millis();
+        let future_tolerance_ms = given.get::<DurationValue>("future-tolerance").millis();
         let config = Self {
             process: ProcessConfig::read(&mut given),
             store: StoreConfig::cassandra(&mut given),

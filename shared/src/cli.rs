@@ -1,96 +1,92 @@
-//! Around a service: the settings that every process has, its runtime, its signals and its exit status.
+//! The frame around a service: the settings of every process, its runtime, signals and exit status.
 
 use std::{
-    fmt,
-    future::Future,
-    io::{self, Write},
-    net::SocketAddr,
-    num::NonZero,
-    process::ExitCode,
-    thread,
-    time::Duration,
+    future::Future, net::SocketAddr, num::NonZero, process::ExitCode, thread, time::Duration,
 };
 
 use anyhow::Context;
 use clap::Command;
-use serde::Serialize;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 
+pub use self::output::{exit, print, print_report, usage};
 use crate::{
-    about,
+    build_info,
     clock::Clock,
-    config::{self, EXIT_USAGE, Mistakes, Setting, Settings, Span},
-    files,
+    config::{self, Mistakes, Setting, Settings},
     http::ServeOptions,
+    open_files,
     telemetry::{self, LogFormat},
     timestamp::Timestamp,
 };
 
 pub mod help;
+mod output;
 pub mod packaging;
 
-/// How many threads may wait for the disk at once.
+/// The most threads that may block on the disk at once.
 const BLOCKING_THREADS: usize = 32;
 
-/// How long what still blocks may keep a process that has ended its work.
-const LAST_WORK: Duration = Duration::from_secs(5);
+/// The longest time that blocked threads may delay the exit of the process.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// On how many threads a process works.
+/// The number of worker threads of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threads {
-    /// As many as there are processors.
+    /// One per processor.
     All,
-    /// Half as many, and at least one: for a process that mostly waits for others, which may need the processors it would take.
+    /// Half as many, at least one: for a process that mostly waits for servers, which may run on
+    /// the same machine.
     Half,
 }
 
-/// What every process is told.
+/// The configuration that every process has.
 #[derive(Clone, Debug)]
 pub struct ProcessConfig {
-    /// The address of its one port.
+    /// The address of its only port.
     pub listen: SocketAddr,
-    /// When the clock starts; now when it is not given.
+    /// The instant at which the clock starts; `None` is the present.
     pub as_of: Option<Timestamp>,
-    /// How log lines are written.
+    /// The format of log lines.
     pub log_format: LogFormat,
-    /// Which log lines are written.
+    /// The filter for log lines.
     pub log_level: String,
     /// Limits on connections.
     pub connections: ServeOptions,
 }
 
-/// The settings of a [`ProcessConfig`], with the address at which this process listens by default.
+/// The settings of a [`ProcessConfig`]. `listen` is the default address of this process.
 #[must_use]
 #[rustfmt::skip]
 pub fn settings(listen: &'static str) -> Vec<Setting> {
     vec![
-        Setting::new("listen", "ADDRESS", listen, "Where to listen"),
-        Setting::new("as-of", "TIME", "", "Start the clock at this instant, as 2019-05-13T12:00:00Z, to load and ask about old data as if it were then"),
-        Setting::new("log-format", "FORMAT", "human", "How log lines are written: human or json"),
-        Setting::new("log-level", "FILTER", "info", "Which log lines are written: error, warn, info, debug, or a filter as ingest=debug,info"),
-        Setting::new("max-connections", "N", "4096", "How many connections may be open at once; one more is answered 503"),
-        Setting::new("header-timeout", "TIME", "15s", "How long a client may take to send the headers of a request"),
-        Setting::new("write-timeout", "TIME", "30s", "How long a client may leave an answer unread; then it is cut off"),
-        Setting::new("drain-timeout", "TIME", "20s", "How long requests under way may take after SIGTERM"),
+        Setting::new("listen", "ADDRESS", listen, "Address to listen on"),
+        Setting::new("as-of", "TIME", "", "Start the clock at this time, for example 2019-05-13T12:00:00Z, to use old data"),
+        Setting::new("log-format", "FORMAT", "human", "Format of log lines: human or json"),
+        Setting::new("log-level", "FILTER", "info", "Level of log lines: error, warn, info, debug, or a filter as in ingest=debug,info"),
+        Setting::new("max-connections", "N", "4096", "Most open connections; further ones get 503"),
+        Setting::new("header-timeout", "TIME", "15s", "Longest time for a client to send the headers of a request"),
+        Setting::new("write-timeout", "TIME", "30s", "Longest time that a client may leave a reply unread; then the connection is closed"),
+        Setting::new("drain-timeout", "TIME", "20s", "Longest time for requests in flight to finish after SIGTERM"),
     ]
 }
 
 impl ProcessConfig {
-    /// Reads the settings; mistakes are noted in `given`.
+    /// Reads the settings and records mistakes in `given`.
     pub fn read(given: &mut Settings) -> Self {
         let config = Self {
-            listen: given.get_or("listen", SocketAddr::from(([127, 0, 0, 1], 5000))),
+            // Any address will do after a mistake: the process does not start.
+            listen: given.get_or("listen", SocketAddr::from(([0, 0, 0, 0], 0))),
             as_of: given.get_optional("as-of"),
             log_format: given.get("log-format"),
             log_level: given.get("log-level"),
             connections: ServeOptions {
                 max_connections: given.get("max-connections"),
-                header_timeout: given.get_or("header-timeout", Span(Duration::ZERO)).0,
-                write_timeout: given.get_or("write-timeout", Span(Duration::ZERO)).0,
-                drain_timeout: given.get_or("drain-timeout", Span(Duration::ZERO)).0,
+                header_timeout: given.duration("header-timeout"),
+                write_timeout: given.duration("write-timeout"),
+                drain_timeout: given.duration("drain-timeout"),
             },
         };
         if let Err(cause) = telemetry::check_filter(&config.log_level) {
@@ -99,53 +95,58 @@ impl ProcessConfig {
         config
     }
 
-    /// The clock that this configuration asks for.
+    /// The configured clock.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.as_of.map_or_else(Clock::machine, Clock::starting_at)
     }
 
-    /// Writes log lines as this configuration says, from now on.
+    /// Starts to write log lines as configured.
     ///
     /// # Errors
-    /// [`Mistakes`] with what is wrong with the filter.
+    /// [`Mistakes`] if the filter is not valid.
     pub fn start_telemetry(&self) -> Result<(), Mistakes> {
         telemetry::init(self.log_format, &self.log_level).map_err(|cause| Mistakes(vec![cause]))
     }
 
-    /// The listener of the one port.
+    /// Binds the port.
     ///
     /// # Errors
-    /// Names the address that cannot be had.
+    /// Names the address if it cannot be bound.
     pub async fn listen(&self) -> anyhow::Result<TcpListener> {
         TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("cannot listen on {}", self.listen))
     }
 
-    /// No more connections than there is room for beside the files of everything else.
+    /// The limits on connections, lowered if the limit on open files requires it.
     #[must_use]
     pub fn connections(&self) -> ServeOptions {
-        let (room, wanted) = (files::room_for_connections(), self.connections.max_connections);
+        let (room, wanted) = (open_files::room_for_connections(), self.connections.max_connections);
         if room < wanted {
-            tracing::warn!(room, wanted, "the limit on open files allows fewer connections");
+            tracing::warn!(
+                room,
+                wanted,
+                "the limit on open files allows fewer connections than --max-connections; raise \
+                 the limit (ulimit -n, LimitNOFILE)"
+            );
         }
         ServeOptions { max_connections: wanted.min(room), ..self.connections }
     }
 }
 
-/// A program of this name, which says what it is for and which build of it this is; `librdkafka` is the version of that where it
-/// is built in.
+/// The command line of a program: its name, its purpose and its version. `librdkafka` is the
+/// version of that library if the program contains it.
 #[must_use]
 pub fn program(name: &'static str, about: &'static str, librdkafka: Option<&str>) -> Command {
     Command::new(name)
         .about(about)
-        .version(about::VERSION)
-        .long_version(about::long_version(librdkafka))
+        .version(build_info::VERSION)
+        .long_version(build_info::long_version(librdkafka))
 }
 
-/// The whole of a program that only serves: reads `settings` from flags, variables and file, and runs until it is told to
-/// stop. `run` makes the configuration, and tells what is to be awaited on which threads.
+/// The `main` of a program that is one service. Reads `settings` from flags, variables and the
+/// file, and runs until a signal arrives. `run` returns the service and its number of threads.
 pub fn main<F>(
     program: Command,
     settings: &[Setting],
@@ -161,67 +162,20 @@ where
         config::secrets_help(settings),
     ];
     let program = program.args(config::args(settings)).after_help(help::sections(&notes));
-    let program = packaging::offered(program).args_conflicts_with_subcommands(true);
+    let program = packaging::with_commands(program).args_conflicts_with_subcommands(true);
     match program.clone().try_get_matches() {
-        Ok(matches) => exit(packaging::given(&program, &matches).unwrap_or_else(|| {
+        Ok(matches) => exit(packaging::run(&program, &matches).unwrap_or_else(|| {
             let (threads, work) = run(Settings::of(settings, &matches))?;
             block_on_threads(threads, work)
         })),
-        Err(said) => usage(&said),
+        Err(message) => usage(&message),
     }
 }
 
-/// The exit status after clap has spoken: help and version are answers; anything else is a mistake, and has the status of all
-/// mistakes.
-#[must_use]
-pub fn usage(said: &clap::Error) -> ExitCode {
-    // Who asked may have gone, as in `bookend --help | head -1`.
-    said.print().ok();
-    ExitCode::from(if said.use_stderr() { EXIT_USAGE } else { 0 })
-}
-
-/// The exit status of what a command did; says what failed.
-#[must_use]
-pub fn exit(outcome: anyhow::Result<()>) -> ExitCode {
-    let Err(error) = outcome else { return ExitCode::SUCCESS };
-    let (text, status) = match error.downcast_ref::<Mistakes>() {
-        Some(mistakes) => (mistakes.to_string(), EXIT_USAGE),
-        None => (format!("bookend: {error:#}"), 1),
-    };
-    // The last words of a program, to the person who ran it, who may have gone.
-    writeln!(io::stderr(), "{text}").ok();
-    ExitCode::from(status)
-}
-
-/// Writes what was asked for to standard output. A reader that has seen enough and left is no failure.
+/// Runs `work` to completion on one thread per processor.
 ///
 /// # Errors
-/// When it cannot be written, as to a disk that is full.
-pub fn print(text: &[u8]) -> io::Result<()> {
-    let mut output = io::stdout().lock();
-    match output.write_all(text).and_then(|()| output.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
-}
-
-/// The same with the line of JSON that `outcome` is, or with `text`.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn print_outcome(
-    outcome: &impl Serialize,
-    json: bool,
-    text: impl fmt::Display,
-) -> io::Result<()> {
-    let text = if json { serde_json::to_string(outcome)? } else { text.to_string() };
-    print(format!("{}\n", text.trim_end()).as_bytes())
-}
-
-/// Runs `work` to its end, on as many threads as there are processors.
-///
-/// # Errors
-/// Those of `work`, or that there are no threads to be had.
+/// Those of `work`, or that threads cannot be started.
 pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     block_on_threads(Threads::All, work)
 }
@@ -239,16 +193,16 @@ fn block_on_threads<T>(
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
-    let outcome = runtime.block_on(work);
-    // What still blocks must not keep the process.
-    runtime.shutdown_timeout(LAST_WORK);
-    outcome
+    let result = runtime.block_on(work);
+    // A blocked thread must not keep the process alive.
+    runtime.shutdown_timeout(EXIT_TIMEOUT);
+    result
 }
 
-/// Completes when the process is told to stop.
+/// Returns a future that completes on SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When signals cannot be had.
+/// If the signal handlers cannot be installed.
 pub fn stopped() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -257,7 +211,7 @@ pub fn stopped() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("told to stop: finishing what is under way");
+        tracing::info!("signal received: finishing the requests in flight");
     })
 }
 

@@ -1,6 +1,7 @@
-//! The event: what a client may send, what is refused and why, and how it is written on the log.
+//! The event: what clients may send, why an event is rejected, and how it is stored in the log.
 //!
-//! Everything behind this module is valid by type: no other place looks at an event's JSON or repeats a limit on it.
+//! A [`SessionEvent`] is always valid. No other module reads the JSON of an event or repeats one of
+//! its limits.
 
 mod batch;
 mod body;
@@ -18,52 +19,53 @@ use serde::Serialize;
 pub use self::batch::{BatchError, BatchFormat, BatchShape, EventBatch};
 use crate::timestamp::{RETENTION, Timestamp};
 
-/// A user: 1–128 bytes of UTF-8, kept byte for byte, no control characters, no literal junk.
+/// The id of a user: 1–128 bytes of UTF-8, unchanged, without control characters, not a placeholder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct UserId(CompactString);
 
-/// A session, unique within its user; the same limits as [`UserId`].
+/// The id of a session, unique within its user; the same limits as [`UserId`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct SessionId(CompactString);
 
-/// A country as the events spell it, normalised: upper case, letters and digits alone, 1–16 characters.
+/// A normalised country: upper case, only letters and digits, 1–16 characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Country(CompactString);
 
-/// One valid event of a session. Stored, it is a fact.
+/// One valid event of a session. A stored event is a fact.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SessionEvent {
-    /// The session began.
+    /// The start of the session.
     Start {
-        /// Whose session.
+        /// The user of the session.
         user: UserId,
-        /// Which session.
+        /// The session.
         session: SessionId,
-        /// When it began.
+        /// The time of the start.
         ts: Timestamp,
-        /// Where it began.
+        /// The country of the session.
         country: Country,
     },
-    /// The session ended.
+    /// The end of the session.
     End {
-        /// Whose session.
+        /// The user of the session.
         user: UserId,
-        /// Which session.
+        /// The session.
         session: SessionId,
-        /// When it ended.
+        /// The time of the end.
         ts: Timestamp,
     },
 }
 
-/// Why an event was refused. A closed set: the same word in a reply, a metric's label and a dead letter's header.
+/// Why an event was rejected. A closed set; replies, metric labels and the headers of dead letters
+/// use the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(
     missing_docs,
-    reason = "each code is its own text; specification/ explains them to clients"
+    reason = "the names are the documentation; specification/ explains them to clients"
 )]
 pub enum RejectionCode {
     NotAnObject,
@@ -79,21 +81,21 @@ pub enum RejectionCode {
     ConflictingUserId,
     DuplicateKey,
     Future,
-    /// Older than the retention: discarded rather than rejected, for it is nobody's fault.
+    /// Older than the retention. The event is discarded, not rejected: it is not the client's fault.
     Expired,
 }
 
-/// A refused event: the code, and a sentence for the client that sent it.
+/// Why an event is rejected: a code, and a sentence for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// The closed reason.
+    /// The code.
     pub code: RejectionCode,
-    /// What was wrong with this very event, lower-case, without a full stop.
+    /// What was expected of this event: lower case, without a full stop.
     pub detail: String,
 }
 
 impl SessionEvent {
-    /// Whose session this is.
+    /// The user of the session.
     #[must_use]
     pub fn user(&self) -> &UserId {
         match self {
@@ -101,7 +103,7 @@ impl SessionEvent {
         }
     }
 
-    /// Which session this is of.
+    /// The session.
     #[must_use]
     pub fn session(&self) -> &SessionId {
         match self {
@@ -109,7 +111,7 @@ impl SessionEvent {
         }
     }
 
-    /// When it happened.
+    /// The time of the event.
     #[must_use]
     pub fn ts(&self) -> Timestamp {
         match self {
@@ -117,13 +119,14 @@ impl SessionEvent {
         }
     }
 
-    /// Decides whether the event's time is one that may be kept, seen from when its record came into the log.
+    /// Compares the time of the event with the append time of its record.
     ///
-    /// `future_tolerance_ms` is how far, in milliseconds, a client's clock may run ahead. Both bounds are still good.
+    /// `future_tolerance_ms` is the time in milliseconds that a client's clock may be ahead. Both
+    /// limits are inclusive.
     ///
     /// # Errors
-    /// [`RejectionCode::Future`] when it is later than `append_time` and the tolerance, [`RejectionCode::Expired`] when it is
-    /// older than [`RETENTION`].
+    /// [`RejectionCode::Future`] if the event is later than `append_time` plus the tolerance, and
+    /// [`RejectionCode::Expired`] if it is older than [`RETENTION`].
     pub fn judge(
         &self,
         append_time: Timestamp,

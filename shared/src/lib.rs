@@ -1,15 +1,16 @@
-//! What every Bookend process shares: the event, the session, the clock, configuration, the store and telemetry.
+//! Code that every Bookend process shares: events, sessions, the clock, configuration, the store
+//! and telemetry.
 //!
-//! Nothing here speaks to Kafka and nothing here decides what is written: that is the `ingest` crate.
+//! Nothing here speaks to Kafka, and nothing here decides what is written: the `ingest` crate does.
 
-pub mod about;
+pub mod build_info;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod disk;
 pub mod event;
-pub mod files;
 pub mod http;
+pub mod open_files;
 pub mod progress;
 pub mod session;
 pub mod store;

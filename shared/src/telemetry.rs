@@ -12,7 +12,7 @@ use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder, process_collector::Pr
 use tracing_subscriber::{EnvFilter, fmt::time::ChronoUtc};
 use warp::{Filter, Reply, filters::BoxedFilter, http::StatusCode, reply::Response};
 
-use crate::{about, progress};
+use crate::{build_info, progress};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub fn registry(librdkafka: &str) -> prometheus::Result<Registry> {
     registry.register(Box::new(ProcessCollector::for_self()))?;
     let opts = Opts::new("bookend_build_info", "The build of this process; always 1");
     let build = IntGaugeVec::new(opts, &["version", "commit", "librdkafka"])?;
-    build.with_label_values(&[about::VERSION, about::COMMIT, librdkafka]).set(1);
+    build.with_label_values(&[build_info::VERSION, build_info::COMMIT, librdkafka]).set(1);
     registry.register(Box::new(build))?;
     Ok(registry)
 }

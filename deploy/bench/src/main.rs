@@ -92,7 +92,7 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
     let file = dir.join("events.ndjson");
     let events = load::write(data(), &file)?;
     if let Some(On::Cluster { commitlog }) = &args.on {
-        let programs = cluster::programs(&args.program, std::env::current_exe()?)?;
+        let programs = cluster::programs::find(&args.program, std::env::current_exe()?)?;
         return cluster::measure(&programs, commitlog, &file, events, args.requests, dir).await;
     }
 

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::{Command, FromArgMatches};
 use shared::{
     cli::{self, block_on, stopped},
-    config::{self, Settings},
+    config::{self, Setting, Settings},
     telemetry::{self, LogFormat},
 };
 
@@ -25,15 +25,26 @@ use crate::{
 
 mod commands;
 
+/// The settings of each program, by its name. `--help` is generated from the same tables.
+#[must_use]
+pub fn program_settings() -> [(&'static str, Vec<Setting>); 3] {
+    [
+        ("bookend", serve::settings()),
+        ("ingest", ingest::config::program_settings()),
+        ("query-api", query_api::config::program_settings()),
+    ]
+}
+
 /// Runs the command that `args` name, without one `serve`; answers the exit status.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let program = commands::program();
     let matches = match program.clone().try_get_matches_from(with_command(args.collect())) {
         Ok(matches) => matches,
-        Err(said) => return cli::usage(&said),
+        Err(message) => return cli::usage(&message),
     };
-    cli::exit(cli::packaging::given(&program, &matches).unwrap_or_else(|| dispatch(&matches)))
+    cli::exit(cli::packaging::run(&program, &matches).unwrap_or_else(|| dispatch(&matches)))
 }
+
 /// `bookend` and `bookend --listen …` mean `bookend serve …`.
 fn with_command(mut args: Vec<OsString>) -> Vec<OsString> {
     let about = ["-h", "--help", "-V", "--version"];

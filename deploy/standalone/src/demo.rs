@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     generate::{Dataset, GenerateArgs},
-    load::{self, Options, Summary},
+    load::{self, LoadOptions, Summary},
     serve::{self, ServeConfig},
 };
 
@@ -81,7 +81,7 @@ async fn show(args: &DemoArgs, url: &str) -> anyhow::Result<()> {
         "Bookend serves on {url}; loading {} events of a made-up month",
         HumanCount(events)
     ))?;
-    let options = Options { url: url.to_owned(), ..Options::default() };
+    let options = LoadOptions { url: url.to_owned(), ..LoadOptions::default() };
     let template = "loading {wide_bar} {human_pos}/{human_len} events, {msg} events/s";
     let progress = Progress::new(Some(events), template);
     let summary = load::load_lines(data.into_lines(), &options, &progress).await?.into_result()?;

@@ -39,5 +39,5 @@ pub async fn run(config: &ServeConfig, codes: &[DeadLetterCode], json: bool) -> 
         HumanCount(done.appended),
         HumanCount(done.kept)
     );
-    Ok(cli::print_outcome(&done, json, text)?)
+    Ok(cli::print_report(&done, json, text)?)
 }

@@ -19,5 +19,5 @@ struct Done {
 pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     let done = Done { log: config.log.setup().await?, store: config.store.setup().await? };
     let sentences = [done.log.as_slice(), &done.store].concat().join("\n");
-    Ok(cli::print_outcome(&done, json, sentences)?)
+    Ok(cli::print_report(&done, json, sentences)?)
 }

@@ -14,45 +14,23 @@ use shared::{
     timestamp::{RETENTION, Timestamp},
 };
 
-pub use self::steps::Steps;
 use self::{
     differences::{Check, Differences},
     expected::{Expected, Share},
     steps::Step,
 };
+pub use self::{ledger::Ledger, steps::Steps};
 use crate::serve::ServeConfig;
 
 mod differences;
 mod expected;
+mod ledger;
 mod steps;
 
 /// How many records one pass takes, about: some hundred megabytes of sessions.
 const PASS_RECORDS: u64 = 1_000_000;
 /// How many bytes of records are read at a time.
 const READ_BYTES: usize = 4 << 20;
-
-/// What became of every record of the log. The classes add up to the records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Ledger {
-    /// Records in the log.
-    pub records: u64,
-    /// The start and the end of a complete session.
-    pub paired: u64,
-    /// The start of a session without an end.
-    pub open: u64,
-    /// The end of a session without a start.
-    pub orphan: u64,
-    /// Another event of its session stands before it.
-    pub superseded: u64,
-    /// The event was there already.
-    pub duplicate: u64,
-    /// It was too old when it was appended, or its session has left with its year.
-    pub expired: u64,
-    /// No event, or one too many of its session.
-    pub dead_lettered: u64,
-    /// It has no value.
-    pub skipped: u64,
-}
 
 /// The outcome of a verification.
 #[derive(Debug, Default, Serialize)]
@@ -83,7 +61,7 @@ pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     let tolerance = config.limits.consumer.future_tolerance_ms;
     let verdict = verify(&log, &store, clock.now(), tolerance, &steps).await?;
     drop(steps);
-    cli::print_outcome(&verdict, json, &verdict)?;
+    cli::print_report(&verdict, json, &verdict)?;
     anyhow::ensure!(verdict.unanswered == 0, "{} records are not answered yet", verdict.unanswered);
     anyhow::ensure!(verdict.ledger.adds_up(), "the ledger does not add up");
     anyhow::ensure!(verdict.differences.count == 0, "the store differs from the log");
@@ -112,7 +90,8 @@ pub async fn verify(
         let share = Share { number, of: passes };
         steps.next(share, Step::Log, u64::try_from(records)?);
         let expected = read(log, share, tolerance_ms, steps, &mut verdict).await?;
-        expected.count(horizon, &mut verdict);
+        verdict.sessions += expected.count(horizon, &mut verdict.ledger);
+        verdict.contested_sessions += expected.contested.len() as u64;
         let log_is_whole = !verdict.log_is_cut;
         let check = Check { expected: &expected, store, share, horizon, log_is_whole, steps };
         verdict.differences.compare(&check).await?;
@@ -165,26 +144,6 @@ async fn read(
             }
         }
         steps.taken(records.len());
-    }
-}
-
-impl Ledger {
-    /// Whether every record is in exactly one class.
-    #[must_use]
-    pub fn adds_up(&self) -> bool {
-        let Self {
-            records,
-            paired,
-            open,
-            orphan,
-            superseded,
-            duplicate,
-            expired,
-            dead_lettered,
-            skipped,
-        } = *self;
-        records
-            == paired + open + orphan + superseded + duplicate + expired + dead_lettered + skipped
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use shared::{
     clock::Clock,
-    config::{Bytes, Setting, Settings, Span},
+    config::{Bytes, DurationValue, Setting, Settings},
     progress::Progress,
 };
 
@@ -80,7 +80,7 @@ impl LogConfig {
             partitions: given.get("log-partitions"),
             segment_bytes: given.get_or("log-segment", Bytes(0)).0,
             retention_bytes: given.get_or("log-retention-size", Bytes(0)).0,
-            retention_ms: given.get_or("log-retention-time", Span(Duration::ZERO)).millis(),
+            retention_ms: given.get::<DurationValue>("log-retention-time").millis(),
             reserve_bytes,
         };
         if !(1..=64).contains(&options.partitions) {
@@ -93,7 +93,8 @@ impl LogConfig {
     pub fn kafka(given: &mut Settings) -> Self {
         let defaults = KafkaLogOptions::default();
         // In place of what cannot be read stands what cannot be wrong: each mistake is told once.
-        let span = |given: &mut Settings, name, otherwise| given.get_or(name, Span(otherwise)).0;
+        let span =
+            |given: &mut Settings, name, otherwise| given.get_or(name, DurationValue(otherwise)).0;
         let properties: Vec<String> = given.get_list("kafka-property");
         let pairs = properties.iter().filter_map(|property| property.split_once('='));
         let options = KafkaLogOptions {

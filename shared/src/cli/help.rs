@@ -1,55 +1,55 @@
-//! The end of every `--help`, in sections: a title, and below it lines that are shown as they stand. A manual page shows the same
-//! sections under the same titles.
+//! The sections at the end of every `--help`: a title, then lines that are printed unchanged. A
+//! manual page has the same sections.
 //!
-//! A line has at most 79 characters: what a narrow terminal breaks, nobody can read as a table.
+//! A line has at most 79 characters, so that a terminal of 80 columns does not break a table.
 
-/// How the programs end.
+/// The exit statuses of the programs.
 #[must_use]
 pub fn exit_status() -> String {
     section(
         "Exit status",
         &[
-            "0         done; a service: stopped by SIGTERM or Ctrl-C, all finished",
-            "1         a failure, or a difference found: standard error says which",
-            "64        wrong flags or configuration: all are told, and nothing was begun",
-            "130, 143  as a shell says it: no service, and stopped by a signal",
-            "A reader that leaves early, as `head` does, is no failure.",
+            "0         success; for a service: stopped by SIGTERM or Ctrl-C after draining",
+            "1         failure, or a difference found; standard error has the details",
+            "64        wrong flags or configuration; every mistake is listed, nothing ran",
+            "130, 143  a command other than a service was stopped by a signal",
+            "A closed pipe, as in `bookend … | head`, is not a failure.",
         ],
     )
 }
 
-/// What of the environment every program looks at, beside its settings.
+/// The environment variables of every program. `settings` names the settings among them.
 #[must_use]
-pub fn environment(settings_of: &str) -> String {
+pub fn environment(settings: &str) -> String {
     section(
         "Environment",
         &[
-            &format!("BOOKEND_…  {settings_of}: --log-level is BOOKEND_LOG_LEVEL"),
-            "NO_COLOR   set to anything, nothing is coloured; only a terminal ever is",
+            &format!("BOOKEND_…  {settings}; for example, BOOKEND_LOG_LEVEL is --log-level"),
+            "NO_COLOR   if set, disables colours; only a terminal gets colours",
         ],
     )
 }
 
-/// What is at other places than the flags say.
+/// The files of every program, and `more`.
 #[must_use]
 pub fn files(more: &[&str]) -> String {
-    let config = "FILE of --config  settings in TOML, each key a flag's name: log-level = \"warn\"";
+    let config = "FILE of --config  settings in TOML; a key is a flag's name: log-level = \"warn\"";
     section("Files", &[&[config][..], more].concat())
 }
 
-/// One section.
+/// Returns one section.
 #[must_use]
 pub fn section(title: &str, lines: &[&str]) -> String {
     lines.iter().fold(format!("{title}:"), |text, line| text + "\n  " + line)
 }
 
-/// Sections as one text.
+/// Joins sections into one text.
 #[must_use]
 pub fn sections(sections: &[String]) -> String {
     sections.join("\n\n")
 }
 
-/// The title and the lines of each section of such a text.
+/// Splits such a text into sections: the title and the lines of each.
 pub fn read(text: &str) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
     text.split("\n\n").filter_map(|section| {
         let (title, lines) = section.split_once(":\n")?;

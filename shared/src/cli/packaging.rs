@@ -1,7 +1,7 @@
-//! What a packager takes from a program: completions for shells, and its manual pages. Both are made from the program's own
-//! description of its command line, so that they cannot tell anything else than `--help`.
+//! The commands `completions` and `man`: shell completions and manual pages, for packagers.
 //!
-//! A manual page names no date: the same sources make the same page.
+//! Both are generated from the definition of the command line, so they always agree with `--help`.
+//! A manual page has no date, so that builds of the same sources are identical.
 
 use std::{
     fs, io,
@@ -16,11 +16,11 @@ use clap_mangen::{
     roff::{Roff, bold, roman},
 };
 
-use super::{help, print};
+use super::{help, output::print};
 
-/// `command` with the commands `completions` and `man`.
+/// Adds the commands `completions` and `man` to `command`.
 #[must_use]
-pub fn offered(command: Command) -> Command {
+pub fn with_commands(command: Command) -> Command {
     let program = command.get_name().to_owned();
     let with_completions = command.subcommand(completions(&program));
     let names = with_completions.get_subcommands().map(|command| command.get_name().to_owned());
@@ -28,9 +28,10 @@ pub fn offered(command: Command) -> Command {
     with_completions.subcommand(man(&program, pages))
 }
 
-/// What became of `completions` or `man`, if one of them was asked for; `command` is the one with both.
+/// Runs `completions` or `man` if `matches` name one of them. `command` is the result of
+/// [`with_commands`].
 #[must_use]
-pub fn given(command: &Command, matches: &ArgMatches) -> Option<anyhow::Result<()>> {
+pub fn run(command: &Command, matches: &ArgMatches) -> Option<anyhow::Result<()>> {
     match matches.subcommand()? {
         ("completions", matches) => matches.get_one::<Shell>("shell").map(|shell| {
             let mut script = Vec::new();
@@ -38,12 +39,13 @@ pub fn given(command: &Command, matches: &ArgMatches) -> Option<anyhow::Result<(
             print(&script).context("cannot write the completions")
         }),
         ("man", matches) => Some(match matches.get_one::<PathBuf>("dir") {
-            Some(dir) => write_pages(command, dir).with_context(|| format!("{}", dir.display())),
+            Some(dir) => write_pages(command, dir)
+                .with_context(|| format!("cannot write the manual to {}", dir.display())),
             None => {
                 let page = matches.get_one::<String>("command").map(String::as_str);
                 page_of(command, page)
                     .and_then(|page| print(&page))
-                    .context("cannot write the page")
+                    .context("cannot write the manual page")
             }
         }),
         _ => None,
@@ -60,36 +62,36 @@ fn completions(program: &str) -> Command {
         format!("zsh         _{program} in a directory of $fpath"),
         "elvish      at the end of ~/.config/elvish/rc.elv".to_owned(),
         "powershell  at the end of $PROFILE".to_owned(),
-        "A package puts bash's, fish's and zsh's in these, below /usr/share:".to_owned(),
+        "Packages install those of bash, fish and zsh below /usr/share:".to_owned(),
         format!("bash-completion/completions/{program}"),
         format!("fish/vendor_completions.d/{program}.fish"),
         format!("zsh/site-functions/_{program}"),
     ];
     let places: Vec<_> = places.iter().map(String::as_str).collect();
     Command::new("completions")
-        .about("Write what a shell needs to complete this program's commands and flags")
+        .about("Print a script that completes commands and flags in a shell")
         .after_help(help::sections(&[
             help::section("Example", &[&line]),
-            help::section("Where a shell looks for it", &places),
+            help::section("Where shells look for it", &places),
         ]))
         .arg(
             Arg::new("shell")
                 .required(true)
                 .value_name("SHELL")
                 .value_parser(value_parser!(Shell))
-                .help("For which"),
+                .help("Shell to print the script for"),
         )
 }
 
 fn man(program: &str, pages: Vec<String>) -> Command {
     Command::new("man")
-        .about("Write the manual: one page, or all pages into a directory")
+        .about("Print a manual page, or write all pages to a directory")
         .after_help(help::section(
             "Examples",
             &[
                 &format!("{program} man | man -l -"),
                 &format!("{program} man --dir ~/.local/share/man/man1"),
-                "A package puts them into /usr/share/man/man1.",
+                "Packages install the pages in /usr/share/man/man1.",
             ],
         ))
         .arg(
@@ -97,7 +99,7 @@ fn man(program: &str, pages: Vec<String>) -> Command {
                 .value_name("COMMAND")
                 .value_parser(PossibleValuesParser::new(pages))
                 .hide_possible_values(true)
-                .help("The page of this command [default: that of the program]"),
+                .help("Command to print the page of [default: the program itself]"),
         )
         .arg(
             Arg::new("dir")
@@ -106,7 +108,7 @@ fn man(program: &str, pages: Vec<String>) -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .value_hint(ValueHint::DirPath)
                 .conflicts_with("command")
-                .help("Write every page into this directory, made when it is missing"),
+                .help("Write every page to this directory; it is created if it does not exist"),
         )
 }
 
@@ -121,19 +123,19 @@ fn write_pages(command: &Command, dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The page of the command `name` of `program`, or of itself.
+/// The page of the command `name`, or of `program` itself.
 fn page_of(program: &Command, name: Option<&str>) -> io::Result<Vec<u8>> {
     let mut program = program.clone().disable_help_subcommand(true);
     program.build();
     let source = format!("{} {}", program.get_name(), program.get_version().unwrap_or_default());
     let command = name.and_then(|name| program.find_subcommand(name)).unwrap_or(&program);
-    // As `--help` has it: named one by one, the settings of a service are no synopsis.
+    // The usage line of `--help`: a synopsis with every setting of a service would not be readable.
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").trim_start().to_owned();
-    // What stands at the end of the help has sections of its own here.
+    // The sections at the end of the help become sections of the page below.
     let shown = command.clone().override_usage(usage).after_help(None::<&'static str>);
     let man = Man::new(shown).source(source).manual("Bookend");
-    // A blank: what is empty is left out, and the source would stand in its place.
+    // A blank, not an empty date: clap_mangen skips an empty one and puts the source in its place.
     let man = man.date(" ");
     let mut page = Vec::new();
     man.render(&mut page)?;
@@ -141,7 +143,7 @@ fn page_of(program: &Command, name: Option<&str>) -> io::Result<Vec<u8>> {
     let after_help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     for (title, lines) in help::read(&after_help) {
         rest.control("SH", [title.to_uppercase().as_str()]);
-        // As they stand: they are tables and commands.
+        // Without filling: the lines are tables and commands.
         rest.control("nf", []);
         for line in lines {
             rest.text([roman(line)]);

@@ -1,21 +1,24 @@
-//! The TOML file: a flat table of settings.
+//! The configuration file: a flat TOML table of settings.
 
 use std::{fs, path::Path};
 
-use super::{Kind, NEXT};
+use super::setting::{Kind, LIST_SEPARATOR};
 
 pub(super) fn read(path: &Path) -> Result<toml::Table, String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
     toml::from_str(&text).map_err(|error| error.to_string())
 }
 
-/// The value of a key of the file as a text, or what is wrong with it.
+/// Returns the value of a key as text.
+///
+/// # Errors
+/// What is wrong with the value, in words that follow the key.
 pub(super) fn text(kind: Kind, value: toml::Value) -> Result<String, &'static str> {
     match (kind, value) {
-        (Kind::Secret, _) => Err("is a secret: give it by its variable"),
+        (Kind::Secret, _) => Err("is a secret: set its variable instead"),
         (Kind::List, toml::Value::Array(values)) => {
             let values: Vec<_> = values.into_iter().map(single).collect::<Result<_, _>>()?;
-            Ok(values.join(NEXT))
+            Ok(values.join(LIST_SEPARATOR))
         }
         (_, value) => single(value),
     }

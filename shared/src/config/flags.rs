@@ -1,13 +1,13 @@
-//! Settings on the command line and in `--help`.
+//! Settings as flags, and their `--help`.
 
 use clap::{Arg, ArgAction, ValueHint};
 
-use super::{CONFIG, Kind, Setting};
+use super::setting::{CONFIG, Kind, Setting};
 use crate::cli::help;
 
-/// The flags of `settings`, and `--config`. Secrets have none: [`secrets_help`] tells of them.
+/// The flags of `settings`, and `--config`. Secrets have no flags: see [`secrets_help`].
 pub fn args(settings: &[Setting]) -> impl Iterator<Item = Arg> {
-    let flags = settings.iter().copied().filter(|setting| setting.kind != Kind::Secret);
+    let flags = settings.iter().copied().filter(|setting| !setting.is_secret());
     flags.chain([CONFIG]).map(|setting| {
         let mut help = format!("{} [env: {}]", setting.help, setting.variable());
         if !setting.default.is_empty() && setting.kind == Kind::Value {
@@ -23,19 +23,22 @@ pub fn args(settings: &[Setting]) -> impl Iterator<Item = Arg> {
     })
 }
 
-/// A section of the end of `--help` about the secrets among `settings`.
+/// The section of `--help` about the secrets among `settings`.
 #[must_use]
 pub fn secrets_help(settings: &[Setting]) -> String {
-    let secrets = settings.iter().filter(|setting| setting.kind == Kind::Secret);
+    let secrets = settings.iter().filter(|setting| setting.is_secret());
     let lines = secrets.flat_map(|secret| {
         let variable = secret.variable();
-        [format!("{variable}, or a file's path: {variable}_FILE"), format!("    {}", secret.help)]
+        [
+            format!("{variable}, or the path of a file: {variable}_FILE"),
+            format!("    {}", secret.help),
+        ]
     });
     let lines: Vec<_> = lines.collect();
     help::section("Secrets", &lines.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// What a shell offers to complete a value with.
+/// How a shell completes the value.
 fn hint(setting: &Setting) -> ValueHint {
     match setting.value {
         "FILE" => ValueHint::FilePath,

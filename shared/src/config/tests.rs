@@ -52,7 +52,7 @@ impl Given {
     fn settings(&self) -> Settings {
         let command = Command::new("test").no_binary_name(true).args(args(&SETTINGS));
         let matches = command.try_get_matches_from(&self.flags).unwrap();
-        Settings::looked_up(&SETTINGS, &matches, |name| self.variables.get(name).cloned())
+        Settings::with_variables(&SETTINGS, &matches, |name| self.variables.get(name).cloned())
     }
 }
 
@@ -193,7 +193,7 @@ fn a_variable_that_is_not_utf_8_is_a_mistake() {
     use std::os::unix::ffi::OsStringExt;
     let mut given = Given::default();
     given.variables.insert("BOOKEND_PORT", OsString::from_vec(vec![0xFF]));
-    assert_eq!(mistakes(given.settings()), ["BOOKEND_PORT: it is not UTF-8"]);
+    assert_eq!(mistakes(given.settings()), ["BOOKEND_PORT: the value is not UTF-8"]);
 }
 
 #[test]
@@ -224,14 +224,14 @@ fn a_span_has_a_unit() {
         ("7d", 604_800_000),
     ];
     for (text, millis) in spans {
-        assert_eq!(text.parse().map(Span::millis), Ok(millis), "{text}");
+        assert_eq!(text.parse().map(DurationValue::millis), Ok(millis), "{text}");
     }
 }
 
 #[test]
 fn a_span_that_is_none_is_refused() {
     for text in ["", "5", "s", "-5s", "1.5h", "1w", "5M", "999999999999999999d"] {
-        assert!(text.parse::<Span>().is_err(), "{text}");
+        assert!(text.parse::<DurationValue>().is_err(), "{text}");
     }
 }
 

@@ -1,16 +1,19 @@
-//! What a value of a setting may be, beside numbers and texts: sizes, spans of time, secrets.
+//! The types of values of settings: sizes, durations and secrets.
+//!
+//! Sizes are parsed here because a unit is always binary: `1k` is 1,024 bytes. Crates for sizes
+//! read it as 1,000.
 
 use std::{fmt, str::FromStr, time::Duration};
 
-/// A number of bytes: `64KiB`, `2 MiB`, `1GiB`, or bytes alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A size in bytes: `64KiB`, `2 MiB`, `1GiB`, or a number of bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bytes(pub u64);
 
-/// A span of time: `200ms`, `15s`, `5m`, `12h` or `7d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span(pub Duration);
+/// A duration: `200ms`, `15s`, `5m`, `12h` or `7d`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DurationValue(pub Duration);
 
-/// What must not be told: it is never printed.
+/// A text that is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -18,7 +21,7 @@ impl FromStr for Bytes {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "write a number of bytes, or of KiB, MiB or GiB, as in 64MiB";
+        const WRONG: &str = "write a number of bytes, KiB, MiB or GiB, for example 64MiB";
         let (number, unit) = split_unit(text);
         let unit: u64 = match unit.to_ascii_lowercase().as_str() {
             "" | "b" => 1,
@@ -32,11 +35,11 @@ impl FromStr for Bytes {
     }
 }
 
-impl FromStr for Span {
+impl FromStr for DurationValue {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "write a number and ms, s, m, h or d, as in 15s";
+        const WRONG: &str = "write a number and a unit (ms, s, m, h or d), for example 15s";
         let (number, unit) = split_unit(text);
         let unit: u64 = match unit {
             "ms" => 1,
@@ -57,8 +60,8 @@ fn split_unit(text: &str) -> (&str, &str) {
     (number, unit.trim())
 }
 
-impl Span {
-    /// The span in milliseconds.
+impl DurationValue {
+    /// The duration in milliseconds.
     #[must_use]
     pub fn millis(self) -> i64 {
         i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
@@ -66,13 +69,13 @@ impl Span {
 }
 
 impl Secret {
-    /// Keeps `text` from being printed.
+    /// Hides `text` from printing.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for whoever has to send it.
+    /// The text, for code that sends it to a server.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

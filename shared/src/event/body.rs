@@ -1,4 +1,7 @@
-//! A body that is one JSON text: an array of events, or an object that holds one.
+//! Decodes a body: one JSON text with an array of events, or one event per line.
+//!
+//! An invalid element is a [`Rejection`] and affects no other element. Reading stops at the first
+//! event over the limit, so the limit and the size of the body bound the memory that it takes.
 
 use std::fmt;
 
@@ -8,41 +11,80 @@ use serde::de::{
 use serde_json::value::RawValue;
 
 use super::{
-    BatchError, BatchShape, EventBatch, Rejection, SessionEvent, element::Element, key::KeySeed,
+    Rejection, SessionEvent,
+    batch::{BatchError, BatchFormat, BatchShape, EventBatch},
+    element::Element,
+    key::KeySeed,
 };
 
-/// What has been read so far, and the fault that stopped it: the deserialiser's own errors can't carry one.
+/// The events read so far, and the error that stopped reading. The error types of serde cannot
+/// carry a [`BatchError`].
 struct Reading {
     shape: BatchShape,
     events: Vec<Result<SessionEvent, Rejection>>,
     max_events: usize,
-    /// Cut each element out before it is read. A few elements are valid JSON that the deserialiser can't represent, a
-    /// number such as `1e999` or a string of half a surrogate pair, and would else spoil the body. None of them is an event,
-    /// so only a body that could not be read in one go is read so.
+    /// Whether to cut out each element before reading it. Some valid JSON cannot be represented: a
+    /// number such as `1e999`, or a string with half a surrogate pair. Without the cut, such an
+    /// element would make the whole body invalid. It is slower, so it is the second attempt.
     apart: bool,
-    fault: Option<BatchError>,
+    error: Option<BatchError>,
 }
 
-pub(super) fn decode(body: &[u8], max_events: usize) -> Result<EventBatch, BatchError> {
+impl EventBatch {
+    /// Decodes a body, already decompressed, of at most `max_events` events.
+    ///
+    /// A byte order mark at the beginning is skipped. If the body has several errors, the first one
+    /// is returned.
+    ///
+    /// # Errors
+    /// A [`BatchError`] if the body is not a batch.
+    pub fn decode(body: &[u8], format: BatchFormat, max_events: usize) -> Result<Self, BatchError> {
+        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+        let batch = match format {
+            BatchFormat::Json => decode_json(body, max_events)?,
+            BatchFormat::Lines => decode_lines(body, max_events)?,
+        };
+        if batch.events.is_empty() { Err(BatchError::Empty) } else { Ok(batch) }
+    }
+}
+
+fn decode_lines(body: &[u8], max_events: usize) -> Result<EventBatch, BatchError> {
+    let mut events = Vec::new();
+    let mut rest = body;
+    while !rest.is_empty() {
+        let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
+        rest = rest.get(line.len() + 1..).unwrap_or_default();
+        if is_blank(line) {
+            continue;
+        }
+        if events.len() == max_events {
+            return Err(BatchError::TooManyEvents { limit: max_events });
+        }
+        events.push(SessionEvent::parse(line));
+    }
+    Ok(EventBatch { shape: BatchShape::Lines, events })
+}
+
+fn decode_json(body: &[u8], max_events: usize) -> Result<EventBatch, BatchError> {
     if is_blank(body) {
         return Err(BatchError::Empty);
     }
     let text = str::from_utf8(body).map_err(|error| {
-        BatchError::NotJson(format!("it is not UTF-8 from byte {} on", error.valid_up_to()))
+        BatchError::NotJson(format!("byte {} is not UTF-8", error.valid_up_to()))
     })?;
     match read(text, max_events, false) {
         Err(BatchError::NotJson(_)) => read(text, max_events, true),
-        outcome => outcome,
+        result => result,
     }
 }
 
 fn read(text: &str, max_events: usize, apart: bool) -> Result<EventBatch, BatchError> {
     let mut reading =
-        Reading { shape: BatchShape::Array, events: Vec::new(), max_events, apart, fault: None };
+        Reading { shape: BatchShape::Array, events: Vec::new(), max_events, apart, error: None };
     let mut json = serde_json::Deserializer::from_str(text);
-    let outcome = json.deserialize_any(Body(&mut reading)).and_then(|()| json.end());
-    match (reading.fault, outcome) {
-        (Some(fault), _) => Err(fault),
+    let result = json.deserialize_any(Body(&mut reading)).and_then(|()| json.end());
+    match (reading.error, result) {
+        (Some(error), _) => Err(error),
         (None, Ok(())) => Ok(EventBatch { shape: reading.shape, events: reading.events }),
         (None, Err(error)) if error.is_data() => Err(BatchError::NotABatch(
             "a batch is an array of events, or an object that holds one as `events` or `rows`"
@@ -52,14 +94,14 @@ fn read(text: &str, max_events: usize, apart: bool) -> Result<EventBatch, BatchE
     }
 }
 
-/// JSON's own white space alone.
-pub(super) fn is_blank(text: &[u8]) -> bool {
+/// Whether `text` has nothing but the white space of JSON.
+fn is_blank(text: &[u8]) -> bool {
     text.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 impl Reading {
-    fn stop<E: Error>(&mut self, fault: BatchError) -> E {
-        self.fault = Some(fault);
+    fn stop<E: Error>(&mut self, error: BatchError) -> E {
+        self.error = Some(error);
         E::custom("stopped")
     }
 
@@ -87,9 +129,9 @@ impl<'de> Visitor<'de> for Body<'_> {
         while let Some(key) = map.next_key_seed(KeySeed(Key::of))? {
             match key {
                 Key::Events(_) if found => {
-                    return Err(self
-                        .0
-                        .not_a_batch("`events` and `rows` may be given once, and not both"));
+                    return Err(self.0.not_a_batch(
+                        "a batch must have either `events` or `rows`, and only once",
+                    ));
                 }
                 Key::Events(shape) => {
                     found = true;
@@ -108,16 +150,17 @@ impl<'de> Visitor<'de> for Body<'_> {
         match (found, is_event) {
             (true, _) => Ok(()),
             (false, true) => Err(self.0.not_a_batch(
-                "this is a single event: send an array of events, or events on lines as application/x-ndjson",
+                "the body is a single event; send an array of events, or one event per line as \
+                 application/x-ndjson",
             )),
-            (false, false) => {
-                Err(self.0.not_a_batch("an object must hold an array of events as `events` or `rows`"))
-            }
+            (false, false) => Err(self
+                .0
+                .not_a_batch("an object must hold an array of events as `events` or `rows`")),
         }
     }
 }
 
-/// The array of events, wherever it stands.
+/// The array of events.
 struct Events<'r>(&'r mut Reading);
 
 impl<'de> DeserializeSeed<'de> for Events<'_> {
@@ -156,7 +199,7 @@ impl<'de> Visitor<'de> for Events<'_> {
 
 enum Key {
     Events(BatchShape),
-    /// No batch has it, so it tells a single event from a batch.
+    /// A key of an event, which identifies a single event in place of a batch.
     OfAnEvent,
     Other,
 }

@@ -1,4 +1,4 @@
-//! Countries are free text, as the real data has them; normalising makes one spelling of them.
+//! Normalises countries, which are free text in real data, to one spelling.
 
 use std::fmt;
 
@@ -10,9 +10,11 @@ use super::Country;
 const LONGEST: usize = 16;
 
 impl Country {
-    /// Upper case, letters and digits alone (Unicode's), cut at 16 characters; `ZZ` when nothing remains.
+    /// Converts to upper case, keeps letters and digits (of Unicode), and cuts at 16 characters.
+    /// Returns `ZZ` if nothing remains.
     ///
-    /// The cut comes last, for upper-casing can lengthen (`ß` is `SS`). Normalising twice changes nothing.
+    /// The cut is last because upper case can be longer: `ß` becomes `SS`. Normalising twice is the
+    /// same as once.
     #[must_use]
     pub fn normalise(text: &str) -> Self {
         if is_plain(text) {
@@ -24,14 +26,14 @@ impl Country {
         if country.is_empty() { Self::unknown() } else { Self(country) }
     }
 
-    /// Reads back a text that [`normalise`](Self::normalise) made; `None` for any other.
+    /// Reads a text that [`normalise`](Self::normalise) returned; `None` for any other text.
     #[must_use]
     pub fn from_normalised(text: &str) -> Option<Self> {
         let country = Self::normalise(text);
         (country.as_str() == text).then_some(country)
     }
 
-    /// `ZZ`, where the country is not known.
+    /// `ZZ`, the unknown country.
     #[must_use]
     pub fn unknown() -> Self {
         Self(CompactString::const_new("ZZ"))
@@ -50,7 +52,8 @@ impl fmt::Display for Country {
     }
 }
 
-/// Nearly every country is normalised already, and most are two letters: no Unicode table is needed to see that.
+/// Whether `text` is ASCII and already normalised, as almost every country is. The check needs no
+/// Unicode tables.
 fn is_plain(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())

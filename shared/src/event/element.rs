@@ -1,7 +1,7 @@
-//! One element of a batch, or one record: the JSON of what should be one event.
+//! Parses one element of a batch, or one record: the JSON of one event.
 //!
-//! What an element says wrongly is its [`Rejection`]. An error of the deserialiser is left for what spoils the text around it:
-//! broken syntax.
+//! A wrong value is a [`Rejection`] of this element. An error of the deserialiser means broken
+//! syntax, which affects the text around it.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{Rejection, SessionEvent, fields::Fields, key::KeySeed};
 
-/// Reads one element.
+/// The seed that reads one element.
 pub(super) struct Element;
 
 enum Key {
@@ -24,16 +24,17 @@ enum Key {
 }
 
 impl SessionEvent {
-    /// Reads one record of the log: one event, in UTF-8, with a byte order mark or without.
+    /// Parses one record of the log: one event in UTF-8, optionally with a byte order mark.
     ///
-    /// Unknown fields are ignored, whatever they hold and however deep, and so are their repetitions.
+    /// Unknown fields are ignored, with any content and any depth, also if they are repeated.
     ///
     /// # Errors
-    /// The first fault in the order `user_id`, `session_id`, `event`, `ts`, `country`. Whatever is not one JSON object, such as an
-    /// array of events, is [`NotAnObject`](super::RejectionCode::NotAnObject). Time is not looked at: see
-    /// [`judge`](Self::judge).
+    /// The first error in the order `user_id`, `session_id`, `event`, `ts`, `country`. Anything but
+    /// one JSON object is [`NotAnObject`](super::RejectionCode::NotAnObject). The time is not
+    /// compared with a clock: see [`judge`](Self::judge).
     pub fn parse(json: &[u8]) -> Result<Self, Rejection> {
-        let text = str::from_utf8(json).map_err(|_| Rejection::not_an_object("it is not UTF-8"))?;
+        let text =
+            str::from_utf8(json).map_err(|_| Rejection::not_an_object("the text is not UTF-8"))?;
         Self::parse_text(text.strip_prefix('\u{feff}').unwrap_or(text))
     }
 
@@ -87,23 +88,23 @@ impl<'de> Visitor<'de> for Element {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Err(Rejection::not_an_object("it is an array")))
+        Ok(Err(Rejection::not_an_object("not an array")))
     }
 
     fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Err(Rejection::not_an_object("it is a string")))
+        Ok(Err(Rejection::not_an_object("not a string")))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Err(Rejection::not_an_object("it is null")))
+        Ok(Err(Rejection::not_an_object("not null")))
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Err(Rejection::not_an_object("it is a boolean")))
+        Ok(Err(Rejection::not_an_object("not a boolean")))
     }
 
     fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Err(Rejection::not_an_object("it is a number")))
+        Ok(Err(Rejection::not_an_object("not a number")))
     }
 
     fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {

@@ -1,7 +1,7 @@
-//! From the JSON values of an element's known keys to an event, or to the first fault among them.
+//! Converts the JSON values of an element's known keys to an event, or to the first error.
 //!
-//! The faults are looked for in the order `user_id`, `session_id`, `event`, `ts`, `country`; within one field a key that came
-//! more than once goes before a missing value, and that before an invalid one.
+//! Fields are checked in the order `user_id`, `session_id`, `event`, `ts`, `country`. Within a
+//! field, a repeated key is reported before a missing value, and that before an invalid value.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::timestamp::Timestamp;
 
-/// What an element says under the known keys; the values are still JSON.
+/// The values of the known keys of an element, still as JSON.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
     pub(super) user: UserField<'a>,
@@ -20,18 +20,18 @@ pub(super) struct Fields<'a> {
     pub(super) country: Field<'a>,
 }
 
-/// One key's value, as it came first.
+/// The first value of a key.
 #[derive(Default)]
 pub(super) struct Field<'a> {
     json: Option<&'a str>,
     repeated: bool,
 }
 
-/// The one field with two keys.
+/// The user, the only field with two keys.
 ///
-/// A known key twice is a `duplicate_key` whatever the values. The alias and its key at once say the same thing twice too, and
-/// are a `duplicate_key` while the values agree; where any of them differ nobody can tell whose event it is, and that
-/// is the worse fault: `conflicting_user_id`. A `null` differs from a text.
+/// A repeated key is always a `duplicate_key`. The key and its alias together are a
+/// `duplicate_key` if the values are equal. If they differ, the user of the event is unknown, which
+/// is the more serious error: `conflicting_user_id`. A `null` differs from a text.
 #[derive(Default)]
 pub(super) struct UserField<'a> {
     pub(super) field: Field<'a>,
@@ -40,14 +40,14 @@ pub(super) struct UserField<'a> {
     differs: bool,
 }
 
-/// A field's value, decoded as far as its type.
+/// The value of a field by its type.
 enum Value<'a> {
     /// Absent, `null` or `""`.
     Missing,
     Text(Cow<'a, str>),
-    /// As it was spelled.
+    /// The number as it was written.
     Number(&'a str),
-    /// Another type, or a string that spells no text, in words for the client.
+    /// Another type, or a string that is not text; in words for the client.
     Other(&'static str),
 }
 
@@ -57,18 +57,18 @@ impl<'a> Field<'a> {
         self.json = self.json.or(Some(json));
     }
 
-    /// The value, unless the key came more than once.
+    /// Returns the value if the key was not repeated.
     fn once(&self, name: &str) -> Result<Value<'a>, Rejection> {
         if self.repeated {
             return Err(Rejection::new(
                 RejectionCode::DuplicateKey,
-                format!("`{name}` is given more than once"),
+                format!("`{name}` must not be repeated"),
             ));
         }
         Ok(self.json.map_or(Value::Missing, Value::read))
     }
 
-    /// The value, which must be a text that is not empty.
+    /// Returns the value, which must be a text that is not empty.
     fn text(
         &self,
         name: &str,
@@ -94,14 +94,14 @@ impl<'a> UserField<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// Reads valid JSON. A string is copied only where an escape makes it necessary.
+    /// Reads valid JSON. Copies a string only if it contains an escape.
     fn read(json: &'a str) -> Self {
         match json.as_bytes() {
             [b'"', b'"'] => Self::Missing,
             [b'"', text @ .., b'"'] if !text.contains(&b'\\') => {
                 Self::Text(Cow::Borrowed(&json[1..=text.len()]))
             }
-            // The escapes of half a surrogate pair are valid JSON, and spell no text.
+            // An escaped half of a surrogate pair is valid JSON but not a text.
             [b'"', ..] => match serde_json::from_str(json) {
                 Ok(text) => Self::Text(Cow::Owned(text)),
                 Err(_) => Self::Other("half of a surrogate pair"),
@@ -116,13 +116,13 @@ impl<'a> Value<'a> {
 }
 
 impl Fields<'_> {
-    /// The event that the fields make.
+    /// Returns the event of these fields.
     pub(super) fn into_event(self) -> Result<SessionEvent, Rejection> {
         use RejectionCode as Code;
         if self.user.by_key && self.user.by_alias && self.user.differs {
             return Err(Rejection::new(
                 Code::ConflictingUserId,
-                "`user_id` and `player_id` are given and differ",
+                "`user_id` and its alias `player_id` must not have different values; send one of them",
             ));
         }
         let user = self.user.field.text("user_id", Code::MissingUserId, Code::InvalidUserId)?;
@@ -147,7 +147,7 @@ impl Fields<'_> {
         Ok(if start {
             SessionEvent::Start { user, session, ts, country: normalised(country)? }
         } else {
-            // An end's country is not looked at; that its key must not come twice is a rule about the object.
+            // The country of an end is ignored, but its key must not be repeated either.
             SessionEvent::End { user, session, ts }
         })
     }
@@ -158,12 +158,16 @@ fn timestamp(field: &Field<'_>) -> Result<Timestamp, Rejection> {
     match field.once("ts")? {
         Value::Missing => Err(absent("ts", RejectionCode::MissingTs)),
         Value::Text(text) => Timestamp::parse(&text).ok_or_else(|| {
-            invalid(format!("`ts` must be a time such as 2019-05-13T12:00:00Z, not \"{}\"", shown(&text)))
+            invalid(format!(
+                "`ts` must be a time such as 2019-05-13T12:00:00Z, not \"{}\"",
+                shown(&text)
+            ))
         }),
-        // A fraction or an exponent is no integer's spelling, so `1e3` and `1.0` are refused here too.
+        // An integer has no fraction and no exponent: `1e3` and `1.0` are invalid too.
         Value::Number(number) => number.parse().ok().and_then(Timestamp::from_millis).ok_or_else(|| {
             invalid(format!(
-                "`ts` as a number must be whole milliseconds since 1970 in the years 1 to 9999, not {}",
+                "`ts` as a number must be an integer, the milliseconds since 1970, in the years 1 \
+                 to 9999, not {}",
                 shown(number)
             ))
         }),
@@ -181,7 +185,7 @@ fn normalised(country: Value<'_>) -> Result<Country, Rejection> {
     }
 }
 
-/// Whether two JSON values are the same text, or else spelled the same.
+/// Whether two JSON values are the same text, or are written the same.
 fn same(one: &str, other: &str) -> bool {
     one == other
         || matches!((Value::read(one), Value::read(other)), (Value::Text(one), Value::Text(other)) if one == other)
@@ -196,6 +200,6 @@ fn not_a_string(name: &str, code: RejectionCode, kind: &str) -> Rejection {
 }
 
 fn not_an_id(name: &str, code: RejectionCode, text: &str) -> Rejection {
-    let fault = id::fault(text).unwrap_or("is not an id");
-    Rejection::new(code, format!("`{name}` {fault}: \"{}\"", shown(text)))
+    let rule = id::broken_rule(text).unwrap_or("must be an id");
+    Rejection::new(code, format!("`{name}` {rule}, not \"{}\"", shown(text)))
 }

@@ -1,4 +1,4 @@
-//! Which texts name a user or a session.
+//! The rules for the ids of users and sessions.
 
 use std::fmt;
 
@@ -10,13 +10,14 @@ use super::{SessionId, UserId};
 const LONGEST: usize = 128;
 
 impl UserId {
-    /// `None` when `text` is empty, longer than 128 bytes, holds a control character or is literal junk.
+    /// Returns `None` if `text` is empty, longer than 128 bytes, has a control character or is a
+    /// placeholder.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        fault(text).is_none().then(|| Self(CompactString::new(text)))
+        broken_rule(text).is_none().then(|| Self(CompactString::new(text)))
     }
 
-    /// The id, byte for byte as it was sent.
+    /// The id, byte for byte as sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -24,13 +25,14 @@ impl UserId {
 }
 
 impl SessionId {
-    /// `None` when `text` is empty, longer than 128 bytes, holds a control character or is literal junk.
+    /// Returns `None` if `text` is empty, longer than 128 bytes, has a control character or is a
+    /// placeholder.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        fault(text).is_none().then(|| Self(CompactString::new(text)))
+        broken_rule(text).is_none().then(|| Self(CompactString::new(text)))
     }
 
-    /// The id, byte for byte as it was sent.
+    /// The id, byte for byte as sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -49,34 +51,36 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Why `text` can't be an id, in words that follow the field's name.
-pub(super) fn fault(text: &str) -> Option<&'static str> {
+/// Returns the rule that `text` breaks, in words that follow the name of the field; `None` for an
+/// id.
+pub(super) fn broken_rule(text: &str) -> Option<&'static str> {
     if text.is_empty() {
-        Some("is empty")
+        Some("must not be empty")
     } else if text.len() > LONGEST {
-        Some("is longer than 128 bytes")
+        Some("must have at most 128 bytes")
     } else if has_control(text) {
-        Some("holds a control character")
-    } else if is_junk(text) {
-        Some("is a placeholder, not an id")
+        Some("must have no control characters")
+    } else if is_placeholder(text) {
+        Some("must be an id and no placeholder")
     } else {
         None
     }
 }
 
-/// Unicode's control characters: C0, DEL and C1.
+/// Whether `text` has control characters of Unicode: C0, DEL or C1.
 fn has_control(text: &str) -> bool {
-    // One look at every byte without a way out is what the compiler turns into vector instructions.
+    // Without an early exit, the compiler turns the loop into vector instructions.
     let all_print = text.bytes().fold(true, |all, byte| all & (b' '..=b'~').contains(&byte));
     !all_print && text.chars().any(char::is_control)
 }
 
-/// What careless clients send in place of an id. Were it let in, all of their sessions would become one user's.
-fn is_junk(text: &str) -> bool {
+/// Whether `text` is what faulty clients send in place of an id. Accepted, it would merge the
+/// sessions of many users into one user.
+fn is_placeholder(text: &str) -> bool {
     matches!(text, "null" | "undefined" | "[object Object]") || is_nil_uuid(text)
 }
 
-/// The nil UUID: with hyphens or without, also in braces or as a URN.
+/// Whether `text` is the nil UUID, with or without hyphens, in braces or as a URN.
 fn is_nil_uuid(text: &str) -> bool {
     let bare = match text.split_at_checked("urn:uuid:".len()) {
         Some((scheme, bare)) if scheme.eq_ignore_ascii_case("urn:uuid:") => bare,

@@ -1,11 +1,11 @@
-//! A key of a JSON object, told from others by its bytes.
+//! Reads a key of a JSON object by its bytes.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, Visitor};
 
-/// Which key it is, says the function. It is read as bytes: one that holds half a surrogate pair is then no error but an unknown
-/// key.
+/// The seed that maps a key with a function. It reads bytes, so that a key with half a surrogate
+/// pair is an unknown key and not an error.
 pub(super) struct KeySeed<F>(pub(super) F);
 
 impl<'de, K, F: FnOnce(&[u8]) -> K> DeserializeSeed<'de> for KeySeed<F> {

@@ -1,14 +1,14 @@
-//! The closed set of reasons, spelled; and what a refusal may say to the client.
+//! The names of rejection codes, and the text of a rejection.
 
 use std::fmt;
 
 use super::{Rejection, RejectionCode};
 
-/// How many characters of what a client sent are shown back to it.
+/// The most characters of a client's value that a rejection repeats.
 const SHOWN: usize = 48;
 
 impl RejectionCode {
-    /// Every code, in the order of the specification.
+    /// Every code in the order of the specification.
     pub const ALL: &[Self] = &[
         Self::NotAnObject,
         Self::MissingUserId,
@@ -26,7 +26,7 @@ impl RejectionCode {
         Self::Expired,
     ];
 
-    /// The word that clients, metrics and dead letters see.
+    /// The code in replies, metric labels and the headers of dead letters.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -55,18 +55,18 @@ impl fmt::Display for RejectionCode {
 }
 
 impl Rejection {
-    /// A refusal; `detail` is for the client's eyes: one sentence, lower-case, without a full stop.
+    /// A rejection. `detail` says what was expected: lower case, without a full stop.
     #[must_use]
     pub fn new(code: RejectionCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
     }
 
     pub(super) fn not_an_object(what: impl fmt::Display) -> Self {
-        Self::new(RejectionCode::NotAnObject, format!("an event must be a JSON object: {what}"))
+        Self::new(RejectionCode::NotAnObject, format!("an event must be a JSON object, {what}"))
     }
 }
 
-/// What was sent, fit to be shown: its beginning, with whatever does not print escaped.
+/// Returns the beginning of a client's value with unprintable characters escaped.
 pub(super) fn shown(text: &str) -> String {
     let mut escaped = text.chars().flat_map(char::escape_debug);
     let mut shown: String = escaped.by_ref().take(SHOWN).collect();

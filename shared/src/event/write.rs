@@ -1,9 +1,10 @@
-//! How an event is written on the log.
+//! Writes an event as it is stored in the log.
 
 use super::SessionEvent;
 
 impl SessionEvent {
-    /// Appends the event's canonical JSON to `out`: one line, [`parse`](Self::parse) gives the same event back.
+    /// Appends the canonical JSON of the event to `out`, on one line. [`parse`](Self::parse) returns
+    /// the same event.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"user_id":""#);
         write_escaped(self.user().as_str(), out);
@@ -22,10 +23,10 @@ impl SessionEvent {
     }
 }
 
-/// An id holds no control characters, so the quote and the backslash are all that JSON wants escaped.
+/// Escapes the quote and the backslash. An id has no control characters, so nothing else needs it.
 fn write_escaped(text: &str, out: &mut Vec<u8>) {
     let needs_escape = |byte: u8| (byte == b'"') | (byte == b'\\');
-    // One look at every byte without a way out is what the compiler turns into vector instructions.
+    // Without an early exit, the compiler turns the loop into vector instructions.
     if !text.bytes().fold(false, |any, byte| any | needs_escape(byte)) {
         return out.extend_from_slice(text.as_bytes());
     }

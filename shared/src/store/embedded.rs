@@ -19,7 +19,7 @@ use thiserror::Error;
 use crate::{
     disk::FreeSpace,
     event::{Country, SessionId, UserId},
-    files,
+    open_files,
     session::{CompletedSession, SessionFacts, SessionKey, SessionStart},
     store::{Effect, Known, SessionPosition, Sighting, StartPosition, StoreError, Window, lock},
     timestamp::Timestamp,
@@ -92,7 +92,7 @@ impl EmbeddedStore {
         let db = Database::builder(dir)
             .cache_size(options.cache_bytes)
             .worker_threads(1)
-            .max_cached_files(Some(files::CACHED))
+            .max_cached_files(Some(open_files::CACHED))
             .max_journaling_size(JOURNAL_BYTES)
             .open()?;
         let rows = |share: u64| {

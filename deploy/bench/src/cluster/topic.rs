@@ -1,6 +1,8 @@
 //! The bare driver of Kafka: every line of a file as a record under its user's key.
 
 use std::{
+    fs::File,
+    io::{BufRead, BufReader},
     path::Path,
     time::{Duration, Instant},
 };
@@ -11,6 +13,7 @@ use rdkafka::{
     ClientConfig,
     producer::{FutureProducer, FutureRecord},
 };
+use shared::event::SessionEvent;
 
 /// How many records wait to be acknowledged at once.
 const AT_ONCE: usize = 20_000;
@@ -35,7 +38,7 @@ pub(super) fn producer(brokers: &str) -> anyhow::Result<FutureProducer> {
 /// Fills `topic`; records a second.
 pub(super) async fn fill(brokers: &str, topic: &str, file: &Path) -> anyhow::Result<f64> {
     let producer = producer(brokers)?;
-    let records: Vec<_> = super::lines(file)?.collect::<anyhow::Result<_>>()?;
+    let records: Vec<_> = lines(file)?.collect::<anyhow::Result<_>>()?;
     let begun = Instant::now();
     let mut under_way = FuturesUnordered::new();
     for (key, value) in &records {
@@ -57,4 +60,16 @@ fn delivered<T>(
 ) -> anyhow::Result<()> {
     outcome.context("nothing was under way")?.map_err(|(error, _)| error)?;
     Ok(())
+}
+
+/// Reads a data set: the user and the text of each line.
+pub(super) fn lines(
+    file: &Path,
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(String, Vec<u8>)>>> {
+    let lines = BufReader::new(File::open(file)?).lines();
+    Ok(lines.map(|line| {
+        let line = line?.into_bytes();
+        let event = SessionEvent::parse(&line).ok().context("a line is not an event")?;
+        Ok((event.user().to_string(), line))
+    }))
 }

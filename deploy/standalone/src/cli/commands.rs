@@ -164,7 +164,7 @@ pub(super) fn program() -> Command {
                 section("Output with --json", REDRIVEN),
             ],
         ));
-    cli::packaging::offered(program)
+    cli::packaging::with_commands(program)
 }
 
 /// A command that takes `T`.

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use shared::timestamp::{DAY, Timestamp};
 
-use super::{hostile::Extra, ingredient::Ingredient, spelling::Event};
+use super::{
+    ingredient::{Extra, Ingredient},
+    spelling::Event,
+};
 
 /// How far before the data set's end an event is surely expired.
 const EXPIRED: i64 = 400 * DAY;

@@ -5,21 +5,11 @@ use shared::timestamp::{HOUR, MINUTE, SECOND};
 use super::{
     draw::{Draw, Stream},
     fault,
-    ingredient::Ingredient,
+    ingredient::{Extra, Ingredient},
     line,
     shape::{Session, Shape},
     spelling::Event,
 };
-
-/// A line beside the events of the clean profile: a conflict or a fault.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Extra {
-    pub(super) ingredient: Ingredient,
-    /// The session whose ids and times it uses.
-    pub(super) session: u32,
-    /// Random bits, where one ingredient has several forms.
-    pub(super) salt: u32,
-}
 
 /// Gives every second session a spelling of its own.
 pub(super) fn spell(sessions: &mut [Session], seed: u64) {
@@ -88,7 +78,7 @@ pub(super) fn repeat_some_at_once(order: Vec<u32>, seed: u64) -> Vec<u32> {
 pub(super) fn write_event(shape: &Shape, number: usize, end: bool, out: &mut Vec<u8>) {
     let session = &shape.sessions[number];
     if session.spelling.is_none() && !is_odd(session.user) {
-        return shape.write_plain(session, end, out);
+        return shape.write_event(number, end, out);
     }
     let event = event(shape, number, end);
     match session.spelling {

@@ -1,12 +1,23 @@
-//! What the hostile profile is made of, each with what the service should make of it.
+//! The ingredients of the hostile profile, and the expected rejection of each faulty one.
 
 use shared::event::RejectionCode as Code;
 
+/// A line besides the events of the clean profile: a conflict or a fault.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extra {
+    pub(super) ingredient: Ingredient,
+    /// The session that provides the ids and times.
+    pub(super) session: u32,
+    /// Random bits that choose between the forms of an ingredient.
+    pub(super) salt: u32,
+}
+
 /// One ingredient of the hostile profile.
 ///
-/// A *spelling* writes an event of the clean profile in another way; most mean the same event. A *conflict* is a further valid
-/// event of a session that exists: the pairing decides what it changes. A *repetition* changes nothing. A *fault* is a line
-/// that is no event, with ids and times of a real session, so that it would be seen if it were taken for one.
+/// A *spelling* writes an event of the clean profile differently; most do not change its meaning. A
+/// *conflict* is another valid event of an existing session, and pairing decides its effect. A
+/// *repetition* has no effect. A *fault* is an invalid line. It has the ids and times of a real
+/// session, so that accepting it by mistake would be visible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ingredient {
     /// Spelling: `player_id` instead of `user_id`.

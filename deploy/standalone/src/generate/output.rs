@@ -52,7 +52,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
                 path.display(),
                 args.seed
             );
-            Ok(cli::print_outcome(&made, args.json, text)?)
+            Ok(cli::print_report(&made, args.json, text)?)
         }
         None => {
             let output = io::stdout().lock();

@@ -1,42 +1,35 @@
-//! The shape of the data set: who has how many sessions, from which country, when and how long. All of it as numbers.
+//! The shape of the data set, as numbers: the sessions of each user, their countries and their times.
 
 use shared::timestamp::{DAY, SECOND, Timestamp};
 
 use super::{
-    GenerateArgs, Profile, Skew,
+    args::{GenerateArgs, ORIGINAL_SESSIONS, Skew},
     draw::{Draw, Ranks, Stream},
-    hostile,
     ingredient::Ingredient,
     line,
 };
 
-/// The original's sessions: 500,582 complete, 2 without an end, 3 without a start.
-pub(super) const ORIGINAL_SESSIONS: u32 = 500_587;
-/// More would need gigabytes to be put into a random order.
-pub(super) const MOST_SESSIONS: i64 = 100_000_000;
-
 const ORIGINAL_USERS: u64 = 19_615;
 const ORIGINAL_OPEN: u64 = 2;
 const ORIGINAL_ORPHANS: u64 = 3;
-/// Below this many sessions every one is complete; from here on at least one is open and one an orphan.
+/// Smaller data sets have only complete sessions; others have at least one open one and one orphan.
 const FEWEST_WITH_HALVES: u32 = 100;
 const MOST_SESSIONS_OF_A_USER: u32 = 50;
 
-/// Thirty days, in seconds: the starts' window.
+/// The window of the starts, thirty days, in seconds.
 const WINDOW: u32 = 30 * 24 * 60 * 60;
 const SHORTEST: u32 = 2 * 60;
 const LONGEST: u32 = 8 * 60 * 60;
 
-/// The values of `country`, one a line; `data/README.md` says where they come from.
+/// The values of `country`, one per line; `data/README.md` has their source.
 const COUNTRIES: &str = include_str!("../../../../data/countries.txt");
 
 #[derive(Debug)]
 pub(super) struct Shape {
     pub(super) users: Vec<User>,
-    /// Those of one user lie side by side.
+    /// Grouped by user.
     pub(super) sessions: Vec<Session>,
     pub(super) countries: Vec<&'static str>,
-    pub(super) profile: Profile,
     ending_at: Timestamp,
 }
 
@@ -50,11 +43,11 @@ pub(super) struct User {
 pub(super) struct Session {
     pub(super) id: u128,
     pub(super) user: u32,
-    /// Seconds from the window's begin to the start, and from the start to the end.
+    /// Seconds from the beginning of the window to the start, and from the start to the end.
     started: u32,
     lasts: u32,
     pub(super) halves: Halves,
-    /// How its events are written, when not plainly.
+    /// The spelling of its events if it is unusual.
     pub(super) spelling: Option<Ingredient>,
 }
 
@@ -78,19 +71,10 @@ impl Shape {
             sessions.extend((0..count).map(|_| Session::draw(user, &mut draw)));
         }
         take_halves_away(&mut sessions, counts, &mut draw);
-        if args.profile == Profile::Hostile {
-            hostile::spell(&mut sessions, args.seed);
-        }
-        Self {
-            users,
-            sessions,
-            countries,
-            profile: args.profile,
-            ending_at: ending_at.floor(SECOND),
-        }
+        Self { users, sessions, countries, ending_at: ending_at.floor(SECOND) }
     }
 
-    /// Every event, as [`super::Dataset`] numbers them.
+    /// The numbers of all events, as in [`super::Dataset`].
     pub(super) fn events(&self) -> Vec<u32> {
         let mut events = Vec::with_capacity(2 * self.sessions.len());
         for (number, session) in (0..).zip(&self.sessions) {
@@ -116,16 +100,9 @@ impl Shape {
         self.countries[usize::from(self.users[session.user as usize].country)]
     }
 
-    /// Appends the start or the end of session `number` to `out`.
+    /// Appends the start or the end of session `number` to `out`, in the spelling of the original.
     pub(super) fn write_event(&self, number: usize, end: bool, out: &mut Vec<u8>) {
-        match self.profile {
-            Profile::Clean => self.write_plain(&self.sessions[number], end, out),
-            Profile::Hostile => hostile::write_event(self, number, end, out),
-        }
-    }
-
-    /// Appends the start or the end of `session` to `out` as the original has it.
-    pub(super) fn write_plain(&self, session: &Session, end: bool, out: &mut Vec<u8>) {
+        let session = &self.sessions[number];
         let user = self.users[session.user as usize].id;
         let (at, country) = match end {
             false => (self.started_at(session), Some(self.country(session))),
@@ -136,8 +113,9 @@ impl Shape {
 }
 
 impl Session {
-    /// The start is uniform over the whole window. A session that begins in the last eight hours is as short as it must be
-    /// to end within the window: an end may not lie in the future of a service that is loaded at `--ending-at`.
+    /// Draws a start, uniform over the window, and a duration. A session of the last eight hours is
+    /// short enough to end within the window: no end may be in the future of a service that loads
+    /// the data at `--ending-at`.
     fn draw(user: u32, draw: &mut Draw) -> Self {
         let started = draw.within(0, WINDOW - SHORTEST);
         let lasts = draw.within(SHORTEST, LONGEST.min(WINDOW - started));
@@ -152,7 +130,7 @@ impl Session {
     }
 }
 
-/// How many sessions each user has: `sessions` in all, at least one each.
+/// The number of sessions of each user: at least one each, `sessions` in total.
 fn sessions_of_users(sessions: u32, skew: Skew, draw: &mut Draw) -> Vec<u32> {
     let users = scaled(ORIGINAL_USERS, sessions)
         .clamp(sessions.div_ceil(MOST_SESSIONS_OF_A_USER), sessions);
@@ -172,8 +150,8 @@ fn sessions_of_users(sessions: u32, skew: Skew, draw: &mut Draw) -> Vec<u32> {
     }
 }
 
-/// Moves as many counts as needed by one, within their bounds, until they sum up to `sessions`. At the original's size these
-/// are some hundreds of 19,615: the distribution stays uniform.
+/// Changes counts by one, within their bounds, until their sum is `sessions`. At the size of the
+/// original this affects some hundreds of 19,615, so the distribution stays uniform.
 fn fit(counts: &mut [u32], sessions: u32) {
     let mut sum: u32 = counts.iter().sum();
     while sum != sessions {
@@ -189,7 +167,7 @@ fn fit(counts: &mut [u32], sessions: u32) {
     }
 }
 
-/// With enough users every country has one, whatever the skew.
+/// Draws users. If there are enough, every country has at least one.
 fn draw_users(users: usize, countries: usize, skew: Skew, draw: &mut Draw) -> Vec<User> {
     let ranks = Ranks::new(countries);
     let mut shuffled: Vec<_> = (0..countries as u8).collect();
@@ -206,7 +184,7 @@ fn draw_users(users: usize, countries: usize, skew: Skew, draw: &mut Draw) -> Ve
     (0..users).map(draw_user).collect()
 }
 
-/// Leaves some sessions open and makes some orphans, of users that have a complete one besides.
+/// Turns some complete sessions into open ones and orphans. Their users keep a complete session.
 fn take_halves_away(sessions: &mut [Session], mut complete: Vec<u32>, draw: &mut Draw) {
     let all = u32::try_from(sessions.len()).unwrap_or(u32::MAX);
     if all < FEWEST_WITH_HALVES {
@@ -226,13 +204,13 @@ fn take_halves_away(sessions: &mut [Session], mut complete: Vec<u32>, draw: &mut
     }
 }
 
-/// The original's `figure` for that many sessions, rounded.
+/// The original's `figure`, scaled to `sessions` and rounded.
 fn scaled(figure: u64, sessions: u32) -> u32 {
     ((figure * u64::from(sessions) + u64::from(ORIGINAL_SESSIONS) / 2)
         / u64::from(ORIGINAL_SESSIONS)) as u32
 }
 
-/// The same, rounded up, so that a small set shows what is rare.
+/// The same, rounded up, so that a small data set has rare cases too.
 fn scaled_up(figure: u64, sessions: u32) -> u32 {
     (figure * u64::from(sessions)).div_ceil(u64::from(ORIGINAL_SESSIONS)) as u32
 }

@@ -1,4 +1,4 @@
-//! The files: opened, inflated as their first bytes say, and cut into lines.
+//! Reads the input files: decompresses them and splits them into lines.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use super::batch::{Batcher, MOST_BYTES};
 
 const BUFFER: usize = 1 << 17;
 
-/// Reads `files` one after the other into `batcher`; `bar` moves by the bytes that were read.
+/// Reads `files` in order into `batcher`, and advances `bar` by the bytes read.
 pub(super) fn read(
     files: &[PathBuf],
     bar: &ProgressBar,
@@ -28,8 +28,8 @@ pub(super) fn read(
                 File::open(path).with_context(|| format!("cannot open {}", path.display()))?,
             ),
         };
-        let inflated = inflated(bar.wrap_read(raw)).and_then(|input| lines(input, batcher));
-        match inflated.with_context(|| format!("cannot read {}", path.display()))? {
+        let wanted = decompressed(bar.wrap_read(raw)).and_then(|input| lines(input, batcher));
+        match wanted.with_context(|| format!("cannot read {}", path.display()))? {
             true => {}
             false => break,
         }
@@ -37,8 +37,8 @@ pub(super) fn read(
     Ok(())
 }
 
-/// What `raw` holds, whatever its name says.
-fn inflated<'a>(raw: impl Read + 'a) -> io::Result<BufReader<Box<dyn Read + 'a>>> {
+/// Decompresses `raw` by its first bytes; the name of a file does not matter.
+fn decompressed<'a>(raw: impl Read + 'a) -> io::Result<BufReader<Box<dyn Read + 'a>>> {
     let mut raw = BufReader::with_capacity(BUFFER, raw);
     let mut magic = Vec::with_capacity(4);
     raw.by_ref().take(4).read_to_end(&mut magic)?;
@@ -52,12 +52,12 @@ fn inflated<'a>(raw: impl Read + 'a) -> io::Result<BufReader<Box<dyn Read + 'a>>
     Ok(BufReader::with_capacity(BUFFER, input))
 }
 
-/// Cuts `input` into lines. False when no more are wanted.
+/// Splits `input` into lines. Returns false if the receiver of the batches is closed.
 fn lines(mut input: impl BufRead, batcher: &mut Batcher) -> io::Result<bool> {
     let mut line = Vec::with_capacity(1024);
     loop {
         line.clear();
-        // A longer line is not read into memory, whatever its length: no body could hold it.
+        // A line that is too long for a body is not read into memory.
         if input.by_ref().take(MOST_BYTES as u64 + 1).read_until(b'\n', &mut line)? == 0 {
             return Ok(true);
         }

@@ -1,10 +1,10 @@
-//! How much of the files was read.
+//! The progress bar of `bookend load`.
 
 use std::{fs, path::PathBuf};
 
 use shared::progress::Progress;
 
-/// A bar over the bytes of `files`, or a mere count of them when there is one whose size is not known.
+/// A bar over the bytes of `files`, or a counter if the size of one is unknown.
 pub(super) fn of_files(files: &[PathBuf]) -> Progress {
     let sizes = files
         .iter()

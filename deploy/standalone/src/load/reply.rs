@@ -1,18 +1,18 @@
-//! What the service answers to a batch.
+//! The reply of the service to a batch.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Deserialize;
 
-/// What became of the events of one batch.
+/// The number of events of one batch by result.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(super) struct BatchReport {
     pub(super) accepted: u64,
     pub(super) discarded: u64,
     pub(super) rejected: BTreeMap<String, u64>,
 }
 
-/// The part of the reply that counts; the indexes and the details are for those who send single events.
+/// The fields of a reply that are counted; indexes and details are ignored.
 #[derive(Deserialize)]
 struct Reply<'a> {
     accepted: u64,
@@ -28,23 +28,23 @@ struct Refused<'a> {
     code: Cow<'a, str>,
 }
 
-impl Outcome {
-    /// Reads a reply; `None` when it is not one to a batch of that many events.
-    pub(super) fn of(reply: &[u8], events: usize) -> Option<Self> {
+impl BatchReport {
+    /// Reads a reply; `None` if it is not a reply to a batch of `events` events.
+    pub(super) fn read(reply: &[u8], events: usize) -> Option<Self> {
         let reply: Reply<'_> = serde_json::from_slice(reply).ok()?;
         let refused = (reply.discarded.len() + reply.rejected.len()) as u64;
-        let mut outcome = Self {
+        let mut report = Self {
             accepted: reply.accepted,
             discarded: reply.discarded.len() as u64,
             ..Self::default()
         };
         for Refused { code } in &reply.rejected {
-            outcome.reject(code);
+            report.reject(code);
         }
-        (reply.accepted + refused == events as u64).then_some(outcome)
+        (reply.accepted + refused == events as u64).then_some(report)
     }
 
-    /// Counts an event as rejected.
+    /// Counts a rejected event.
     pub(super) fn reject(&mut self, code: &str) {
         match self.rejected.get_mut(code) {
             Some(count) => *count += 1,
@@ -52,7 +52,7 @@ impl Outcome {
         }
     }
 
-    /// Adds what became of another batch.
+    /// Adds the counts of another batch.
     pub(super) fn add(&mut self, other: Self) {
         self.accepted += other.accepted;
         self.discarded += other.discarded;

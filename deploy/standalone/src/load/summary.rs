@@ -1,38 +1,38 @@
-//! What became of all that was to be delivered.
+//! The result of `bookend load`.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use indicatif::HumanCount;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use super::client::{Delivered, TOO_LONG};
+use super::sender::{Delivered, TOO_LONG};
 
-/// What became of the events: `sent` is the sum of `accepted`, `discarded`, `rejected` and `undelivered`.
+/// The events by result. `sent` is the sum of `accepted`, `discarded`, `rejected` and `undelivered`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Events that were read and were to be sent.
+    /// Events that were read.
     pub sent: u64,
-    /// Events that the service keeps, repetitions among them.
+    /// Events that the service accepted, including repeated ones.
     pub accepted: u64,
-    /// Events that the service left out because they are older than its retention.
+    /// Events that the service discarded because they are older than its retention.
     pub discarded: u64,
-    /// Events that the service refused, by its code; `too_long` are those that no request could hold.
+    /// Events that the service rejected, by code. `too_long` are events too long for a request.
     pub rejected: BTreeMap<String, u64>,
-    /// Events without a final answer: they may have arrived or not, and may be sent again.
+    /// Events without a final reply. They may have arrived; sending them again is harmless.
     pub undelivered: u64,
-    /// Requests that were made once more.
+    /// Retried requests.
     pub retries: u64,
-    /// From the first line to the last answer; in JSON in seconds, and with the rate that comes of it.
+    /// The time from the first line to the last reply; in JSON in seconds, beside the rate.
     pub elapsed: Duration,
-    /// Why something could not be delivered.
+    /// The first reason why an event could not be delivered.
     pub failure: Option<String>,
 }
 
 impl Summary {
-    /// This summary, or its failure as an error.
+    /// Returns this summary, or its failure as an error.
     ///
     /// # Errors
-    /// When something could not be read or delivered.
+    /// If a file could not be read or an event could not be delivered.
     pub fn into_result(self) -> anyhow::Result<Self> {
         match self.failure {
             Some(failure) => Err(anyhow::anyhow!(failure)),
@@ -40,7 +40,7 @@ impl Summary {
         }
     }
 
-    /// Events with a final answer, a second.
+    /// Events with a final reply per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.settled() as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
@@ -51,11 +51,11 @@ impl Summary {
     }
 
     pub(super) fn add(&mut self, delivered: Delivered) {
-        let Delivered { outcome, retries, undelivered, failure } = delivered;
-        self.sent += outcome.accepted + outcome.discarded + outcome.rejected.values().sum::<u64>();
-        self.accepted += outcome.accepted;
-        self.discarded += outcome.discarded;
-        for (code, count) in outcome.rejected {
+        let Delivered { report, retries, undelivered, failure } = delivered;
+        self.sent += report.accepted + report.discarded + report.rejected.values().sum::<u64>();
+        self.accepted += report.accepted;
+        self.discarded += report.discarded;
+        for (code, count) in report.rejected {
             *self.rejected.entry(code).or_default() += count;
         }
         self.retries += retries;
@@ -77,7 +77,7 @@ impl Summary {
         }
     }
 
-    /// Notes why not everything was delivered; the first reason is the one that counts.
+    /// Records why an event was not delivered; only the first reason is kept.
     pub(super) fn fail(&mut self, why: String) {
         self.failure.get_or_insert(why);
     }

@@ -1,9 +1,10 @@
-//! Delivering to a real server that answers as it is told to.
+//! Loads events into a real HTTP server that sends scripted replies.
 
 use std::{
     collections::BTreeMap,
     io::Write as _,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::net::{TcpListener, TcpSocket};
@@ -13,7 +14,7 @@ use super::*;
 
 type Answer = Response<String>;
 
-/// A service on a port of its own that answers with its script first, and then accepts everything.
+/// A server that sends the replies of its script first, and then accepts everything.
 struct Service {
     url: String,
     bodies: Arc<Mutex<Vec<String>>>,
@@ -44,7 +45,7 @@ impl Service {
         Self { url, bodies }
     }
 
-    fn options(&self) -> Options {
+    fn options(&self) -> LoadOptions {
         options(&self.url)
     }
 
@@ -53,12 +54,12 @@ impl Service {
     }
 }
 
-fn options(url: &str) -> Options {
-    Options {
+fn options(url: &str) -> LoadOptions {
+    LoadOptions {
         url: url.to_owned(),
         tries: 4,
         backoff: Duration::from_millis(1),
-        ..Options::default()
+        ..LoadOptions::default()
     }
 }
 
@@ -82,18 +83,18 @@ fn lines(range: std::ops::Range<u32>) -> Vec<String> {
     range.map(|number| format!(r#"{{"number":{number}}}"#)).collect()
 }
 
-async fn load(lines: Vec<String>, options: &Options) -> Summary {
+async fn load(lines: Vec<String>, options: &LoadOptions) -> Summary {
     load_lines(lines, options, &ProgressBar::hidden()).await.unwrap()
 }
 
-fn batch(text: &'static str) -> Batch {
-    Batch { body: bytes::Bytes::from_static(text.as_bytes()), events: text.lines().count() }
+fn batch(text: &'static str) -> RequestBatch {
+    RequestBatch { body: bytes::Bytes::from_static(text.as_bytes()), events: text.lines().count() }
 }
 
 #[tokio::test]
 async fn every_line_arrives_once_in_batches_of_the_given_size() {
     let service = Service::start([]).await;
-    let summary = load(lines(0..25), &Options { batch: 10, ..service.options() }).await;
+    let summary = load(lines(0..25), &LoadOptions { batch: 10, ..service.options() }).await;
     assert_eq!((summary.sent, summary.accepted, summary.retries), (25, 25, 0));
     let mut sizes: Vec<_> = service.bodies().iter().map(|body| body.lines().count()).collect();
     sizes.sort_unstable();
@@ -129,7 +130,7 @@ async fn retry_after_is_waited_for() {
 #[tokio::test]
 async fn a_service_that_stays_away_is_given_up_and_all_that_was_read_is_accounted_for() {
     let service = Service::start((0..1_000).map(|_| answer(503, "log is full"))).await;
-    let options = Options { batch: 2, concurrency: 2, ..service.options() };
+    let options = LoadOptions { batch: 2, concurrency: 2, ..service.options() };
     let summary = load(lines(0..100), &options).await;
     assert_eq!((summary.accepted, summary.sent), (0, summary.undelivered));
     assert!((2..=100).contains(&summary.undelivered), "{summary:?}");
@@ -203,14 +204,14 @@ async fn a_refused_connection_is_tried_again_until_the_service_is_up() {
     // Bound but not listening: the port is taken, and whoever connects is refused.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let client =
-        Client::new(&options(&format!("http://{}", socket.local_addr().unwrap()))).unwrap();
-    let refused = client.deliver(batch("1\n2\n")).await;
+    let sender =
+        Sender::new(&options(&format!("http://{}", socket.local_addr().unwrap()))).unwrap();
+    let refused = sender.deliver(batch("1\n2\n")).await;
     assert_eq!((refused.undelivered, refused.retries), (2, 3));
     assert!(refused.failure.unwrap().contains("gave up after 4 tries"));
 
     let _service = Service::on(socket.listen(8).unwrap(), []);
-    assert_eq!(client.deliver(batch("1\n2\n")).await.outcome.accepted, 2);
+    assert_eq!(sender.deliver(batch("1\n2\n")).await.report.accepted, 2);
 }
 
 #[tokio::test]
@@ -263,9 +264,8 @@ async fn files_are_inflated_as_their_bytes_say_whatever_their_names() {
     let (service, bar) = (Service::start([]).await, progress::of_files(&files));
     let whole: u64 = files.iter().map(|path| path.metadata().unwrap().len()).sum();
     let (reading, options) = (bar.clone(), service.options());
-    let summary = deliver(&options, &bar, move |batcher| input::read(&files, &reading, batcher))
-        .await
-        .unwrap();
+    let summary =
+        send(&options, &bar, move |batcher| input::read(&files, &reading, batcher)).await.unwrap();
     assert_eq!((summary.sent, summary.accepted, summary.failure), (50, 50, None));
     assert_eq!(service.bodies().concat(), text(0..50));
     assert_eq!(bar.position(), whole);
@@ -278,9 +278,8 @@ async fn a_file_that_is_not_there_is_a_failure_after_those_before_it() {
     std::fs::write(&files[0], "1\n2").unwrap();
     let (service, bar) = (Service::start([]).await, ProgressBar::hidden());
     let (reading, options) = (bar.clone(), service.options());
-    let summary = deliver(&options, &bar, move |batcher| input::read(&files, &reading, batcher))
-        .await
-        .unwrap();
+    let summary =
+        send(&options, &bar, move |batcher| input::read(&files, &reading, batcher)).await.unwrap();
     assert_eq!((summary.sent, summary.accepted), (2, 2));
     assert!(summary.failure.unwrap().contains("missing"));
 }
@@ -293,9 +292,8 @@ async fn a_line_that_no_body_can_hold_is_rejected_here_and_the_next_one_is_sent(
         .unwrap();
     let (service, bar) = (Service::start([]).await, ProgressBar::hidden());
     let (reading, options) = (bar.clone(), service.options());
-    let summary = deliver(&options, &bar, move |batcher| input::read(&files, &reading, batcher))
-        .await
-        .unwrap();
+    let summary =
+        send(&options, &bar, move |batcher| input::read(&files, &reading, batcher)).await.unwrap();
     assert_eq!((summary.sent, summary.accepted, summary.rejected["too_long"]), (4, 2, 2));
     assert_eq!(service.bodies(), ["1\n2\n"]);
 }

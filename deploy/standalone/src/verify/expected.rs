@@ -11,7 +11,7 @@ use shared::{
     timestamp::Timestamp,
 };
 
-use super::{Ledger, Verdict};
+use super::ledger::Ledger;
 
 /// One share of the users.
 #[derive(Clone, Copy, Debug)]
@@ -48,13 +48,13 @@ impl Expected {
         }
     }
 
-    /// Adds the facts of this share to the ledger of `verdict`.
-    pub(super) fn count(&self, horizon: Timestamp, verdict: &mut Verdict) {
-        let ledger = &mut verdict.ledger;
+    /// Adds the facts of this share to `ledger`, and returns the number of its sessions.
+    pub(super) fn count(&self, horizon: Timestamp, ledger: &mut Ledger) -> u64 {
+        let mut sessions = 0;
         for facts in self.sessions.values() {
             let all = (facts.starts().len() + facts.ends().len()) as u64;
             let status = facts.status(horizon);
-            verdict.sessions += u64::from(status.is_some());
+            sessions += u64::from(status.is_some());
             let used = match status {
                 None => {
                     ledger.expired += all;
@@ -75,7 +75,7 @@ impl Expected {
             };
             ledger.superseded += all - used;
         }
-        verdict.contested_sessions += self.contested.len() as u64;
+        sessions
     }
 
     /// The sessions that are to be listed as complete, by user; users without one too.

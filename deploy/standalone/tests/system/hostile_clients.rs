@@ -216,7 +216,7 @@ impl Ordinary {
 #[test]
 fn hostile_clients_all_at_once_neither_crash_nor_bloat_the_service_nor_starve_an_ordinary_client() {
     // This process opens as many connections as the service takes.
-    let room = shared::files::room_for_connections();
+    let room = shared::open_files::room_for_connections();
     assert!(room > 1_200, "this test needs 1,600 open files: raise the limit (ulimit -n)");
     let data = tempfile::tempdir().unwrap();
     let mut service = start(data.path(), "ulimit -Sn 1024");

@@ -22,6 +22,8 @@ use shared::{
     timestamp::{DAY, Timestamp},
 };
 
+use crate::cluster::topic;
+
 /// How many events go together: about what a micro-batch of the consumer has.
 const EVENTS: usize = 80_000;
 /// How many partitions share a request, and how many rows unless they are of one: of more than 5 KiB the server warns.
@@ -51,7 +53,7 @@ pub(in crate::cluster) struct Step {
 /// Every request, made before the clock runs.
 pub(in crate::cluster) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
     let mut known: HashMap<SessionKey, SessionFacts> = HashMap::new();
-    let mut lines: Vec<_> = crate::cluster::lines(file)?.collect::<anyhow::Result<_>>()?;
+    let mut lines: Vec<_> = topic::lines(file)?.collect::<anyhow::Result<_>>()?;
     // One partition of the topic after another, as the consumer takes them: the events of a step are of fewer users.
     lines.sort_by_cached_key(|(user, _)| {
         BuildHasherDefault::<DefaultHasher>::new().hash_one(user) % 6

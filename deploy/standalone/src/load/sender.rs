@@ -1,4 +1,4 @@
-//! One batch to the service, until it is answered for: which answers are final, which are tried again, and when.
+//! Sends one batch until the reply is final; decides which replies are retried, and when.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -8,70 +8,67 @@ use std::{
 use anyhow::Context;
 use reqwest::{StatusCode, Url, header};
 
-use super::{Options, batch::Batch, reply::Outcome};
+use super::{batch::RequestBatch, options::LoadOptions, reply::BatchReport};
 
-/// The code, of our own, for an event that no request can hold.
+/// The code in the summary for an event that is too long for a request.
 pub(super) const TOO_LONG: &str = "too_long";
 
-/// Longer than the service's own limit for a request.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Longer than the limit of the service for a request.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// Whatever the service asks for, nobody waits longer without a word.
+/// The longest pause that a `Retry-After` may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Sends batches to one service.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct Sender {
     http: reqwest::Client,
     url: Url,
     tries: u32,
     backoff: Duration,
 }
 
-/// What became of one batch.
+/// The result of sending one batch.
 #[derive(Debug, Default)]
 pub(super) struct Delivered {
-    pub(super) outcome: Outcome,
+    pub(super) report: BatchReport,
     pub(super) retries: u64,
-    /// Events that were given up, and why.
+    /// Events that could not be delivered, and why.
     pub(super) undelivered: usize,
     pub(super) failure: Option<String>,
 }
 
-/// What came of one try.
-enum Answer {
-    Final(Outcome),
+/// The result of one attempt.
+enum Attempt {
+    Final(BatchReport),
     TooLarge,
-    Passing { why: String, retry_after: Option<Duration> },
+    Transient { why: String, retry_after: Option<Duration> },
     Fatal(String),
 }
 
-impl Client {
-    pub(super) fn new(options: &Options) -> anyhow::Result<Self> {
-        let base =
-            Url::parse(&options.url).with_context(|| format!("{} is not a URL", options.url))?;
-        anyhow::ensure!(
-            base.scheme() == "http",
-            "{base} cannot be used: only http:// is spoken here"
-        );
+impl Sender {
+    pub(super) fn new(options: &LoadOptions) -> anyhow::Result<Self> {
+        let base = Url::parse(&options.url)
+            .with_context(|| format!("--url {}: not a URL", options.url))?;
+        anyhow::ensure!(base.scheme() == "http", "--url {base}: only http:// is supported");
         let mut url = base;
         url.set_path(&format!("{}/v1/events", url.path().trim_end_matches('/')));
         let http = reqwest::Client::builder()
             .user_agent(concat!("bookend/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_WITHIN)
-            .timeout(ANSWER_WITHIN)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REPLY_TIMEOUT)
             .tcp_nodelay(true)
             .pool_max_idle_per_host(usize::from(options.concurrency))
-            // A redirected POST may turn into a GET: say where it leads rather than follow.
+            // A redirected POST may become a GET, so a redirect is reported and not followed.
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .context("cannot make an HTTP client")?;
+            .context("cannot create an HTTP client")?;
         Ok(Self { http, url, tries: options.tries, backoff: options.backoff })
     }
 
-    /// Sends `batch`, in parts if it is too large as a whole, and again as often as is allowed.
-    pub(super) async fn deliver(&self, batch: Batch) -> Delivered {
+    /// Sends `batch`, with retries, and in parts if it is too large for one request.
+    pub(super) async fn deliver(&self, batch: RequestBatch) -> Delivered {
         let mut delivered = Delivered::default();
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
@@ -80,10 +77,10 @@ impl Client {
                 continue;
             }
             match self.settle(&part, &mut delivered.retries).await {
-                Ok(Some(outcome)) => delivered.outcome.add(outcome),
+                Ok(Some(report)) => delivered.report.add(report),
                 Ok(None) => match part.halves() {
                     Some(halves) => parts.extend(halves),
-                    None => delivered.outcome.reject(TOO_LONG),
+                    None => delivered.report.reject(TOO_LONG),
                 },
                 Err(failure) => {
                     delivered.undelivered += part.events;
@@ -94,19 +91,23 @@ impl Client {
         delivered
     }
 
-    /// Tries until the answer is final; `None` is that the batch is too large.
-    async fn settle(&self, batch: &Batch, retries: &mut u64) -> Result<Option<Outcome>, String> {
+    /// Sends until the reply is final; returns `None` if the batch is too large.
+    async fn settle(
+        &self,
+        batch: &RequestBatch,
+        retries: &mut u64,
+    ) -> Result<Option<BatchReport>, String> {
         let mut tries = 1;
         loop {
             match self.attempt(batch).await {
-                Answer::Final(outcome) => return Ok(Some(outcome)),
-                Answer::TooLarge => return Ok(None),
-                Answer::Fatal(why) => return Err(why),
-                Answer::Passing { why, .. } if tries >= self.tries => {
+                Attempt::Final(report) => return Ok(Some(report)),
+                Attempt::TooLarge => return Ok(None),
+                Attempt::Fatal(why) => return Err(why),
+                Attempt::Transient { why, .. } if tries >= self.tries => {
                     return Err(format!("gave up after {tries} tries: {why}"));
                 }
-                Answer::Passing { retry_after, .. } => {
-                    tokio::time::sleep(self.wait(tries, retry_after)).await
+                Attempt::Transient { retry_after, .. } => {
+                    tokio::time::sleep(self.pause(tries, retry_after)).await
                 }
             }
             tries += 1;
@@ -114,41 +115,43 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, batch: &Batch) -> Answer {
+    async fn attempt(&self, batch: &RequestBatch) -> Attempt {
         let request =
             self.http.post(self.url.clone()).header(header::CONTENT_TYPE, "application/x-ndjson");
         let response = match request.body(batch.body.clone()).send().await {
             Ok(response) => response,
-            Err(error) => return Answer::passing(&error),
+            Err(error) => return Attempt::transient(&error),
         };
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let body = match response.bytes().await {
             Ok(body) => body,
-            Err(error) => return Answer::passing(&error),
+            Err(error) => return Attempt::transient(&error),
         };
         match status {
-            StatusCode::OK | StatusCode::BAD_REQUEST => match Outcome::of(&body, batch.events) {
-                Some(outcome) => Answer::Final(outcome),
-                None => Answer::Fatal(self.unexpected(status, &body)),
-            },
-            StatusCode::PAYLOAD_TOO_LARGE => Answer::TooLarge,
-            // The service's own two, and what it or a proxy before it says when something took too long or was away.
+            StatusCode::OK | StatusCode::BAD_REQUEST => {
+                match BatchReport::read(&body, batch.events) {
+                    Some(report) => Attempt::Final(report),
+                    None => Attempt::Fatal(self.unexpected(status, &body)),
+                }
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => Attempt::TooLarge,
+            // The first two are from the service; the others may be from a proxy in front of it.
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::REQUEST_TIMEOUT
             | StatusCode::BAD_GATEWAY
             | StatusCode::GATEWAY_TIMEOUT => {
-                Answer::Passing { why: self.unexpected(status, &body), retry_after }
+                Attempt::Transient { why: self.unexpected(status, &body), retry_after }
             }
-            _ => Answer::Fatal(self.unexpected(status, &body)),
+            _ => Attempt::Fatal(self.unexpected(status, &body)),
         }
     }
 
-    /// How long to wait after try number `tries`: as long as was asked for, or twice as long each time. A random part keeps
-    /// those who were turned away together from coming back together.
-    fn wait(&self, tries: u32, retry_after: Option<Duration>) -> Duration {
-        // A fresh hash map's key is random enough for that.
+    /// The pause after attempt number `tries`: `Retry-After`, or exponential backoff. A random part
+    /// keeps clients that were refused together from returning together.
+    fn pause(&self, tries: u32, retry_after: Option<Duration>) -> Duration {
+        // The random key of a hasher is sufficient for jitter.
         let jitter = RandomState::new().hash_one(tries) as f64 / u64::MAX as f64;
         match retry_after {
             Some(wait) => wait.min(LONGEST_RETRY_AFTER) + self.backoff.mul_f64(jitter),
@@ -162,22 +165,22 @@ impl Client {
 
     fn unexpected(&self, status: StatusCode, body: &[u8]) -> String {
         let text: String = String::from_utf8_lossy(body).chars().take(300).collect();
-        format!("{} answered {status}: {}", self.url, text.trim())
+        format!("{} returned {status}: {}", self.url, text.trim())
     }
 }
 
-impl Answer {
-    /// Whatever went wrong on the way is tried again: the batch may have arrived or not, and repeating it is harmless.
-    fn passing(error: &reqwest::Error) -> Self {
+impl Attempt {
+    /// A network error is retried: the batch may have arrived, but repeating it is harmless.
+    fn transient(error: &reqwest::Error) -> Self {
         let cause =
             std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
                 .last();
         let why = format!("{error}: {}", cause.map(ToString::to_string).unwrap_or_default());
-        Self::Passing { why, retry_after: None }
+        Self::Transient { why, retry_after: None }
     }
 }
 
-/// The seconds of `Retry-After`. A date, its other form, is not used by the service.
+/// The seconds of `Retry-After`. The service never sends a date.
 fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
     headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }

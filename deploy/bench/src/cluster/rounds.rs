@@ -1,0 +1,151 @@
+//! From the topic to the rows: rounds of the bare driver and the service, in new tables each time.
+
+use std::{path::Path, process::Command, time::Instant};
+
+use serde_json::{Value, json};
+
+use super::{
+    bare_store,
+    programs::{Programs, flags, median, setup},
+    stack::Stack,
+    topic,
+};
+use crate::{
+    load,
+    machine::Machine,
+    report, round,
+    service::{Service, cpu_seconds},
+};
+
+/// Measured rounds. A round runs the bare driver and the service once each, so that a change in the
+/// machine's speed affects both.
+pub(super) const ROUNDS: usize = 5;
+/// Rounds before those, to warm up the servers: their JIT compilers work for minutes, on exactly the
+/// requests that are sent.
+pub(super) const WARMING: usize = 3;
+
+/// One pass over all events.
+struct Pass {
+    events_per_second: f64,
+    /// CPU seconds of the client process.
+    cpu_seconds: f64,
+    servers_cpu_seconds: f64,
+    /// CPU time that the host gave to other guests.
+    steal_percent: f64,
+}
+
+/// One pass of the bare driver and one of the service.
+struct Round {
+    bare: Pass,
+    ours: Pass,
+    peak_memory_mb: u64,
+}
+
+/// Runs all rounds, and returns the keyspace of the last one.
+pub(super) async fn measure(
+    programs: &Programs,
+    stack: &Stack,
+    file: &Path,
+    events: u64,
+) -> anyhow::Result<String> {
+    let produced = topic::fill(&stack.brokers, "bench", file).await?;
+    report(
+        json!({ "figure": "bare driver of Kafka, produced and acknowledged", "events_per_second": produced.round() }),
+    )?;
+    let steps = bare_store::steps(file)?;
+    let (mut rounds, mut keyspace) = (Vec::new(), String::new());
+    for number in 1..=WARMING + ROUNDS {
+        keyspace = new_keyspace(programs, stack, &keyspace, format!("bare_{number}")).await?;
+        let bare = insert(stack, &keyspace, &steps).await?;
+        keyspace = new_keyspace(programs, stack, &keyspace, format!("bench_{number}")).await?;
+        let (ours, peak_memory_mb) = consume(programs, stack, &keyspace, events).await?;
+        report(json!({
+            "figure": if number <= WARMING { "warm-up round" } else { "round" },
+            "bare_driver": bare.figure(), "service": ours.figure(),
+            "of_the_bare_driver": round(ours.events_per_second / bare.events_per_second),
+        }))?;
+        rounds.push(Round { bare, ours, peak_memory_mb });
+    }
+    rounds.drain(..WARMING);
+    let middle = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
+    report(json!({
+        "figure": "a backlog in the topic, from the start of the consumer until the lag is 0",
+        "events": events, "events_per_second": middle(|round| round.ours.events_per_second).round(),
+        "bare_same_rows_and_reads_events_per_second": middle(|round| round.bare.events_per_second).round(),
+        // The ratio within each round: the speed of the machine changes over minutes.
+        "of_the_bare_driver": round(middle(|round| round.ours.events_per_second / round.bare.events_per_second)),
+        "peak_memory_mb": rounds.iter().map(|round| round.peak_memory_mb).max(),
+        "service_cpu_seconds": round(middle(|round| round.ours.cpu_seconds)),
+        "servers_cpu_seconds": round(middle(|round| round.ours.servers_cpu_seconds)),
+    }))?;
+    Ok(keyspace)
+}
+
+impl Pass {
+    fn figure(&self) -> Value {
+        json!({
+            "events_per_second": self.events_per_second.round(), "cpu_seconds": round(self.cpu_seconds),
+            "servers_cpu_seconds": round(self.servers_cpu_seconds), "steal_percent": self.steal_percent,
+        })
+    }
+}
+
+/// Creates `keyspace` and removes the one before, so that the servers hold the same amount of data in
+/// each pass. Waits until the servers are idle.
+async fn new_keyspace(
+    programs: &Programs,
+    stack: &Stack,
+    before: &str,
+    keyspace: String,
+) -> anyhow::Result<String> {
+    if !before.is_empty() {
+        bare_store::remove(&stack.nodes, before).await?;
+    }
+    setup(programs, stack, &keyspace)?;
+    stack.settle().await?;
+    Ok(keyspace)
+}
+
+/// Writes the rows of `steps` with the bare driver.
+async fn insert(stack: &Stack, keyspace: &str, steps: &[bare_store::Step]) -> anyhow::Result<Pass> {
+    let this = std::process::id();
+    let (before, servers_before, machine) =
+        (cpu_seconds(this)?, stack.cpu_seconds()?, Machine::look()?);
+    Ok(Pass {
+        events_per_second: bare_store::run(&stack.nodes, keyspace, steps).await?,
+        cpu_seconds: cpu_seconds(this)? - before,
+        servers_cpu_seconds: stack.cpu_seconds()? - servers_before,
+        steal_percent: machine.since()?.stolen,
+    })
+}
+
+/// Consumes the whole topic with a new consumer group, named like the keyspace. Returns the peak
+/// memory in MB too.
+async fn consume(
+    programs: &Programs,
+    stack: &Stack,
+    keyspace: &str,
+    events: u64,
+) -> anyhow::Result<(Pass, u64)> {
+    let (servers_before, machine) = (stack.cpu_seconds()?, Machine::look()?);
+    let mut command = Command::new(&programs.ingest);
+    command.args([
+        "--role=consumer",
+        "--listen=127.0.0.1:0",
+        "--log-format=json",
+        "--kafka-topic=bench",
+    ]);
+    command.args(flags(stack, keyspace)).arg(format!("--kafka-group={keyspace}"));
+    let begun = Instant::now();
+    let service = Service::run(command).await?;
+    load::drain_since(begun, &service, events).await?;
+    let pass = Pass {
+        events_per_second: events as f64 / begun.elapsed().as_secs_f64(),
+        cpu_seconds: service.cpu_seconds()?,
+        servers_cpu_seconds: stack.cpu_seconds()? - servers_before,
+        steal_percent: machine.since()?.stolen,
+    };
+    let peak_memory_mb = service.peak_memory_mb()?;
+    service.kill()?;
+    Ok((pass, peak_memory_mb))
+}

@@ -1,0 +1,57 @@
+//! What a command writes to standard output and standard error, and its exit status.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use serde::Serialize;
+
+use crate::config::{EXIT_USAGE, Mistakes};
+
+/// Prints clap's message. Help and version end with status 0, mistakes with [`EXIT_USAGE`].
+#[must_use]
+pub fn usage(message: &clap::Error) -> ExitCode {
+    // The reader may have closed the pipe, as in `bookend --help | head -1`.
+    message.print().ok();
+    ExitCode::from(if message.use_stderr() { EXIT_USAGE } else { 0 })
+}
+
+/// Returns the exit status for `result` and prints its error to standard error.
+#[must_use]
+pub fn exit(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let (text, status) = match error.downcast_ref::<Mistakes>() {
+        Some(mistakes) => (mistakes.to_string(), EXIT_USAGE),
+        None => (format!("bookend: {error:#}"), 1),
+    };
+    // Nothing is left to do if standard error is closed.
+    writeln!(io::stderr(), "{text}").ok();
+    ExitCode::from(status)
+}
+
+/// Writes `text` to standard output. A closed pipe is not an error.
+///
+/// # Errors
+/// If the text cannot be written, for example because the disk is full.
+pub fn print(text: &[u8]) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    match output.write_all(text).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Prints `report` as one line of JSON if `json` is set, and `text` otherwise.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn print_report(
+    report: &impl Serialize,
+    json: bool,
+    text: impl fmt::Display,
+) -> io::Result<()> {
+    let text = if json { serde_json::to_string(report)? } else { text.to_string() };
+    print(format!("{}\n", text.trim_end()).as_bytes())
+}
