@@ -1,24 +1,23 @@
-//! The log: the durable stream of records between the endpoint and the consumer, on one of the closed set of backends.
+//! The log: the durable stream of records between the endpoint and the consumer, on one of two backends.
 //!
-//! An append is answered when it is durable. What is polled comes back until its offset is committed; an offset is the next
-//! to read. What can never be an event goes to the dead letters beside the log. Nothing here looks inside a record.
+//! An append returns once its records are durable. Polled records are delivered again after a restart until their offsets
+//! are committed; a committed offset is the next one to read. Records that can never become events go to the dead letters
+//! beside the log. Nothing here parses a record's value.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared::timestamp::Timestamp;
-use thiserror::Error;
 
 pub mod config;
 pub mod embedded;
+mod error;
 pub mod kafka;
 mod letter;
 pub mod murmur2;
 mod record;
 
 pub use embedded::EmbeddedLog;
+pub use error::{LogError, LogOpenError};
 pub use kafka::KafkaLog;
 pub use letter::{DeadLetter, DeadLetterCode, Redriven};
 pub use record::{Header, NewRecord, Offsets, Partition, Position, Record};
@@ -26,87 +25,54 @@ pub use record::{Header, NewRecord, Offsets, Partition, Position, Record};
 /// The durable stream. Clones share one log.
 #[derive(Clone, Debug)]
 pub enum Log {
-    /// In this process, in a data directory.
+    /// Files of this process in a data directory.
     Embedded(EmbeddedLog),
-    /// On Kafka.
+    /// A topic on Kafka.
     Kafka(KafkaLog),
 }
 
-/// Why the log did not do what it was asked.
-#[derive(Clone, Debug, Error)]
-pub enum LogError {
-    /// It cannot take more now; the same append may succeed after a while.
-    #[error("the log cannot take more now: {0}")]
-    Busy(String),
-    /// It failed in a way after which only a restart, and the recovery that comes with it, can be trusted.
-    #[error("the log has failed and needs a restart: {0}")]
-    Poisoned(String),
-    /// It holds what it never wrote.
-    #[error("the log is damaged: {0}")]
-    Corrupt(String),
-}
-
-/// Why the log could not be opened.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// What it was told to be cannot be: a mistake of whoever configured it.
-    #[error("{0}")]
-    Configuration(String),
-    /// Another process has it open.
-    #[error("the data directory is in use by another process; stop that one first")]
-    Locked,
-    /// What it lies on cannot be reached, or refuses.
-    #[error("{0}")]
-    Unavailable(String),
-    /// The file system refused.
-    #[error("the data directory cannot be used: {0}")]
-    Io(#[from] io::Error),
-    /// It is damaged where it was acknowledged.
-    #[error("the log is damaged: {0}")]
-    Corrupt(String),
-}
-
-/// Where a reader of the whole log stands.
-pub enum Cursor {
+/// The position of a reader of the whole log.
+pub enum LogCursor {
     /// In an embedded log.
     Embedded(embedded::EmbeddedCursor),
     /// On Kafka.
     Kafka(kafka::KafkaCursor),
 }
 
-macro_rules! on_backend {
-    ($self:ident, $log:ident => $call:expr) => {
-        match $self {
-            Self::Embedded($log) => $call,
-            Self::Kafka($log) => $call,
-        }
-    };
-}
-
 impl Log {
     /// Appends records; returns when every one of them is durable.
     ///
     /// # Errors
-    /// Any [`LogError`]. Some of the records may have been appended all the same: appending them again is harmless, as every
+    /// Any [`LogError`]. Some of the records may be durable nevertheless. Appending them again is harmless, because every
     /// event may be repeated.
     pub async fn append(&self, records: Vec<NewRecord>) -> Result<(), LogError> {
-        on_backend!(self, log => log.append(records).await)
+        match self {
+            Self::Embedded(log) => log.append(records).await,
+            Self::Kafka(log) => log.append(records).await,
+        }
     }
 
-    /// The next records behind those polled before, at least one, about `bytes` of values at most; waits for them.
+    /// Returns the records after those polled before: at least one, and about `bytes` of values at most. Waits for the
+    /// first one.
     ///
     /// # Errors
     /// [`LogError::Corrupt`] or [`LogError::Poisoned`].
     pub async fn poll(&self, bytes: usize) -> Result<Vec<Record>, LogError> {
-        on_backend!(self, log => log.poll(bytes).await)
+        match self {
+            Self::Embedded(log) => log.poll(bytes).await,
+            Self::Kafka(log) => log.group().poll(bytes).await,
+        }
     }
 
-    /// Makes durable that everything before `offsets` is handled and need not come back after a restart.
+    /// Makes durable that every record before `offsets` is handled and need not be delivered after a restart.
     ///
     /// # Errors
     /// Any [`LogError`].
     pub async fn commit(&self, offsets: Offsets) -> Result<(), LogError> {
-        on_backend!(self, log => log.commit(offsets).await)
+        match self {
+            Self::Embedded(log) => log.records().commit(offsets).await,
+            Self::Kafka(log) => log.group().commit(offsets).await,
+        }
     }
 
     /// Appends dead letters; returns when every one of them is durable.
@@ -114,93 +80,111 @@ impl Log {
     /// # Errors
     /// Any [`LogError`].
     pub async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<(), LogError> {
-        on_backend!(self, log => log.dead_letter(letters).await)
+        match self {
+            Self::Embedded(log) => log.dead_letter(letters).await,
+            Self::Kafka(log) => log.dead_letter(letters).await,
+        }
     }
 
-    /// The next records behind `cursor`, whether or not they were committed, about `bytes` of values; none at the end. What
-    /// retention has removed is not among them.
+    /// Returns the records after `cursor`, committed or not, about `bytes` of values; none at the end of the log. Records
+    /// removed by the log's retention are skipped.
     ///
     /// # Errors
     /// [`LogError::Corrupt`] or [`LogError::Poisoned`].
-    pub async fn read(&self, cursor: &mut Cursor, bytes: usize) -> Result<Vec<Record>, LogError> {
+    pub async fn read(
+        &self,
+        cursor: &mut LogCursor,
+        bytes: usize,
+    ) -> Result<Vec<Record>, LogError> {
         match (self, cursor) {
-            (Self::Embedded(log), Cursor::Embedded(cursor)) => log.read(cursor, bytes).await,
-            (Self::Kafka(log), Cursor::Kafka(cursor)) => log.read(cursor, bytes).await,
+            (Self::Embedded(log), LogCursor::Embedded(cursor)) => log.read(cursor, bytes).await,
+            (Self::Kafka(log), LogCursor::Kafka(cursor)) => log.read(cursor, bytes).await,
             _ => Err(LogError::Corrupt("the cursor belongs to a log of another kind".to_owned())),
         }
     }
 
-    /// A cursor before the first record that is left.
+    /// Returns a cursor before the oldest record of the log.
     #[must_use]
-    pub fn cursor(&self) -> Cursor {
+    pub fn cursor(&self) -> LogCursor {
         match self {
-            Self::Embedded(_) => Cursor::Embedded(embedded::EmbeddedCursor::default()),
-            Self::Kafka(_) => Cursor::Kafka(kafka::KafkaCursor::default()),
+            Self::Embedded(_) => LogCursor::Embedded(embedded::EmbeddedCursor::default()),
+            Self::Kafka(_) => LogCursor::Kafka(kafka::KafkaCursor::default()),
         }
     }
 
-    /// Appends again the dead letters whose code is `wanted`, with their original append time; the others stay dead
-    /// letters. `progress` is told after every step.
+    /// Appends the dead letters whose code is `wanted` to the log again, with their original append time. The others remain
+    /// dead letters. Calls `progress` after every step.
     ///
     /// # Errors
-    /// Any [`LogError`]; what was appended before it may be appended again by the next call, which is harmless.
+    /// Any [`LogError`]. The next call may append again what this one had appended, which is harmless.
     pub async fn redrive(
         &self,
         wanted: impl Fn(DeadLetterCode) -> bool,
         progress: impl FnMut(Redriven),
     ) -> Result<Redriven, LogError> {
-        on_backend!(self, log => log.redrive(wanted, progress).await)
-    }
-
-    /// Where each partition stands.
-    #[must_use]
-    pub fn positions(&self) -> BTreeMap<Partition, Position> {
-        on_backend!(self, log => log.positions())
-    }
-
-    /// How many dead letters there are that were not redriven.
-    #[must_use]
-    pub fn dead_letters(&self) -> u64 {
-        on_backend!(self, log => log.dead_letters())
-    }
-
-    /// How many records wait to become durable.
-    #[must_use]
-    pub fn queued(&self) -> usize {
-        on_backend!(self, log => log.queued())
-    }
-
-    /// The partitions whose records are polled here and nowhere else.
-    #[must_use]
-    pub fn held(&self) -> BTreeSet<Partition> {
         match self {
-            Self::Embedded(log) => log.positions().into_keys().collect(),
-            Self::Kafka(log) => log.held(),
+            Self::Embedded(log) => log.redrive(wanted, progress).await,
+            Self::Kafka(log) => log.redrive(wanted, progress).await,
         }
     }
 
-    /// When the oldest record was appended that is at hand and waits to be polled, where records do not come in the order of
-    /// their age.
+    /// The committed offset and the end of each partition.
+    #[must_use]
+    pub fn positions(&self) -> BTreeMap<Partition, Position> {
+        match self {
+            Self::Embedded(log) => log.records().positions(),
+            Self::Kafka(log) => log.positions().get(),
+        }
+    }
+
+    /// The number of dead letters that were not redriven.
+    #[must_use]
+    pub fn dead_letters(&self) -> u64 {
+        match self {
+            Self::Embedded(log) => log.dead_letters(),
+            Self::Kafka(log) => log.dead_letters(),
+        }
+    }
+
+    /// The number of records that are appended but not durable yet.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        match self {
+            Self::Embedded(log) => log.records().queued(),
+            Self::Kafka(log) => log.producer().queued(),
+        }
+    }
+
+    /// The partitions assigned to this process.
+    #[must_use]
+    pub fn held(&self) -> BTreeSet<Partition> {
+        match self {
+            Self::Embedded(log) => log.records().positions().into_keys().collect(),
+            Self::Kafka(log) => log.group().held(),
+        }
+    }
+
+    /// The append time of the oldest record that is fetched and not polled yet. `None` on the embedded log, which delivers
+    /// records in the order of their age.
     #[must_use]
     pub fn oldest_waiting(&self) -> Option<Timestamp> {
         match self {
             Self::Embedded(_) => None,
-            Self::Kafka(log) => log.oldest_waiting(),
+            Self::Kafka(log) => log.group().oldest_waiting(),
         }
     }
 
-    /// How often the partitions that are consumed here have changed.
+    /// The number of changes of the partitions assigned to this process.
     #[must_use]
     pub fn rebalances(&self) -> u64 {
         match self {
             Self::Embedded(_) => 0,
-            Self::Kafka(log) => log.rebalances(),
+            Self::Kafka(log) => log.group().rebalances(),
         }
     }
 
-    /// Finishes what is under way, as far as that succeeds in time, and gives back what it holds, so that another process
-    /// takes over at once. A log that is only dropped is as safe, and slower to take over. Nothing is appended or polled after
-    /// it.
+    /// Finishes appends in flight for a limited time and leaves the consumer group, so that another process takes over at
+    /// once. A log that is only dropped is as safe, but its partitions move later. Nothing is appended or polled afterwards.
     pub async fn close(&self) {
         match self {
             Self::Embedded(_) => {}
@@ -208,11 +192,14 @@ impl Log {
         }
     }
 
-    /// Whether the log can take records, and why not.
+    /// Whether the log can accept records.
     ///
     /// # Errors
-    /// The [`LogError`] that an append would meet now.
+    /// The [`LogError`] that an append would return now.
     pub fn ready(&self) -> Result<(), LogError> {
-        on_backend!(self, log => log.ready())
+        match self {
+            Self::Embedded(log) => log.ready(),
+            Self::Kafka(log) => log.producer().ready(),
+        }
     }
 }

@@ -1,11 +1,10 @@
-//! The log in this process: a journal of records and a journal of dead letters in a data directory, owned by one process.
+//! The embedded log: a journal of records and a journal of dead letters in a data directory that one process owns.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     fs::{self, File, TryLockError},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -13,95 +12,59 @@ use serde::{Deserialize, Serialize};
 use shared::{clock::Clock, timestamp::Timestamp};
 use tokio::sync::Mutex as AsyncMutex;
 
-use self::{block::Entry, disk::Disk, journal::Journal, state::Cursor};
+use self::{block::Entry, disk::Disk, journal::Journal, options::JournalOptions};
+pub use self::{options::EmbeddedLogOptions, state::EmbeddedCursor};
 use super::{
-    DeadLetter, DeadLetterCode, LogError, NewRecord, Offsets, OpenError, Partition, Position,
-    Record, Redriven, murmur2,
+    DeadLetter, DeadLetterCode, LogError, LogOpenError, NewRecord, Partition, Position, Record,
+    Redriven, murmur2,
 };
 
 mod block;
 mod disk;
 mod journal;
+mod options;
+mod read;
 mod recovery;
 mod segment;
 mod state;
 mod writer;
 
-/// How many bytes of dead letters one step of a redrive takes.
+/// The bytes of dead letters that one step of a redrive reads.
 const REDRIVE_BYTES: usize = 1 << 20;
 
 /// The embedded log. Clones share it.
 #[derive(Clone)]
 pub struct EmbeddedLog(Arc<Inner>);
 
-/// What the embedded log may use, and for how long it keeps what was consumed.
-#[derive(Clone, Copy, Debug)]
-pub struct EmbeddedLogOptions {
-    /// How many partitions a new log gets, at most 64. One that exists keeps its own.
-    pub partitions: u32,
-    /// A segment is closed when it is longer than this, in bytes.
-    pub segment_bytes: u64,
-    /// Consumed segments are removed when the log is longer than this, in bytes.
-    pub retention_bytes: u64,
-    /// Consumed segments are removed when they are older than this, in milliseconds.
-    pub retention_ms: i64,
-    /// Room that is to stay free on the disk, in bytes: with less, appends are refused.
-    pub reserve_bytes: u64,
-}
-
-/// What a journal may use, and for how long it keeps what was consumed.
-#[derive(Clone, Debug)]
-struct JournalOptions {
-    partitions: u32,
-    segment_bytes: u64,
-    retention_bytes: u64,
-    retention_ms: i64,
-    reserve_bytes: u64,
-    clock: Clock,
-    disk: Disk,
-}
-
 struct Inner {
     records: Journal,
     letters: Journal,
-    partitions: u32,
+    partitions: u8,
     clock: Clock,
     /// One redrive at a time.
     redriving: AsyncMutex<()>,
 }
 
-/// The first line of a dead letter's value; the record's own value stands behind it, byte for byte.
+/// The first line of a dead letter's value. The record's own value follows it unchanged.
 #[derive(Serialize, Deserialize)]
-struct Cause {
+struct LetterHead {
     code: DeadLetterCode,
     partition: Partition,
     offset: i64,
     append_time_ms: i64,
 }
 
-/// Where a reader of the whole log stands.
-#[derive(Default)]
-pub struct EmbeddedCursor(Cursor);
-
-impl Default for EmbeddedLogOptions {
-    fn default() -> Self {
-        Self {
-            partitions: 6,
-            segment_bytes: 64 << 20,
-            retention_bytes: 16 << 30,
-            retention_ms: 7 * shared::timestamp::DAY,
-            reserve_bytes: 256 << 20,
-        }
-    }
-}
-
 impl EmbeddedLog {
-    /// Opens the log in `dir`, which is created when it is missing. `clock` stamps what is appended.
+    /// Opens the log in `dir`, creating it if it is missing. `clock` sets the append time of records.
     ///
     /// # Errors
-    /// [`OpenError`]: another process has it, or it is damaged where it was acknowledged. A torn tail is no error: it is
-    /// cut off.
-    pub fn open(dir: &Path, options: EmbeddedLogOptions, clock: Clock) -> Result<Self, OpenError> {
+    /// [`LogOpenError`]: another process has the directory open, or acknowledged bytes are damaged. A torn tail is not an
+    /// error: it is cut off.
+    pub fn open(
+        dir: &Path,
+        options: EmbeddedLogOptions,
+        clock: Clock,
+    ) -> Result<Self, LogOpenError> {
         Self::open_on(dir, options, clock, Disk::default())
     }
 
@@ -110,36 +73,25 @@ impl EmbeddedLog {
         options: EmbeddedLogOptions,
         clock: Clock,
         disk: Disk,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, LogOpenError> {
         fs::create_dir_all(dir)?;
         let lock = File::create(dir.join("lock"))?;
         lock.try_lock().map_err(|refused| match refused {
-            TryLockError::WouldBlock => OpenError::Locked,
+            TryLockError::WouldBlock => LogOpenError::Locked,
             TryLockError::Error(error) => error.into(),
         })?;
         let lock = Arc::new(lock);
-        let journal = |name: &str, partitions, retention_ms| {
-            let options = JournalOptions {
-                partitions,
-                segment_bytes: options.segment_bytes,
-                retention_bytes: options.retention_bytes,
-                retention_ms,
-                reserve_bytes: options.reserve_bytes,
-                clock,
-                disk: disk.clone(),
-            };
+        let journal = |name: &str, partitions| {
+            let log = EmbeddedLogOptions { partitions, ..options };
+            let options = JournalOptions { log, clock, disk: disk.clone() };
             Journal::open(&dir.join(name), options, Arc::clone(&lock))
         };
-        let records = journal("records", options.partitions, options.retention_ms)?;
-        let letters = journal("dead-letters", 1, options.retention_ms)?;
-        let partitions = u32::try_from(records.positions().len()).unwrap_or(1);
-        Ok(Self(Arc::new(Inner {
-            records,
-            letters,
-            partitions,
-            clock,
-            redriving: AsyncMutex::default(),
-        })))
+        let records = journal("records", options.partitions)?;
+        let letters = journal("dead-letters", 1)?;
+        let partitions = u8::try_from(records.positions().len())
+            .map_err(|_| LogOpenError::Corrupt("it has more than 255 partitions".to_owned()))?;
+        let redriving = AsyncMutex::default();
+        Ok(Self(Arc::new(Inner { records, letters, partitions, clock, redriving })))
     }
 
     pub(super) async fn append(&self, records: Vec<NewRecord>) -> Result<(), LogError> {
@@ -147,7 +99,7 @@ impl EmbeddedLog {
         let entries = records.into_iter().map(|record| {
             let key = record.key.unwrap_or_default();
             Entry {
-                partition: murmur2::partition(&key, self.0.partitions).cast_signed(),
+                partition: murmur2::partition_u8(&key, self.0.partitions),
                 append_time: record.append_time.unwrap_or(now),
                 key,
                 value: record.value,
@@ -165,25 +117,21 @@ impl EmbeddedLog {
         cursor: &mut EmbeddedCursor,
         bytes: usize,
     ) -> Result<Vec<Record>, LogError> {
-        Ok(self.0.records.read(&mut cursor.0, bytes).await?.into_iter().map(record).collect())
-    }
-
-    pub(super) async fn commit(&self, offsets: Offsets) -> Result<(), LogError> {
-        self.0.records.commit(offsets).await
+        Ok(self.0.records.read(cursor, bytes).await?.into_iter().map(record).collect())
     }
 
     pub(super) async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<(), LogError> {
         let now = self.0.clock.now();
         let entry = |DeadLetter { code, record }: DeadLetter| {
             let (partition, offset) = (record.partition, record.offset);
-            let cause =
-                Cause { code, partition, offset, append_time_ms: record.append_time.millis() };
+            let append_time_ms = record.append_time.millis();
             let mut value =
-                serde_json::to_vec(&cause).map_err(|error| LogError::Busy(error.to_string()))?;
+                serde_json::to_vec(&LetterHead { code, partition, offset, append_time_ms })
+                    .map_err(|error| LogError::Busy(error.to_string()))?;
             value.push(b'\n');
             value.extend_from_slice(&record.value.unwrap_or_default());
             let key = record.key.unwrap_or_default();
-            Ok(Entry { partition: 0, append_time: now, key, value: value.into() })
+            Ok::<_, LogError>(Entry { partition: 0, append_time: now, key, value: value.into() })
         };
         self.0.letters.append(letters.into_iter().map(entry).collect::<Result<_, _>>()?).await
     }
@@ -194,18 +142,18 @@ impl EmbeddedLog {
         mut progress: impl FnMut(Redriven),
     ) -> Result<Redriven, LogError> {
         let _redriving = self.0.redriving.lock().await;
-        // One that failed or was given up may have polled what it did not commit.
+        // A redrive that failed may have polled letters without committing them.
         self.0.letters.rewind().await;
         let mut done = Redriven::default();
-        let Position { committed: mut behind, end } = self.0.letters.position(0);
-        while behind < end {
+        let Position { committed: mut next, end } = self.0.letters.position(0);
+        while next < end {
             let letters = self.0.letters.poll(REDRIVE_BYTES).await?;
             let (mut back, mut kept) = (Vec::new(), Vec::new());
-            // What comes from `end` on was added since, perhaps by this very redrive.
+            // Letters from `end` on were added since, perhaps by this redrive.
             for (offset, entry) in letters.into_iter().filter(|(offset, _)| *offset < end) {
-                behind = offset + 1;
+                next = offset + 1;
                 let letter = letter(entry).ok_or_else(|| {
-                    LogError::Corrupt(format!("dead letter {offset} cannot be read"))
+                    LogError::Corrupt(format!("dead letter {offset} cannot be decoded"))
                 })?;
                 done.looked_at += 1;
                 if wanted(letter.code) {
@@ -224,27 +172,25 @@ impl EmbeddedLog {
             if !back.is_empty() {
                 self.append(back).await?;
             }
-            // What is not wanted moves behind those not looked at yet, so that one committed offset says what is left.
+            // Unwanted letters are appended again after those not read yet, so that one committed offset separates the
+            // redriven letters from the others.
             if !kept.is_empty() {
                 self.dead_letter(kept).await?;
             }
-            self.0.letters.commit([(0, behind)].into()).await?;
+            self.0.letters.commit([(0, next)].into()).await?;
             progress(done);
         }
         Ok(done)
     }
 
-    pub(super) fn positions(&self) -> BTreeMap<Partition, Position> {
-        self.0.records.positions()
+    /// The journal of the records.
+    pub(super) fn records(&self) -> &Journal {
+        &self.0.records
     }
 
     pub(super) fn dead_letters(&self) -> u64 {
         let Position { committed, end } = self.0.letters.position(0);
         u64::try_from(end - committed).unwrap_or(0)
-    }
-
-    pub(super) fn queued(&self) -> usize {
-        self.0.records.queued()
     }
 
     pub(super) fn ready(&self) -> Result<(), LogError> {
@@ -256,7 +202,7 @@ impl EmbeddedLog {
 fn record((offset, entry): (i64, Entry)) -> Record {
     let Entry { partition, append_time, key, value } = entry;
     Record {
-        partition,
+        partition: partition.into(),
         offset,
         key: Some(key),
         value: Some(value),
@@ -267,20 +213,15 @@ fn record((offset, entry): (i64, Entry)) -> Record {
 
 fn letter(entry: Entry) -> Option<DeadLetter> {
     let line = entry.value.iter().position(|byte| *byte == b'\n')?;
-    let cause: Cause = serde_json::from_slice(&entry.value[..line]).ok()?;
+    let head: LetterHead = serde_json::from_slice(&entry.value[..line]).ok()?;
     let value: Bytes = entry.value.slice(line + 1..);
-    let append_time = Timestamp::from_millis(cause.append_time_ms)?;
-    let (partition, offset) = (cause.partition, cause.offset);
+    let append_time = Timestamp::from_millis(head.append_time_ms)?;
+    let (partition, offset) = (head.partition, head.offset);
     let (key, value, headers) = (Some(entry.key), Some(value), Vec::new());
     Some(DeadLetter {
-        code: cause.code,
+        code: head.code,
         record: Record { partition, offset, key, value, headers, append_time },
     })
-}
-
-/// What the locks guard is changed in single steps, so a holder that panicked leaves nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for EmbeddedLog {

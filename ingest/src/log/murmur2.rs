@@ -1,14 +1,22 @@
-//! Kafka's murmur2, by which its Java clients choose a record's partition from its key.
+//! Kafka's murmur2, with which its Java clients map a record's key to a partition.
 //!
-//! Source: `org.apache.kafka.common.utils.Utils.murmur2` and `BuiltInPartitioner.partitionForKey`.
+//! Source: `org.apache.kafka.common.utils.Utils.murmur2` and `BuiltInPartitioner.partitionForKey`. Not taken from a crate,
+//! because the partition of a key must never change: one other bit would scatter a user over two partitions.
 
 const SEED: u32 = 0x9747_b28c;
 const M: u32 = 0x5bd1_e995;
 
-/// The partition of `key` among `partitions`, which is at least 1.
+/// Returns the partition of `key` among `partitions`, which is at least 1.
 #[must_use]
 pub fn partition(key: &[u8], partitions: u32) -> u32 {
     (hash(key) & 0x7fff_ffff) % partitions.max(1)
+}
+
+/// The same for the embedded log, which stores a partition in a byte.
+#[must_use]
+pub(super) fn partition_u8(key: &[u8], partitions: u8) -> u8 {
+    // The remainder is below `partitions`, so its lowest byte is all of it.
+    partition(key, partitions.into()).to_le_bytes()[0]
 }
 
 fn hash(key: &[u8]) -> u32 {

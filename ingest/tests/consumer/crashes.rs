@@ -85,13 +85,13 @@ async fn reopen(place: Place) -> Place {
 }
 
 fn is_held(dir: &tempfile::TempDir) -> bool {
-    use ingest::log::{EmbeddedLog, OpenError, embedded::EmbeddedLogOptions};
+    use ingest::log::{EmbeddedLog, LogOpenError, embedded::EmbeddedLogOptions};
     use shared::store::{EmbeddedStore, embedded};
     let log =
         EmbeddedLog::open(&dir.path().join("log"), EmbeddedLogOptions::default(), Clock::machine());
     let store =
         EmbeddedStore::open(&dir.path().join("store"), embedded::EmbeddedStoreOptions::default());
-    matches!(log, Err(OpenError::Locked)) || matches!(store, Err(embedded::OpenError::Locked))
+    matches!(log, Err(LogOpenError::Locked)) || matches!(store, Err(embedded::OpenError::Locked))
 }
 
 async fn play(ops: Vec<Op>) {

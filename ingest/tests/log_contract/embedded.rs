@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path};
 
-use ingest::log::{EmbeddedLog, Log, LogError, Offsets, OpenError, embedded::EmbeddedLogOptions};
+use ingest::log::{
+    EmbeddedLog, Log, LogError, LogOpenError, Offsets, embedded::EmbeddedLogOptions,
+};
 use shared::{
     clock::Clock,
     timestamp::{DAY, Timestamp},
@@ -32,7 +34,7 @@ impl Room {
         Self(TempDir::new().unwrap())
     }
 
-    fn try_open(&self, options: EmbeddedLogOptions, now: Timestamp) -> Result<Log, OpenError> {
+    fn try_open(&self, options: EmbeddedLogOptions, now: Timestamp) -> Result<Log, LogOpenError> {
         EmbeddedLog::open(self.0.path(), options, Clock::starting_at(now)).map(Log::Embedded)
     }
 
@@ -85,7 +87,7 @@ async fn consume(log: &Log, count: usize) {
 async fn a_second_owner_is_told_that_it_is_locked() {
     let room = Room::new();
     let log = room.open_with(options(), noon());
-    assert!(matches!(room.try_open(options(), noon()), Err(OpenError::Locked)));
+    assert!(matches!(room.try_open(options(), noon()), Err(LogOpenError::Locked)));
     drop(log);
     room.open_with(options(), noon());
 }

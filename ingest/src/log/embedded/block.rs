@@ -1,21 +1,23 @@
-//! How records are spelled on disk: a segment's header, and the blocks behind it.
+//! The file format of a segment: a header, followed by blocks.
 //!
-//! A block is what became durable together: a frame (magic, length, checksum), the offset of its first record in every
-//! partition, and the records. A block whose checksum does not hold was never acknowledged, if nothing stands behind it.
+//! A block holds the records that became durable together: a frame (magic, length, checksum), the offset of the first record
+//! of every partition, and the records. The last block of the log was never acknowledged if its checksum does not match.
+
+use std::num::TryFromIntError;
 
 use bytes::{Buf, BufMut, Bytes};
 use shared::timestamp::Timestamp;
 
-use crate::log::Partition;
+use crate::log::LogError;
 
-/// The most partitions a journal can have.
+/// The maximum number of partitions of a journal.
 pub(super) const MAX_PARTITIONS: u32 = 64;
-/// The bytes before a block's payload.
+/// The length in bytes of a block's frame, which precedes its payload.
 pub(super) const FRAME: usize = 12;
-/// The largest payload that is read: a longer one is damage. Well above what one group commit writes.
+/// The maximum length of a payload in bytes; a longer one is damage. A group commit writes far less.
 pub(super) const MAX_PAYLOAD: usize = 64 << 20;
 
-/// The longest record that is taken, in bytes as [`entry_len`] counts them: a block holds that and a group beside it.
+/// The maximum length of a record in bytes, as [`entry_len`] counts them: a block holds it beside a group.
 pub(super) const MAX_ENTRY: usize = 32 << 20;
 
 const SEGMENT_MAGIC: u64 = u64::from_be_bytes(*b"bookend1");
@@ -24,20 +26,20 @@ const BLOCK_MAGIC: u32 = u32::from_be_bytes(*b"blk1");
 /// A record as a journal stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    pub(super) partition: Partition,
+    pub(super) partition: u8,
     pub(super) append_time: Timestamp,
     pub(super) key: Bytes,
     pub(super) value: Bytes,
 }
 
-/// What a segment's first bytes say: when it was made, and the offset of the first record behind it in every partition.
+/// The header of a segment: its creation time, and the offset of its first record in every partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SegmentHeader {
     pub(super) created: Timestamp,
     pub(super) bases: Vec<i64>,
 }
 
-/// The records of one block, and the offsets before and behind them.
+/// The records of one block, and the offsets before and after them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) bases: Vec<i64>,
@@ -50,17 +52,21 @@ pub(super) fn header_len(partitions: usize) -> usize {
     8 + 8 + 4 + 8 * partitions + 4
 }
 
-pub(super) fn write_header(header: &SegmentHeader) -> Vec<u8> {
+/// Encodes a segment's header.
+///
+/// # Errors
+/// If the number of partitions does not fit the format.
+pub(super) fn write_header(header: &SegmentHeader) -> Result<Vec<u8>, TryFromIntError> {
     let mut out = Vec::with_capacity(header_len(header.bases.len()));
     out.put_u64(SEGMENT_MAGIC);
     out.put_i64(header.created.millis());
-    out.put_u32(u32::try_from(header.bases.len()).unwrap_or(u32::MAX));
+    out.put_u32(u32::try_from(header.bases.len())?);
     header.bases.iter().for_each(|base| out.put_i64(*base));
     out.put_u32(crc32fast::hash(&out));
-    out
+    Ok(out)
 }
 
-/// The header in the first bytes of a segment, and where the blocks begin; `None` when it is torn.
+/// Decodes the header at the start of a segment; returns it and the position of the first block. `None` if it is torn.
 pub(super) fn read_header(start: &[u8]) -> Option<(SegmentHeader, usize)> {
     let mut rest = start;
     if rest.try_get_u64().ok()? != SEGMENT_MAGIC {
@@ -75,33 +81,47 @@ pub(super) fn read_header(start: &[u8]) -> Option<(SegmentHeader, usize)> {
         .then_some((SegmentHeader { created, bases }, len))
 }
 
-/// Writes a block of `entries` whose first records have the offsets `bases`.
+/// Encodes `entries` as a block into `out`. The first record of each partition has the offset in `bases`; returns the offsets
+/// after the last ones.
+///
+/// # Errors
+/// [`LogError::Busy`] if an entry does not fit the format: nothing of it may become durable.
 pub(super) fn write_block<'a>(
     bases: &[i64],
     entries: impl Iterator<Item = &'a Entry>,
     out: &mut Vec<u8>,
-) {
+) -> Result<Vec<i64>, LogError> {
+    let mut ends = bases.to_vec();
     out.clear();
     out.put_bytes(0, FRAME);
-    out.put_u8(u8::try_from(bases.len()).unwrap_or(u8::MAX));
+    out.put_u8(u8::try_from(bases.len()).map_err(unencodable)?);
     bases.iter().for_each(|base| out.put_i64(*base));
     for entry in entries {
-        out.put_u8(u8::try_from(entry.partition).unwrap_or(u8::MAX));
+        let end = ends.get_mut(usize::from(entry.partition)).ok_or_else(|| {
+            LogError::Busy(format!("a record of partition {} has no partition", entry.partition))
+        })?;
+        *end += 1;
+        out.put_u8(entry.partition);
         out.put_i64(entry.append_time.millis());
-        out.put_u32(u32::try_from(entry.key.len()).unwrap_or(u32::MAX));
-        out.put_u32(u32::try_from(entry.value.len()).unwrap_or(u32::MAX));
+        out.put_u32(u32::try_from(entry.key.len()).map_err(unencodable)?);
+        out.put_u32(u32::try_from(entry.value.len()).map_err(unencodable)?);
         out.put_slice(&entry.key);
         out.put_slice(&entry.value);
     }
     let crc = crc32fast::hash(&out[FRAME..]);
-    let len = u32::try_from(out.len() - FRAME).unwrap_or(u32::MAX);
+    let len = u32::try_from(out.len() - FRAME).map_err(unencodable)?;
     let mut frame = &mut out[..FRAME];
     frame.put_u32(BLOCK_MAGIC);
     frame.put_u32(len);
     frame.put_u32(crc);
+    Ok(ends)
 }
 
-/// The payload's length and checksum in a frame; `None` when these bytes are no frame.
+fn unencodable(error: TryFromIntError) -> LogError {
+    LogError::Busy(format!("a length exceeds the block format: {error}"))
+}
+
+/// Decodes the length and checksum of the payload; `None` if the bytes are not a frame.
 pub(super) fn read_frame(mut frame: &[u8]) -> Option<(usize, u32)> {
     if frame.try_get_u32().ok()? != BLOCK_MAGIC {
         return None;
@@ -110,12 +130,12 @@ pub(super) fn read_frame(mut frame: &[u8]) -> Option<(usize, u32)> {
     Some((len, frame.try_get_u32().ok()?))
 }
 
-/// The length in bytes of a record in a block.
+/// The length in bytes of an encoded record.
 pub(super) fn entry_len(entry: &Entry) -> usize {
     1 + 8 + 4 + 4 + entry.key.len() + entry.value.len()
 }
 
-/// The records in a payload whose checksum was `crc`; `None` when it does not hold.
+/// Decodes a payload; `None` if its checksum is not `crc`.
 pub(super) fn read_payload(mut payload: Bytes, crc: u32) -> Option<Block> {
     if crc32fast::hash(&payload) != crc {
         return None;
@@ -134,7 +154,7 @@ pub(super) fn read_payload(mut payload: Bytes, crc: u32) -> Option<Block> {
         }
         let (key, value) = (payload.split_to(key_len), payload.split_to(value_len));
         let next = ends.get_mut(usize::from(partition))?;
-        records.push((*next, Entry { partition: i32::from(partition), append_time, key, value }));
+        records.push((*next, Entry { partition, append_time, key, value }));
         *next += 1;
     }
     Some(Block { bases, ends, records })

@@ -1,25 +1,25 @@
-//! The two calls of which the log's promise is made, write and sync, in one place, so that tests can make them fail.
+//! The two system calls that the log's durability depends on, write and sync, so that tests can make them fail.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-/// The disk under a journal.
+/// The disk of a journal.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     #[cfg(test)]
-    pub(super) fault: std::sync::Arc<std::sync::Mutex<Option<Fault>>>,
+    pub(super) fault: std::sync::Arc<parking_lot::Mutex<Option<Fault>>>,
 }
 
-/// What the next call of a kind meets.
+/// The fault that the next call of a kind meets.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Half of a write is done, then the disk is full.
+    /// The disk is full after half of a write.
     Full,
     /// A sync fails.
     Sync,
-    /// A sync does not come back until the fault is taken away; while one waits, this is what it says.
+    /// A sync does not return until the fault is removed.
     Stuck {
-        /// Whether one waits.
+        /// Whether a sync waits.
         waits: bool,
     },
 }
@@ -40,7 +40,7 @@ impl Disk {
             return Err(io::Error::other("the disk lost the write"));
         }
         #[cfg(test)]
-        while let Some(Fault::Stuck { waits }) = self.fault.lock().unwrap().as_mut() {
+        while let Some(Fault::Stuck { waits }) = self.fault.lock().as_mut() {
             *waits = true;
             std::thread::yield_now();
         }
@@ -49,6 +49,6 @@ impl Disk {
 
     #[cfg(test)]
     fn meets(&self, fault: Fault) -> bool {
-        *self.fault.lock().unwrap() == Some(fault)
+        *self.fault.lock() == Some(fault)
     }
 }

@@ -1,77 +1,81 @@
-//! A journal: records in partitions on one sequence of segments, made durable in groups.
+//! A journal: partitioned records in a sequence of segment files, made durable in groups.
 //!
-//! One thread writes. It takes what waits, writes it as one block, syncs, and answers all of it: concurrent appends share a
-//! sync. Reading goes along the segments from the last committed place, and never past what is durable. After a failed sync
-//! nothing more is promised: the journal is poisoned until the process restarts and looks at what the disk really holds.
+//! One thread writes. It takes the queued appends, writes them as one block, syncs, and acknowledges all of them: concurrent
+//! appends share a sync. After a failed sync the journal is poisoned: it promises nothing more until a restart has read what
+//! the disk really holds.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     fs::{self, File},
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     thread::JoinHandle,
 };
 
+use parking_lot::Mutex;
 use shared::disk::FreeSpace;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 
 use super::{
-    JournalOptions,
     block::{self, Entry},
-    lock,
+    options::JournalOptions,
     recovery::{self, Committed},
     segment::{self, Place},
-    state::{Cursor, Shared, State, blocking, unread},
+    state::{EmbeddedCursor, JournalOffsets, Shared, blocking},
     writer::{Append, GROUP_BYTES, Writer},
 };
-use crate::log::{LogError, Offsets, OpenError, Partition, Position};
+use crate::log::{LogError, LogOpenError, Offsets, Partition, Position};
 
-/// How many appends may wait for the writer: more are told to come again.
+/// The number of appends that may wait for the writer. Further ones are refused.
 pub(super) const QUEUE: usize = 1_024;
 
-/// Records in partitions, in one directory.
-pub(super) struct Journal {
-    shared: Arc<Shared>,
-    /// Gone only when the journal is being dropped.
+/// Partitioned records in one directory.
+pub(crate) struct Journal {
+    pub(super) shared: Arc<Shared>,
+    pub(super) reading: AsyncMutex<EmbeddedCursor>,
+    /// `None` only while the journal is dropped.
     appends: Option<mpsc::Sender<Append>>,
     writer: Option<JoinHandle<()>>,
-    reading: AsyncMutex<Cursor>,
-    /// The lock of the data directory, held for as long as anything may still be written into it.
+    /// The lock of the data directory, held as long as anything may be written into it.
     lock: Arc<File>,
 }
 
 impl Journal {
-    /// Opens the journal in `dir`, made if it is missing; a torn tail is cut off.
+    /// Opens the journal in `dir`, creating it if it is missing; cuts off a torn tail.
     pub(super) fn open(
         dir: &Path,
         options: JournalOptions,
         lock: Arc<File>,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, LogOpenError> {
         fs::create_dir_all(dir)?;
         let (file, place, ends) = recovery::recover(dir, &options)?;
-        let committed = recovery::read_committed(dir)?.unwrap_or_else(|| Committed {
-            offsets: vec![0; ends.len()],
-            restart: Place {
-                segment: segment::list(dir).map_or(0, |all| all.first().copied().unwrap_or(0)),
-                position: 0,
+        let committed = match recovery::read_committed(dir)? {
+            Some(committed) => committed,
+            None => Committed {
+                offsets: vec![0; ends.len()],
+                restart: Place {
+                    segment: segment::list(dir)?.first().copied().unwrap_or(0),
+                    position: 0,
+                },
             },
-        });
-        recovery::complete(dir, committed.restart.segment, place.segment)?;
+        };
+        recovery::check_complete(dir, committed.restart.segment, place.segment)?;
         if committed.offsets.len() != ends.len()
             || committed.offsets.iter().zip(&ends).any(|(at, end)| at > end)
         {
-            return Err(OpenError::Corrupt(format!(
-                "positions {:?} are committed, but the log ends at {ends:?}",
+            return Err(LogOpenError::Corrupt(format!(
+                "{}: offsets {:?} are committed, but the log ends at {ends:?}",
+                dir.display(),
                 committed.offsets
             )));
         }
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
-            space: FreeSpace::of(dir, options.reserve_bytes),
-            state: Mutex::new(State {
+            space: FreeSpace::of(dir, options.log.reserve_bytes),
+            offsets: Mutex::new(JournalOffsets {
                 ends: ends.clone(),
                 committed: committed.offsets,
                 restart: committed.restart,
@@ -83,20 +87,21 @@ impl Journal {
             saved: Mutex::new(committed.restart),
             options,
         });
-        let (appends, waiting) = mpsc::channel(QUEUE);
+        let (appends, queue) = mpsc::channel(QUEUE);
         let writer = Writer::new(Arc::clone(&shared), file, place, ends);
         let thread = std::thread::Builder::new().name("log-writer".to_owned());
-        let writer = Some(thread.spawn(move || writer.run(waiting))?);
-        let reading = AsyncMutex::new(Cursor { place: committed.restart, file: None });
-        Ok(Self { shared, appends: Some(appends), writer, reading, lock })
+        let writer = Some(thread.spawn(move || writer.run(queue))?);
+        let reading = AsyncMutex::new(EmbeddedCursor { place: committed.restart, file: None });
+        Ok(Self { shared, reading, appends: Some(appends), writer, lock })
     }
 
+    /// Appends entries; returns when every one of them is durable.
     pub(super) async fn append(&self, entries: Vec<Entry>) -> Result<(), LogError> {
         self.shared.ready()?;
         let _queued = Queued::new(&self.shared.queued, entries.len());
-        let waiting = groups(entries)?.into_iter().map(|entries| self.submit(entries));
-        for durable in waiting.collect::<Result<Vec<_>, _>>()? {
-            durable.await.unwrap_or_else(|_| Err(ended()))?;
+        let submitted = groups(entries)?.into_iter().map(|entries| self.submit(entries));
+        for durable in submitted.collect::<Result<Vec<_>, _>>()? {
+            durable.await.unwrap_or_else(|_| Err(stopped()))?;
         }
         Ok(())
     }
@@ -106,95 +111,48 @@ impl Journal {
         entries: Vec<Entry>,
     ) -> Result<oneshot::Receiver<Result<(), LogError>>, LogError> {
         let (done, durable) = oneshot::channel();
-        let appends = self.appends.as_ref().ok_or_else(ended)?;
+        let appends = self.appends.as_ref().ok_or_else(stopped)?;
         appends.try_send(Append { entries, done }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => {
-                LogError::Busy("too many appends are waiting".to_owned())
+                LogError::Busy(format!("{QUEUE} appends are queued already"))
             }
-            mpsc::error::TrySendError::Closed(_) => ended(),
+            mpsc::error::TrySendError::Closed(_) => stopped(),
         })?;
         Ok(durable)
     }
 
-    /// The next uncommitted records, of about `bytes` at most; waits for them.
-    pub(super) async fn poll(&self, bytes: usize) -> Result<Vec<(i64, Entry)>, LogError> {
-        let mut reading = self.reading.lock().await;
-        let mut durable = self.shared.durable.subscribe();
-        loop {
-            // The sender lives as long as `self`.
-            let until = match durable.wait_for(|durable| *durable > reading.place).await {
-                Ok(until) => *until,
-                Err(_) => return Err(ended()),
-            };
-            let blocks = self.shared.read(&mut reading, until, bytes).await?;
-            let mut state = lock(&self.shared.state);
-            let mut records = Vec::new();
-            for (place, block) in blocks {
-                state.outstanding.push_back((place, block.ends));
-                let committed = &state.committed;
-                let is_new = |(offset, entry): &(i64, Entry)| {
-                    usize::try_from(entry.partition)
-                        .is_ok_and(|partition| *offset >= committed[partition])
-                };
-                records.extend(block.records.into_iter().filter(is_new));
-            }
-            if !records.is_empty() {
-                return Ok(records);
-            }
-        }
-    }
-
-    /// Polls again from the first uncommitted record on.
-    pub(super) async fn rewind(&self) {
-        let mut reading = self.reading.lock().await;
-        let mut state = lock(&self.shared.state);
-        state.outstanding.clear();
-        *reading = Cursor { place: state.restart, file: None };
-    }
-
-    /// The next records behind `cursor` whatever was committed; none at the end of what is durable.
-    pub(super) async fn read(
-        &self,
-        cursor: &mut Cursor,
-        bytes: usize,
-    ) -> Result<Vec<(i64, Entry)>, LogError> {
-        if cursor.place == Place::default() {
-            let first =
-                segment::list(&self.shared.dir).map_err(unread)?.first().copied().unwrap_or(0);
-            cursor.place = Place { segment: first, position: 0 };
-        }
-        let until = *self.shared.durable.borrow();
-        let blocks = self.shared.read(cursor, until, bytes).await?;
-        Ok(blocks.into_iter().flat_map(|(_, block)| block.records).collect())
-    }
-
-    /// Makes the offsets durable; they only ever go forward.
-    pub(super) async fn commit(&self, offsets: Offsets) -> Result<(), LogError> {
+    /// Makes committed offsets durable. They only move forward.
+    pub(crate) async fn commit(&self, offsets: Offsets) -> Result<(), LogError> {
         let (shared, lock) = (Arc::clone(&self.shared), Arc::clone(&self.lock));
         blocking(move || {
-            let outcome = shared.commit(&offsets);
+            let mut saved = shared.saved.lock();
+            let committed = shared.offsets.lock().advance(&offsets);
+            recovery::write_committed(&shared.dir, &committed).map_err(|error| {
+                LogError::Busy(format!("the committed offsets could not be saved: {error}"))
+            })?;
+            *saved = committed.restart;
             drop(lock);
-            outcome
+            Ok(())
         })
         .await
     }
 
-    pub(super) fn positions(&self) -> BTreeMap<Partition, Position> {
-        let state = lock(&self.shared.state);
-        let pairs = state.committed.iter().zip(&state.ends);
+    pub(crate) fn positions(&self) -> BTreeMap<Partition, Position> {
+        let offsets = self.shared.offsets.lock();
+        let pairs = offsets.committed.iter().zip(&offsets.ends);
         (0..)
             .zip(pairs.map(|(committed, end)| Position { committed: *committed, end: *end }))
             .collect()
     }
 
-    /// Where `partition` stands; at nothing when there is no such partition.
+    /// The position of `partition`; 0 if the journal has no such partition.
     pub(super) fn position(&self, partition: usize) -> Position {
-        let state = lock(&self.shared.state);
+        let offsets = self.shared.offsets.lock();
         let at = |offsets: &[i64]| offsets.get(partition).copied().unwrap_or(0);
-        Position { committed: at(&state.committed), end: at(&state.ends) }
+        Position { committed: at(&offsets.committed), end: at(&offsets.ends) }
     }
 
-    pub(super) fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.shared.queued.load(Ordering::Relaxed)
     }
 
@@ -204,7 +162,7 @@ impl Journal {
     }
 }
 
-/// The directory is free for the next owner when this one has gone: what the writer has taken it finishes before.
+/// The writer finishes what it has taken before the directory is free for its next owner.
 impl Drop for Journal {
     fn drop(&mut self) {
         self.appends = None;
@@ -216,7 +174,27 @@ impl Drop for Journal {
     }
 }
 
-/// Counts records as waiting until whoever waits for them has an answer, or has gone.
+impl JournalOffsets {
+    /// Commits `offsets`, and returns what a restart needs to know.
+    fn advance(&mut self, offsets: &Offsets) -> Committed {
+        for (partition, offset) in offsets {
+            let Ok(at) = usize::try_from(*partition) else { continue };
+            if let (Some(committed), Some(end)) = (self.committed.get_mut(at), self.ends.get(at)) {
+                *committed = (*committed).max(*offset.min(end));
+            }
+        }
+        while let Some((place, ends)) = self.outstanding.front() {
+            self.restart = *place;
+            if ends.iter().zip(&self.committed).any(|(end, committed)| end > committed) {
+                break;
+            }
+            self.outstanding.pop_front();
+        }
+        Committed { offsets: self.committed.clone(), restart: self.restart }
+    }
+}
+
+/// Counts records as queued until the append returns, or its future is dropped.
 struct Queued<'a>(&'a AtomicUsize, usize);
 
 impl<'a> Queued<'a> {
@@ -232,7 +210,7 @@ impl Drop for Queued<'_> {
     }
 }
 
-/// Cuts an append into parts of which each fits into a block with whatever else is written with it.
+/// Splits an append into parts that fit into a block together with the rest of a group.
 fn groups(entries: Vec<Entry>) -> Result<Vec<Vec<Entry>>, LogError> {
     let mut groups: Vec<Vec<Entry>> = Vec::new();
     let mut bytes = GROUP_BYTES;
@@ -240,7 +218,8 @@ fn groups(entries: Vec<Entry>) -> Result<Vec<Vec<Entry>>, LogError> {
         let size = block::entry_len(&entry);
         if size > block::MAX_ENTRY {
             return Err(LogError::Busy(format!(
-                "a record of {size} bytes is longer than it ever takes"
+                "a record of {size} bytes exceeds the limit of {} bytes",
+                block::MAX_ENTRY
             )));
         }
         match groups.last_mut() {
@@ -255,6 +234,6 @@ fn groups(entries: Vec<Entry>) -> Result<Vec<Vec<Entry>>, LogError> {
     Ok(groups)
 }
 
-fn ended() -> LogError {
-    LogError::Poisoned("its writer has ended".to_owned())
+fn stopped() -> LogError {
+    LogError::Poisoned("the log's writer has stopped".to_owned())
 }

@@ -1,4 +1,4 @@
-//! What a restart finds in a journal's directory: where it ends, and what was committed.
+//! Recovery of a journal from its directory: finds its end and its committed offsets.
 
 use std::{
     fs::{self, File},
@@ -7,32 +7,32 @@ use std::{
 };
 
 use super::{
-    JournalOptions,
     block::{self, SegmentHeader},
+    options::JournalOptions,
     segment::{self, Next, Place},
 };
-use crate::log::OpenError;
+use crate::log::LogOpenError;
 
-/// How the committed positions are spelled on disk.
+/// The committed offsets as they are stored on disk.
 #[derive(serde::Serialize, serde::Deserialize)]
 pub(super) struct Committed {
     pub(super) offsets: Vec<i64>,
     pub(super) restart: Place,
 }
 
-/// Finds the end of the journal: the last segment whose header is whole, behind its last whole block.
+/// Finds the end of the journal: after the last complete block of the last segment with a complete header.
 pub(super) fn recover(
     dir: &Path,
     options: &JournalOptions,
-) -> Result<(File, Place, Vec<i64>), OpenError> {
+) -> Result<(File, Place, Vec<i64>), LogOpenError> {
     let mut numbers = segment::list(dir)?;
     let mut is_last = true;
     while let Some(number) = numbers.pop() {
         let (file, header) = segment::open(dir, number)?;
         let Some((header, first)) = header else {
-            // The process ended while it was making this segment: nothing in it was acknowledged.
-            if segment::block_behind(&file, 0)? {
-                return Err(OpenError::Corrupt(format!(
+            // The process ended while it created this segment: nothing in it was acknowledged.
+            if segment::block_after(&file, 0)? {
+                return Err(LogOpenError::Corrupt(format!(
                     "{} has no header",
                     segment::path(dir, number).display()
                 )));
@@ -46,10 +46,10 @@ pub(super) fn recover(
             match segment::next(&file, position)? {
                 Next::Block(block, end) => (position, ends) = (end, block.ends),
                 Next::End => break,
-                // The next segment was begun only when all of this one was acknowledged.
-                Next::Damaged if !is_last || segment::block_behind(&file, position)? => {
+                // The next segment was created after all of this one was acknowledged.
+                Next::Damaged if !is_last || segment::block_after(&file, position)? => {
                     let path = segment::path(dir, number);
-                    return Err(OpenError::Corrupt(format!(
+                    return Err(LogOpenError::Corrupt(format!(
                         "{} is damaged at byte {position}",
                         path.display()
                     )));
@@ -58,7 +58,7 @@ pub(super) fn recover(
                     tracing::warn!(
                         segment = number,
                         position,
-                        "cutting off a torn tail that was never acknowledged"
+                        "truncating the log after its last complete block; the bytes after it were never acknowledged"
                     );
                     file.set_len(position)?;
                     file.sync_all()?;
@@ -68,19 +68,19 @@ pub(super) fn recover(
         }
         return Ok((file, Place { segment: number, position }, ends));
     }
-    let bases = vec![0; options.partitions.clamp(1, block::MAX_PARTITIONS) as usize];
+    let bases = vec![0; options.log.partitions.clamp(1, block::MAX_PARTITIONS) as usize];
     let header = SegmentHeader { created: options.clock.now(), bases: bases.clone() };
     let (file, position) = segment::create(dir, 0, &header)?;
     Ok((file, Place { segment: 0, position }, bases))
 }
 
-/// Whether every segment from the first to be read to the last is there.
-pub(super) fn complete(dir: &Path, first: u64, last: u64) -> Result<(), OpenError> {
+/// Checks that every segment from `first` to `last` exists.
+pub(super) fn check_complete(dir: &Path, first: u64, last: u64) -> Result<(), LogOpenError> {
     let numbers = segment::list(dir)?;
     match (first..=last).find(|number| numbers.binary_search(number).is_err()) {
         Some(missing) => {
             let path = segment::path(dir, missing);
-            Err(OpenError::Corrupt(format!("{} is missing", path.display())))
+            Err(LogOpenError::Corrupt(format!("{} is missing", path.display())))
         }
         None => Ok(()),
     }
@@ -90,10 +90,10 @@ fn committed_path(dir: &Path) -> PathBuf {
     dir.join("committed.json")
 }
 
-pub(super) fn read_committed(dir: &Path) -> Result<Option<Committed>, OpenError> {
+pub(super) fn read_committed(dir: &Path) -> Result<Option<Committed>, LogOpenError> {
     match fs::read(committed_path(dir)) {
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
-            OpenError::Corrupt(format!("the committed positions cannot be read: {error}"))
+            LogOpenError::Corrupt(format!("committed.json cannot be read: {error}"))
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),

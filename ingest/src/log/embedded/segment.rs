@@ -1,4 +1,4 @@
-//! The files of a journal: numbered segments in one directory, of which only the last grows.
+//! The segment files of a journal: numbered files in one directory. Only the last one grows.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,7 +13,7 @@ use super::block::{self, Block, SegmentHeader};
 
 const EXTENSION: &str = "log";
 
-/// A place between blocks: a segment's number, and a position in it in bytes. Ordered as the journal is.
+/// A place between two blocks: the number of a segment and a byte position in it. Ordered like the journal.
 #[derive(
     Clone,
     Copy,
@@ -31,17 +31,17 @@ pub(super) struct Place {
     pub(super) position: u64,
 }
 
-/// What stands at a place.
+/// The content of a segment at a place.
 pub(super) enum Next {
-    /// A whole block, and the place behind it.
+    /// A complete block, and the position after it.
     Block(Block, u64),
     /// The end of the file.
     End,
-    /// Bytes that are no whole block.
+    /// Bytes that are not a complete block.
     Damaged,
 }
 
-/// The numbers of the segments in `dir`, in order.
+/// Lists the numbers of the segments in `dir`, in order.
 pub(super) fn list(dir: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -60,9 +60,9 @@ pub(super) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:016}.{EXTENSION}"))
 }
 
-/// Makes segment `number` durable with its header; returns the file and where its first block goes.
+/// Creates segment `number` and makes it durable; returns the file and the position of the first block.
 pub(super) fn create(dir: &Path, number: u64, header: &SegmentHeader) -> io::Result<(File, u64)> {
-    let bytes = block::write_header(header);
+    let bytes = block::write_header(header).map_err(io::Error::other)?;
     let file = OpenOptions::new()
         .create(true)
         .truncate(true)
@@ -75,7 +75,7 @@ pub(super) fn create(dir: &Path, number: u64, header: &SegmentHeader) -> io::Res
     Ok((file, bytes.len() as u64))
 }
 
-/// Opens segment `number`; `None` in place of the header when that is torn.
+/// Opens segment `number`; the header is `None` if it is torn.
 pub(super) fn open(dir: &Path, number: u64) -> io::Result<(File, Option<(SegmentHeader, u64)>)> {
     let file = OpenOptions::new().read(true).write(true).open(path(dir, number))?;
     let mut start = vec![0; block::header_len(block::MAX_PARTITIONS as usize)];
@@ -84,7 +84,7 @@ pub(super) fn open(dir: &Path, number: u64) -> io::Result<(File, Option<(Segment
     Ok((file, header))
 }
 
-/// What stands at `position` of a segment.
+/// Reads the block at `position` of a segment.
 pub(super) fn next(file: &File, position: u64) -> io::Result<Next> {
     let mut frame = [0; block::FRAME];
     match read_up_to(file, &mut frame, position)? {
@@ -94,7 +94,7 @@ pub(super) fn next(file: &File, position: u64) -> io::Result<Next> {
     }
     let Some((len, crc)) = block::read_frame(&frame) else { return Ok(Next::Damaged) };
     let start = position + block::FRAME as u64;
-    // A torn frame may claim any length: nothing is set aside for bytes that are not there.
+    // A torn frame may claim any length: check the file before allocating that much.
     if file.metadata()?.len() < start + len as u64 {
         return Ok(Next::Damaged);
     }
@@ -106,8 +106,8 @@ pub(super) fn next(file: &File, position: u64) -> io::Result<Next> {
     })
 }
 
-/// Whether a whole block stands anywhere behind the damage at `position`: then the damage is no torn tail.
-pub(super) fn block_behind(file: &File, position: u64) -> io::Result<bool> {
+/// Whether a complete block follows the damage at `position`: if so, the damage is not a torn tail.
+pub(super) fn block_after(file: &File, position: u64) -> io::Result<bool> {
     let end = file.metadata()?.len();
     let mut chunk = vec![0; 1 << 20];
     let mut at = position + 1;
@@ -127,7 +127,7 @@ pub(super) fn block_behind(file: &File, position: u64) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Makes the names in `dir` durable.
+/// Makes the directory entries of `dir` durable.
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }

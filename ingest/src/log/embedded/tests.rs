@@ -27,7 +27,7 @@ impl Room {
         Self { segment_bytes: block::header_len(3) as u64 + 1, ..Self::new() }
     }
 
-    fn try_open(&self) -> Result<EmbeddedLog, OpenError> {
+    fn try_open(&self) -> Result<EmbeddedLog, LogOpenError> {
         let options = EmbeddedLogOptions {
             partitions: 3,
             segment_bytes: self.segment_bytes,
@@ -44,7 +44,7 @@ impl Room {
     /// What the next open says of damage; a log that opens is a failure.
     fn refusal(&self) -> String {
         match self.try_open() {
-            Err(OpenError::Corrupt(why)) => why,
+            Err(LogOpenError::Corrupt(why)) => why,
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("it was opened"),
         }
@@ -63,7 +63,7 @@ impl Room {
     }
 
     fn fail(&self, fault: Option<Fault>) {
-        *self.disk.fault.lock().unwrap() = fault;
+        *self.disk.fault.lock() = fault;
     }
 
     /// The directory as it is now, as another process would find it if this one were gone.

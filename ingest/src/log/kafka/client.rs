@@ -1,20 +1,20 @@
-//! What each of our clients asks of librdkafka: the one place where its properties stand.
+//! The librdkafka properties of each client. They are set nowhere else.
 
 use rdkafka::{
     ClientConfig,
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
-    error::KafkaError,
+    error::KafkaResult,
 };
 
 use super::{
     context::Context,
-    options::{GroupProtocol, KafkaLogOptions, Mechanism, Mistake, Security},
+    options::{GroupProtocol, KafkaLogOptions, Mechanism, Security},
 };
 
-/// The driver's own limit on one record. The brokers have theirs, which is the one that counts.
+/// The driver's limit on the size of a record. The brokers' own limit is lower and decides.
 const RECORD_BYTES: &str = "16000000";
 
-/// What we set and what it is also called: of two names for one thing the driver would take either.
+/// Properties set here and their second names. An operator's property replaces both, or the driver might apply either.
 const ALIASES: [(&str, &str); 6] = [
     ("acks", "request.required.acks"),
     ("bootstrap.servers", "metadata.broker.list"),
@@ -24,25 +24,25 @@ const ALIASES: [(&str, &str); 6] = [
     ("sasl.mechanism", "sasl.mechanisms"),
 ];
 
-/// A client that appends.
+/// The properties of the client that appends.
 pub(super) fn producer(options: &KafkaLogOptions) -> ClientConfig {
     let mut config = common(options);
     config
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("compression.type", "lz4")
-        // Whoever appends waits for it. What comes while requests are under way goes together in the next.
+        // The caller waits for the append. Records that arrive while a request is in flight share the next one.
         .set("linger.ms", "0")
         .set("partitioner", "murmur2_random")
         .set("message.max.bytes", RECORD_BYTES)
         .set("message.timeout.ms", options.delivery_timeout.as_millis().to_string())
-        // Our own bound is the one that is met: the driver counts differently, so it gets twice as much.
+        // Our own bound applies first: the driver counts bytes differently, so its bound is twice as large.
         .set("queue.buffering.max.kbytes", (2 * options.append_bytes / 1024).max(1024).to_string())
         .set("queue.buffering.max.messages", "1000000");
     with_properties(config, options)
 }
 
-/// A client that is a member of the group.
+/// The properties of a member of the consumer group.
 pub(super) fn member(options: &KafkaLogOptions) -> ClientConfig {
     let mut config = reading(options, &options.group);
     match options.group_protocol {
@@ -55,16 +55,16 @@ pub(super) fn member(options: &KafkaLogOptions) -> ClientConfig {
     with_properties(config, options)
 }
 
-/// A client that looks and reads by itself; the offsets that it sees and commits are those of `group`, which it never joins.
+/// The properties of a client that reads outside any group. It fetches and commits the offsets of `group` without joining it.
 pub(super) fn reader(options: &KafkaLogOptions, group: &str) -> ClientConfig {
     let mut config = with_properties(reading(options, group), options);
-    // The driver asks for a group of whoever reads; a name in it that others may have is of no use here.
+    // The driver demands a group even here, but a member name would conflict with the member of that name.
     config.remove("group.instance.id");
     config
 }
 
-/// A client that looks at everything that lies in a topic, also behind a transaction that is still open.
-pub(super) fn onlooker(options: &KafkaLogOptions, group: &str) -> ClientConfig {
+/// The properties of a client that also sees the records of transactions that are still open.
+pub(super) fn uncommitted_reader(options: &KafkaLogOptions, group: &str) -> ClientConfig {
     let mut config = reader(options, group);
     config.set("isolation.level", "read_uncommitted");
     config
@@ -83,9 +83,9 @@ fn reading(options: &KafkaLogOptions, group: &str) -> ClientConfig {
         .set("allow.auto.create.topics", "false")
         .set("fetch.max.bytes", RECORD_BYTES)
         .set("message.max.bytes", "1000000")
-        // What waits waits with us, sorted by partition.
+        // Fetched records are buffered by us, sorted by partition.
         .set("queued.max.messages.kbytes", "2048")
-        // While its queue is full it looks again after this long, not after a second.
+        // While its queue is full, the driver checks it after this time instead of a second.
         .set("fetch.queue.backoff.ms", "20");
     if options.group_protocol == GroupProtocol::Classic {
         config.set("session.timeout.ms", options.session_timeout.as_millis().to_string());
@@ -112,7 +112,7 @@ fn common(options: &KafkaLogOptions) -> ClientConfig {
             },
         )
         .set_log_level(RDKafkaLogLevel::Info);
-    if options.security.logs_in() {
+    if options.security.authenticates() {
         config.set(
             "sasl.mechanism",
             match options.mechanism {
@@ -147,54 +147,10 @@ fn with_properties(mut config: ClientConfig, options: &KafkaLogOptions) -> Clien
     config
 }
 
-/// A client of this kind, made from `config`. Nothing is sent yet.
-pub(super) fn made<C: FromClientConfigAndContext<Context>>(
+/// Creates a client of this kind. Nothing is sent yet.
+pub(super) fn create<C: FromClientConfigAndContext<Context>>(
     config: &ClientConfig,
     context: Context,
-) -> Result<C, KafkaError> {
+) -> KafkaResult<C> {
     C::from_config_and_context(config, context)
-}
-
-/// Whether librdkafka takes the properties, and whether they leave an append the time to learn what became of it.
-pub(super) fn check(options: &KafkaLogOptions) -> Result<(), Mistake> {
-    let refused =
-        |error: KafkaError| Mistake { setting: setting(options, &error), cause: cause(error) };
-    member(options).create_native_config().map_err(refused)?;
-    let producer = producer(options).create_native_config().map_err(refused)?;
-    let delivery: u128 = producer.get("message.timeout.ms").map_err(refused)?.parse().unwrap_or(0);
-    let deadline = options.append_deadline.as_millis();
-    if delivery == 0 || delivery >= deadline {
-        let cause = format!(
-            "message.timeout.ms is {delivery}: it must be above 0 and below the {deadline} ms that a request waits, else a \
-             batch that was refused may still be appended"
-        );
-        return Err(Mistake { setting: "kafka-delivery-timeout", cause });
-    }
-    Ok(())
-}
-
-/// Which of our settings says the property that the driver refuses.
-fn setting(options: &KafkaLogOptions, error: &KafkaError) -> &'static str {
-    match error {
-        KafkaError::ClientConfig(_, _, name, _)
-            if options.properties.iter().all(|(given, _)| given != name) =>
-        {
-            match name.as_str() {
-                "session.timeout.ms" => "kafka-session-timeout",
-                "message.timeout.ms" => "kafka-delivery-timeout",
-                "group.instance.id" => "kafka-member",
-                "ssl.ca.location" => "kafka-ca-file",
-                _ => "kafka-brokers",
-            }
-        }
-        _ => "kafka-property",
-    }
-}
-
-/// Which property is wrong and why, without its value, which may be a password.
-fn cause(error: KafkaError) -> String {
-    match error {
-        KafkaError::ClientConfig(_, cause, name, _) => format!("{name}: {cause}"),
-        other => other.to_string(),
-    }
 }

@@ -1,37 +1,38 @@
-//! What a client of librdkafka tells us beside its answers: its lines for our log, few of each kind, and whether any broker can
-//! be reached. Its callbacks never block.
+//! The callbacks of a librdkafka client: its log lines, rate-limited by kind, and whether any broker can be reached. A
+//! callback never blocks.
 
 use std::{
     borrow::Cow,
     collections::HashMap,
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use parking_lot::{Condvar, Mutex};
 use rdkafka::{ClientContext, config::RDKafkaLogLevel, error::KafkaError, types::RDKafkaErrorCode};
 
-/// A line of one kind is written at most once in this time; how many were left out is said with the next.
+/// The shortest time between two log lines of a kind. The next line carries the number of suppressed ones.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
-/// Kinds of lines that are remembered at most.
+/// The number of kinds of lines that are remembered.
 const KINDS: usize = 64;
 
-/// What is told of one client.
+/// The callbacks of one client.
 pub(super) struct Context {
     client: &'static str,
     health: Arc<Health>,
     lines: Lines,
 }
 
-/// Whether any broker can be reached, and if none, what was said of it last.
+/// Whether any broker can be reached, and the last error if none can.
 #[derive(Default)]
 pub(super) struct Health {
     down: AtomicBool,
     cause: Mutex<String>,
     changed: Condvar,
-    /// The driver has given this client up: only another one helps.
+    /// The driver has declared the client unusable: only a new client helps.
     given_up: AtomicBool,
 }
 
@@ -39,7 +40,7 @@ pub(super) struct Health {
 struct Lines(Mutex<HashMap<String, (Instant, u64)>>);
 
 impl Context {
-    /// For the client that does `client`, whose state is told to `health`.
+    /// Callbacks for the client named `client`, which report its state to `health`.
     pub(super) fn new(client: &'static str, health: Arc<Health>) -> Self {
         Self { client, health, lines: Lines::default() }
     }
@@ -62,29 +63,27 @@ impl Health {
         self.given_up.store(true, Ordering::Relaxed);
     }
 
-    /// What was said last of brokers that cannot be reached.
+    /// The last error of a connection; empty without one.
     pub(super) fn cause(&self) -> String {
-        self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.cause.lock().clone()
     }
 
-    /// A broker has answered.
+    /// Records that a broker has replied.
     pub(super) fn up(&self) {
         if self.is_down() {
             self.down.store(false, Ordering::Relaxed);
-            tracing::info!("a broker can be reached again");
+            tracing::info!("a Kafka broker can be reached again");
         }
     }
 
-    /// Waits, at most for `limit`, until no broker can be reached.
+    /// Waits until no broker can be reached, at most for `limit`; returns whether that is so.
     pub(super) fn wait_until_down(&self, limit: Duration) -> bool {
-        let cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(cause, limit, |_| !self.is_down());
-        drop(waited);
+        self.changed.wait_while_for(&mut self.cause.lock(), |_| !self.is_down(), limit);
         self.is_down()
     }
 
     fn failed(&self, error: &KafkaError, cause: &str) {
-        let mut last = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.cause.lock();
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AllBrokersDown) => {
                 if last.is_empty() {
@@ -100,16 +99,16 @@ impl Health {
 }
 
 impl Lines {
-    /// How many lines of this kind were left out since the last that was written; `None` when this one is left out too.
+    /// The number of suppressed lines of this kind since the last one written; `None` if this one is suppressed too.
     fn due(&self, kind: &str) -> Option<u64> {
-        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((written, left_out)) = kinds.get_mut(kind) {
+        let mut kinds = self.0.lock();
+        if let Some((written, suppressed)) = kinds.get_mut(kind) {
             if written.elapsed() < LINE_INTERVAL {
-                *left_out += 1;
+                *suppressed += 1;
                 return None;
             }
             *written = Instant::now();
-            return Some(std::mem::take(left_out));
+            return Some(std::mem::take(suppressed));
         }
         if kinds.len() >= KINDS {
             kinds.clear();
@@ -121,7 +120,7 @@ impl Lines {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
-        let Some(left_out) = self.lines.due(kind) else { return };
+        let Some(suppressed) = self.lines.due(kind) else { return };
         let client = self.client;
         match level {
             RDKafkaLogLevel::Emerg
@@ -129,17 +128,17 @@ impl ClientContext for Context {
             | RDKafkaLogLevel::Critical
             | RDKafkaLogLevel::Error
             | RDKafkaLogLevel::Warning => {
-                tracing::warn!(target: "librdkafka", client, kind, left_out, "{line}");
+                tracing::warn!(target: "librdkafka", client, kind, suppressed, "{line}");
             }
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
-                tracing::info!(target: "librdkafka", client, kind, left_out, "{line}");
+                tracing::info!(target: "librdkafka", client, kind, suppressed, "{line}");
             }
             RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", client, kind, "{line}"),
         }
     }
 
     fn error(&self, error: KafkaError, cause: &str) {
-        // Where a reader of the whole log asked to be told.
+        // Expected by the readers that enable this event.
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
         }
@@ -147,8 +146,8 @@ impl ClientContext for Context {
         let kind = error
             .rdkafka_error_code()
             .map_or(Cow::Borrowed("?"), |code| format!("{code:?}").into());
-        if let Some(left_out) = self.lines.due(&kind) {
-            tracing::warn!(target: "librdkafka", client = self.client, %error, left_out, "{cause}");
+        if let Some(suppressed) = self.lines.due(&kind) {
+            tracing::warn!(target: "librdkafka", client = self.client, %error, suppressed, "{cause}");
         }
     }
 }

@@ -1,68 +1,65 @@
-//! What the log on Kafka is told: where the cluster is, who we are to it, and what may be used. Checks what cannot be.
+//! The options of a log on Kafka: where the cluster is, how to authenticate, and limits.
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use shared::config::Secret;
 use thiserror::Error;
 
-use super::client;
-
-/// Where the log lies, who we are there, and what it may use.
+/// Where the cluster is, how to authenticate, and how much memory and time the log may use.
 #[derive(Clone)]
 pub struct KafkaLogOptions {
-    /// The brokers to begin with: `host:port,…`.
+    /// The bootstrap brokers: `host:port,…`.
     pub brokers: String,
-    /// The topic of the records; the dead letters lie in the topic of this name with `.dlq` behind it.
+    /// The topic of the records. Dead letters go to `<topic>.dlq`.
     pub topic: String,
     /// The consumer group.
     pub group: String,
-    /// A name that this member of the group keeps over restarts, so that a short one moves no partition; none for a new
-    /// one each time. No two running processes may have the same.
+    /// The static name of this group member, so that a short restart moves no partition. Two running processes must not
+    /// share one.
     pub member: Option<String>,
-    /// By which protocol the partitions of the group are dealt out.
+    /// The protocol that assigns the partitions of the group.
     pub group_protocol: GroupProtocol,
-    /// Whether the connection is encrypted, and whether we log in.
+    /// Whether connections are encrypted and authenticated.
     pub security: Security,
-    /// How we log in.
+    /// The SASL mechanism.
     pub mechanism: Mechanism,
-    /// Who logs in.
+    /// The SASL user name.
     pub username: Option<String>,
-    /// With which password.
+    /// The SASL password.
     pub password: Option<Secret>,
-    /// The certificates by which a broker is believed, in PEM; the machine's own without it.
+    /// The CA certificates that brokers are verified against, in PEM; the machine's own by default.
     pub ca_file: Option<PathBuf>,
-    /// Anything else that librdkafka knows. These have the last word.
+    /// Other librdkafka properties. They override every other option.
     pub properties: Vec<(String, String)>,
-    /// How many bytes may wait to become durable; what does not fit is refused at once.
+    /// The limit on the bytes of appends in flight. Appends beyond it are refused at once.
     pub append_bytes: usize,
-    /// How many bytes may wait to be polled, beside the driver's own share, which is small.
+    /// The limit on the bytes of fetched records that wait for a poll, beside the driver's own small buffer.
     pub poll_bytes: usize,
-    /// How long a record may take to become durable; after that it is given up for good.
+    /// How long a record may take to become durable. Afterwards it is never sent again.
     pub delivery_timeout: Duration,
-    /// How long whoever appends waits at most; longer than the delivery may take, so that it learns the outcome.
+    /// How long a caller waits for an append: longer than a delivery may take, so that the outcome is known.
     pub append_deadline: Duration,
-    /// How long a member may be silent before its partitions go to others. The brokers' business with
-    /// [`GroupProtocol::Consumer`].
+    /// How long a member may be silent before its partitions move. With [`GroupProtocol::Consumer`] the brokers decide.
     pub session_timeout: Duration,
-    /// How long a partition that goes to another member waits for what was polled of it.
+    /// How long a revoked partition waits for the commit of its polled records.
     pub revoke_timeout: Duration,
-    /// After how long without progress, with records left, the consumer is made anew.
+    /// How long a consumer with a backlog may make no progress before it is replaced.
     pub stall_limit: Duration,
-    /// How often the ends of the partitions are looked at.
-    pub look_interval: Duration,
+    /// The time between two queries of the topic's offsets.
+    pub offsets_interval: Duration,
 }
 
-/// What cannot be, and the setting that says it.
+/// An invalid setting.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("kafka: {setting}: {cause}")]
 pub struct Mistake {
     /// The name of the setting.
     pub setting: &'static str,
-    /// Why it cannot be. Shows no value of a property, which may be a password.
+    /// Why it is invalid. Never the value of a property, which may be a password.
     pub cause: String,
 }
 
-/// Whether a connection is encrypted, and whether we log in.
+/// Whether connections are encrypted and authenticated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Security {
     /// Neither.
@@ -70,31 +67,31 @@ pub enum Security {
     Plaintext,
     /// Encrypted.
     Tls,
-    /// With a login that anyone on the way can read.
+    /// Authenticated, not encrypted.
     SaslPlaintext,
-    /// Encrypted, with a login.
+    /// Encrypted and authenticated.
     SaslTls,
 }
 
-/// How we log in.
+/// The SASL mechanism.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mechanism {
-    /// The password as it is.
+    /// The password itself is sent.
     #[default]
     Plain,
-    /// A proof of the password, by SHA-256.
+    /// Proves knowledge of the password with SHA-256.
     ScramSha256,
-    /// A proof of the password, by SHA-512.
+    /// Proves knowledge of the password with SHA-512.
     ScramSha512,
 }
 
-/// By which protocol the partitions of the group are dealt out.
+/// The protocol that assigns the partitions of the group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GroupProtocol {
-    /// By the members, as every broker knows it.
+    /// The members assign them; every broker supports it.
     #[default]
     Classic,
-    /// By the brokers, from Kafka 4.0 on.
+    /// The brokers assign them; needs Kafka 4.0.
     Consumer,
 }
 
@@ -119,7 +116,7 @@ impl Default for KafkaLogOptions {
             session_timeout: Duration::from_secs(30),
             revoke_timeout: Duration::from_secs(10),
             stall_limit: Duration::from_secs(60),
-            look_interval: Duration::from_secs(1),
+            offsets_interval: Duration::from_secs(1),
         }
     }
 }
@@ -131,45 +128,9 @@ impl KafkaLogOptions {
         format!("{}.dlq", self.topic)
     }
 
-    /// The group by whose offsets is known which dead letters were redriven.
+    /// The group whose committed offset separates redriven dead letters from the others.
     pub(super) fn redrive_group(&self) -> String {
         format!("{}.redrive", self.group)
-    }
-
-    /// The first mistake in them that can be seen without asking a broker.
-    ///
-    /// # Errors
-    /// The [`Mistake`].
-    pub fn check(&self) -> Result<(), Mistake> {
-        let mistake = |setting, cause| Err(Mistake { setting, cause });
-        let named = [
-            ("kafka-brokers", &self.brokers),
-            ("kafka-topic", &self.topic),
-            ("kafka-group", &self.group),
-        ];
-        if let Some((setting, _)) = named.iter().find(|(_, value)| value.trim().is_empty()) {
-            return mistake(setting, "it cannot be empty".to_owned());
-        }
-        let known = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-        if !self.topic.chars().all(known) || self.letters_topic().len() > 249 {
-            let cause = "the name of a topic has at most 245 letters, digits, '.', '_' and '-'";
-            return mistake("kafka-topic", cause.to_owned());
-        }
-        let scram = self.security.logs_in() && self.mechanism != Mechanism::Plain;
-        if (self.security.is_encrypted() || scram) && !cfg!(feature = "kafka-tls") {
-            let cause = "this program was built without TLS and SCRAM: build it with the cargo feature kafka-tls";
-            return mistake("kafka-security", cause.to_owned());
-        }
-        if self.security.logs_in() && (self.username.is_none() || self.password.is_none()) {
-            let cause = "to log in, both a user name and a password are needed";
-            return mistake("kafka-security", cause.to_owned());
-        }
-        if let Some(file) = &self.ca_file
-            && let Err(error) = std::fs::File::open(file)
-        {
-            return mistake("kafka-ca-file", format!("the certificates cannot be read: {error}"));
-        }
-        client::check(self)
     }
 }
 
@@ -178,7 +139,7 @@ impl Security {
         matches!(self, Self::Tls | Self::SaslTls)
     }
 
-    pub(super) const fn logs_in(self) -> bool {
+    pub(super) const fn authenticates(self) -> bool {
         matches!(self, Self::SaslPlaintext | Self::SaslTls)
     }
 }
@@ -222,7 +183,7 @@ impl FromStr for GroupProtocol {
     }
 }
 
-/// Of the properties only the names: a value may be a password.
+/// Shows only the names of properties: a value may be a password.
 impl fmt::Debug for KafkaLogOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { brokers, topic, group, security, username, password, .. } = self;

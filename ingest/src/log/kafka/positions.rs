@@ -1,27 +1,29 @@
-//! Where the partitions of a topic stand, as was looked up last and as we know better since. For whoever asks without waiting.
+//! The last known positions of a topic's partitions: from the last query of the brokers, and from appends, polls and commits
+//! since. Reading them never waits.
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::collections::BTreeMap;
 
-use super::thread::lock;
+use parking_lot::Mutex;
+
 use crate::log::{Offsets, Partition, Position};
 
-/// Where every partition of one topic stands for one group.
+/// The position of every partition of one topic for one group.
 #[derive(Default)]
-pub(super) struct Positions(Mutex<BTreeMap<Partition, Position>>);
+pub(crate) struct Positions(Mutex<BTreeMap<Partition, Position>>);
 
 impl Positions {
-    pub(super) fn get(&self) -> BTreeMap<Partition, Position> {
-        lock(&self.0).clone()
+    pub(crate) fn get(&self) -> BTreeMap<Partition, Position> {
+        self.0.lock().clone()
     }
 
-    /// What a look found that began when these stood at `before`. What has become known since is not older than what was
-    /// found; unless a partition has become shorter: then its topic is another one of the same name.
-    pub(super) fn found(
+    /// Merges the result of a query that began when the positions were `before`. Progress reported meanwhile is kept. A
+    /// partition that has become shorter starts over: its topic was deleted and created again.
+    pub(super) fn merge(
         &self,
         before: &BTreeMap<Partition, Position>,
         found: &BTreeMap<Partition, Position>,
     ) {
-        let mut positions = lock(&self.0);
+        let mut positions = self.0.lock();
         for (partition, found) in found {
             let position = positions.entry(*partition).or_insert(*found);
             *position = match before.get(partition) {
@@ -37,18 +39,18 @@ impl Positions {
         });
     }
 
-    /// These partitions are at least so long.
-    pub(super) fn reach(&self, ends: &Offsets) {
-        let mut positions = lock(&self.0);
+    /// Records that partitions reach at least to these ends.
+    pub(super) fn extend_to(&self, ends: &Offsets) {
+        let mut positions = self.0.lock();
         for (partition, end) in ends {
             let position = positions.entry(*partition).or_insert(Position { committed: 0, end: 0 });
             position.end = position.end.max(*end);
         }
     }
 
-    /// This is committed.
+    /// Records committed offsets.
     pub(super) fn committed(&self, offsets: &Offsets) {
-        let mut positions = lock(&self.0);
+        let mut positions = self.0.lock();
         for (partition, offset) in offsets {
             let position = positions.entry(*partition).or_insert(Position { committed: 0, end: 0 });
             position.committed = position.committed.max(*offset);
@@ -68,27 +70,27 @@ mod tests {
     #[test]
     fn what_became_known_during_a_look_is_not_lost() {
         let positions = Positions::default();
-        positions.found(&BTreeMap::new(), &at(1, 5));
+        positions.merge(&BTreeMap::new(), &at(1, 5));
         let before = positions.get();
-        positions.reach(&[(0, 9)].into());
+        positions.extend_to(&[(0, 9)].into());
         positions.committed(&[(0, 7)].into());
-        positions.found(&before, &at(1, 6));
+        positions.merge(&before, &at(1, 6));
         assert_eq!(positions.get(), at(7, 9));
     }
 
     #[test]
     fn a_partition_that_became_shorter_begins_anew() {
         let positions = Positions::default();
-        positions.found(&BTreeMap::new(), &at(4, 5));
-        positions.found(&positions.get(), &at(0, 2));
+        positions.merge(&BTreeMap::new(), &at(4, 5));
+        positions.merge(&positions.get(), &at(0, 2));
         assert_eq!(positions.get(), at(0, 2));
     }
 
     #[test]
     fn a_partition_that_is_gone_is_forgotten() {
         let positions = Positions::default();
-        positions.found(&BTreeMap::new(), &at(4, 5));
-        positions.found(&positions.get(), &BTreeMap::new());
+        positions.merge(&BTreeMap::new(), &at(4, 5));
+        positions.merge(&positions.get(), &BTreeMap::new());
         assert_eq!(positions.get(), BTreeMap::new());
     }
 }

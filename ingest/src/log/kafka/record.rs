@@ -1,46 +1,46 @@
-//! A record as the driver hands it out, made ours: its bytes copied together with its neighbours', its append time decided.
+//! Copies records out of the driver's memory and decides their append time. Several records share one allocation.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::{Bytes, BytesMut};
 use rdkafka::{
-    Message, Timestamp as Stamp,
+    Message, Timestamp as KafkaTimestamp,
     message::{BorrowedMessage, Headers},
 };
 use shared::{clock::Clock, timestamp::Timestamp};
 
 use crate::log::{Header, Record};
 
-/// The header that says when a record was first appended, on one that was appended again. It is believed only when it is
-/// earlier than what the brokers say: anyone can write it.
+/// The header with the first append time of a record that was appended again. It is trusted only if it is earlier than the
+/// brokers' own time, because any producer can write it.
 pub(super) const APPEND_TIME: &str = "bookend.append_time";
 
-/// How many bytes of records share a piece of memory.
-const PIECE: usize = 256 << 10;
+/// The size in bytes of the allocation that records share.
+const CHUNK: usize = 256 << 10;
 
-/// Makes records ours.
-pub(super) struct Copier {
+/// Copies records.
+pub(super) struct RecordCopier {
     clock: Clock,
-    /// When that was last looked at.
+    /// The clock's last reading.
     now: Timestamp,
-    piece: BytesMut,
+    chunk: BytesMut,
 }
 
-impl Copier {
+impl RecordCopier {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, now: clock.now(), piece: BytesMut::new() }
+        Self { clock, now: clock.now(), chunk: BytesMut::new() }
     }
 
-    pub(super) fn record(&mut self, given: &BorrowedMessage<'_>) -> Record {
+    pub(super) fn copy(&mut self, message: &BorrowedMessage<'_>) -> Record {
         let (key, value) = (
-            given.key().map(|key| self.copied(key)),
-            given.payload().map(|value| self.copied(value)),
+            message.key().map(|key| self.copy_bytes(key)),
+            message.payload().map(|value| self.copy_bytes(value)),
         );
-        let (headers, first_appended) = given.headers().map(headers).unwrap_or_default();
-        let append_time = self.append_time(given.timestamp());
+        let (headers, first_appended) = message.headers().map(headers).unwrap_or_default();
+        let append_time = self.append_time(message.timestamp());
         Record {
-            partition: given.partition(),
-            offset: given.offset(),
+            partition: message.partition(),
+            offset: message.offset(),
             key,
             value,
             headers,
@@ -48,38 +48,38 @@ impl Copier {
         }
     }
 
-    fn copied(&mut self, bytes: &[u8]) -> Bytes {
-        if self.piece.capacity() - self.piece.len() < bytes.len() {
-            self.piece = BytesMut::with_capacity(PIECE.max(bytes.len()));
+    fn copy_bytes(&mut self, bytes: &[u8]) -> Bytes {
+        if self.chunk.capacity() - self.chunk.len() < bytes.len() {
+            self.chunk = BytesMut::with_capacity(CHUNK.max(bytes.len()));
         }
-        self.piece.extend_from_slice(bytes);
-        self.piece.split().freeze()
+        self.chunk.extend_from_slice(bytes);
+        self.chunk.split().freeze()
     }
 
-    /// A producer's own stamp is believed only about the past.
-    fn append_time(&mut self, stamp: Stamp) -> Timestamp {
-        let time = stamp.to_millis().and_then(Timestamp::from_millis);
-        match (stamp, time) {
-            (Stamp::LogAppendTime(_), Some(time)) => time,
-            // What is before the last look is before now: a look a record would be a part of what a record costs.
-            (Stamp::CreateTime(_), Some(time)) if time <= self.now => time,
-            (Stamp::CreateTime(_), Some(time)) => time.min(self.look()),
-            _ => self.look(),
+    /// Returns the time at which an event is judged. A producer's own timestamp is trusted only if it is in the past.
+    fn append_time(&mut self, kafka_time: KafkaTimestamp) -> Timestamp {
+        let time = kafka_time.to_millis().and_then(Timestamp::from_millis);
+        match (kafka_time, time) {
+            (KafkaTimestamp::LogAppendTime(_), Some(time)) => time,
+            // A time before the clock's last reading is in the past; reading the clock for each record would be costly.
+            (KafkaTimestamp::CreateTime(_), Some(time)) if time <= self.now => time,
+            (KafkaTimestamp::CreateTime(_), Some(time)) => time.min(self.read_clock()),
+            _ => self.read_clock(),
         }
     }
 
-    fn look(&mut self) -> Timestamp {
+    fn read_clock(&mut self) -> Timestamp {
         self.now = self.clock.now();
         self.now
     }
 }
 
-/// The headers of a record but our own, and what that one says.
-fn headers<H: Headers>(given: &H) -> (Vec<Header>, Option<Timestamp>) {
+/// The headers of a record without our own, and the value of our own.
+fn headers<H: Headers>(all: &H) -> (Vec<Header>, Option<Timestamp>) {
     let (mut headers, mut first_appended) = (Vec::new(), None);
-    for index in 0..given.count() {
-        // The driver panics over a name that is not UTF-8, which anyone can write: that header is left out.
-        let Ok(header) = catch_unwind(AssertUnwindSafe(|| given.get(index))) else { continue };
+    for index in 0..all.count() {
+        // The driver panics on a name that is not UTF-8, which any producer can write: such a header is skipped.
+        let Ok(header) = catch_unwind(AssertUnwindSafe(|| all.get(index))) else { continue };
         if header.key == APPEND_TIME {
             first_appended =
                 header.value.and_then(|value| Timestamp::parse(str::from_utf8(value).ok()?));
@@ -91,7 +91,7 @@ fn headers<H: Headers>(given: &H) -> (Vec<Header>, Option<Timestamp>) {
     (headers, first_appended)
 }
 
-/// About how much memory a record takes.
+/// The approximate memory of a record in bytes.
 pub(super) fn size(record: &Record) -> usize {
     let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
     let headers = record

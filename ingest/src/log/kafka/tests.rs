@@ -12,8 +12,8 @@ use rdkafka::{
 };
 use shared::clock::Clock;
 
-use super::*;
-use crate::log::{Log, Record};
+use super::{append::producer::Outgoing, *};
+use crate::log::{Log, LogError, NewRecord, Offsets, Record};
 
 #[path = "../../../../shared/tests/support/stack.rs"]
 mod stack;
@@ -47,12 +47,12 @@ fn named(brokers: String) -> KafkaLogOptions {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let number = MADE.fetch_add(1, Ordering::Relaxed);
     let name = format!("kafka-{}-{}-{number}", Clock::machine().now().millis(), std::process::id());
-    let look_interval = Duration::from_millis(200);
+    let offsets_interval = Duration::from_millis(200);
     KafkaLogOptions {
         brokers,
         topic: name.clone(),
         group: name,
-        look_interval,
+        offsets_interval,
         ..KafkaLogOptions::default()
     }
 }

@@ -1,33 +1,30 @@
-//! What blocks, off the runtime: on threads of its own, which nobody who stops has to wait for.
+//! Runs blocking calls of the driver on threads of their own: neither the runtime nor a shutdown waits for them.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-};
+use std::thread;
 
+use rdkafka::error::KafkaResult;
 use tokio::sync::oneshot;
 
-use crate::log::LogError;
+use super::failure::RequestError;
 
-/// Does `work`, which blocks, on a thread of its own.
+/// Runs `request`, which blocks, on a thread of its own.
 pub(super) async fn off_runtime<T: Send + 'static>(
     name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, LogError> {
+    request: impl FnOnce() -> KafkaResult<T> + Send + 'static,
+) -> Result<T, RequestError> {
     let (done, outcome) = oneshot::channel();
     let work = move || {
-        // Whoever asked may have gone.
-        drop(done.send(work()));
+        // The caller may have dropped its future meanwhile.
+        drop(done.send(request()));
     };
-    let lost = |cause: String| LogError::Busy(format!("a request to the log was lost: {cause}"));
     thread::Builder::new()
         .name(name.to_owned())
         .spawn(work)
-        .map_err(|error| lost(error.to_string()))?;
-    outcome.await.map_err(|error| lost(error.to_string()))
+        .map_err(|error| RequestError::Thread(error.to_string()))?;
+    Ok(outcome.await.map_err(|error| RequestError::Thread(error.to_string()))??)
 }
 
-/// A value whose drop blocks, which therefore happens on a thread of its own.
+/// A value whose drop blocks, and therefore runs on a thread of its own.
 pub(super) struct DroppedAside<T: Send + 'static>(Option<T>);
 
 impl<T: Send + 'static> DroppedAside<T> {
@@ -35,7 +32,7 @@ impl<T: Send + 'static> DroppedAside<T> {
         Self(Some(value))
     }
 
-    /// The value, which is there until the drop.
+    /// The value: present until the drop.
     pub(super) fn get(&self) -> Option<&T> {
         self.0.as_ref()
     }
@@ -51,13 +48,8 @@ impl<T: Send + 'static> Drop for DroppedAside<T> {
     }
 }
 
-/// Drops a value, which blocks, on a thread of its own.
+/// Drops a value whose drop blocks on a thread of its own.
 pub(super) fn drop_aside<T: Send + 'static>(value: T) {
-    // Without a thread it is dropped here: late is better than never.
+    // If no thread can be spawned, the closure and its value are dropped here.
     drop(thread::Builder::new().name("kafka-drop".to_owned()).spawn(move || drop(value)));
-}
-
-/// What the locks guard is changed in single steps, so a holder that panicked leaves nothing half done.
-pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -178,14 +178,15 @@ async fn positions_half_written_are_passed_over() {
     let log = room.open();
     append(&log, &["one"]).await.unwrap();
     log.poll(1).await.unwrap();
-    let ends = log.positions().iter().map(|(partition, at)| (*partition, at.end)).collect();
-    log.commit(ends).await.unwrap();
-    let positions = log.positions();
+    let ends =
+        log.records().positions().iter().map(|(partition, at)| (*partition, at.end)).collect();
+    log.records().commit(ends).await.unwrap();
+    let positions = log.records().positions();
     drop(log);
     fs::write(room.path("committed.new"), b"{\"offsets\":[").unwrap();
     let log = room.open();
-    assert_eq!(log.positions(), positions);
-    log.commit([(0, 0)].into()).await.unwrap();
+    assert_eq!(log.records().positions(), positions);
+    log.records().commit([(0, 0)].into()).await.unwrap();
 }
 
 #[tokio::test]
@@ -193,7 +194,7 @@ async fn positions_that_cannot_be_read_are_refused() {
     let room = Room::new();
     append(&room.open(), &["one"]).await.unwrap();
     fs::write(room.path("committed.json"), b"{\"offsets\":[").unwrap();
-    assert!(room.refusal().contains("committed positions"));
+    assert!(room.refusal().contains("committed.json cannot be read"));
 }
 
 /// The last block was acknowledged, committed, and is gone: that is no torn tail.
@@ -202,8 +203,9 @@ async fn a_log_that_ends_before_what_is_committed_is_refused() {
     let (room, before, bytes) = three_appends().await;
     let log = room.open();
     log.poll(1 << 20).await.unwrap();
-    let ends = log.positions().iter().map(|(partition, at)| (*partition, at.end)).collect();
-    log.commit(ends).await.unwrap();
+    let ends =
+        log.records().positions().iter().map(|(partition, at)| (*partition, at.end)).collect();
+    log.records().commit(ends).await.unwrap();
     drop(log);
     fs::write(room.segment(0), &bytes[..before + 3]).unwrap();
     assert!(room.refusal().contains("are committed, but the log ends at"));

@@ -114,12 +114,12 @@ async fn a_full_queue_answers_busy_at_once() {
         tokio::spawn(async move { append(&log, &["one"]).await })
     };
     let mut waiting = vec![later(&log)];
-    while *room.disk.fault.lock().unwrap() != Some(Fault::Stuck { waits: true }) {
+    while *room.disk.fault.lock() != Some(Fault::Stuck { waits: true }) {
         tokio::task::yield_now().await;
     }
     // The writer has taken the first; as many as the queue holds wait behind it.
     waiting.extend((0..journal::QUEUE).map(|_| later(&log)));
-    while log.queued() < waiting.len() {
+    while log.records().queued() < waiting.len() {
         tokio::task::yield_now().await;
     }
     assert!(matches!(append(&log, &["one too many"]).await, Err(LogError::Busy(_))));
@@ -127,6 +127,6 @@ async fn a_full_queue_answers_busy_at_once() {
     for append in waiting {
         append.await.unwrap().unwrap();
     }
-    assert_eq!(log.queued(), 0);
+    assert_eq!(log.records().queued(), 0);
     assert_eq!(values(&log).await.len(), journal::QUEUE + 1);
 }

@@ -1,8 +1,11 @@
 //! Random operations, restarts and crashes, against a list.
 
+use std::collections::BTreeMap;
+
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
+use crate::log::Offsets;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -70,7 +73,7 @@ impl World {
     fn rows_of(&self, records: &[NewRecord]) -> Vec<Row> {
         let mut rows = Vec::new();
         for record in records {
-            let partition = murmur2::partition(record.key.as_deref().unwrap(), 3).cast_signed();
+            let partition = murmur2::partition_u8(record.key.as_deref().unwrap(), 3).into();
             let before = self.rows.iter().chain(&rows).filter(|row| row.0 == partition).count();
             let value = String::from_utf8(record.value.to_vec()).unwrap();
             rows.push((partition, i64::try_from(before).unwrap(), value));
@@ -136,7 +139,7 @@ impl World {
                 for (partition, offset, _) in &self.polled[..self.polled.len() * part / 16] {
                     offsets.insert(*partition, offset + 1);
                 }
-                self.log().commit(offsets.clone()).await.unwrap();
+                self.log().records().commit(offsets.clone()).await.unwrap();
                 for (partition, offset) in offsets {
                     let committed = self.committed.entry(partition).or_default();
                     *committed = offset.max(*committed);
@@ -166,7 +169,7 @@ impl World {
             all.extend(more);
         }
         assert_eq!(all, self.rows);
-        for (partition, position) in self.log().positions() {
+        for (partition, position) in self.log().records().positions() {
             let end = self.rows.iter().filter(|row| row.0 == partition).count();
             assert_eq!(position.end, i64::try_from(end).unwrap());
             assert_eq!(position.committed, self.committed.get(&partition).copied().unwrap_or(0));

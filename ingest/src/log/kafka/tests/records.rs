@@ -3,7 +3,7 @@
 use shared::timestamp::{HOUR, MINUTE, RETENTION, Timestamp};
 
 use super::*;
-use crate::log::{DeadLetterCode, Header, Redriven};
+use crate::log::{DeadLetter, DeadLetterCode, Header, Position, Redriven};
 
 fn header(name: &str, value: &'static [u8]) -> Header {
     Header { name: name.to_owned(), value: Some(Bytes::from_static(value)) }
@@ -50,8 +50,8 @@ async fn a_dead_letter_keeps_key_value_and_headers_and_says_why() {
     log.dead_letter(vec![DeadLetter { code: DeadLetterCode::Panicked, record: record.clone() }])
         .await
         .unwrap();
-    let letters = Reading::new(&options, &options.letters_topic(), &options.redrive_group());
-    let letter = tokio::task::spawn_blocking(move || letters.begin_uncommitted()?.read(1))
+    let letters = TopicSource::new(&options, &options.letters_topic(), &options.redrive_group());
+    let letter = tokio::task::spawn_blocking(move || letters.read_from_committed()?.read(1))
         .await
         .unwrap()
         .unwrap();
@@ -121,7 +121,7 @@ async fn a_producer_s_stamp_is_believed_about_the_past_alone_where_the_topic_tak
     }
     let told = setup(&options, 3, 1).await.unwrap();
     assert!(told.iter().any(|line| line.contains("message.timestamp.type=CreateTime")), "{told:?}");
-    assert!(told.iter().any(|line| line.contains("was to have 3 partitions")), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("should have 3 partitions")), "{told:?}");
     let log = open(&options).await;
     let now = Clock::machine().now();
     let past = now - RETENTION;
@@ -177,8 +177,8 @@ async fn a_letter_that_is_too_large_is_cut_and_says_so_and_is_not_redriven() {
         log.redrive(|_| true, |_| {}).await.unwrap(),
         Redriven { looked_at: 2, appended: 0 }
     );
-    let reading = Reading::new(&options, &options.letters_topic(), &options.redrive_group());
-    let read = tokio::task::spawn_blocking(move || reading.begin_uncommitted()?.read(usize::MAX));
+    let reading = TopicSource::new(&options, &options.letters_topic(), &options.redrive_group());
+    let read = tokio::task::spawn_blocking(move || reading.read_from_committed()?.read(usize::MAX));
     let mut kept = read.await.unwrap().unwrap();
     kept.sort_by_key(|letter| letter.value.as_ref().map(Bytes::len));
     assert_eq!(
@@ -261,7 +261,7 @@ async fn behind_a_transaction_that_is_open_there_is_a_lag_until_it_ends() {
     until("both are seen", || stands(1, 3)).await;
     // Two looks later what cannot be read was not passed over.
     let looked = std::time::Instant::now();
-    until("it was looked again", || looked.elapsed() > 5 * options.look_interval).await;
+    until("it was looked again", || looked.elapsed() > 5 * options.offsets_interval).await;
     assert!(stands(1, 3));
     let committing =
         tokio::task::spawn_blocking(move || producer.commit_transaction(LIMIT).unwrap());

@@ -1,11 +1,11 @@
 //! Options that cannot be, and what is said of them; topics that are made, found, or missing.
 
 use super::*;
-use crate::log::OpenError;
+use crate::log::LogOpenError;
 
 async fn mistake(options: KafkaLogOptions) -> String {
     match KafkaLog::open(options, Clock::machine()).await {
-        Err(OpenError::Configuration(cause)) => cause,
+        Err(LogOpenError::Configuration(cause)) => cause,
         other => panic!("{other:?}"),
     }
 }
@@ -81,10 +81,10 @@ async fn a_topic_that_is_missing_is_told_at_the_start() {
 async fn a_setup_made_twice_changes_nothing_and_says_so() {
     let options = unmade().await;
     let made = setup(&options, 3, 1).await.unwrap();
-    assert_eq!(made[0], format!("made the topic {}, partitions: 3", options.topic));
-    assert_eq!(made[1], format!("made the topic {}.dlq, partitions: 1", options.topic));
+    assert_eq!(made[0], format!("created topic {}, partitions: 3", options.topic));
+    assert_eq!(made[1], format!("created topic {}.dlq, partitions: 1", options.topic));
     let again = setup(&options, 3, 1).await.unwrap();
-    assert_eq!(again[0], format!("the topic {} exists, partitions: 3", options.topic));
+    assert_eq!(again[0], format!("topic {} exists, partitions: 3", options.topic));
     assert_eq!(again.len(), 2, "{again:?}");
     open(&options).await.ready().unwrap();
 }

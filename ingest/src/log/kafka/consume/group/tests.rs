@@ -9,7 +9,7 @@ use crate::log::{
     Log,
     kafka::{
         KafkaLogOptions,
-        assignment::{Assignment, Wanted},
+        consume::assignment::{Assignment, FetchPlan},
         record,
         tests::{self, behind, fresh, open, poll, records, until},
     },
@@ -23,13 +23,13 @@ fn group(log: &Log) -> &Group {
 }
 
 fn member(log: &Log) -> Arc<Member> {
-    lock(&group(log).inner.member).clone().unwrap()
+    group(log).inner.member.lock().clone().unwrap()
 }
 
 /// Whether so much waits of partitions 0 and 1 that none of them goes on.
 fn is_full(assignment: &Assignment) -> bool {
-    let wanted = assignment.wanted(Wanted::NOTHING);
-    !wanted.has(0) && !wanted.has(1)
+    let plan = assignment.fetch_plan(FetchPlan::NOTHING);
+    !plan.includes(0) && !plan.includes(1)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,7 +57,7 @@ async fn a_consumer_that_waits_for_its_caller_is_left_alone() {
     let options = KafkaLogOptions {
         poll_bytes: 10_000,
         stall_limit: Duration::from_secs(2),
-        look_interval: Duration::from_millis(100),
+        offsets_interval: Duration::from_millis(100),
         ..fresh(2).await
     };
     let log = open(&options).await;
@@ -65,7 +65,7 @@ async fn a_consumer_that_waits_for_its_caller_is_left_alone() {
     let polled = poll(&log, 1).await;
     // Once it was full, no more is fetched before a quarter of it is free. A broker that took too long may have made it anew.
     let filled =
-        || lock(&group(&log).inner.member).as_ref().is_some_and(|it| is_full(&it.assignment));
+        || group(&log).inner.member.lock().as_ref().is_some_and(|it| is_full(&it.assignment));
     until("it was filled", filled).await;
     let first = member(&log);
     let begun = Instant::now();
@@ -97,7 +97,7 @@ async fn a_partition_that_has_no_more_does_not_hold_the_others_back() {
     log.append(more(0, 100)).await.unwrap();
     log.append(more(1, 300)).await.unwrap();
     let filled =
-        || lock(&group(&log).inner.member).as_ref().is_some_and(|it| is_full(&it.assignment));
+        || group(&log).inner.member.lock().as_ref().is_some_and(|it| is_full(&it.assignment));
     until("it was filled", filled).await;
 }
 
@@ -114,7 +114,7 @@ async fn a_partition_that_was_held_back_when_it_moved_is_consumed_when_it_comes_
     first.append(records("r", 500)).await.unwrap();
     let mut polled = poll(&first, 1).await;
     let filled =
-        || lock(&group(&first).inner.member).as_ref().is_some_and(|it| is_full(&it.assignment));
+        || group(&first).inner.member.lock().as_ref().is_some_and(|it| is_full(&it.assignment));
     until("it was filled", filled).await;
     let second = open(&options).await;
     let moved = poll(&second, 1).await[0].partition;

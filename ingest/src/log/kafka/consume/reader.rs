@@ -1,4 +1,4 @@
-//! Reads a topic from given offsets to given ends, by itself: no member of a group, and nothing that it reads is committed.
+//! Reads a topic from given offsets to given ends. A reader joins no group, and commits only when it is asked to.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,82 +13,81 @@ use rdkafka::{
 };
 use shared::clock::Clock;
 
-use super::{
+use super::super::{
     client,
     context::Context,
-    look::{self, look},
+    offsets::{fetch_offsets, fetch_partitions, is_unknown, partition_list},
     options::KafkaLogOptions,
-    record::{self, Copier},
+    record::{self, RecordCopier},
     thread::drop_aside,
 };
 use crate::log::{Offsets, Partition, Position, Record};
 
-/// How long the driver is waited for at a time.
+/// How long one poll of the driver waits.
 const POLL: Duration = Duration::from_millis(100);
-/// How long the brokers may take to know of a topic that was made.
+/// How long the brokers may take to report a topic that was just created.
 const NEW_TOPIC: Duration = Duration::from_secs(3);
-/// How long nothing may come before a read fails.
+/// How long a read waits for the next record before it fails.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A reader of one topic. Everything it does blocks, its drop too.
-pub(super) struct Reader {
+/// A reader of one topic. Every call blocks, and so does its drop.
+pub(crate) struct Reader {
     consumer: BaseConsumer<Context>,
-    copier: Copier,
+    copier: RecordCopier,
     topic: String,
     next: Offsets,
     ends: Offsets,
-    /// The partitions whose end it has met.
+    /// The partitions that were read to their end.
     finished: BTreeSet<Partition>,
 }
 
-/// Who reads what.
+/// A topic, and the group whose offsets its readers fetch and commit.
 #[derive(Clone)]
-pub(super) struct Reading {
-    pub(super) options: KafkaLogOptions,
-    pub(super) topic: String,
-    /// The group whose offsets are committed, if any are.
-    pub(super) group: String,
-    pub(super) clock: Clock,
+pub(crate) struct TopicSource {
+    pub(crate) options: KafkaLogOptions,
+    pub(crate) topic: String,
+    pub(crate) group: String,
+    pub(crate) clock: Clock,
 }
 
 impl ConsumerContext for Context {}
 
-impl Reading {
-    /// Of `topic`, for `group`.
-    pub(super) fn new(options: &KafkaLogOptions, topic: &str, group: &str) -> Self {
+impl TopicSource {
+    /// `topic` as `group` sees it, on the machine's clock.
+    pub(crate) fn new(options: &KafkaLogOptions, topic: &str, group: &str) -> Self {
         let (topic, group) = (topic.to_owned(), group.to_owned());
         Self { options: options.clone(), topic, group, clock: Clock::machine() }
     }
 
     /// The partitions of the topic. Blocks.
-    pub(super) fn partitions(&self) -> KafkaResult<Vec<Partition>> {
-        look::partitions(&self.client()?, &self.topic)
+    pub(crate) fn partitions(&self) -> KafkaResult<Vec<Partition>> {
+        fetch_partitions(&self.client()?, &self.topic)
     }
 
-    /// A client that reads nothing yet.
+    /// A client without an assignment.
     pub(super) fn client(&self) -> KafkaResult<BaseConsumer<Context>> {
-        client::made(
+        client::create(
             &client::reader(&self.options, &self.group),
             Context::new("reader", Arc::default()),
         )
     }
 
-    /// A client that reads nothing, but sees behind transactions that are still open.
-    pub(super) fn onlooker(&self) -> KafkaResult<BaseConsumer<Context>> {
-        client::made(
-            &client::onlooker(&self.options, &self.group),
-            Context::new("onlooker", Arc::default()),
+    /// A client without an assignment that also sees the records of open transactions.
+    pub(super) fn uncommitted_client(&self) -> KafkaResult<BaseConsumer<Context>> {
+        client::create(
+            &client::uncommitted_reader(&self.options, &self.group),
+            Context::new("uncommitted-reader", Arc::default()),
         )
     }
 
-    /// Where the topic stands now for the group. One that the brokers do not know may have been made just now: it is waited
-    /// for a little. Blocks.
-    pub(super) fn look(&self) -> KafkaResult<BTreeMap<Partition, Position>> {
+    /// Fetches the positions of the topic for the group. Retries for a short time if the topic is unknown, because it may
+    /// have just been created. Blocks.
+    pub(crate) fn positions(&self) -> KafkaResult<BTreeMap<Partition, Position>> {
         let (client, begun) = (self.client()?, Instant::now());
         let outcome = loop {
-            match look(&client, &self.topic) {
+            match fetch_offsets(&client, &self.topic) {
                 Err(KafkaError::MetadataFetch(code))
-                    if look::is_unknown(code) && begun.elapsed() < NEW_TOPIC =>
+                    if is_unknown(code) && begun.elapsed() < NEW_TOPIC =>
                 {
                     std::thread::sleep(POLL);
                 }
@@ -96,34 +95,33 @@ impl Reading {
             }
         };
         drop_aside(client);
-        outcome.map(|found| found.positions)
+        outcome.map(|offsets| offsets.positions)
     }
 
-    /// A reader from `from` on, or from the first record that is left of a partition that is not in it, up to where the topic
-    /// ends now. Blocks.
-    pub(super) fn begin(self, from: &Offsets) -> KafkaResult<Reader> {
+    /// A reader from `from` to the present ends. A partition missing from `from` is read from its oldest record. Blocks.
+    pub(crate) fn read_from(self, from: &Offsets) -> KafkaResult<Reader> {
         let consumer = self.client()?;
-        let found = look(&consumer, &self.topic)?.positions;
-        let ends = found.iter().map(|(partition, at)| (*partition, at.end)).collect();
-        self.over(consumer, from.clone(), ends)
+        let positions = fetch_offsets(&consumer, &self.topic)?.positions;
+        let ends = positions.iter().map(|(partition, at)| (*partition, at.end)).collect();
+        self.reader(consumer, from.clone(), ends)
     }
 
-    /// A reader of what the group has not committed, up to where the topic ends now. Blocks.
-    pub(super) fn begin_uncommitted(self) -> KafkaResult<Reader> {
+    /// A reader from the group's committed offsets to the present ends. Blocks.
+    pub(crate) fn read_from_committed(self) -> KafkaResult<Reader> {
         let consumer = self.client()?;
-        let found = look(&consumer, &self.topic)?.positions;
-        let next = found.iter().map(|(partition, at)| (*partition, at.committed)).collect();
-        let ends = found.iter().map(|(partition, at)| (*partition, at.end)).collect();
-        self.over(consumer, next, ends)
+        let positions = fetch_offsets(&consumer, &self.topic)?.positions;
+        let next = positions.iter().map(|(partition, at)| (*partition, at.committed)).collect();
+        let ends = positions.iter().map(|(partition, at)| (*partition, at.end)).collect();
+        self.reader(consumer, next, ends)
     }
 
     /// A reader from `from` to `ends`. Blocks.
-    pub(super) fn between(self, from: Offsets, ends: Offsets) -> KafkaResult<Reader> {
+    pub(super) fn read_between(self, from: Offsets, ends: Offsets) -> KafkaResult<Reader> {
         let consumer = self.client()?;
-        self.over(consumer, from, ends)
+        self.reader(consumer, from, ends)
     }
 
-    fn over(
+    fn reader(
         self,
         consumer: BaseConsumer<Context>,
         next: Offsets,
@@ -132,17 +130,17 @@ impl Reading {
         let finished: BTreeSet<Partition> = ends
             .iter()
             .filter(|(partition, end)| next.get(partition).unwrap_or(&0) >= end)
-            .map(|(p, _)| *p)
+            .map(|(partition, _)| *partition)
             .collect();
-        let left = ends.keys().filter(|partition| !finished.contains(partition));
+        let unfinished = ends.keys().filter(|partition| !finished.contains(partition));
         let begin = |partition: &Partition| {
             next.get(partition).map_or(Offset::Beginning, |next| Offset::Offset(*next))
         };
-        let list = look::list(&self.topic, left.map(|partition| (*partition, begin(partition))))?;
-        consumer.assign(&list)?;
+        let begins = unfinished.map(|partition| (*partition, begin(partition)));
+        consumer.assign(&partition_list(&self.topic, begins)?)?;
         Ok(Reader {
             consumer,
-            copier: Copier::new(self.clock),
+            copier: RecordCopier::new(self.clock),
             topic: self.topic,
             next,
             ends,
@@ -152,15 +150,15 @@ impl Reading {
 }
 
 impl Reader {
-    /// The next records, about `bytes` of them; none at the ends.
-    pub(super) fn read(&mut self, bytes: usize) -> KafkaResult<Vec<Record>> {
+    /// Returns the next records, about `bytes` of them; none at the ends.
+    pub(crate) fn read(&mut self, bytes: usize) -> KafkaResult<Vec<Record>> {
         let (mut records, mut sizes) = (Vec::new(), 0);
         let mut last = Instant::now();
         while self.finished.len() < self.ends.len() && (records.is_empty() || sizes < bytes) {
             match self.consumer.poll(POLL) {
-                Some(Ok(given)) => {
+                Some(Ok(message)) => {
                     last = Instant::now();
-                    let record = self.copier.record(&given);
+                    let record = self.copier.copy(&message);
                     let Some(end) = self.ends.get(&record.partition) else { continue };
                     if record.offset + 1 >= *end {
                         self.finished.insert(record.partition);
@@ -171,7 +169,7 @@ impl Reader {
                         records.push(record);
                     }
                 }
-                // What lies between the last record and the end is none.
+                // Between the last record and the end are only transaction markers.
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     self.finished.insert(partition);
                 }
@@ -183,13 +181,12 @@ impl Reader {
         Ok(records)
     }
 
-    /// Commits for the reader's group that everything that was read is done with; at the ends, also what is behind the last
-    /// record.
-    pub(super) fn commit(&self) -> KafkaResult<Offsets> {
+    /// Commits everything read for the group. A partition read to its end is committed to that end, past its last record.
+    pub(crate) fn commit(&self) -> KafkaResult<Offsets> {
         let mut offsets = self.next.clone();
         offsets.extend(self.ends.iter().filter(|(partition, _)| self.finished.contains(partition)));
         let list = offsets.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset)));
-        let list = look::list(&self.topic, list)?;
+        let list = partition_list(&self.topic, list)?;
         if !offsets.is_empty() {
             self.consumer.commit(&list, CommitMode::Sync)?;
         }

@@ -1,60 +1,59 @@
-//! What became of records that were given to the driver together: counted down as their reports come, without anything
-//! allocated for each.
+//! The delivery reports of the records of one append: counted down as they arrive, without an allocation for each.
 
 use std::sync::{
-    Arc, Mutex, OnceLock,
+    Arc, OnceLock,
     atomic::{AtomicUsize, Ordering},
 };
 
+use parking_lot::Mutex;
 use rdkafka::{
-    error::KafkaError,
+    error::{KafkaError, KafkaResult},
     message::Message,
     producer::{DeliveryResult, ProducerContext},
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use super::{context::Context, thread::lock};
+use super::super::context::Context;
 use crate::log::Partition;
 
-/// The records of one append that are not reported yet, and what became of the others. It holds their share of the room until
-/// the last is reported, whoever still waits.
-pub(super) struct Deliveries {
-    left: AtomicUsize,
-    /// How many records of all appends are not reported yet.
+/// The outstanding delivery reports of one append. They hold the append's permit until the last report, even if the caller
+/// has dropped its future.
+pub(crate) struct Deliveries {
+    outstanding: AtomicUsize,
+    /// The number of outstanding reports of all appends.
     queued: Arc<AtomicUsize>,
     failed: OnceLock<KafkaError>,
     place: OnceLock<(Partition, i64)>,
     done: Notify,
-    room: Mutex<Option<OwnedSemaphorePermit>>,
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Deliveries {
-    /// Of `records` records.
-    pub(super) fn of(
+    pub(super) fn new(
         records: usize,
         queued: &Arc<AtomicUsize>,
-        room: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
     ) -> Arc<Self> {
         queued.fetch_add(records, Ordering::Relaxed);
         Arc::new(Self {
-            left: AtomicUsize::new(records),
+            outstanding: AtomicUsize::new(records),
             queued: Arc::clone(queued),
             failed: OnceLock::new(),
             place: OnceLock::new(),
             done: Notify::new(),
-            room: Mutex::new(Some(room)),
+            permit: Mutex::new(Some(permit)),
         })
     }
 
-    /// `records` of them were never given to the driver.
+    /// Reports that the driver did not accept `records` of them.
     pub(super) fn refuse(&self, records: usize, cause: KafkaError) {
         self.fail(cause);
         self.report(records);
     }
 
-    /// Waits until each is reported, and answers where the first of them lies.
-    pub(super) async fn done(&self) -> Result<Option<(Partition, i64)>, KafkaError> {
-        while self.left.load(Ordering::Acquire) > 0 {
+    /// Waits for every report; returns the partition and offset of the first record reported.
+    pub(super) async fn done(&self) -> KafkaResult<Option<(Partition, i64)>> {
+        while self.outstanding.load(Ordering::Acquire) > 0 {
             self.done.notified().await;
         }
         match self.failed.get() {
@@ -64,14 +63,14 @@ impl Deliveries {
     }
 
     fn fail(&self, cause: KafkaError) {
-        // The first is the one that is told.
+        // The first failure is the one reported.
         drop(self.failed.set(cause));
     }
 
     fn report(&self, records: usize) {
         self.queued.fetch_sub(records, Ordering::Relaxed);
-        if self.left.fetch_sub(records, Ordering::AcqRel) == records {
-            drop(lock(&self.room).take());
+        if self.outstanding.fetch_sub(records, Ordering::AcqRel) == records {
+            drop(self.permit.lock().take());
             self.done.notify_one();
         }
     }

@@ -1,5 +1,5 @@
-//! A dead letter as a record of its topic: the original's key, value and headers, and the reason in headers of our own. One that
-//! the brokers find too large is cut, which it then says.
+//! The format of a dead letter: the key, value and headers of the original record, and the reason in headers of our own. A
+//! letter that is too large for the brokers is cut, and a header says so.
 
 use bytes::Bytes;
 use shared::timestamp::Timestamp;
@@ -12,19 +12,19 @@ const TOPIC: &str = "bookend.error.topic";
 const PARTITION: &str = "bookend.error.partition";
 const OFFSET: &str = "bookend.error.offset";
 const APPEND_TIME: &str = "bookend.error.append_time";
-/// How many bytes the value had before it was cut.
+/// The length of the value in bytes before it was cut.
 const CUT: &str = "bookend.error.cut";
-/// Every header of ours begins with this.
+/// The prefix of our headers.
 const OURS: &str = "bookend.error.";
 
-/// What is left of a letter that is too large, one after the other: bytes of the value, and whether key and headers stay.
+/// The cuts, tried in this order: the bytes kept of the value, and whether key and headers are kept.
 const CUTS: [(usize, bool); 3] = [(256 << 10, true), (16 << 10, false), (0, false)];
 
-/// How often a letter can be cut.
-pub(super) const TIMES_CUT: usize = CUTS.len();
+/// The number of cuts.
+pub(crate) const CUT_COUNT: usize = CUTS.len();
 
-/// `letter`, whose record came from `topic`, as it is written; cut for the `cut`th time, if that is not 0.
-pub(super) fn outgoing(letter: &DeadLetter, topic: &str, cut: usize) -> Outgoing {
+/// Encodes `letter`, whose record came from `topic`: whole if `cut` is 0, otherwise with the `cut`th cut.
+pub(crate) fn outgoing(letter: &DeadLetter, topic: &str, cut: usize) -> Outgoing {
     let Record { partition, offset, key, value, headers, append_time } = &letter.record;
     let header =
         |name: &str, text: String| Header { name: name.to_owned(), value: Some(text.into()) };
@@ -48,13 +48,13 @@ pub(super) fn outgoing(letter: &DeadLetter, topic: &str, cut: usize) -> Outgoing
     Outgoing { key, value, headers }
 }
 
-/// The code of a letter as it was read; `None` when it is none of ours.
-pub(super) fn code(letter: &Record) -> Option<DeadLetterCode> {
+/// The code of a dead letter; `None` if another program wrote the record.
+pub(crate) fn code(letter: &Record) -> Option<DeadLetterCode> {
     text(letter, CODE)?.parse().ok()
 }
 
-/// The record that a letter was before, to be appended again; `None` when it was cut.
-pub(super) fn original(letter: &Record) -> Option<NewRecord> {
+/// The original record of a dead letter, to be appended again; `None` if it was cut.
+pub(crate) fn original(letter: &Record) -> Option<NewRecord> {
     let value = letter.value.clone()?;
     let append_time = Timestamp::parse(text(letter, APPEND_TIME)?)?;
     if text(letter, CUT).is_some() {
@@ -65,7 +65,7 @@ pub(super) fn original(letter: &Record) -> Option<NewRecord> {
     Some(NewRecord { key: letter.key.clone(), value, headers, append_time: Some(append_time) })
 }
 
-/// The last header of this name: ours stand behind whatever a producer wrote.
+/// The last header of this name: ours follow those of the producer.
 fn text<'a>(letter: &'a Record, name: &str) -> Option<&'a str> {
     let header = letter.headers.iter().rev().find(|header| header.name == name)?;
     str::from_utf8(header.value.as_ref()?).ok()

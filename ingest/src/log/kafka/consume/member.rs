@@ -1,7 +1,7 @@
-//! One membership in the group: a consumer of the driver with a thread that polls it, from its joining to its leaving.
+//! One membership in the consumer group, from joining to leaving: a consumer of the driver and the thread that polls it.
 //!
-//! Its partitions are paused while too much waits to be polled, so that it stays a member whatever its caller does. Whatever
-//! blocks happens on this thread or on one that asks for it, never on the runtime's.
+//! Its partitions are paused while too many fetched records wait for a poll, so that a slow caller never costs the
+//! membership. Blocking calls run on this thread or on the caller's own, never on the runtime's.
 
 use std::{
     sync::{
@@ -22,36 +22,38 @@ use shared::clock::Clock;
 use tokio::sync::Notify;
 
 use super::{
-    assignment::{Assignment, Wanted},
-    client,
-    context::{Context, Health},
-    look,
-    options::KafkaLogOptions,
-    record::Copier,
+    super::{
+        client,
+        context::{Context, Health},
+        offsets::partition_list,
+        options::KafkaLogOptions,
+        record::RecordCopier,
+    },
+    assignment::{Assignment, FetchPlan},
 };
 use crate::log::{Offsets, Partition};
 
-/// How long the driver is waited for at a time.
+/// How long one poll of the driver waits.
 const POLL: Duration = Duration::from_millis(100);
 
-/// A membership. The consumer belongs to its thread, so that it is dropped there.
+/// A membership. Its thread owns the consumer, so that the consumer is dropped there.
 pub(super) struct Member {
     pub(super) assignment: Arc<Assignment>,
     pub(super) consumer: Weak<BaseConsumer<MemberContext>>,
     health: Arc<Health>,
 }
 
-/// What the consumer of a membership tells, and to whom.
+/// The callbacks of a member's consumer.
 pub(super) struct MemberContext {
     context: Context,
     assignment: Arc<Assignment>,
     rebalances: Arc<AtomicU64>,
     topic: String,
-    patience: Duration,
+    revoke_timeout: Duration,
 }
 
 impl Member {
-    /// Joins the group, which the driver finishes by itself. `arrived` is told when there is something to poll.
+    /// Starts to join the group; the driver completes the join. Notifies `arrived` when there are records to poll.
     pub(super) fn join(
         options: &KafkaLogOptions,
         clock: Clock,
@@ -65,7 +67,7 @@ impl Member {
             assignment: Arc::clone(&assignment),
             rebalances: Arc::clone(rebalances),
             topic: options.topic.clone(),
-            patience: options.revoke_timeout,
+            revoke_timeout: options.revoke_timeout,
         };
         let consumer: Arc<BaseConsumer<_>> =
             Arc::new(client::member(options).create_with_context(context)?);
@@ -83,51 +85,49 @@ impl Member {
         Ok((member, polling))
     }
 
-    /// Commits what is due of `offsets` and answers it. Blocks.
+    /// Commits those of `offsets` that are due, and returns them. Blocks.
     pub(super) fn commit(&self, topic: &str, offsets: &Offsets) -> KafkaResult<Offsets> {
-        self.committed(topic, self.assignment.begin_commit(offsets))
+        self.commit_due(topic, self.assignment.begin_commit(offsets))
     }
 
-    /// Commits offsets before which there are no records but those that are committed, and answers what was due of them.
-    /// Blocks.
-    pub(super) fn pass(&self, topic: &str, offsets: &Offsets) -> KafkaResult<Offsets> {
-        self.committed(topic, self.assignment.begin_pass(offsets))
+    /// Commits the ends of partitions without uncommitted records. Returns those that were due. Blocks.
+    pub(super) fn commit_ends(&self, topic: &str, offsets: &Offsets) -> KafkaResult<Offsets> {
+        self.commit_due(topic, self.assignment.begin_commit_ends(offsets))
     }
 
-    fn committed(&self, topic: &str, due: Offsets) -> KafkaResult<Offsets> {
+    fn commit_due(&self, topic: &str, due: Offsets) -> KafkaResult<Offsets> {
         if due.is_empty() {
             return Ok(due);
         }
         let list = due.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset)));
         let outcome = match self.consumer.upgrade() {
-            Some(consumer) => {
-                look::list(topic, list).and_then(|list| consumer.commit(&list, CommitMode::Sync))
-            }
+            Some(consumer) => partition_list(topic, list)
+                .and_then(|list| consumer.commit(&list, CommitMode::Sync)),
             None => Err(KafkaError::Canceled),
         };
         self.assignment.end_commit(&due, outcome.is_ok());
         outcome.map(|()| due)
     }
 
-    /// Whether the driver has given it up.
+    /// Whether the driver has declared the consumer unusable.
     pub(super) fn is_given_up(&self) -> bool {
         self.health.is_given_up()
     }
 }
 
-/// Polls until the member is at its end. The consumer is dropped by whoever has it last, which leaves the group.
+/// Polls until the membership ends. The last holder of the consumer drops it, which leaves the group.
 fn poll(
     consumer: &BaseConsumer<MemberContext>,
     assignment: &Assignment,
     clock: Clock,
     arrived: &Notify,
 ) {
-    let mut copier = Copier::new(clock);
-    let mut told = Wanted::NOTHING;
+    let mut copier = RecordCopier::new(clock);
+    let mut plan = FetchPlan::NOTHING;
     while !assignment.is_ended() {
         match consumer.poll(POLL) {
-            Some(Ok(given)) => {
-                if assignment.push(copier.record(&given)) {
+            Some(Ok(message)) => {
+                if assignment.push(copier.copy(&message)) {
                     arrived.notify_one();
                 }
             }
@@ -135,34 +135,33 @@ fn poll(
             Some(Err(KafkaError::MessageConsumptionFatal(_))) => {
                 consumer.context().context.health().give_up()
             }
-            // The driver goes on by itself, and its error callback has told the rest.
+            // The driver recovers by itself, and its error callback has logged the error.
             Some(Err(_)) | None => {}
         }
-        if let Err(error) = tell(consumer, assignment, &mut told) {
-            tracing::warn!(%error, "partitions could not be held back, or let go on");
+        if let Err(error) = apply_plan(consumer, assignment, &mut plan) {
+            tracing::warn!(%error, "partitions could not be paused or resumed");
         }
     }
 }
 
-/// Tells the driver of which partitions to fetch more, when that is not what it was told before. One that is gained meanwhile
-/// is paused like the others.
-fn tell(
+/// Pauses and resumes partitions if the plan has changed. Partitions gained meanwhile are included.
+fn apply_plan(
     consumer: &BaseConsumer<MemberContext>,
     assignment: &Assignment,
-    told: &mut Wanted,
+    plan: &mut FetchPlan,
 ) -> KafkaResult<()> {
-    let wanted = assignment.wanted(*told);
-    if wanted == *told {
+    let next = assignment.fetch_plan(*plan);
+    if next == *plan {
         return Ok(());
     }
     let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
     for element in consumer.assignment()?.elements() {
-        let list = if wanted.has(element.partition()) { &mut resume } else { &mut pause };
+        let list = if next.includes(element.partition()) { &mut resume } else { &mut pause };
         list.add_partition(element.topic(), element.partition());
     }
     consumer.pause(&pause)?;
     consumer.resume(&resume)?;
-    *told = wanted;
+    *plan = next;
     Ok(())
 }
 
@@ -187,28 +186,28 @@ impl ConsumerContext for MemberContext {
         match rebalance {
             Rebalance::Assign(list) => {
                 let partitions = self.partitions(list);
-                tracing::info!(?partitions, "partitions gained");
+                tracing::info!(?partitions, "partitions assigned");
                 self.assignment.gain(&partitions);
                 self.rebalances.fetch_add(u64::from(!partitions.is_empty()), Ordering::Relaxed);
             }
             Rebalance::Revoke(list) => {
                 let partitions = self.partitions(list);
-                // Others have them already: there is nothing to wait for.
-                let patience =
-                    if consumer.assignment_lost() { Duration::ZERO } else { self.patience };
-                let left = self.assignment.lose(&partitions, patience);
-                // The driver would remember that they are held back, also when they come again.
+                // A lost assignment already belongs to other members: waiting would not help.
+                let timeout =
+                    if consumer.assignment_lost() { Duration::ZERO } else { self.revoke_timeout };
+                let uncommitted = self.assignment.lose(&partitions, timeout);
+                // The driver would keep them paused after a later assignment.
                 if let Err(error) = consumer.resume(list) {
-                    tracing::warn!(%error, "partitions that are given up stay held back");
+                    tracing::warn!(%error, "revoked partitions could not be resumed");
                 }
                 tracing::info!(
                     ?partitions,
-                    left,
-                    "partitions given up; what was not committed of them comes again"
+                    uncommitted,
+                    "partitions revoked; their uncommitted records are delivered again"
                 );
                 self.rebalances.fetch_add(u64::from(!partitions.is_empty()), Ordering::Relaxed);
             }
-            Rebalance::Error(error) => tracing::warn!(%error, "partitions could not be dealt out"),
+            Rebalance::Error(error) => tracing::warn!(%error, "a rebalance failed"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Looks up where the partitions of a topic stand: in a handful of requests for all of them together. Blocks.
+//! Queries the brokers for the offsets of a topic, in a few requests for all partitions together. Every call blocks.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,28 +11,31 @@ use rdkafka::{
 
 use crate::log::{Offsets, Partition, Position};
 
-/// How long one request of a look may take.
-pub(super) const LIMIT: Duration = Duration::from_secs(5);
+/// How long one request may take.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a look found.
-pub(super) struct Found {
-    /// Where every partition stands for the group, as far as `client` may read. What retention has removed counts as committed.
+/// The offsets of a topic as the brokers report them.
+pub(super) struct TopicOffsets {
+    /// The committed offset of the group and the end of every partition, up to where the client may read. Offsets that
+    /// retention has removed count as committed.
     pub(super) positions: BTreeMap<Partition, Position>,
-    /// How many offsets retention has removed before the group committed them.
+    /// The number of offsets that retention removed before the group committed them.
     pub(super) lost: BTreeMap<Partition, i64>,
 }
 
-/// Where every partition of `topic` stands for the group of `client`.
-pub(super) fn look<C: ConsumerContext>(
+/// Fetches the offsets of every partition of `topic` for the group of `client`.
+pub(super) fn fetch_offsets<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     topic: &str,
-) -> KafkaResult<Found> {
-    let partitions = partitions(client, topic)?;
-    let list = |offset| list(topic, partitions.iter().map(|partition| (*partition, offset)));
-    let lows = offsets(&client.offsets_for_times(list(Offset::Beginning)?, LIMIT)?)?;
-    let ends = ends(client, topic, &partitions)?;
-    let committed = offsets(&client.committed_offsets(list(Offset::Invalid)?, LIMIT)?)?;
-    let mut found = Found { positions: BTreeMap::new(), lost: BTreeMap::new() };
+) -> KafkaResult<TopicOffsets> {
+    let partitions = fetch_partitions(client, topic)?;
+    let all =
+        |offset| partition_list(topic, partitions.iter().map(|partition| (*partition, offset)));
+    let lows = known_offsets(&client.offsets_for_times(all(Offset::Beginning)?, REQUEST_TIMEOUT)?)?;
+    let ends = fetch_ends(client, topic, &partitions)?;
+    let committed =
+        known_offsets(&client.committed_offsets(all(Offset::Invalid)?, REQUEST_TIMEOUT)?)?;
+    let mut found = TopicOffsets { positions: BTreeMap::new(), lost: BTreeMap::new() };
     for (partition, end) in ends {
         let low = lows.get(&partition).copied().unwrap_or(0);
         let committed = committed.get(&partition).copied().unwrap_or(low);
@@ -44,22 +47,23 @@ pub(super) fn look<C: ConsumerContext>(
     Ok(found)
 }
 
-/// Where `partitions` end for `client`: if it reads what is committed alone, before the first transaction that is still open.
-pub(super) fn ends<C: ConsumerContext>(
+/// Fetches the ends of `partitions` as `client` sees them: a client that reads only committed records sees none after the
+/// first open transaction.
+pub(super) fn fetch_ends<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     topic: &str,
     partitions: &[Partition],
 ) -> KafkaResult<Offsets> {
-    let list = list(topic, partitions.iter().map(|partition| (*partition, Offset::End)))?;
-    offsets(&client.offsets_for_times(list, LIMIT)?)
+    let ends = partitions.iter().map(|partition| (*partition, Offset::End));
+    known_offsets(&client.offsets_for_times(partition_list(topic, ends)?, REQUEST_TIMEOUT)?)
 }
 
-/// The partitions of `topic`.
-pub(super) fn partitions<C: ConsumerContext>(
+/// Fetches the partitions of `topic`.
+pub(super) fn fetch_partitions<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     topic: &str,
 ) -> KafkaResult<Vec<Partition>> {
-    let metadata = client.fetch_metadata(Some(topic), LIMIT)?;
+    let metadata = client.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
     let unknown = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
     let found = metadata.topics().iter().find(|found| found.name() == topic).ok_or(unknown)?;
     match found.error() {
@@ -70,7 +74,7 @@ pub(super) fn partitions<C: ConsumerContext>(
     }
 }
 
-/// Whether this says that there is no such topic, or not yet a leader of it.
+/// Whether `code` says that the topic does not exist, or has no leader yet.
 pub(super) fn is_unknown(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode::{
         LeaderNotAvailable, UnknownPartition, UnknownTopic, UnknownTopicOrPartition,
@@ -78,8 +82,8 @@ pub(super) fn is_unknown(code: RDKafkaErrorCode) -> bool {
     matches!(code, UnknownTopic | UnknownPartition | UnknownTopicOrPartition | LeaderNotAvailable)
 }
 
-/// Offsets as the driver takes them.
-pub(super) fn list(
+/// Offsets in the driver's own type.
+pub(super) fn partition_list(
     topic: &str,
     offsets: impl IntoIterator<Item = (Partition, Offset)>,
 ) -> KafkaResult<TopicPartitionList> {
@@ -90,8 +94,8 @@ pub(super) fn list(
     Ok(list)
 }
 
-/// Offsets as the driver gives them; those that say nothing are left out.
-fn offsets(list: &TopicPartitionList) -> KafkaResult<Offsets> {
+/// The offsets of a driver's list; partitions without one are skipped.
+fn known_offsets(list: &TopicPartitionList) -> KafkaResult<Offsets> {
     let mut offsets = Offsets::new();
     for element in list.elements() {
         element.error()?;

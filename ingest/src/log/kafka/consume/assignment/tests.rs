@@ -4,7 +4,7 @@ use std::{sync::Arc, thread};
 
 use shared::timestamp::Timestamp;
 
-use super::{super::record, *};
+use super::{super::super::record, *};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -150,18 +150,18 @@ fn what_is_handed_out_makes_room() {
     assignment.take(1);
     assignment.lose(&[1], Duration::ZERO);
     assignment.take(usize::MAX);
-    assert!(assignment.wanted(Wanted::NOTHING).has(0));
-    assert_eq!(lock(&assignment.state).waiting.bytes(), 0);
+    assert!(assignment.fetch_plan(FetchPlan::NOTHING).includes(0));
+    assert_eq!(assignment.state.lock().buffer.bytes(), 0);
 }
 
 #[test]
 fn nothing_is_fetched_from_when_the_room_is_taken_until_a_quarter_of_it_is_free() {
     let assignment = Assignment::new(8 * record::size(&record(0, 0)));
     assignment.gain(&[0]);
-    let mut told = Wanted::NOTHING;
+    let mut told = FetchPlan::NOTHING;
     let mut fetches = || {
-        told = assignment.wanted(told);
-        told.has(0)
+        told = assignment.fetch_plan(told);
+        told.includes(0)
     };
     for offset in 0..8 {
         assert!(fetches());
@@ -179,8 +179,8 @@ fn once_an_eighth_of_the_room_is_taken_one_partition_after_the_other_fills_half_
     let assignment = Assignment::new(16 * record::size(&record(0, 0)));
     assignment.gain(&[0, 1, 2]);
     let fetched = || {
-        let wanted = assignment.wanted(Wanted::NOTHING);
-        (0..3).filter(|partition| wanted.has(*partition)).collect::<Vec<_>>()
+        let plan = assignment.fetch_plan(FetchPlan::NOTHING);
+        (0..3).filter(|partition| plan.includes(*partition)).collect::<Vec<_>>()
     };
     let push = |partition, offsets: std::ops::Range<i64>| {
         for offset in offsets {
@@ -209,10 +209,10 @@ fn once_an_eighth_of_the_room_is_taken_one_partition_after_the_other_fills_half_
     assignment.at_end(2);
     assert_eq!(fetched(), [0, 1, 2], "who has more is not known");
     // The driver forgets what is held back of what it loses.
-    let before = assignment.wanted(Wanted::NOTHING);
+    let before = assignment.fetch_plan(FetchPlan::NOTHING);
     assignment.lose(&[7], Duration::ZERO);
     assignment.gain(&[7]);
-    assert_ne!(assignment.wanted(before), before);
+    assert_ne!(assignment.fetch_plan(before), before);
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn only_a_partition_with_nothing_fetched_is_passed() {
     assert!(assignment.idle(&positions).is_empty());
     assignment.take(1);
     assert_eq!(assignment.idle(&positions).into_keys().collect::<Vec<_>>(), [1]);
-    assert_eq!(assignment.begin_pass(&[(0, 9), (1, 9), (2, 9)].into()), [(1, 9)].into());
+    assert_eq!(assignment.begin_commit_ends(&[(0, 9), (1, 9), (2, 9)].into()), [(1, 9)].into());
 }
 
 #[test]

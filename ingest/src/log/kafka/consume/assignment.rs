@@ -1,34 +1,34 @@
-//! The partitions that a member of the group has, and the records of theirs that wait to be polled. It decides what may be handed
-//! out, what may be committed, and how long a partition is held back; it knows nothing of the driver.
+//! The partitions assigned to a member, and their fetched records. Decides which records a poll returns, which offsets may be
+//! committed, and how long a revoked partition is kept. Calls nothing of the driver.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Condvar, Mutex},
     time::{Duration, Instant},
 };
 
+use parking_lot::{Condvar, Mutex};
 use shared::timestamp::Timestamp;
 
-use super::{thread::lock, waiting::Waiting};
+use super::buffer::RecordBuffer;
 use crate::log::{Offsets, Partition, Position, Record};
 
-/// What one member has.
+/// The assignment of one member.
 pub(super) struct Assignment {
     state: Mutex<State>,
-    /// A commit has ended, or the member is at its end.
+    /// Notified when a commit or the membership ends.
     moved: Condvar,
-    /// How many bytes of records may wait.
+    /// The limit on the bytes of buffered records.
     limit: usize,
 }
 
-/// What should be fetched, and how often partitions had been gained or lost by then: each time the driver has to be told anew.
+/// The partitions to fetch from. The count of assignment changes makes plans differ when the driver must be updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct FetchPlan {
     fetch: Fetch,
     changes: u64,
 }
 
-/// Of which partitions records should be fetched.
+/// The partitions to fetch from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fetch {
     All,
@@ -38,27 +38,27 @@ enum Fetch {
 
 struct State {
     held: BTreeMap<Partition, Held>,
-    /// How often partitions were gained or lost.
+    /// The number of times that partitions were gained or lost.
     changes: u64,
-    waiting: Waiting,
-    /// How many commits are on their way.
+    buffer: RecordBuffer,
+    /// The number of commits in flight.
     committing: usize,
     ended: bool,
-    /// When a record last came, a partition was gained, or a commit succeeded.
+    /// The last time that a record arrived, a partition was gained, or a commit succeeded.
     progress: Instant,
-    /// Since when nothing waits though there is more, as far as was looked.
-    hungry_since: Option<Instant>,
-    /// Since when every commit was refused.
+    /// Since when the buffer is empty although partitions have a backlog.
+    starved_since: Option<Instant>,
+    /// Since when every commit has failed.
     refused_since: Option<Instant>,
 }
 
-/// How far one partition has come since it was gained: each is the next offset, if there was any.
+/// The progress of one partition since its assignment. Each offset is the next one; `None` before the first.
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
     fetched: Option<i64>,
-    /// Nothing came behind that yet.
+    /// No record follows `fetched` yet.
     at_end: bool,
-    handed: Option<i64>,
+    polled: Option<i64>,
     committed: Option<i64>,
 }
 
@@ -67,19 +67,19 @@ impl Assignment {
         let state = State {
             held: BTreeMap::new(),
             changes: 0,
-            waiting: Waiting::default(),
+            buffer: RecordBuffer::default(),
             committing: 0,
             ended: false,
             progress: Instant::now(),
-            hungry_since: None,
+            starved_since: None,
             refused_since: None,
         };
         Self { state: Mutex::new(state), moved: Condvar::new(), limit }
     }
 
-    /// These partitions are ours from now on.
+    /// Adds assigned partitions.
     pub(super) fn gain(&self, partitions: &[Partition]) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.progress = Instant::now();
         state.changes += 1;
         for partition in partitions {
@@ -87,100 +87,99 @@ impl Assignment {
         }
     }
 
-    /// The partitions that are ours.
+    /// The assigned partitions.
     pub(super) fn held(&self) -> BTreeSet<Partition> {
-        lock(&self.state).held.keys().copied().collect()
+        self.state.lock().held.keys().copied().collect()
     }
 
-    /// When the oldest record was appended that waits to be polled.
+    /// The append time of the oldest buffered record.
     pub(super) fn oldest_waiting(&self) -> Option<Timestamp> {
-        lock(&self.state).waiting.oldest()
+        self.state.lock().buffer.oldest()
     }
 
-    /// These partitions go to another member. What waits of them is dropped; what was handed out of them is waited for, at most
-    /// for `patience`, until it is committed. Answers how many of them are left with something that was not.
-    pub(super) fn lose(&self, partitions: &[Partition], patience: Duration) -> usize {
-        let mut state = lock(&self.state);
+    /// Removes revoked partitions and drops their buffered records. Waits for the commit of their polled records, at most for
+    /// `timeout`. Returns the number of partitions with uncommitted records.
+    pub(super) fn lose(&self, partitions: &[Partition], timeout: Duration) -> usize {
+        let mut state = self.state.lock();
         state.changes += 1;
-        state.waiting.drop_of(partitions);
-        let under_way = |state: &State| {
+        state.buffer.remove(partitions);
+        let uncommitted = |state: &State| {
             let held = partitions.iter().filter_map(|partition| state.held.get(partition));
-            held.filter(|held| held.handed > held.committed).count()
+            held.filter(|held| held.polled > held.committed).count()
         };
         let waiting =
-            |state: &mut State| !state.ended && (state.committing > 0 || under_way(state) > 0);
-        let waited = self.moved.wait_timeout_while(state, patience, waiting);
-        let (mut state, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
-        let left = under_way(&state);
+            |state: &mut State| !state.ended && (state.committing > 0 || uncommitted(state) > 0);
+        self.moved.wait_while_for(&mut state, waiting, timeout);
+        let left = uncommitted(&state);
         state.held.retain(|partition, _| !partitions.contains(partition));
         left
     }
 
-    /// A record came; left out when it is of a partition that is not ours. Answers whether it is the first to wait.
+    /// Buffers a fetched record, unless its partition is not assigned. Returns whether the buffer was empty.
     pub(super) fn push(&self, record: Record) -> bool {
-        let state = &mut *lock(&self.state);
+        let state = &mut *self.state.lock();
         let Some(held) = state.held.get_mut(&record.partition) else { return false };
         (held.fetched, held.at_end) = (Some(record.offset + 1), false);
         state.progress = Instant::now();
-        let first = state.waiting.is_empty();
-        state.waiting.push(record);
+        let first = state.buffer.is_empty();
+        state.buffer.push(record);
         first
     }
 
-    /// All that there is of a partition has been fetched.
+    /// Records that a partition was fetched to its end.
     pub(super) fn at_end(&self, partition: Partition) {
-        if let Some(held) = lock(&self.state).held.get_mut(&partition) {
+        if let Some(held) = self.state.lock().held.get_mut(&partition) {
             held.at_end = true;
         }
     }
 
-    /// Of which partitions more should be fetched, by what was answered `before`: of all until an eighth of the room is taken;
-    /// then of one, in the order of their turns, until it fills half of the room, so that it has much to give; and of none while
-    /// the room is taken, until a quarter of it is free.
-    pub(super) fn wanted(&self, before: Wanted) -> Wanted {
-        let state = &*lock(&self.state);
+    /// Decides which partitions to fetch from, given the plan `before`. Until the buffer is an eighth full: all. Afterwards:
+    /// one at a time, until it fills half of the buffer, so that a poll finds many records of one partition. While the buffer
+    /// is full: none, until a quarter of it is free.
+    pub(super) fn fetch_plan(&self, before: FetchPlan) -> FetchPlan {
+        let state = &*self.state.lock();
         let full = if before.fetch == Fetch::None { self.limit / 4 * 3 } else { self.limit };
         let has_more = |partition| state.held.get(&partition).is_some_and(|held| !held.at_end);
-        let fetch = match state.waiting.bytes() {
+        let fetch = match state.buffer.bytes() {
             waiting if waiting >= full => Fetch::None,
             waiting if waiting < self.limit / 8 => Fetch::All,
-            _ => state.waiting.wanting(self.limit / 2, has_more).map_or(Fetch::All, Fetch::Only),
+            _ => state.buffer.next_below(self.limit / 2, has_more).map_or(Fetch::All, Fetch::Only),
         };
-        Wanted { fetch, changes: state.changes }
+        FetchPlan { fetch, changes: state.changes }
     }
 
-    /// The next records, at least one when there is any, about `bytes` of them and as far as possible of one partition; and the
-    /// ends that they show.
+    /// Returns the next records, about `bytes` of them and mostly of one partition, and the offsets after them. Returns at
+    /// least one record unless the buffer is empty.
     pub(super) fn take(&self, bytes: usize) -> (Vec<Record>, Offsets) {
-        let state = &mut *lock(&self.state);
-        let taken = state.waiting.take(bytes);
-        // Those of a partition are in order: the last one counts.
+        let state = &mut *self.state.lock();
+        let taken = state.buffer.take(bytes);
+        // The records of a partition are in order: its last one overwrites the others.
         let ends: Offsets =
             taken.iter().map(|record| (record.partition, record.offset + 1)).collect();
         for (partition, end) in &ends {
             if let Some(held) = state.held.get_mut(partition) {
-                held.handed = Some(*end);
+                held.polled = Some(*end);
             }
         }
         (taken, ends)
     }
 
-    /// Of `offsets`, what is to be committed: of partitions that are ours, forward, and no further than was handed out.
-    /// Whoever is answered something has to tell afterwards what became of it.
+    /// Returns those of `offsets` that are due: of assigned partitions, beyond the committed offset, and no further than was
+    /// polled. Unless it returns nothing, the caller must report the outcome to [`Assignment::end_commit`].
     pub(super) fn begin_commit(&self, offsets: &Offsets) -> Offsets {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let due = |(partition, offset): (&Partition, &i64)| {
             let held = state.held.get(partition)?;
-            let offset = (*offset).min(held.handed?);
+            let offset = (*offset).min(held.polled?);
             (Some(offset) > held.committed).then_some((*partition, offset))
         };
         let due: Offsets = offsets.iter().filter_map(due).collect();
         state.begin(due)
     }
 
-    /// A commit has ended.
+    /// Records the outcome of a commit.
     pub(super) fn end_commit(&self, offsets: &Offsets, succeeded: bool) {
-        let state = &mut *lock(&self.state);
+        let state = &mut *self.state.lock();
         state.committing -= 1;
         if succeeded {
             (state.progress, state.refused_since) = (Instant::now(), None);
@@ -195,24 +194,24 @@ impl Assignment {
         self.moved.notify_all();
     }
 
-    /// The partitions of which everything that was fetched is committed, though they are longer: where they stand. None while
-    /// records wait: then there may be no room for theirs.
+    /// The positions of partitions that have a backlog although all their fetched records are committed. None while records
+    /// are buffered: fetching may be paused then.
     pub(super) fn idle(
         &self,
         positions: &BTreeMap<Partition, Position>,
     ) -> BTreeMap<Partition, Position> {
-        let state = lock(&self.state);
-        let done = |held: &Held| state.waiting.is_empty() && held.fetched <= held.committed;
+        let state = self.state.lock();
+        let done = |held: &Held| state.buffer.is_empty() && held.fetched <= held.committed;
         let idle = |partition: &Partition| state.held.get(partition).is_some_and(done);
         let idle =
             positions.iter().filter(|(partition, at)| at.committed < at.end && idle(partition));
         idle.map(|(partition, at)| (*partition, *at)).collect()
     }
 
-    /// Of `offsets`, before which there are no records but those that are committed, what is to be committed: of partitions
-    /// that are ours and of which nothing was fetched since. As with [`Assignment::begin_commit`], its end is to be told.
-    pub(super) fn begin_pass(&self, offsets: &Offsets) -> Offsets {
-        let mut state = lock(&self.state);
+    /// Of `offsets` without an uncommitted record before them, returns those that are due: of assigned partitions of which
+    /// nothing was fetched since. The caller reports the outcome as with [`Assignment::begin_commit`].
+    pub(super) fn begin_commit_ends(&self, offsets: &Offsets) -> Offsets {
+        let mut state = self.state.lock();
         let due = |(partition, offset): (&Partition, &i64)| {
             let held = state.held.get(partition).filter(|held| held.fetched <= held.committed)?;
             (Some(offset) > held.committed.as_ref()).then_some((*partition, *offset))
@@ -221,52 +220,52 @@ impl Assignment {
         state.begin(due)
     }
 
-    /// Looks whether nothing has come for `limit` though there is more, or every commit was refused for that long.
+    /// Whether no record has arrived for `limit` despite a backlog, or every commit has failed for that long.
     pub(super) fn is_stalled(
         &self,
         positions: &BTreeMap<Partition, Position>,
         limit: Duration,
     ) -> bool {
-        let state = &mut *lock(&self.state);
+        let state = &mut *self.state.lock();
         let refused = state.refused_since.is_some_and(|since| since.elapsed() >= limit);
         let more = |(partition, held): (&Partition, &Held)| {
             let position = positions.get(partition);
             position
                 .is_some_and(|at| held.fetched.unwrap_or(at.committed).max(at.committed) < at.end)
         };
-        if !state.waiting.is_empty() || !state.held.iter().any(more) {
-            state.hungry_since = None;
+        if !state.buffer.is_empty() || !state.held.iter().any(more) {
+            state.starved_since = None;
             return refused;
         }
-        let since = *state.hungry_since.get_or_insert_with(Instant::now);
+        let since = *state.starved_since.get_or_insert_with(Instant::now);
         refused || since.max(state.progress).elapsed() >= limit
     }
 
-    /// The brokers could not be asked: whatever does not go on, it is not for the member's sake.
+    /// Restarts the measurement of stalls: the brokers do not reply, so the member is not at fault.
     pub(super) fn excuse(&self) {
-        let state = &mut *lock(&self.state);
-        (state.hungry_since, state.refused_since) = (None, None);
+        let state = &mut *self.state.lock();
+        (state.starved_since, state.refused_since) = (None, None);
     }
 
-    /// The member is at its end: nothing is handed out or waited for any more.
+    /// Ends the membership: nothing is returned or waited for afterwards.
     pub(super) fn end(&self) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.ended = true;
-        state.waiting = Waiting::default();
+        state.buffer = RecordBuffer::default();
         self.moved.notify_all();
     }
 
     pub(super) fn is_ended(&self) -> bool {
-        lock(&self.state).ended
+        self.state.lock().ended
     }
 }
 
-impl Wanted {
-    /// Before anything was gained.
+impl FetchPlan {
+    /// The plan before the first assignment.
     pub(super) const NOTHING: Self = Self { fetch: Fetch::None, changes: 0 };
 
-    /// Whether more of `partition` should be fetched.
-    pub(super) fn has(self, partition: Partition) -> bool {
+    /// Whether to fetch from `partition`.
+    pub(super) fn includes(self, partition: Partition) -> bool {
         match self.fetch {
             Fetch::All => true,
             Fetch::Only(next) => partition == next,

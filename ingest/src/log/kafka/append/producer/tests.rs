@@ -27,9 +27,9 @@ async fn another_takes_the_place_of_a_producer_that_the_driver_has_given_up() {
 #[tokio::test]
 async fn an_append_that_is_given_up_gives_its_room_back() {
     let log = open(&fresh(2).await).await;
-    let room = producer(&log).0.room.available_permits();
+    let room = producer(&log).0.bytes.available_permits();
     assert!(futures_util::FutureExt::now_or_never(log.append(records("r", 100))).is_none());
-    until("its room is free", || producer(&log).0.room.available_permits() == room).await;
+    until("its room is free", || producer(&log).0.bytes.available_permits() == room).await;
     assert_eq!(log.queued(), 0);
     assert_eq!(poll(&log, 100).await.len(), 100);
 }

@@ -1,0 +1,4 @@
+//! The operator's commands: creating topics and redriving dead letters.
+
+mod redrive;
+pub(super) mod setup;

@@ -1,0 +1,149 @@
+//! Creates the topics of the log and reports how existing ones differ from what it would create. Changes nothing that exists.
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::{
+    admin::{
+        AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
+    },
+    consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
+    types::RDKafkaErrorCode,
+};
+
+use super::super::{
+    client,
+    consume::reader::TopicSource,
+    context::{Context, Health},
+    failure::RequestError,
+    offsets::REQUEST_TIMEOUT,
+    options::KafkaLogOptions,
+    thread::off_runtime,
+};
+use crate::log::LogOpenError;
+
+/// The brokers' clock sets a record's append time, not its producer's.
+const TIMESTAMPS: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
+/// With three replicas, two must have a record before it counts as durable.
+const TWO_IN_SYNC: (&str, &str) = ("min.insync.replicas", "2");
+/// The longest dead letter: the longest record that brokers accept by default, and its reason.
+const LETTER_BYTES: (&str, &str) = ("max.message.bytes", "2097152");
+/// Dead letters are kept until an operator has handled them.
+const KEPT: (&str, &str) = ("retention.ms", "-1");
+/// The settings that both topics need, and what another value causes.
+const NEEDED: [(&str, &str, &str); 2] = [
+    (
+        TIMESTAMPS.0,
+        TIMESTAMPS.1,
+        "producers may backdate the time at which their events are judged",
+    ),
+    ("cleanup.policy", "delete", "compaction removes older records of a user, which loses events"),
+];
+
+/// Creates the missing topics of the log. Returns one sentence about each topic, and one about each setting that differs.
+///
+/// # Errors
+/// [`LogOpenError::Configuration`] if the options are invalid, [`LogOpenError::Unavailable`] if the brokers refuse or cannot
+/// be reached.
+pub async fn setup(
+    options: &KafkaLogOptions,
+    partitions: i32,
+    replication: i32,
+) -> Result<Vec<String>, LogOpenError> {
+    options.check()?;
+    reach(options).await?;
+    let context = Context::new("setup", Arc::default());
+    let admin: AdminClient<_> = client::create(&client::producer(options), context)
+        .map_err(|cause| LogOpenError::Configuration(format!("kafka: {cause}")))?;
+    let letters = options.letters_topic();
+    let mut report = Vec::new();
+    for (name, partitions) in [(options.topic.as_str(), partitions), (letters.as_str(), 1)] {
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
+        topic = topic.set(TIMESTAMPS.0, TIMESTAMPS.1);
+        if replication >= 3 {
+            topic = topic.set(TWO_IN_SYNC.0, TWO_IN_SYNC.1);
+        }
+        if name == letters {
+            topic = topic.set(LETTER_BYTES.0, LETTER_BYTES.1).set(KEPT.0, KEPT.1);
+        }
+        let limit = AdminOptions::new()
+            .operation_timeout(Some(REQUEST_TIMEOUT))
+            .request_timeout(Some(REQUEST_TIMEOUT));
+        let created = admin.create_topics([&topic], &limit).await.map_err(refused)?;
+        match created.into_iter().next() {
+            Some(Ok(_)) => report.push(format!("created topic {name}, partitions: {partitions}")),
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {
+                let resource = [ResourceSpecifier::Topic(name)];
+                let found = admin.describe_configs(&resource, &limit).await.map_err(refused)?;
+                let found = found.into_iter().next().and_then(Result::ok);
+                report.extend(existing(options, name, partitions, found.as_ref()).await?);
+            }
+            Some(Err((_, cause))) => return Err(refused(KafkaError::AdminOp(cause))),
+            None => {
+                return Err(LogOpenError::Unavailable(format!(
+                    "kafka: the brokers sent no reply about topic {name}; run setup again"
+                )));
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// Checks that a broker can be reached: on its own, the client that creates topics would only report a timeout.
+async fn reach(options: &KafkaLogOptions) -> Result<(), LogOpenError> {
+    let config = client::reader(options, &options.group);
+    let probe = off_runtime("kafka-setup", move || {
+        let health = Arc::<Health>::default();
+        let client: BaseConsumer<_> =
+            client::create(&config, Context::new("setup", Arc::clone(&health)))?;
+        let Err(timeout) = client.fetch_metadata(None, REQUEST_TIMEOUT) else { return Ok(None) };
+        // The connection's own error is more precise. It is delivered by a poll, at the latest after the next attempt.
+        while health.cause().is_empty() && client.poll(Duration::from_millis(100)).is_some() {}
+        let cause = health.cause();
+        Ok(Some(if cause.is_empty() { timeout.to_string() } else { cause }))
+    });
+    match probe.await {
+        Ok(None) => Ok(()),
+        Ok(Some(cause)) => Err(LogOpenError::Unavailable(format!(
+            "kafka: no broker can be reached at {}: {cause}",
+            options.brokers
+        ))),
+        Err(RequestError::Kafka(cause)) => {
+            Err(LogOpenError::Configuration(format!("kafka: {cause}")))
+        }
+        Err(lost) => Err(LogOpenError::Unavailable(format!("kafka: {lost}"))),
+    }
+}
+
+/// Describes an existing topic and its differences.
+async fn existing(
+    options: &KafkaLogOptions,
+    name: &str,
+    partitions: i32,
+    found: Option<&ConfigResource>,
+) -> Result<Vec<String>, LogOpenError> {
+    let source = TopicSource::new(options, name, &options.group);
+    let count = off_runtime("kafka-setup", move || source.partitions())
+        .await
+        .map_err(|cause| LogOpenError::Unavailable(format!("kafka: topic {name}: {cause}")))?
+        .len();
+    let mut report = vec![format!("topic {name} exists, partitions: {count}")];
+    if i32::try_from(count) != Ok(partitions) {
+        report.push(format!(
+            "warning: topic {name} should have {partitions} partitions; it was not changed"
+        ));
+    }
+    for (setting, needed, effect) in NEEDED {
+        let value = found.and_then(|found| found.get(setting)?.value.as_deref());
+        if let Some(value) = value.filter(|value| *value != needed) {
+            report.push(format!(
+                "warning: topic {name} has {setting}={value} instead of {needed}: {effect}"
+            ));
+        }
+    }
+    Ok(report)
+}
+
+fn refused(cause: KafkaError) -> LogOpenError {
+    LogOpenError::Unavailable(format!("kafka: the brokers refused the request: {cause}"))
+}

@@ -1,0 +1,287 @@
+//! The producer: hands records to the driver within a bound on bytes in flight, and waits until each is durable or given up.
+//!
+//! An append beyond the bound is refused at once, and so is every append while no broker can be reached. Every record handed
+//! to the driver is awaited to its end, so nothing is appended after the caller has its answer.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rdkafka::{
+    error::{KafkaError, KafkaResult},
+    message::{self, OwnedHeaders},
+    producer::{BaseRecord, Producer as _, ThreadedProducer},
+    types::RDKafkaErrorCode,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    super::{
+        client,
+        context::{Context, Health},
+        options::KafkaLogOptions,
+        thread::DroppedAside,
+    },
+    delivery::Deliveries,
+};
+use crate::log::{Header, LogError, LogOpenError, Offsets};
+
+/// The bytes that a record counts beside its own.
+const OVERHEAD: usize = 256;
+/// How long one probe for a broker may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The pause after a failed probe.
+const PROBE_PAUSE: Duration = Duration::from_millis(200);
+
+type DriverProducer = DroppedAside<ThreadedProducer<Context>>;
+
+/// The producer. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Producer(Arc<Inner>);
+
+struct Inner {
+    options: KafkaLogOptions,
+    /// Replaced when the driver declares it unusable.
+    client: Mutex<(Arc<DriverProducer>, Arc<Health>)>,
+    /// One permit for each byte that may be in flight.
+    bytes: Arc<Semaphore>,
+    queued: Arc<AtomicUsize>,
+}
+
+/// A record to hand to the driver.
+pub(crate) struct Outgoing {
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) headers: Vec<Header>,
+}
+
+/// The outcome of an append of one record.
+pub(crate) enum Appended {
+    /// It is durable; the offset after it, by partition.
+    At(Offsets),
+    /// The brokers or the driver refuse a record of this size.
+    TooLarge,
+}
+
+impl Producer {
+    /// Starts a producer, which connects in the background.
+    pub(crate) fn open(options: &KafkaLogOptions) -> Result<Self, LogOpenError> {
+        let inner = Arc::new(Inner {
+            options: options.clone(),
+            client: Mutex::new(connect(options).map_err(|cause| {
+                LogOpenError::Configuration(format!("kafka: no producer can be created: {cause}"))
+            })?),
+            bytes: Arc::new(Semaphore::new(options.append_bytes.min(Semaphore::MAX_PERMITS))),
+            queued: Arc::default(),
+        });
+        let producer = Arc::downgrade(&inner);
+        thread::Builder::new().name("kafka-probe".to_owned()).spawn(move || probe(&producer))?;
+        Ok(Self(inner))
+    }
+
+    /// Appends records to `topic`; returns when each of them is durable.
+    pub(crate) async fn append(
+        &self,
+        topic: &str,
+        records: impl IntoIterator<Item = Outgoing>,
+    ) -> Result<(), LogError> {
+        let mut records = records.into_iter().peekable();
+        let mut sent = Vec::new();
+        let mut refused = None;
+        while records.peek().is_some() {
+            // An append larger than the bound is sent in parts. Only the first part is refused when the bound is reached.
+            let (mut part, mut bytes) = (Vec::with_capacity(records.size_hint().0), 0);
+            while let Some(record) =
+                records.next_if(|record| part.is_empty() || bytes + record.cost() <= self.part())
+            {
+                bytes += record.cost();
+                part.push(record);
+            }
+            let permit = match sent.is_empty() {
+                true => self.try_acquire(bytes),
+                false => self.acquire(bytes).await,
+            };
+            match permit {
+                Ok(permit) => sent.push(self.send(topic, part, permit)),
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        for deliveries in sent {
+            if let Err(cause) = deliveries.done().await {
+                refused.get_or_insert(cause.into());
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Appends one record to `topic`.
+    pub(crate) async fn append_one(
+        &self,
+        topic: &str,
+        record: Outgoing,
+    ) -> Result<Appended, LogError> {
+        let permit = self.acquire(record.cost()).await?;
+        match self.send(topic, vec![record], permit).done().await {
+            Ok(place) => Ok(Appended::At(
+                place.into_iter().map(|(partition, offset)| (partition, offset + 1)).collect(),
+            )),
+            Err(cause)
+                if cause.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) =>
+            {
+                Ok(Appended::TooLarge)
+            }
+            Err(cause) => Err(cause.into()),
+        }
+    }
+
+    /// Hands `records` to the driver, which never blocks.
+    fn send(
+        &self,
+        topic: &str,
+        records: Vec<Outgoing>,
+        permit: OwnedSemaphorePermit,
+    ) -> Arc<Deliveries> {
+        let (client, health) = self.client();
+        let deliveries = Deliveries::new(records.len(), &self.0.queued, permit);
+        let count = records.len();
+        let Some(client) = client.get() else {
+            deliveries.refuse(count, KafkaError::Canceled);
+            return deliveries;
+        };
+        for (index, record) in records.iter().enumerate() {
+            let outgoing = BaseRecord {
+                topic,
+                partition: None,
+                payload: record.value.as_deref(),
+                key: record.key.as_deref(),
+                timestamp: None,
+                headers: record.owned_headers(),
+                delivery_opaque: Arc::clone(&deliveries),
+            };
+            if let Err((cause, _)) = client.send(outgoing) {
+                if cause.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+                    health.give_up();
+                }
+                deliveries.refuse(count - index, cause);
+                break;
+            }
+        }
+        deliveries
+    }
+
+    /// The bytes of one append that are handed to the driver together.
+    fn part(&self) -> usize {
+        self.0.options.append_bytes / 2
+    }
+
+    fn try_acquire(&self, bytes: usize) -> Result<OwnedSemaphorePermit, LogError> {
+        self.ready()?;
+        let permit = Arc::clone(&self.0.bytes).try_acquire_many_owned(self.permits(bytes));
+        permit.map_err(|_| LogError::Busy("too many bytes of appends are in flight".to_owned()))
+    }
+
+    async fn acquire(&self, bytes: usize) -> Result<OwnedSemaphorePermit, LogError> {
+        self.ready()?;
+        let permit = Arc::clone(&self.0.bytes).acquire_many_owned(self.permits(bytes)).await;
+        permit.map_err(|_| LogError::Busy("the log is closed".to_owned()))
+    }
+
+    /// The permits for `bytes`: all of them for a record larger than the bound.
+    fn permits(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.min(self.0.options.append_bytes)).unwrap_or(u32::MAX)
+    }
+
+    /// The client in use. Replaces one that the driver has declared unusable.
+    fn client(&self) -> (Arc<DriverProducer>, Arc<Health>) {
+        let mut client = self.0.client.lock();
+        if client.1.is_given_up()
+            && let Ok(another) = connect(&self.0.options)
+        {
+            tracing::warn!("the Kafka driver declared a producer unusable; a new one replaces it");
+            *client = another;
+        }
+        client.clone()
+    }
+
+    /// Whether any broker can be reached.
+    pub(crate) fn ready(&self) -> Result<(), LogError> {
+        let (_, health) = self.client();
+        match health.is_down() {
+            true => Err(LogError::Busy(format!("no broker can be reached: {}", health.cause()))),
+            false => Ok(()),
+        }
+    }
+
+    /// The number of records without a delivery report.
+    pub(crate) fn queued(&self) -> usize {
+        self.0.queued.load(Ordering::Relaxed)
+    }
+
+    /// Waits for every delivery report, at most for `limit`. Blocks.
+    pub(crate) fn flush(&self, limit: Duration) {
+        if let Some(Err(error)) = self.client().0.get().map(|client| client.flush(limit)) {
+            tracing::warn!(
+                %error,
+                records = self.queued(),
+                "records were not delivered before the shutdown; none of them was acknowledged"
+            );
+        }
+    }
+}
+
+impl Outgoing {
+    fn cost(&self) -> usize {
+        let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
+        let headers =
+            self.headers.iter().map(|header| header.name.len() + bytes(&header.value) + 64);
+        bytes(&self.key) + bytes(&self.value) + headers.sum::<usize>() + OVERHEAD
+    }
+
+    pub(crate) fn owned_headers(&self) -> Option<OwnedHeaders> {
+        if self.headers.is_empty() {
+            return None;
+        }
+        let mut headers = OwnedHeaders::new_with_capacity(self.headers.len());
+        for Header { name, value } in &self.headers {
+            headers = headers.insert(message::Header { key: name, value: value.as_deref() });
+        }
+        Some(headers)
+    }
+}
+
+fn connect(options: &KafkaLogOptions) -> KafkaResult<(Arc<DriverProducer>, Arc<Health>)> {
+    let health = Arc::new(Health::default());
+    let client =
+        client::create(&client::producer(options), Context::new("producer", Arc::clone(&health)))?;
+    Ok((Arc::new(DroppedAside::new(client)), health))
+}
+
+/// Asks for metadata while no broker can be reached: without appends the driver would not try to connect.
+fn probe(producer: &Weak<Inner>) {
+    while let Some(inner) = producer.upgrade() {
+        let (client, health) = inner.client.lock().clone();
+        let topic = inner.options.topic.clone();
+        drop(inner);
+        if health.wait_until_down(PROBE_TIMEOUT)
+            && let Some(client) = client.get()
+        {
+            match client.client().fetch_metadata(Some(&topic), PROBE_TIMEOUT) {
+                Ok(_) => health.up(),
+                Err(_) => thread::sleep(PROBE_PAUSE),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

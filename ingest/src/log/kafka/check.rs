@@ -1,0 +1,81 @@
+//! Checks the options of a log on Kafka without a request to a broker.
+
+use rdkafka::error::KafkaError;
+
+use super::{
+    client,
+    options::{KafkaLogOptions, Mechanism, Mistake},
+};
+
+impl KafkaLogOptions {
+    /// Reports the first mistake in the options.
+    ///
+    /// # Errors
+    /// The [`Mistake`].
+    pub fn check(&self) -> Result<(), Mistake> {
+        let mistake = |setting, cause| Err(Mistake { setting, cause });
+        let named = [
+            ("kafka-brokers", &self.brokers),
+            ("kafka-topic", &self.topic),
+            ("kafka-group", &self.group),
+        ];
+        if let Some((setting, _)) = named.iter().find(|(_, value)| value.trim().is_empty()) {
+            return mistake(setting, "must not be empty".to_owned());
+        }
+        let allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+        if !self.topic.chars().all(allowed) || self.letters_topic().len() > 249 {
+            let cause = "the name of a topic has at most 245 letters, digits, '.', '_' and '-'";
+            return mistake("kafka-topic", cause.to_owned());
+        }
+        let scram = self.security.authenticates() && self.mechanism != Mechanism::Plain;
+        if (self.security.is_encrypted() || scram) && !cfg!(feature = "kafka-tls") {
+            let cause = "this program was built without TLS and SCRAM; build it with the cargo feature kafka-tls";
+            return mistake("kafka-security", cause.to_owned());
+        }
+        if self.security.authenticates() && (self.username.is_none() || self.password.is_none()) {
+            let cause =
+                "SASL needs both a user name and a password; set kafka-username and kafka-password";
+            return mistake("kafka-security", cause.to_owned());
+        }
+        if let Some(file) = &self.ca_file
+            && let Err(error) = std::fs::File::open(file)
+        {
+            return mistake("kafka-ca-file", format!("the certificates cannot be read: {error}"));
+        }
+        self.check_properties()
+    }
+
+    /// Checks that librdkafka accepts the properties, and that a delivery ends before its request does.
+    fn check_properties(&self) -> Result<(), Mistake> {
+        let refused = |error| self.refused_property(error);
+        client::member(self).create_native_config().map_err(refused)?;
+        let producer = client::producer(self).create_native_config().map_err(refused)?;
+        let delivery = producer.get("message.timeout.ms").map_err(refused)?;
+        let deadline = self.append_deadline.as_millis();
+        // 0 means no limit to the driver.
+        if delivery.parse().is_ok_and(|delivery: u128| 0 < delivery && delivery < deadline) {
+            return Ok(());
+        }
+        let cause = format!(
+            "message.timeout.ms is {delivery}; it must be above 0 and below the {deadline} ms of kafka-append-deadline, \
+             or a rejected batch could still be appended"
+        );
+        Err(Mistake { setting: "kafka-delivery-timeout", cause })
+    }
+
+    /// Names the setting behind the property that librdkafka refuses, and why, without its value, which may be a password.
+    fn refused_property(&self, error: KafkaError) -> Mistake {
+        let KafkaError::ClientConfig(_, cause, property, _) = error else {
+            return Mistake { setting: "kafka-property", cause: error.to_string() };
+        };
+        let setting = match property.as_str() {
+            given if self.properties.iter().any(|(name, _)| name == given) => "kafka-property",
+            "session.timeout.ms" => "kafka-session-timeout",
+            "message.timeout.ms" => "kafka-delivery-timeout",
+            "group.instance.id" => "kafka-member",
+            "ssl.ca.location" => "kafka-ca-file",
+            _ => "kafka-brokers",
+        };
+        Mistake { setting, cause: format!("{property}: {cause}") }
+    }
+}
