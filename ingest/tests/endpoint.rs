@@ -15,14 +15,11 @@ use shared::{
     timestamp::Timestamp,
 };
 use tempfile::TempDir;
+use test_support::connection::LIMIT;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-
-use self::client::LIMIT;
 
 #[path = "endpoint/bodies.rs"]
 mod bodies;
-#[path = "../../shared/tests/support/client.rs"]
-mod client;
 #[path = "endpoint/faults.rs"]
 mod faults;
 #[path = "endpoint/replies.rs"]

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use ingest::log::{Log, NewRecord, Partition, Record, murmur2};
 use shared::clock::Clock;
+use test_support::stack;
 
 #[path = "log_contract/appending.rs"]
 mod appending;
@@ -18,8 +19,6 @@ mod dead_letters;
 mod embedded;
 #[path = "log_contract/kafka.rs"]
 mod kafka;
-#[path = "../../shared/tests/support/stack.rs"]
-mod stack;
 
 /// Long enough for the slowest machine: a test that meets it has failed.
 const LIMIT: Duration = Duration::from_secs(60);

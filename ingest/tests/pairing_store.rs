@@ -8,8 +8,6 @@ mod home;
 mod model;
 #[path = "pairing_store/ops.rs"]
 mod ops;
-#[path = "../../shared/tests/support/stack.rs"]
-mod stack;
 #[path = "pairing_store/world.rs"]
 mod world;
 
@@ -36,6 +34,7 @@ use shared::{
     timestamp::{DAY, HOUR, RETENTION, Timestamp},
 };
 use tempfile::TempDir;
+use test_support::stack;
 
 use self::{
     home::Home,

@@ -2,9 +2,6 @@
 //! instant by two consumers that share nothing but one Cassandra.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-#[path = "../../shared/tests/support/stack.rs"]
-mod stack;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use ingest::pairing::decide;
@@ -17,9 +14,8 @@ use shared::{
     },
     timestamp::{MINUTE, Timestamp},
 };
+use test_support::stack::Stack;
 use tokio::sync::Barrier;
-
-use self::stack::Stack;
 
 const SESSIONS: i64 = 2_000;
 /// How many sessions are handled in one step of either consumer.

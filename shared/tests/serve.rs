@@ -13,17 +13,13 @@ use shared::{
     http::{ServeOptions, error, or_unknown, serve},
     telemetry,
 };
+use test_support::connection::{Connection, LIMIT, ask, bare, request};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, oneshot},
     task::JoinHandle,
 };
 use warp::{Filter, Reply as _, filters::BoxedFilter, http::StatusCode, reply::Response};
-
-use self::client::{Connection, LIMIT, ask, bare, request};
-
-#[path = "support/client.rs"]
-mod client;
 
 struct Server {
     address: SocketAddr,
@@ -138,7 +134,7 @@ async fn headers_that_are_too_long_are_refused() {
     let server = Server::start(hello(), ServeOptions::default()).await;
     let long = format!("x: {}", "x".repeat(1 << 20));
     let mut connection = Connection::open(server.address).await;
-    connection.send_if_taken(request("GET", "/hello", &[&long], "")).await;
+    connection.send_if_open(request("GET", "/hello", &[&long], "")).await;
     assert_eq!(connection.reply().await.unwrap().status, 431);
 }
 

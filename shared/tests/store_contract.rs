@@ -7,6 +7,7 @@ use shared::{
     store::{Known, Sighting, Store, Window},
     timestamp::{RETENTION, Timestamp},
 };
+use test_support::stack;
 
 #[path = "store_contract/cassandra.rs"]
 mod cassandra;
@@ -18,8 +19,6 @@ mod facts;
 mod retention;
 #[path = "store_contract/rows.rs"]
 mod rows;
-#[path = "support/stack.rs"]
-mod stack;
 
 /// One store of one backend, which can be opened again once what it handed out is dropped.
 trait Backend: Sized {

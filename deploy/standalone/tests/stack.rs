@@ -2,16 +2,13 @@
 //!
 //! Speaks a first request of each protocol byte by byte, so that nothing but the servers' own answer can pass.
 
-#[path = "../../../shared/tests/support/stack.rs"]
-mod stack;
-
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
     time::Duration,
 };
 
-use stack::{Node, Service, Stack};
+use test_support::stack::{Node, Service, Stack};
 
 /// ApiVersions, version 0, request 7, no client name: the length, then the header.
 const KAFKA_ASKS: &[u8] = b"\0\0\0\x0a\0\x12\0\0\0\0\0\x07\xff\xff";

@@ -162,6 +162,9 @@ fn a_dependency_against_the_arrows_is_found() {
     );
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("`ingest`"), "{found:?}");
+    let support = |section| format!("[{section}]\ntest-support.workspace = true\n");
+    assert!(manifest::strangers("ingest", &support("dev-dependencies")).is_empty());
+    assert_eq!(manifest::strangers("ingest", &support("dependencies")).len(), 1);
 }
 
 #[test]

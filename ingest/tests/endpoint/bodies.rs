@@ -4,11 +4,9 @@ use std::{io::Write, time::Duration};
 
 use flate2::{Compression, write::GzEncoder};
 use ingest::http::EndpointOptions;
+use test_support::connection::{Connection, ask, request, until};
 
-use super::{
-    Options, Server, batch,
-    client::{Connection, ask, request, until},
-};
+use super::{Options, Server, batch};
 
 const GZIP: &str = "content-encoding: gzip";
 const ZSTD: &str = "content-encoding: zstd";
@@ -186,7 +184,7 @@ async fn a_body_whose_length_is_no_number_of_ours_is_refused() {
 async fn who_sends_too_much_all_the_same_reads_the_413() {
     let server = Server::start().await;
     let mut connection = Connection::open(server.address).await;
-    connection.send_if_taken(request("POST", "/v1/events", &[], vec![b' '; 8 << 20])).await;
+    connection.send_if_open(request("POST", "/v1/events", &[], vec![b' '; 8 << 20])).await;
     assert_eq!(connection.reply().await.expect("it was cut off before the answer").status, 413);
 }
 
@@ -206,7 +204,7 @@ async fn a_body_in_chunks_that_is_too_long_is_413() {
     let server = Server::start().await;
     let mut connection = chunked(&server).await;
     for _ in 0..3 {
-        connection.send_if_taken(chunk(vec![b' '; 512 << 10])).await;
+        connection.send_if_open(chunk(vec![b' '; 512 << 10])).await;
     }
     assert_eq!(connection.reply().await.unwrap().status, 413);
     assert_eq!(server.inflight(), 0.0);

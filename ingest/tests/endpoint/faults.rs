@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use ingest::http::EndpointOptions;
 use shared::http::ServeOptions;
+use test_support::connection::{Connection, Reply, ask, request, until};
 use tokio::net::TcpStream;
 
-use super::{
-    LIMIT, Options, Server, batch,
-    client::{Connection, Reply, ask, request, until},
-};
+use super::{LIMIT, Options, Server, batch};
 
 async fn post(server: &Server, body: impl AsRef<[u8]>) -> Reply {
     ask(server.address, request("POST", "/v1/events", &[], body)).await

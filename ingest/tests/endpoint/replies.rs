@@ -1,12 +1,9 @@
 //! What a client hears, by what it sent.
 
 use serde_json::json;
+use test_support::connection::{Connection, ask, bare, request};
 
-use super::{
-    Server, batch,
-    client::{Connection, ask, bare, request},
-    start,
-};
+use super::{Server, batch, start};
 
 const EXPIRED: &str =
     r#"{"user_id":"old","session_id":"s","event":"end","ts":"2025-02-01T11:00:00Z"}"#;

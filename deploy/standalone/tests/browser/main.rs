@@ -5,10 +5,6 @@
 
 #[cfg(test)]
 #[allow(dead_code, reason = "shared with the system tests, which take more of it")]
-#[path = "../system/client.rs"]
-mod client;
-#[cfg(test)]
-#[allow(dead_code, reason = "shared with the system tests, which take more of it")]
 #[path = "../system/data.rs"]
 mod data;
 #[cfg(test)]
@@ -30,3 +26,6 @@ mod page;
 mod starts;
 #[cfg(test)]
 mod user;
+
+#[cfg(test)]
+use test_support::client;

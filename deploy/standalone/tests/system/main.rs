@@ -10,8 +10,6 @@ mod backends;
 #[cfg(test)]
 mod by_hand;
 #[cfg(test)]
-mod client;
-#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod data;
@@ -50,9 +48,9 @@ mod service;
 #[cfg(test)]
 mod slow_readers;
 #[cfg(test)]
-#[path = "../../../../shared/tests/support/stack.rs"]
-mod stack;
-#[cfg(test)]
 mod stopped;
 #[cfg(test)]
 mod terminal;
+
+#[cfg(test)]
+use test_support::{client, stack};

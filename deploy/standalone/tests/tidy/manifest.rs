@@ -1,9 +1,13 @@
-//! Which crate may know which: the arrows between the crates of the workspace.
+//! The allowed dependencies between the crates of the workspace.
 
 use std::{fs, path::Path};
 
-/// Each member's folder, and the members it may depend on.
+/// The crate that supports tests. Every crate may use it, but only as a dev-dependency.
+const TEST_SUPPORT: &str = "test-support";
+
+/// The directory of each member, and the members on which it may depend.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("shared/tests/support", &[]),
     ("shared", &[]),
     ("ingest", &["shared"]),
     ("query-api", &["shared"]),
@@ -11,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("deploy/bench", &["shared", "ingest", "query-api", "standalone"]),
 ];
 
-/// What points the wrong way in the manifests below `root`.
+/// Returns a message for each dependency in the manifests below `root` that is not allowed.
 pub(crate) fn against_the_arrows(root: &str) -> Vec<String> {
     let manifest: toml::Table = read(&Path::new(root).join("Cargo.toml")).parse().unwrap();
     let members = manifest["workspace"]["members"].as_array().unwrap();
@@ -21,28 +25,36 @@ pub(crate) fn against_the_arrows(root: &str) -> Vec<String> {
     found.collect()
 }
 
-/// What the member at `folder` must not depend on but does, by its `manifest`.
+/// Returns a message for each dependency in the `manifest` of the member at `folder` that is not
+/// allowed.
 pub(crate) fn strangers(folder: &str, manifest: &str) -> Vec<String> {
     let Some((_, allowed)) = ARROWS.iter().find(|(member, _)| *member == folder) else {
         return vec![format!(
-            "{folder}: a new crate says in ARROWS which of the others it may know"
+            "{folder}: add the new crate to ARROWS, with the crates on which it may depend"
         )];
     };
     let manifest: toml::Table = manifest.parse().unwrap();
-    let ours = |name: &&String| {
-        ARROWS.iter().any(|(member, _)| member.rsplit('/').next() == Some(name.as_str()))
+    let is_member = |name: &str| {
+        name == TEST_SUPPORT
+            || ARROWS.iter().any(|(member, _)| member.rsplit('/').next() == Some(name))
     };
     let sections = ["dependencies", "dev-dependencies", "build-dependencies"];
-    let tables = sections.iter().filter_map(|section| manifest.get(*section)?.as_table());
-    let strangers = tables
-        .flat_map(|table| table.keys())
-        .filter(ours)
-        .filter(|name| !allowed.contains(&name.as_str()));
+    let tables =
+        sections.iter().filter_map(|section| Some((*section, manifest.get(*section)?.as_table()?)));
+    let names =
+        tables.flat_map(|(section, table)| table.keys().map(move |name| (section, name.as_str())));
+    let strangers = names.filter(|(section, name)| {
+        let is_support = *name == TEST_SUPPORT
+            && *section == "dev-dependencies"
+            && folder != "shared/tests/support";
+        is_member(name) && !is_support && !allowed.contains(name)
+    });
     strangers
-        .map(|name| {
+        .map(|(section, name)| {
             format!(
-                "{folder}/Cargo.toml: `{name}`: the services know `shared` and never each other, so that they scale and are \
-                 deployed apart; only deploy/standalone and deploy/bench know both"
+                "{folder}/Cargo.toml: `{name}` in {section}: the services depend on `shared` and never on each other, so that \
+                 they are scaled and deployed separately; only deploy/standalone and deploy/bench depend on both, and \
+                 `{TEST_SUPPORT}` is only a dev-dependency"
             )
         })
         .collect()

@@ -11,12 +11,10 @@ use rdkafka::{
     producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer},
 };
 use shared::clock::Clock;
+use test_support::stack;
 
 use super::{append::producer::Outgoing, *};
 use crate::log::{Log, LogError, NewRecord, Offsets, Record};
-
-#[path = "../../../../shared/tests/support/stack.rs"]
-mod stack;
 
 mod faults;
 mod rebalances;

@@ -1,5 +1,4 @@
-//! An HTTP client that shows every byte: what a test sends is what arrives, whole or in pieces.
-#![allow(dead_code, reason = "each test takes what it needs")]
+//! An asynchronous HTTP client that sends exactly the given bytes, at once or in pieces.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -9,42 +8,50 @@ use tokio::{
     time::timeout,
 };
 
-/// No answer that a test waits for takes longer.
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+/// The longest time that a test waits for anything.
+pub const LIMIT: Duration = Duration::from_secs(20);
 
-pub(crate) struct Connection {
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Connection {
     stream: TcpStream,
     unread: Vec<u8>,
 }
 
+/// A reply with its whole body.
 #[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The headers, with names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 impl Connection {
-    pub(crate) async fn open(address: SocketAddr) -> Self {
+    /// Connects to `address`.
+    pub async fn open(address: SocketAddr) -> Self {
         Self { stream: TcpStream::connect(address).await.unwrap(), unread: Vec::new() }
     }
 
-    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    /// Sends all of `bytes`.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         timeout(LIMIT, self.stream.write_all(bytes.as_ref())).await.unwrap().unwrap();
     }
 
-    /// Sends what the other side takes; it may have hung up.
-    pub(crate) async fn send_if_taken(&mut self, bytes: impl AsRef<[u8]>) {
+    /// Sends `bytes` as long as the connection is open.
+    pub async fn send_if_open(&mut self, bytes: impl AsRef<[u8]>) {
         timeout(LIMIT, self.stream.write_all(bytes.as_ref())).await.unwrap().ok();
     }
 
-    /// The next reply; `None` when the connection ends before it is whole.
-    pub(crate) async fn reply(&mut self) -> Option<Reply> {
+    /// Reads the next reply; `None` if the connection ends before it is complete.
+    pub async fn reply(&mut self) -> Option<Reply> {
         self.reply_with_body(true).await
     }
 
-    /// The next reply to a request whose method has none with a body.
-    pub(crate) async fn reply_to_head(&mut self) -> Option<Reply> {
+    /// Reads the next reply to a request whose replies have no body.
+    pub async fn reply_to_head(&mut self) -> Option<Reply> {
         self.reply_with_body(false).await
     }
 
@@ -73,53 +80,56 @@ impl Connection {
         Some(reply)
     }
 
-    /// Whether the other side hangs up without a word more.
-    pub(crate) async fn is_cut(&mut self) -> bool {
+    /// Whether the server closes the connection without sending anything more.
+    pub async fn is_cut(&mut self) -> bool {
         self.unread.is_empty() && self.more().await.is_none()
     }
 
     async fn more(&mut self) -> Option<()> {
         let mut buffer = [0; 4096];
         let read = timeout(LIMIT, self.stream.read(&mut buffer)).await;
-        let read = read.expect("nothing came for a long time").unwrap_or(0);
+        let read = read.expect("nothing arrived within the limit").unwrap_or(0);
         self.unread.extend_from_slice(&buffer[..read]);
         (read > 0).then_some(())
     }
 }
 
 impl Reply {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// The value of a header; `name` is in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn text(&self) -> &str {
+    /// The body as text.
+    #[must_use]
+    pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub(crate) fn json(&self) -> serde_json::Value {
+    /// The body as JSON.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
     /// The code of an error.
-    pub(crate) fn code(&self) -> String {
+    #[must_use]
+    pub fn code(&self) -> String {
         self.json()["error"]["code"].as_str().unwrap().to_owned()
     }
 }
 
-/// One request on a connection of its own.
-pub(crate) async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Reply {
+/// Sends one request on a new connection.
+pub async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Reply {
     let mut connection = Connection::open(address).await;
     connection.send(request).await;
-    connection.reply().await.expect("the connection ended before the reply did")
+    connection.reply().await.expect("the connection ended before the reply was complete")
 }
 
 /// A request with a body; `headers` are whole lines.
-pub(crate) fn request(
-    method: &str,
-    path: &str,
-    headers: &[&str],
-    body: impl AsRef<[u8]>,
-) -> Vec<u8> {
+#[must_use]
+pub fn request(method: &str, path: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let mut lines = vec![format!("{method} {path} HTTP/1.1"), "host: test".to_owned()];
     lines.push(format!("content-length: {}", body.len()));
@@ -130,16 +140,17 @@ pub(crate) fn request(
 }
 
 /// A request without a body.
-pub(crate) fn bare(method: &str, path: &str) -> Vec<u8> {
+#[must_use]
+pub fn bare(method: &str, path: &str) -> Vec<u8> {
     format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n").into_bytes()
 }
 
-/// Waits until `holds`, letting everything else go on.
-pub(crate) async fn until(holds: impl Fn() -> bool) {
+/// Waits until `holds` returns true, while other tasks run.
+pub async fn until(holds: impl Fn() -> bool) {
     let waited = timeout(LIMIT, async {
         while !holds() {
             tokio::task::yield_now().await;
         }
     });
-    waited.await.expect("it never came to hold");
+    waited.await.expect("the condition did not become true within the limit");
 }

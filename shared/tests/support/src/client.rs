@@ -1,4 +1,5 @@
-//! An HTTP client of a few lines: a connection a request, and nothing done to a path on its way, for ids may be `..`.
+//! A small HTTP client: one connection per request. It sends paths unchanged, because an id may be
+//! `..`.
 
 use std::{
     io::{self, BufRead, BufReader, ErrorKind, Write},
@@ -8,24 +9,33 @@ use std::{
 
 use serde_json::Value;
 
-/// How events on lines are announced.
-pub(crate) const LINES: (&str, &str) = ("content-type", "application/x-ndjson");
+/// The content type of one event per line.
+pub const LINES: (&str, &str) = ("content-type", "application/x-ndjson");
 
-/// Longer than anything is allowed to take.
+/// Longer than any request may take.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// A client of the server at an address.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Client(pub(crate) SocketAddr);
+pub struct Client(pub SocketAddr);
 
+/// A reply with its whole body.
 #[derive(Clone, Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The headers, with names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 impl Client {
-    pub(crate) fn connect(self) -> io::Result<TcpStream> {
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// If the server does not accept it.
+    pub fn connect(self) -> io::Result<TcpStream> {
         let stream = TcpStream::connect_timeout(&self.0, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -33,20 +43,27 @@ impl Client {
         Ok(stream)
     }
 
-    pub(crate) fn get(self, path: &str) -> io::Result<Reply> {
+    /// Sends a GET request.
+    ///
+    /// # Errors
+    /// If there is no complete reply.
+    pub fn get(self, path: &str) -> io::Result<Reply> {
         self.send("GET", path, &[], b"")
     }
 
-    pub(crate) fn post(
-        self,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> io::Result<Reply> {
+    /// Sends a POST request.
+    ///
+    /// # Errors
+    /// If there is no complete reply.
+    pub fn post(self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Reply> {
         self.send("POST", path, headers, body)
     }
 
-    pub(crate) fn send(
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// If there is no complete reply.
+    pub fn send(
         self,
         method: &str,
         path: &str,
@@ -63,12 +80,13 @@ impl Client {
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(body);
         let written = stream.write_all(&bytes);
-        // Who refuses a body early answers before it is sent whole: the answer counts, if there is one.
+        // A server that rejects a body replies before the body is sent completely. The reply counts.
         read_reply(&mut BufReader::new(stream)).or_else(|unread| written.and(Err(unread)))
     }
 
-    /// The JSON that `path` is answered with.
-    pub(crate) fn ask(self, path: &str) -> Value {
+    /// Returns the JSON of a GET request that must succeed.
+    #[must_use]
+    pub fn ask(self, path: &str) -> Value {
         let reply = self.get(path).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         reply.json()
@@ -76,23 +94,32 @@ impl Client {
 }
 
 impl Reply {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// The value of a header; `name` is in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn text(&self) -> String {
+    /// The body as text.
+    #[must_use]
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub(crate) fn json(&self) -> Value {
+    /// The body as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 }
 
-/// Reads one reply. Without a single byte of one the connection was [`ErrorKind::ConnectionAborted`]; a reply that breaks off
-/// is [`ErrorKind::UnexpectedEof`].
-pub(crate) fn read_reply(stream: &mut impl BufRead) -> io::Result<Reply> {
+/// Reads one reply.
+///
+/// # Errors
+/// [`ErrorKind::ConnectionAborted`] if the connection ends before the first byte, and
+/// [`ErrorKind::UnexpectedEof`] if it ends within the reply.
+pub fn read_reply(stream: &mut impl BufRead) -> io::Result<Reply> {
     let broke_off = || io::Error::from(ErrorKind::UnexpectedEof);
     let mut line = String::new();
     match stream.read_line(&mut line) {
@@ -150,8 +177,9 @@ fn read_line(stream: &mut impl BufRead) -> io::Result<String> {
     }
 }
 
-/// `text` as one segment of a path, or as a value of a query.
-pub(crate) fn escaped(text: &str) -> String {
+/// Percent-encodes `text` for a segment of a path or a value of a query.
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let one = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
         _ => format!("%{byte:02X}"),

@@ -1,9 +1,7 @@
-//! Real Kafka and Cassandra for tests, started by `deploy/stack/up` on ports that are free.
+//! Real Kafka and Cassandra for tests, started by `deploy/stack/up` on free ports.
 //!
-//! For tests of any crate. One stack is shared by all tests of a run, so a test gives its topics and keyspaces names of their
-//! own, and never touches the servers themselves: for that it takes a stack of its own. Nothing here knows a driver.
-#![allow(dead_code, reason = "each test takes what it needs")]
-#![allow(clippy::unwrap_used, reason = "a test")]
+//! All tests of a run share one stack. A test uses topics and keyspaces with names of its own and
+//! leaves the servers alone; a test that stops servers starts its own stack.
 
 use std::{
     collections::HashMap,
@@ -17,106 +15,119 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a killed process may take to be gone.
+/// The longest time until a killed process has ended.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A running stack. One's own is stopped and removed when it is dropped.
-pub(crate) struct Stack {
+/// A running stack. A stack of one test is stopped and removed when it is dropped.
+#[derive(Debug)]
+pub struct Stack {
     dir: PathBuf,
     settings: HashMap<String, String>,
     shared: bool,
 }
 
-/// What a stack has one or three of.
+/// A service of a stack, which has one or three nodes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Service {
+pub enum Service {
+    /// Kafka.
     Kafka,
+    /// Cassandra.
     Cassandra,
 }
 
-/// One server of a stack; the first is number 1.
+/// One server of a stack, by its number from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Node {
+pub enum Node {
+    /// A broker.
     Kafka(u8),
+    /// A Cassandra node.
     Cassandra(u8),
 }
 
 impl Stack {
-    /// The one stack of this test run: a node of each, without TLS and passwords. Started by the first test that asks;
-    /// it goes on running for the next test program, until `deploy/test` or `deploy/stack/down --dir target/stack` stops it.
-    pub(crate) fn shared_plain() -> &'static Self {
+    /// The stack that all tests of a run share: one node of each service, without TLS and passwords.
+    /// The first test starts it. It runs until `deploy/test` or `deploy/stack/down --dir
+    /// target/stack` stops it.
+    #[must_use]
+    pub fn shared_plain() -> &'static Self {
         static SHARED: OnceLock<Stack> = OnceLock::new();
         SHARED.get_or_init(|| Self::up(target().join("stack"), true, &[]))
     }
 
-    /// A stack of one's own, with `nodes` (1 or 3) nodes of each service.
-    pub(crate) fn own(nodes: u8, tls: bool) -> Self {
+    /// Starts a stack for one test, with `nodes` (1 or 3) nodes of each service.
+    #[must_use]
+    pub fn own(nodes: u8, tls: bool) -> Self {
         Self::start_own(nodes, tls, &[])
     }
 
-    /// A stack of one's own that has one of the services alone.
-    pub(crate) fn own_only(service: Service, nodes: u8, tls: bool) -> Self {
+    /// Starts a stack for one test with only one of the services.
+    #[must_use]
+    pub fn own_only(service: Service, nodes: u8, tls: bool) -> Self {
         Self::start_own(nodes, tls, &["--only", service.name()])
     }
 
-    /// The brokers, as `--kafka-brokers` takes them.
-    pub(crate) fn kafka_brokers(&self) -> &str {
+    /// The value of `--kafka-brokers`.
+    #[must_use]
+    pub fn kafka_brokers(&self) -> &str {
         self.setting("BOOKEND_KAFKA_BROKERS")
     }
 
-    /// The nodes, as `--cassandra-nodes` takes them.
-    pub(crate) fn cassandra_nodes(&self) -> &str {
+    /// The value of `--cassandra-nodes`.
+    #[must_use]
+    pub fn cassandra_nodes(&self) -> &str {
         self.setting("BOOKEND_CASSANDRA_NODES")
     }
 
-    /// Any setting by the name of its variable, as Bookend would read it.
-    pub(crate) fn setting(&self, variable: &str) -> &str {
+    /// The value of a setting by the name of its variable.
+    #[must_use]
+    pub fn setting(&self, variable: &str) -> &str {
         self.settings.get(variable).unwrap_or_else(|| panic!("this stack has no {variable}"))
     }
 
-    /// Every setting as its variable, for a program that is started.
-    pub(crate) fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// The variables of all settings, for the environment of a program.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
         self.settings.iter().map(|(variable, value)| (variable.as_str(), value.as_str()))
     }
 
-    /// `kill -9`, and waits until the process is gone.
-    pub(crate) fn kill(&self, node: Node) {
+    /// Sends SIGKILL and waits until the process has ended.
+    pub fn kill(&self, node: Node) {
         let pid = self.signal("KILL", node);
         let begun = Instant::now();
-        // Empty while it has ended but whoever inherited it has not asked how.
+        // The command line of a zombie process is empty.
         while fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|command| !command.is_empty()) {
-            assert!(begun.elapsed() < LIMIT, "{node} survives a kill");
+            assert!(begun.elapsed() < LIMIT, "{node} still runs after SIGKILL");
             std::thread::park_timeout(Duration::from_millis(5));
         }
     }
 
-    /// SIGSTOP: it keeps its connections and answers nothing.
-    pub(crate) fn stop(&self, node: Node) {
+    /// Sends SIGSTOP: the server keeps its connections and does not reply.
+    pub fn stop(&self, node: Node) {
         self.signal("STOP", node);
     }
 
-    /// SIGCONT: it goes on where it was stopped.
-    pub(crate) fn cont(&self, node: Node) {
+    /// Sends SIGCONT: the server continues.
+    pub fn cont(&self, node: Node) {
         self.signal("CONT", node);
     }
 
-    /// Starts a killed node again, with its data, and waits until it serves.
-    pub(crate) fn start_again(&self, node: Node) {
-        assert!(!self.shared, "the shared stack is not for drills");
+    /// Restarts a killed node with its data, and waits until it serves requests.
+    pub fn start_again(&self, node: Node) {
+        assert!(!self.shared, "servers of the shared stack must not be stopped");
         run(Command::new(program("up"))
             .arg("--dir")
             .arg(&self.dir)
             .args(["--node", &node.to_string()]));
     }
 
-    /// Starts every killed node again, together: alone, the first of a cluster would wait for a majority.
-    pub(crate) fn start_all_again(&self) {
-        assert!(!self.shared, "the shared stack is not for drills");
+    /// Restarts all killed nodes together: the first node alone would wait for a majority.
+    pub fn start_all_again(&self) {
+        assert!(!self.shared, "servers of the shared stack must not be stopped");
         run(Command::new(program("up")).arg("--dir").arg(&self.dir));
     }
 
-    /// The folder with the logs of its servers.
-    pub(crate) fn dir(&self) -> &Path {
+    /// The directory with the logs of its servers.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
@@ -124,7 +135,7 @@ impl Stack {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let dir = target().join("stacks").join(format!("{}-{number}", process::id()));
-        // A process of the same number may have left one when it was killed.
+        // An earlier process with the same id may have been killed and left a stack.
         run(Command::new(program("down")).arg("--wipe").arg("--dir").arg(&dir));
         let nodes = nodes.to_string();
         let mut words = vec!["--nodes", &nodes];
@@ -141,14 +152,14 @@ impl Stack {
             .arg(&dir));
         let settings = fs::read_to_string(dir.join("stack.env")).unwrap();
         let settings = settings.lines().filter_map(|line| line.split_once('='));
-        // A value that holds a blank is quoted for the shell.
+        // A value with a blank is quoted for the shell.
         let settings = settings
             .map(|(variable, value)| (variable.to_owned(), value.trim_matches('\'').to_owned()));
         Self { settings: settings.collect(), dir, shared }
     }
 
     fn signal(&self, signal: &str, node: Node) -> u32 {
-        assert!(!self.shared, "the shared stack is not for drills");
+        assert!(!self.shared, "servers of the shared stack must not be stopped");
         let pid = fs::read_to_string(self.dir.join(format!("{node}.pid")))
             .unwrap()
             .trim()
@@ -176,7 +187,7 @@ impl Service {
     }
 }
 
-/// Its name among the files of the stack.
+/// The name of the server in the files of the stack.
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -186,7 +197,7 @@ impl fmt::Display for Node {
     }
 }
 
-/// Runs `command` to its end, which has to be a good one.
+/// Runs `command`, which must succeed.
 fn run(command: &mut Command) {
     let ended = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(
@@ -197,17 +208,17 @@ fn run(command: &mut Command) {
     );
 }
 
-/// A program of `deploy/stack`.
+/// The path of a program in `deploy/stack`.
 fn program(name: &str) -> PathBuf {
     let up = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .map(|folder| folder.join("deploy/stack").join(name));
     up.into_iter()
         .find(|program| program.exists())
-        .unwrap_or_else(|| panic!("the tests run in a checkout"))
+        .unwrap_or_else(|| panic!("the tests must run in a checkout of the sources"))
 }
 
-/// Cargo's target folder, which is every test program's: of a crate's own tests too, to which Cargo does not tell it.
+/// Cargo's target directory, found from the test program: Cargo does not pass it to unit tests.
 fn target() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     program.ancestors().nth(3).unwrap().to_owned()
