@@ -1,8 +1,8 @@
-//! The consumer: polls the log, pairs what it finds, and commits only what is answered.
+//! The consumer: polls the log, pairs events into sessions, and commits what is written.
 //!
-//! Polled records make micro-batches. Each goes through write → read back → decide → write; several are under way at once,
-//! and they are finished in the order in which they were polled, so what is committed is always a contiguous frontier. A
-//! passing fault stalls it and is tried again for ever; only what can never be an event goes to the dead letters.
+//! Each poll is a micro-batch, which goes through write, read back, decide, write. Several are in flight at once, and they
+//! finish in the order in which they were polled, so the committed offsets are always a contiguous frontier. A passing fault
+//! stalls the consumer and is retried without limit. Only records that can never become events go to the dead letters.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -18,42 +18,45 @@ use tokio::{task::JoinSet, time::Instant};
 
 use self::{
     batch::MicroBatch,
-    outcome::{became_complete, outcome},
+    in_flight::{Backlog, InFlight},
+    outcome::{became_complete, outcome_of},
 };
 use crate::{
     log::{DeadLetter, DeadLetterCode, Log, LogError, Offsets, Record},
     metrics::{ConsumerMetrics, Handled},
+    pairing,
 };
 
 mod batch;
+mod in_flight;
 mod outcome;
 mod retry;
 
-/// Decides what is written: [`crate::pairing::decide`], except in tests of what happens when that panics.
+/// Decides what is written: [`pairing::decide`], except in tests of what happens when it panics.
 pub type Decide = fn(&SessionKey, &SessionFacts, &[Fact]) -> Vec<Effect>;
 
-/// What bounds the consumer's memory, and how far ahead an event may be.
+/// The limits of the consumer.
 #[derive(Clone, Copy, Debug)]
 pub struct ConsumerOptions {
-    /// About how many bytes of records make a micro-batch.
+    /// The target size of a micro-batch in bytes of records.
     pub batch_bytes: usize,
-    /// How many micro-batches are under way at once.
+    /// The number of micro-batches in flight.
     pub batches: usize,
-    /// How long handled records may stay uncommitted.
+    /// How long handled records may remain uncommitted.
     pub commit_interval: Duration,
-    /// How long what was polled may take once the consumer was told to stop; what is left is polled again after a restart.
+    /// How long a shutdown waits for the records in flight. Those not committed in time are polled again after a restart.
     pub stop_timeout: Duration,
-    /// How much later than its append an event may be, in milliseconds.
+    /// How far an event's time may be after its append time, in milliseconds.
     pub future_tolerance_ms: i64,
 }
 
-/// Why the consumer stopped by itself. Only a restart helps.
+/// Why the consumer stopped by itself. It needs a restart.
 #[derive(Debug, Error)]
 pub enum ConsumerError {
-    /// The log cannot be trusted any more.
+    /// The log has failed.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The store cannot be trusted any more.
+    /// The store has failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -61,23 +64,24 @@ pub enum ConsumerError {
 /// Polls, pairs and commits.
 #[derive(Clone, Debug)]
 pub struct Consumer {
-    /// Where records come from.
+    /// The log to poll.
     pub log: Log,
-    /// Where sessions go.
+    /// The store to write to.
     pub store: Store,
-    /// The time of day, for retention.
+    /// The clock that retention is measured by.
     pub clock: Clock,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<ConsumerMetrics>,
-    /// Limits.
+    /// The limits.
     pub options: ConsumerOptions,
-    /// What is written.
+    /// The decision on what is written.
     pub decide: Decide,
+    in_flight: Arc<InFlight>,
 }
 
-/// Micro-batches that are answered and not committed yet: the offsets behind them, and how many they are.
+/// Micro-batches that are handled and not committed yet: the offsets after them, and their number.
 #[derive(Default)]
-struct Answered {
+struct Uncommitted {
     frontier: Offsets,
     batches: usize,
 }
@@ -95,7 +99,20 @@ impl Default for ConsumerOptions {
 }
 
 impl Consumer {
-    /// Consumes until `shutdown`, then finishes and commits what was polled, as far as that succeeds in time.
+    /// A consumer that decides by [`pairing::decide`].
+    #[must_use]
+    pub fn new(
+        log: Log,
+        store: Store,
+        clock: Clock,
+        metrics: Arc<ConsumerMetrics>,
+        options: ConsumerOptions,
+    ) -> Self {
+        let (decide, in_flight) = (pairing::decide as Decide, Arc::default());
+        Self { log, store, clock, metrics, options, decide, in_flight }
+    }
+
+    /// Consumes until `shutdown`, then finishes and commits the records in flight, within the stop timeout.
     ///
     /// # Errors
     /// [`ConsumerError`] when the log or the store has failed for good.
@@ -105,11 +122,11 @@ impl Consumer {
             shutdown.clone().await;
             tokio::time::sleep(self.options.stop_timeout).await;
         };
-        // Otherwise a store that has no room left would keep the process from ending.
+        // Without the timeout, a store whose disk is full would keep the process from stopping.
         tokio::select! {
             outcome = self.consume(shutdown.clone()) => outcome,
             () = overdue => {
-                tracing::warn!("what was polled could not be finished in time and is left for the next start");
+                tracing::warn!("records in flight could not be committed before the shutdown; they are polled again after the restart");
                 Ok(())
             }
         }
@@ -119,7 +136,7 @@ impl Consumer {
         &self,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ConsumerError> {
-        self.metrics.under_way.forget();
+        self.in_flight.clear();
         let polled = stream::unfold(self.clone(), |consumer| async move {
             Some((consumer.log.poll(consumer.options.batch_bytes).await, consumer))
         });
@@ -128,68 +145,72 @@ impl Consumer {
             .map(|polled| self.clone().finish(polled))
             .buffered(self.options.batches);
         let mut handled = std::pin::pin!(handled);
-        let mut answered = Answered::default();
+        let mut uncommitted = Uncommitted::default();
         let mut due = Instant::now();
         loop {
             tokio::select! {
                 next = handled.next() => {
-                    let Some(offsets) = next else { return self.commit(std::mem::take(&mut answered)).await };
-                    if answered.batches == 0 {
+                    let Some(offsets) = next else { return self.commit(std::mem::take(&mut uncommitted)).await };
+                    if uncommitted.batches == 0 {
                         due = Instant::now() + self.options.commit_interval;
                     }
-                    answered.frontier.extend(offsets?);
-                    answered.batches += 1;
+                    uncommitted.frontier.extend(offsets?);
+                    uncommitted.batches += 1;
                 }
-                () = tokio::time::sleep_until(due), if answered.batches > 0 => {}
+                () = tokio::time::sleep_until(due), if uncommitted.batches > 0 => {}
             }
-            if answered.batches > 0 && Instant::now() >= due {
-                self.commit(std::mem::take(&mut answered)).await?;
+            if uncommitted.batches > 0 && Instant::now() >= due {
+                self.commit(std::mem::take(&mut uncommitted)).await?;
             }
         }
     }
 
-    /// Everything before the frontier is answered; once it is durable, so is the frontier.
-    async fn commit(&self, Answered { frontier, batches }: Answered) -> Result<(), ConsumerError> {
+    /// Makes the rows durable, then the offsets: everything before the frontier is written.
+    async fn commit(
+        &self,
+        Uncommitted { frontier, batches }: Uncommitted,
+    ) -> Result<(), ConsumerError> {
         if batches == 0 {
             return Ok(());
         }
         self.retry_store("persist", || self.store.persist()).await?;
         self.retry_log(|| self.log.commit(frontier.clone())).await?;
-        self.metrics.under_way.end(batches);
+        self.in_flight.end(batches);
         self.show_lag();
         Ok(())
     }
 
-    /// Shows how far behind the consumer is. A stalled one shows it only when this is called now and then.
+    /// Updates the metrics of the lag. Called at intervals too, because a stalled consumer commits nothing.
     pub fn show_lag(&self) {
-        // What others poll is their business.
-        let (held, mut left) = (self.log.held(), false);
+        // The age covers the partitions of this process only; other processes show that of theirs.
+        let (held, mut has_backlog) = (self.log.held(), false);
         for (partition, position) in self.log.positions() {
-            left |= position.end > position.committed && held.contains(&partition);
+            has_backlog |= position.end > position.committed && held.contains(&partition);
             self.metrics.lag(partition, position.end - position.committed);
         }
         self.metrics.rebalanced(self.log.rebalances());
         let now = self.clock.now();
-        let (records, oldest) = self.metrics.under_way.look(left, self.log.oldest_waiting(), now);
+        let Backlog { records, oldest } =
+            self.in_flight.measure(has_backlog, self.log.oldest_waiting(), now);
         self.metrics.inflight_records.set(i64::try_from(records).unwrap_or(i64::MAX));
         let age = oldest.map_or(0, |oldest| (now - oldest).max(0));
         #[expect(clippy::cast_precision_loss, reason = "an age in milliseconds is far below 2^52")]
         self.metrics.lag_seconds.set(age as f64 / SECOND as f64);
     }
 
-    /// Handles what was polled; answers where that ends.
+    /// Handles polled records; returns the offsets after them.
     async fn finish(self, polled: Result<Vec<Record>, LogError>) -> Result<Offsets, ConsumerError> {
         let records = polled?;
         let oldest = records.iter().map(|record| record.append_time).min();
-        self.metrics.under_way.begin(records.len(), oldest.unwrap_or_default());
+        self.in_flight.begin(records.len(), oldest.unwrap_or_default());
         self.show_lag();
         let offsets = records.iter().map(|record| (record.partition, record.offset + 1)).collect();
         self.handle_contained(records).await?;
         Ok(offsets)
     }
 
-    /// Handles records on a task of their own, so that micro-batches overlap and a panic is contained: then they are handled
-    /// one by one, and the one that panics again becomes a dead letter.
+    /// Handles records on a task of their own, so that micro-batches overlap and a panic is contained. After a panic they are
+    /// handled one by one, and a record that panics again becomes a dead letter.
     async fn handle_contained(&self, records: Vec<Record>) -> Result<(), ConsumerError> {
         let records = Arc::new(records);
         if let Some(outcome) = self.unless_panicked(Arc::clone(&records)).await {
@@ -197,7 +218,7 @@ impl Consumer {
         }
         tracing::error!(
             records = records.len(),
-            "handling records panicked; they are handled one by one"
+            "handling a micro-batch panicked; its records are handled one by one"
         );
         for record in records.iter() {
             if let Some(outcome) = self.unless_panicked(Arc::new(vec![record.clone()])).await {
@@ -208,7 +229,7 @@ impl Consumer {
             tracing::error!(
                 partition,
                 offset,
-                "handling one record panicked; it goes to the dead letters"
+                "handling a record panicked; it goes to the dead letters"
             );
             self.dead_letter(vec![DeadLetter {
                 code: DeadLetterCode::Panicked,
@@ -219,36 +240,36 @@ impl Consumer {
         Ok(())
     }
 
-    /// `None` when handling `records` panicked.
+    /// Handles `records`; returns `None` if that panicked.
     async fn unless_panicked(
         &self,
         records: Arc<Vec<Record>>,
     ) -> Option<Result<(), ConsumerError>> {
-        // The set ends its task when it is dropped: a consumer that is gone handles nothing more.
+        // The set aborts its task on drop: a dropped consumer handles nothing more.
         let mut task = JoinSet::new();
         task.spawn(self.clone().handle(records));
         match task.join_next().await {
             Some(Ok(outcome)) => Some(outcome),
             Some(Err(lost)) if lost.is_panic() => None,
-            // The runtime ends: what it took away is no defect of the records.
+            // The runtime is shutting down, which says nothing about the records.
             _ => std::future::pending().await,
         }
     }
 
     async fn handle(self, records: Arc<Vec<Record>>) -> Result<(), ConsumerError> {
-        let MicroBatch { sightings, sources, mut letters, mut counts } =
+        let MicroBatch { sightings, sources, mut letters, mut counts, .. } =
             MicroBatch::read(&records, self.options.future_tolerance_ms);
         let sightings = Arc::new(sightings);
         let absorb = || self.store.absorb(Arc::clone(&sightings), self.clock.now());
         let known = self.retry_store("absorb", absorb).await?;
         let mut effects = Vec::with_capacity(2 * known.len());
-        // What is handled is let go at once: it would be the most of what a large micro-batch takes.
+        // Handled facts are freed at once: they are most of a large micro-batch's memory.
         for ((sighting, known), sources) in sightings.iter().zip(known).zip(sources) {
             effects.extend((self.decide)(&sighting.key, &known.facts, &sighting.facts));
             for ((fact, absorbed), source) in
                 sighting.facts.iter().zip(&known.absorbed).zip(sources)
             {
-                let outcome = outcome(&known.facts, fact, *absorbed);
+                let outcome = outcome_of(&known.facts, fact, *absorbed);
                 if outcome == Handled::DeadLettered {
                     letters.push(DeadLetter {
                         code: DeadLetterCode::Contested,
@@ -264,7 +285,7 @@ impl Consumer {
         }
         drop(sightings);
         let effects = Arc::new(effects);
-        // The time is looked up for each try: how long a row has still to live depends on it.
+        // Each try reads the clock, because a row's time to live depends on it.
         let apply = || self.store.apply(Arc::clone(&effects), self.clock.now());
         self.retry_store("apply", apply).await?;
         self.dead_letter(letters).await?;

@@ -27,7 +27,7 @@ use self::{
 };
 use crate::{
     log::{Log, LogError, NewRecord},
-    metrics::{IngestMetrics, Outcome},
+    metrics::{EventOutcome, IngestMetrics},
 };
 
 mod body;
@@ -201,9 +201,9 @@ impl Endpoint {
     }
 
     fn count_refused(&self, report: &Report) {
-        self.metrics.count(Outcome::Discarded, report.discarded.len() as u64);
+        self.metrics.count(EventOutcome::Discarded, report.discarded.len() as u64);
         for rejected in &report.rejected {
-            self.metrics.count(Outcome::Rejected(rejected.code), 1);
+            self.metrics.count(EventOutcome::Rejected(rejected.code), 1);
         }
     }
 
@@ -221,7 +221,7 @@ impl Endpoint {
             timer.observe_duration();
             metrics.show_queue(log.queued());
             if outcome.is_ok() {
-                metrics.count(Outcome::Accepted, accepted);
+                metrics.count(EventOutcome::Accepted, accepted);
             }
             outcome
         });

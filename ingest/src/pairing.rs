@@ -1,9 +1,9 @@
-//! What a change of a session's facts writes.
+//! Decides which rows a change of a session's facts writes.
 //!
-//! Pure: facts in, effects out. Rows are never deleted or overwritten; what a smaller set of facts may have written is
-//! superseded by a marker. It is enough that the consumer of an event writes the canonical start and pair when they contain
-//! that event, and marks the starts and pairs that contain it or that it dominates (the model check of the markers shows it):
-//! every other row has another event that answers for it, and comes back with that one after a crash.
+//! Pure: facts in, effects out. Rows are never deleted or overwritten: a row that a smaller set of facts may have written is
+//! superseded by a marker. The consumer of an event writes the canonical start and pair only if they contain that event, and
+//! marks the starts and pairs that contain it or that it supersedes. The model check of the markers shows that this suffices:
+//! every other row is the duty of another event, which is delivered again after a crash.
 
 use shared::{
     session::{Fact, SessionFacts, SessionKey, Start},
@@ -11,10 +11,10 @@ use shared::{
     timestamp::Timestamp,
 };
 
-/// What has to be written after `handled`, which are among `facts`, were added to the facts of the session `key`.
+/// Returns the rows to write after the facts `handled`, which are among `facts`, were added to the session `key`.
 ///
-/// The same facts and the same `handled` give the same effects, so a repetition can only repeat what is already true. A
-/// session whose start has left with its year gets markers alone: no start that it still has is its canonical one.
+/// The same `facts` and `handled` give the same effects, so a repetition writes only rows that exist already. A session whose
+/// canonical start was removed by the retention gets markers only: none of its other starts is canonical.
 #[must_use]
 pub fn decide(key: &SessionKey, facts: &SessionFacts, handled: &[Fact]) -> Vec<Effect> {
     let canonical = facts.start();
@@ -28,7 +28,7 @@ pub fn decide(key: &SessionKey, facts: &SessionFacts, handled: &[Fact]) -> Vec<E
     let completed = pair.filter(|(start, end)| is_start(start) || is_end(*end));
     effects.extend(completed.map(|(start, end)| Effect::Complete(key.completed(start, end))));
     for other in facts.starts().iter().filter(|other| Some(*other) != canonical) {
-        if handled.iter().any(|fact| answers_for_start(fact, other)) {
+        if handled.iter().any(|fact| decides_start(fact, other)) {
             effects.push(Effect::SupersedeStart(key.started(other)));
         }
     }
@@ -36,20 +36,20 @@ pub fn decide(key: &SessionKey, facts: &SessionFacts, handled: &[Fact]) -> Vec<E
         facts.ends().iter().filter(|end| **end >= start.ts).map(move |end| (start, *end))
     });
     for other in pairs.filter(|other| Some(*other) != pair) {
-        if handled.iter().any(|fact| answers_for_pair(fact, other)) {
+        if handled.iter().any(|fact| decides_pair(fact, other)) {
             effects.push(Effect::SupersedeCompleted(key.completed(other.0, other.1)));
         }
     }
     effects
 }
 
-/// Whether `fact` is the start `other`, or is why it is not canonical.
-fn answers_for_start(fact: &Fact, other: &Start) -> bool {
+/// Whether `fact` is the start `other`, or makes it not canonical.
+fn decides_start(fact: &Fact, other: &Start) -> bool {
     matches!(fact, Fact::Start(start) if start <= other)
 }
 
-/// Whether `fact` is one of the pair, or is why the pair is not canonical.
-fn answers_for_pair(fact: &Fact, (start, end): (&Start, Timestamp)) -> bool {
+/// Whether `fact` is part of the pair, or makes it not canonical.
+fn decides_pair(fact: &Fact, (start, end): (&Start, Timestamp)) -> bool {
     match fact {
         Fact::Start(fact) => fact <= start,
         Fact::End(fact) => (start.ts..=end).contains(fact),

@@ -1,6 +1,6 @@
-//! Retention: a slow, endless walk over the store that removes what is more than a year old.
+//! Retention: repeated slow sweeps over the store, which remove what is older than the retention.
 //!
-//! No answer waits for it: reads leave out what is too old, swept or not.
+//! Queries do not depend on it: reads skip expired rows, swept or not.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use shared::{
     timestamp::{DAY, RETENTION},
 };
 
-/// How much longer than the retention a row may stay in the store, in milliseconds.
+/// How long a row may stay in the store after the retention, in milliseconds.
 const MARGIN: i64 = DAY;
-/// Between two steps: the walk takes a small share of the store's time.
-const PAUSE: Duration = Duration::from_millis(50);
-/// Before the first walk: a process that has just begun has more urgent things to do.
-const FIRST: Duration = Duration::from_secs(60);
-/// Between two walks.
-const REST: Duration = Duration::from_secs(3_600);
+/// The pause between two steps, so that a sweep uses a small share of the store's time.
+const STEP_PAUSE: Duration = Duration::from_millis(50);
+/// The delay of the first sweep: a process that has just started has more urgent work.
+const FIRST_DELAY: Duration = Duration::from_secs(60);
+/// The pause between two sweeps.
+const SWEEP_PAUSE: Duration = Duration::from_secs(3_600);
 
-/// Walks for ever.
+/// Sweeps until it is aborted.
 pub async fn run(store: Store, clock: Clock) {
-    tokio::time::sleep(FIRST).await;
+    tokio::time::sleep(FIRST_DELAY).await;
     loop {
         let mut place = None;
         loop {
@@ -29,12 +29,12 @@ pub async fn run(store: Store, clock: Clock) {
                 Ok(Some(next)) => place = Some(next),
                 Ok(None) => break,
                 Err(error) => {
-                    tracing::warn!(%error, "what is too old could not be removed; it is tried again later");
+                    tracing::warn!(%error, "expired rows could not be removed; the next sweep retries");
                     break;
                 }
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(STEP_PAUSE).await;
         }
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(SWEEP_PAUSE).await;
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     http::Endpoint,
     log::Log,
     metrics::{ConsumerMetrics, IngestMetrics},
-    pairing, retention,
+    retention,
 };
 
 /// How often the lag is looked at while nothing is committed.
@@ -44,13 +44,8 @@ pub async fn run(
         }
     };
     let (log, store) = tokio::try_join!(config.log.open(clock), store)?;
-    let consumer = store.map(|(store, metrics)| Consumer {
-        log: log.clone(),
-        store,
-        clock,
-        metrics,
-        options: config.limits.consumer,
-        decide: pairing::decide,
+    let consumer = store.map(|(store, metrics)| {
+        Consumer::new(log.clone(), store, clock, metrics, config.limits.consumer)
     });
     let endpoint = match config.role {
         Role::Consumer => None,

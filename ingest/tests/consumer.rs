@@ -149,14 +149,10 @@ impl Place {
 
     fn consume_with(&self, settings: Settings) -> Running {
         let registry = Registry::new();
-        let consumer = Consumer {
-            log: self.log.clone(),
-            store: self.store.clone(),
-            clock: self.clock,
-            metrics: Arc::new(ConsumerMetrics::new(&registry).unwrap()),
-            options: settings.options,
-            decide: settings.decide,
-        };
+        let metrics = Arc::new(ConsumerMetrics::new(&registry).unwrap());
+        let (log, store) = (self.log.clone(), self.store.clone());
+        let mut consumer = Consumer::new(log, store, self.clock, metrics, settings.options);
+        consumer.decide = settings.decide;
         let (stop, stopped) = oneshot::channel();
         let run = consumer.clone().run(async {
             stopped.await.ok();

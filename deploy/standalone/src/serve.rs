@@ -7,7 +7,7 @@ use ingest::{
     http::Endpoint,
     log::kafka,
     metrics::{ConsumerMetrics, IngestMetrics},
-    pairing, service,
+    service,
 };
 use query_api::{QueryMetrics, QueryOptions};
 use shared::{
@@ -38,14 +38,8 @@ pub async fn run(
     let metrics = Arc::new(ConsumerMetrics::new(&registry)?);
     let store = config.store.open(metrics.on_store_retry()).await?;
     let log = config.log.open(clock).await?;
-    let consumer = Consumer {
-        log: log.clone(),
-        store: store.clone(),
-        clock,
-        metrics,
-        options: config.limits.consumer,
-        decide: pairing::decide,
-    };
+    let consumer =
+        Consumer::new(log.clone(), store.clone(), clock, metrics, config.limits.consumer);
     let future_tolerance_ms = config.limits.endpoint.future_tolerance_ms;
     let endpoint = Endpoint::new(
         log.clone(),

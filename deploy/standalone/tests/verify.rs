@@ -9,7 +9,6 @@ use ingest::{
     consumer::{Consumer, ConsumerOptions},
     log::{EmbeddedLog, Log, NewRecord, embedded::EmbeddedLogOptions},
     metrics::ConsumerMetrics,
-    pairing,
 };
 use shared::{
     clock::Clock,
@@ -87,14 +86,10 @@ impl World {
 
     /// Until nothing is left to do.
     async fn consume(&self) {
-        let consumer = Consumer {
-            log: self.log.clone(),
-            store: self.store.clone(),
-            clock: self.clock,
-            metrics: Arc::new(ConsumerMetrics::new(&prometheus::Registry::new()).unwrap()),
-            options: ConsumerOptions::default(),
-            decide: pairing::decide,
-        };
+        let metrics = Arc::new(ConsumerMetrics::new(&prometheus::Registry::new()).unwrap());
+        let (log, store, options) =
+            (self.log.clone(), self.store.clone(), ConsumerOptions::default());
+        let consumer = Consumer::new(log, store, self.clock, metrics, options);
         let log = self.log.clone();
         let done = async move {
             while log.positions().values().any(|position| position.committed < position.end) {

@@ -1,4 +1,4 @@
-//! What is counted of a fact and of a session once the facts are known.
+//! The outcomes that are counted for a fact and a session once all facts of the session are known.
 
 use shared::{
     session::{Absorbed, Fact, SessionFacts},
@@ -7,8 +7,8 @@ use shared::{
 
 use crate::metrics::Handled;
 
-/// What became of one fact, now that all of its session's are known.
-pub(super) fn outcome(facts: &SessionFacts, fact: &Fact, absorbed: Absorbed) -> Handled {
+/// Returns the outcome of one fact, given all facts of its session.
+pub(super) fn outcome_of(facts: &SessionFacts, fact: &Fact, absorbed: Absorbed) -> Handled {
     match absorbed {
         Absorbed::Known => return Handled::Duplicate,
         Absorbed::Contested => return Handled::DeadLettered,
@@ -35,7 +35,7 @@ pub(super) fn outcome(facts: &SessionFacts, fact: &Fact, absorbed: Absorbed) -> 
     }
 }
 
-/// Whether a session is complete that was not before the new facts of this sighting.
+/// Whether the new facts of this sighting completed the session.
 pub(super) fn became_complete(sighting: &Sighting, known: &Known) -> bool {
     if known.facts.end().is_none() {
         return false;
@@ -65,13 +65,13 @@ mod tests {
         Timestamp::from_millis(ms).unwrap()
     }
 
-    /// A store may find that a fact's year is over when it comes to write it.
+    /// A fact may expire between its append and its write.
     #[test]
     fn a_new_fact_that_is_not_among_the_facts_has_expired() {
         let end_left = Departed { start: false, end: true };
         let facts = SessionFacts::new(Vec::new(), vec![at(9)], end_left);
-        assert_eq!(outcome(&facts, &Fact::End(at(1)), Absorbed::New), Handled::Expired);
-        assert_eq!(outcome(&facts, &Fact::End(at(9)), Absorbed::New), Handled::Orphan);
-        assert_eq!(outcome(&facts, &Fact::End(at(1)), Absorbed::Known), Handled::Duplicate);
+        assert_eq!(outcome_of(&facts, &Fact::End(at(1)), Absorbed::New), Handled::Expired);
+        assert_eq!(outcome_of(&facts, &Fact::End(at(9)), Absorbed::New), Handled::Orphan);
+        assert_eq!(outcome_of(&facts, &Fact::End(at(1)), Absorbed::Known), Handled::Duplicate);
     }
 }

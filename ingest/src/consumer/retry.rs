@@ -1,4 +1,4 @@
-//! Trying again: a passing fault of the store or the log stalls the consumer and never costs a record.
+//! Retries of the consumer: a passing fault of the store or the log stalls it, and never loses a record.
 
 use std::{future::Future, time::Duration};
 
@@ -8,12 +8,12 @@ use shared::store::StoreError;
 use super::{Consumer, ConsumerError};
 use crate::log::LogError;
 
-/// The wait doubles from the first to the second, with jitter, and stays there.
-const FIRST: Duration = Duration::from_millis(20);
-const LONGEST: Duration = Duration::from_secs(5);
+/// The first pause. It doubles with each retry, with jitter, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Consumer {
-    /// Does `request` until it succeeds, or fails in a way that only a restart mends.
+    /// Sends `request` to the store until it succeeds, or fails in a way that needs a restart.
     pub(super) async fn retry_store<T, F>(
         &self,
         operation: &'static str,
@@ -27,12 +27,12 @@ impl Consumer {
             request.retry(policy()).when(|error| matches!(error, StoreError::Unavailable(_)));
         let outcome = outcome.notify(|error, wait| {
             self.metrics.retried("store");
-            tracing::warn!(operation, %error, ?wait, "the store is asked again");
+            tracing::warn!(operation, %error, ?wait, "a request to the store failed; retrying");
         });
         Ok(outcome.await?)
     }
 
-    /// The same for the log.
+    /// The same for a request to the log.
     pub(super) async fn retry_log<T, F>(&self, request: impl Fn() -> F) -> Result<T, ConsumerError>
     where
         F: Future<Output = Result<T, LogError>>,
@@ -40,7 +40,7 @@ impl Consumer {
         let outcome = request.retry(policy()).when(|error| matches!(error, LogError::Busy(_)));
         let outcome = outcome.notify(|error, wait| {
             self.metrics.retried("log");
-            tracing::warn!(%error, ?wait, "the log is asked again");
+            tracing::warn!(%error, ?wait, "a request to the log failed; retrying");
         });
         Ok(outcome.await?)
     }
@@ -48,8 +48,8 @@ impl Consumer {
 
 fn policy() -> ExponentialBuilder {
     ExponentialBuilder::new()
-        .with_min_delay(FIRST)
-        .with_max_delay(LONGEST)
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
         .with_jitter()
         .without_max_times()
 }

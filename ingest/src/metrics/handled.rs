@@ -1,23 +1,23 @@
-//! What becomes of a record at the consumer: a closed set, and the words of it that a metric shows.
+//! The outcomes of a record at the consumer: a closed set, with their label values.
 
-/// What became of a record at the consumer.
+/// The outcome of a record at the consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Handled {
-    /// It completed a session, or moved the start or end of a complete one.
+    /// It completed a session, or changed the start or end of a complete one.
     Paired,
-    /// A start without an end yet.
+    /// It is a start without an end.
     Open,
-    /// An end without a start yet.
+    /// It is an end without a start.
     Orphan,
-    /// Its event was known already.
+    /// Its fact was stored already.
     Duplicate,
-    /// It was too old when it was appended, or its session has left with its year.
+    /// It was older than the retention when it was appended, or its session has been removed by the retention.
     Expired,
-    /// It went to the dead letters.
+    /// It was appended to the dead letters.
     DeadLettered,
-    /// Another event of its session stands before it.
+    /// Another event of its session is its canonical start or end.
     Superseded,
-    /// It has no value: it says that its key is deleted, which means nothing here.
+    /// It has no value. Such records delete a key in a compacted topic, and mean nothing here.
     Skipped,
 }
 

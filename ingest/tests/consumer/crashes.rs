@@ -5,7 +5,6 @@ use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 use ingest::{
     consumer::{Consumer, ConsumerOptions},
     metrics::ConsumerMetrics,
-    pairing::decide,
 };
 use prometheus::Registry;
 use proptest::{collection::vec, prelude::*, test_runner::Config};
@@ -49,14 +48,9 @@ fn an_op() -> impl Strategy<Value = Op> {
 async fn consume_for(place: &Place, mut polls: usize) {
     let options =
         ConsumerOptions { batch_bytes: 1, commit_interval: Duration::ZERO, ..Default::default() };
-    let consumer = Consumer {
-        log: place.log.clone(),
-        store: place.store.clone(),
-        clock: place.clock,
-        metrics: Arc::new(ConsumerMetrics::new(&Registry::new()).unwrap()),
-        options,
-        decide,
-    };
+    let metrics = Arc::new(ConsumerMetrics::new(&Registry::new()).unwrap());
+    let (log, store) = (place.log.clone(), place.store.clone());
+    let consumer = Consumer::new(log, store, place.clock, metrics, options);
     let mut run = pin!(consumer.run(std::future::pending()));
     std::future::poll_fn(|cx| {
         polls -= 1;

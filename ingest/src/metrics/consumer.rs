@@ -1,0 +1,138 @@
+//! The metrics of the consumer.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus::{
+    Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    Result,
+};
+use shared::store::cassandra::{OnRetry, RetryCause};
+
+use super::{handled::Handled, register::Register};
+use crate::log::DeadLetterCode;
+
+/// The counter of handled records. The sum over its outcomes is their number.
+pub const RECORDS_HANDLED: &str = "bookend_consumer_records_total";
+/// The gauge of the consumer's lag. The sum over its partitions is 0 once queries return everything in the log.
+pub const LAG: &str = "bookend_consumer_lag_records";
+
+/// The metrics of the consumer.
+#[derive(Debug)]
+pub struct ConsumerMetrics {
+    records: IntCounterVec,
+    lag_records: IntGaugeVec,
+    /// Age of the oldest uncommitted record, in seconds.
+    pub lag_seconds: Gauge,
+    /// Number of records polled and not committed.
+    pub inflight_records: IntGauge,
+    rebalances: IntCounter,
+    rebalances_shown: AtomicU64,
+    dead_letters: IntCounterVec,
+    /// Number of sessions that became complete.
+    pub completed: IntCounter,
+    store_duration: HistogramVec,
+    store_retries: IntCounterVec,
+}
+
+impl ConsumerMetrics {
+    /// Registers the consumer's metrics.
+    ///
+    /// # Errors
+    /// [`prometheus::Error`] when a name is taken, which is a defect.
+    pub fn new(registry: &Registry) -> Result<Self> {
+        let register = Register(registry);
+        let metrics = Self {
+            records: register.counters(
+                RECORDS_HANDLED,
+                "Number of records handled, by outcome",
+                &["outcome"],
+            )?,
+            lag_records: register.int_gauges(
+                LAG,
+                "Number of records in the log that are not committed, by partition",
+                &["partition"],
+            )?,
+            lag_seconds: register.gauge(
+                "bookend_consumer_lag_seconds",
+                "Age of the oldest record in the log that is not committed in seconds",
+            )?,
+            inflight_records: register.int_gauge(
+                "bookend_consumer_inflight_records",
+                "Number of records polled and not committed",
+            )?,
+            rebalances: register.counter(
+                "bookend_consumer_rebalances_total",
+                "Number of changes of the partitions assigned to this process",
+            )?,
+            rebalances_shown: AtomicU64::new(0),
+            dead_letters: register.counters(
+                "bookend_dead_letters_total",
+                "Number of records appended to the dead letters, by code",
+                &["code"],
+            )?,
+            completed: register.counter(
+                "bookend_sessions_completed_total",
+                "Number of sessions that became complete",
+            )?,
+            store_duration: register.seconds_by(
+                "bookend_store_request_duration_seconds",
+                "Time from a request to the store to its result in seconds, retries included",
+                &["operation"],
+            )?,
+            store_retries: register.counters(
+                "bookend_store_retries_total",
+                "Number of requests to the store or the log that were retried, by cause",
+                &["cause"],
+            )?,
+        };
+        for outcome in Handled::ALL {
+            metrics.count(outcome, 0);
+        }
+        for code in DeadLetterCode::all() {
+            metrics.dead_lettered(code, 0);
+        }
+        for cause in RetryCause::ALL.map(RetryCause::as_str).into_iter().chain(["store", "log"]) {
+            metrics.store_retries.with_label_values(&[cause]);
+        }
+        Ok(metrics)
+    }
+
+    /// Counts handled records.
+    pub fn count(&self, outcome: Handled, records: u64) {
+        self.records.with_label_values(&[outcome.as_str()]).inc_by(records);
+    }
+
+    /// Counts dead letters.
+    pub fn dead_lettered(&self, code: DeadLetterCode, records: u64) {
+        self.dead_letters.with_label_values(&[code.as_str()]).inc_by(records);
+    }
+
+    /// Sets the lag of `partition` in records.
+    pub fn lag(&self, partition: i32, records: i64) {
+        self.lag_records.with_label_values(&[partition.to_string()]).set(records);
+    }
+
+    /// Counts rebalances up to `total`.
+    pub fn rebalanced(&self, total: u64) {
+        let before = self.rebalances_shown.fetch_max(total, Ordering::Relaxed);
+        self.rebalances.inc_by(total.saturating_sub(before));
+    }
+
+    /// The histogram of one operation of the store, in seconds.
+    #[must_use]
+    pub fn store_duration(&self, operation: &'static str) -> Histogram {
+        self.store_duration.with_label_values(&[operation])
+    }
+
+    /// Returns the callback that counts the requests that the Cassandra store retries by itself.
+    #[must_use]
+    pub fn on_store_retry(&self) -> OnRetry {
+        let retries = self.store_retries.clone();
+        OnRetry::new(move |cause| retries.with_label_values(&[cause.as_str()]).inc())
+    }
+
+    /// Counts a retry.
+    pub fn retried(&self, cause: &'static str) {
+        self.store_retries.with_label_values(&[cause]).inc();
+    }
+}
