@@ -9,11 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Arg;
-use shared::config::{Setting, args};
+use shared::config::Setting;
 
 const MANUAL: &str = "deploy/README.md";
-const BEGIN: &str = "cargo test -p standalone --test manual` -->\n";
+const BEGIN: &str = "cargo test -p standalone --test manual settings` -->\n";
 const END: &str = "<!-- end of settings -->";
 
 /// The documents whose links are checked.
@@ -45,62 +44,27 @@ fn programs() -> [(char, Vec<Setting>); 3] {
     ]
 }
 
-/// A row of the table: the setting, its default in each program that has it, its description and its heading in `--help`.
+/// A row of the table: a setting, and its default in each program that has it.
 struct Row {
-    name: String,
-    value: String,
-    defaults: Vec<(char, String)>,
-    help: String,
-    heading: String,
+    setting: Setting,
+    defaults: Vec<(char, &'static str)>,
 }
 
 impl Row {
-    /// A flag, as `--help` shows it.
-    fn flag(program: char, arg: &Arg) -> Self {
-        let help = arg.get_help().unwrap().to_string();
-        let (help, after) = help.split_once(" [env: ").unwrap();
-        let default = after.split_once(" [default: ").map_or("", |(_, default)| default);
-        Self {
-            name: format!("--{}", arg.get_long().unwrap()),
-            value: arg.get_value_names().unwrap()[0].to_string(),
-            defaults: vec![(program, default.trim_end_matches(']').to_owned())],
-            help: help.to_owned(),
-            heading: arg.get_help_heading().unwrap_or("General").to_owned(),
-        }
-    }
-
-    /// A secret, which has no flag.
-    fn secret(program: char, setting: &Setting) -> Self {
-        let variable = setting.name.replace('-', "_").to_uppercase();
-        let heading = setting.name.split('-').next().unwrap();
-        Self {
-            name: format!("BOOKEND_{variable}"),
-            value: setting.value.to_owned(),
-            defaults: vec![(program, String::new())],
-            help: setting.help.to_owned(),
-            heading: heading[..1].to_uppercase() + &heading[1..],
-        }
-    }
-
     fn line(&self) -> String {
-        let mut defaults: Vec<String> = Vec::new();
-        for (program, default) in &self.defaults {
-            let shown = if default.is_empty() { String::new() } else { format!("`{default}`") };
-            let common = &self.defaults[0].1;
-            match *program == self.defaults[0].0 {
-                true => defaults.push(shown),
-                false if default != common => defaults.push(format!("{program}: {shown}")),
-                false => {}
-            }
+        let Self { setting, defaults } = self;
+        let name = match setting.is_secret() {
+            true => setting.variable(),
+            false => format!("--{}", setting.name),
+        };
+        let code = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
+        let mut default = code(setting.default);
+        for (program, other) in defaults.iter().filter(|(_, other)| *other != setting.default) {
+            default += &format!(" ({program}: {})", code(other));
         }
-        let programs: String = self.defaults.iter().map(|(program, _)| *program).collect();
-        format!(
-            "| `{} {}` | {} | {programs} | {} |\n",
-            self.name,
-            self.value,
-            defaults.join(", "),
-            self.help.replace('|', "\\|")
-        )
+        let programs: String = defaults.iter().map(|(program, _)| *program).collect();
+        let help = setting.help.replace('|', "\\|");
+        format!("| `{name} {}` | {default} | {programs} | {help} |\n", setting.value)
     }
 }
 
@@ -108,34 +72,30 @@ impl Row {
 fn rows() -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for (program, settings) in programs() {
-        let flags: Vec<Arg> = args(&settings).collect();
-        let secrets = settings
-            .iter()
-            .filter(|setting| flags.iter().all(|flag| flag.get_long() != Some(setting.name)));
-        let flags = flags.iter().map(|flag| Row::flag(program, flag));
-        for row in flags.chain(secrets.map(|secret| Row::secret(program, secret))) {
-            match rows.iter_mut().find(|known| known.name == row.name) {
-                Some(known) => known.defaults.extend(row.defaults),
-                None => rows.push(row),
+        for setting in settings {
+            match rows.iter_mut().find(|row| row.setting.name == setting.name) {
+                Some(row) => row.defaults.push((program, setting.default)),
+                None => rows.push(Row { setting, defaults: vec![(program, setting.default)] }),
             }
         }
     }
     rows
 }
 
+/// The table, with the headings of `--help`.
 fn table() -> String {
     let rows = rows();
-    let mut headings: Vec<&str> = Vec::new();
+    let mut headings: Vec<Option<&str>> = Vec::new();
     for row in &rows {
-        if !headings.contains(&row.heading.as_str()) {
-            headings.push(&row.heading);
+        if !headings.contains(&row.setting.heading) {
+            headings.push(row.setting.heading);
         }
     }
     let mut table =
         "\n| setting | default | used by | description |\n|---|---|---|---|\n".to_owned();
     for heading in headings {
-        table += &format!("| **{heading}** | | | |\n");
-        let rows = rows.iter().filter(|row| row.heading == heading);
+        table += &format!("| **{}** | | | |\n", heading.unwrap_or("General"));
+        let rows = rows.iter().filter(|row| row.setting.heading == heading);
         rows.for_each(|row| table += &row.line());
     }
     table + "\n"
@@ -157,7 +117,7 @@ fn the_settings_table_of_the_manual_is_the_one_that_help_shows() {
     }
     assert!(
         shown == table,
-        "the settings in {MANUAL} differ from --help; renew them with: BOOKEND_RENEW=1 cargo test -p standalone --test manual"
+        "the settings in {MANUAL} differ from --help; renew them with: BOOKEND_RENEW=1 cargo test -p standalone --test manual settings"
     );
 }
 
