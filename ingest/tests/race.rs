@@ -100,7 +100,8 @@ async fn halves_that_two_consumers_handle_at_the_same_instant_make_exactly_the_c
         started.extend(facts.start().map(|start| key.started(start)));
     }
     let batches = |sightings: Vec<Sighting>| sightings.chunks(STEP).map(<[_]>::to_vec).collect();
-    let store = || async { Store::Cassandra(CassandraStore::open(options.clone()).await.unwrap()) };
+    let store =
+        || async { Store::Cassandra(CassandraStore::open(options.clone()).await.unwrap().into()) };
     let together = Barrier::new(2);
     tokio::join!(
         consume(store().await, batches(ones), &together),

@@ -1,8 +1,9 @@
-//! The session: all facts known of it, and the canonical rule that says what they make together.
+//! The session: all of its facts, and the canonical rule that pairs them.
 //!
-//! Pure. The rule: a session's start is the smallest (ts, country) among its starts, its end the smallest end that is not
-//! before that start. It is complete when both exist; there is no window in which the other half must arrive. What has to be
-//! written when facts are added is decided elsewhere (`ingest::pairing`).
+//! The rule: the start of a session is the smallest (ts, country) among its starts; its end is the
+//! smallest end that is not before that start. The session is complete when both exist. There is no
+//! window in which the other event must arrive. Pure; never decides which rows to write: see
+//! `ingest::pairing`.
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
@@ -11,20 +12,20 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// The most distinct facts one session may have. More is abuse, and the one place where the order of arrival may show: the
-/// facts that come after these are dead-lettered as `contested`.
+/// Maximum number of distinct facts of a session. Later facts become dead letters, `contested`; this
+/// is the only case in which the order of arrival can affect the result.
 pub const MAX_FACTS: usize = 64;
 
-/// A user's session: what events are paired by.
+/// Identifies a session; events are paired by it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey {
-    /// Whose session.
+    /// The user.
     pub user: UserId,
-    /// Which of the user's sessions.
+    /// The session, unique per user.
     pub session: SessionId,
 }
 
-/// One stored event of a session, without the session's key.
+/// One stored event of a session, without the key of the session.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fact {
     /// The session began.
@@ -33,67 +34,67 @@ pub enum Fact {
     End(Timestamp),
 }
 
-/// When and where a session began. The smaller of two starts is the canonical one.
+/// Time and country of a start. The smaller of two starts is the canonical one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Start {
-    /// When.
+    /// Time of the start.
     pub ts: Timestamp,
-    /// Where.
+    /// Country of the start.
     pub country: Country,
 }
 
-/// A start as it is listed in its country.
+/// A start as listed in its country.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionStart {
-    /// Whose session.
+    /// The user.
     pub user: UserId,
-    /// Which session.
+    /// The session.
     pub session: SessionId,
-    /// Where it began.
+    /// Country of the start.
     pub country: Country,
-    /// When it began.
+    /// Time of the start.
     pub ts: Timestamp,
 }
 
 /// A session with its canonical start and end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CompletedSession {
-    /// Whose session.
+    /// The user.
     pub user: UserId,
-    /// Which session.
+    /// The session.
     pub session: SessionId,
-    /// Where it began.
+    /// Country of the start.
     pub country: Country,
-    /// When it began.
+    /// Time of the start.
     pub started_at: Timestamp,
-    /// When it ended, never before it began.
+    /// Time of the end, never before the start.
     pub ended_at: Timestamp,
 }
 
-/// What the facts of a session make together.
+/// The state of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It has a start, and an end not before it.
+    /// A start, and an end that is not before it.
     Complete,
-    /// It has a start, and no end that is not before it.
+    /// A start without such an end.
     Open,
-    /// It has ends, and no start.
+    /// Ends without a start.
     Orphan,
 }
 
-/// What became of a fact that was offered to [`SessionFacts::absorb`].
+/// The outcome of adding a fact with [`SessionFacts::absorb`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absorbed {
-    /// It was not known before.
+    /// Added.
     New,
-    /// It was known already: a repetition, which changes nothing.
+    /// A repetition, which changes nothing.
     Known,
-    /// It was not taken: the session has [`MAX_FACTS`] others.
+    /// Not added: the session has [`MAX_FACTS`] others.
     Contested,
 }
 
-/// All that is known of one session: a set of facts that only grows, until retention takes the oldest away.
+/// All facts of one session: a set that only grows, until retention removes the oldest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionFacts {
     starts: Vec<Start>,
@@ -101,18 +102,18 @@ pub struct SessionFacts {
     departed: Departed,
 }
 
-/// Which kinds of facts retention has already taken from a session. A session leaves with its start: without this memory its
-/// later end would come back as an orphan.
+/// The kinds of facts that retention has removed from a session. A session expires with its start;
+/// without this record, its later end would become an orphan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Departed {
-    /// A start has left.
+    /// A start was removed.
     pub start: bool,
-    /// An end has left.
+    /// An end was removed.
     pub end: bool,
 }
 
 impl Fact {
-    /// When it happened.
+    /// Time of the event.
     #[must_use]
     pub fn ts(&self) -> Timestamp {
         match self {
@@ -123,7 +124,7 @@ impl Fact {
 }
 
 impl SessionFacts {
-    /// Facts read back from a store. Their order and repetition do not matter.
+    /// Creates the set from facts in any order; repetitions are ignored.
     #[must_use]
     pub fn new(mut starts: Vec<Start>, mut ends: Vec<Timestamp>, departed: Departed) -> Self {
         starts.sort_unstable();
@@ -133,7 +134,7 @@ impl SessionFacts {
         Self { starts, ends, departed }
     }
 
-    /// Adds `fact` to the set, unless the set is full.
+    /// Adds `fact`, unless the set is full.
     pub fn absorb(&mut self, fact: &Fact) -> Absorbed {
         let full = self.starts.len() + self.ends.len() >= MAX_FACTS;
         match fact {
@@ -154,19 +155,19 @@ impl SessionFacts {
         &self.ends
     }
 
-    /// Which kinds of facts retention has taken.
+    /// The kinds of facts that retention has removed.
     #[must_use]
     pub fn departed(&self) -> Departed {
         self.departed
     }
 
-    /// Whether no fact is left.
+    /// Whether the set has no facts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.starts.is_empty() && self.ends.is_empty()
     }
 
-    /// The canonical start: the smallest, `None` when there is none or it has left with its year.
+    /// The canonical start, which is the smallest; `None` when there is none or retention removed it.
     #[must_use]
     pub fn start(&self) -> Option<&Start> {
         if self.departed.start { None } else { self.starts.first() }
@@ -179,7 +180,7 @@ impl SessionFacts {
         self.ends.iter().find(|end| **end >= start.ts).copied()
     }
 
-    /// The end of a session without a start: the smallest, `None` when it has left with its year.
+    /// The smallest end of a session without a start; `None` when retention removed it.
     #[must_use]
     pub fn orphan(&self) -> Option<Timestamp> {
         if self.departed.start || self.departed.end || !self.starts.is_empty() {
@@ -189,7 +190,8 @@ impl SessionFacts {
         }
     }
 
-    /// What is answered of the session when nothing before `horizon` is answered any more; `None` once it has left.
+    /// The state of the session for readers to whom events before `horizon` are expired; `None` when
+    /// the session has expired.
     #[must_use]
     pub fn status(&self, horizon: Timestamp) -> Option<Status> {
         match (self.start(), self.end(), self.orphan()) {
@@ -201,14 +203,14 @@ impl SessionFacts {
         }
     }
 
-    /// The completed session that these facts of `key` make, if they make one.
+    /// The completed session of these facts, if they complete the session `key`.
     #[must_use]
     pub fn completed(&self, key: &SessionKey) -> Option<CompletedSession> {
         let (start, ended_at) = (self.start()?, self.end()?);
         Some(key.completed(start, ended_at))
     }
 
-    /// Takes away every fact before `horizon`, and says whether there was one.
+    /// Removes every fact before `horizon`. Returns whether there was one.
     pub fn forget_before(&mut self, horizon: Timestamp) -> bool {
         let starts = self.starts.partition_point(|start| start.ts < horizon);
         let ends = self.ends.partition_point(|end| *end < horizon);
@@ -232,7 +234,7 @@ fn insert<T: Ord + Clone>(set: &mut Vec<T>, item: &T, full: bool) -> Absorbed {
 }
 
 impl SessionKey {
-    /// The listing of `start` as a start of this session.
+    /// The row of `start` in the list of its country.
     #[must_use]
     pub fn started(&self, start: &Start) -> SessionStart {
         SessionStart {
@@ -243,7 +245,7 @@ impl SessionKey {
         }
     }
 
-    /// This session as completed from `start` to `ended_at`.
+    /// The row of this session as completed from `start` to `ended_at`.
     #[must_use]
     pub fn completed(&self, start: &Start, ended_at: Timestamp) -> CompletedSession {
         CompletedSession {
@@ -269,7 +271,7 @@ impl From<SessionEvent> for (SessionKey, Fact) {
     }
 }
 
-/// `{"user_id","session_id","ts"}`: the country is the key under which it is listed.
+/// `{"user_id","session_id","ts"}`: the country is the key of the list.
 impl Serialize for SessionStart {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("SessionStart", 3)?;

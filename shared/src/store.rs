@@ -1,110 +1,39 @@
-//! The store: facts, completed sessions and starts by country, on one of the closed set of backends.
+//! The store: facts, completed sessions and starts by country, on one of two backends.
 //!
-//! Rows are only ever added: a row that a smaller set of facts produced and a larger one does not is superseded by a marker
-//! row beside it, and every read leaves out what has a marker. Every verb takes a batch and is awaited, for the backends that
-//! live on grouped requests. Nothing here decides what a session is: see [`crate::session`].
+//! Rows are only ever added. When more facts change the result of a session, a marker row is added
+//! beside the superseded row, and every read skips rows that have a marker. Every verb takes a batch
+//! and is awaited, because Cassandra depends on grouped, concurrent requests.
+//!
+//! The store never decides what a session is: see [`crate::session`].
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
-
-use thiserror::Error;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     event::{Country, SessionId, UserId},
-    session::{Absorbed, CompletedSession, Fact, SessionFacts, SessionKey, SessionStart},
-    timestamp::{RETENTION, Timestamp},
+    session::{CompletedSession, SessionFacts, SessionKey, SessionStart},
+    timestamp::Timestamp,
 };
 
 pub mod cassandra;
 pub mod config;
 pub mod embedded;
+mod error;
+mod rows;
 
-pub use cassandra::CassandraStore;
-pub use embedded::EmbeddedStore;
+pub use self::{
+    cassandra::CassandraStore,
+    embedded::EmbeddedStore,
+    error::StoreError,
+    rows::{Effect, Known, SessionPosition, Sighting, StartPosition, Window},
+};
 
-/// Where sessions live. Clones share one store.
+/// A store of sessions. Clones share it.
 #[derive(Clone, Debug)]
 pub enum Store {
-    /// In this process, in a data directory.
+    /// An engine in this process, in a data directory.
     Embedded(EmbeddedStore),
-    /// On the nodes of a Cassandra cluster.
-    Cassandra(CassandraStore),
-}
-
-/// Why the store did not do what it was asked.
-#[derive(Clone, Debug, Error)]
-pub enum StoreError {
-    /// It cannot now; the same request may succeed later.
-    #[error("the store is not available: {0}")]
-    Unavailable(String),
-    /// It failed in a way after which only a restart, and the recovery that comes with it, can be trusted.
-    #[error("the store has failed and needs a restart: {0}")]
-    Poisoned(String),
-    /// It holds what it never wrote.
-    #[error("the store holds an unreadable row: {0}")]
-    Corrupt(String),
-}
-
-/// Facts to add to one session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
-    /// The session.
-    pub key: SessionKey,
-    /// Its facts. Of one that is repeated, only the first can be new.
-    pub facts: Vec<Fact>,
-}
-
-/// All that is known of a session once the facts of a [`Sighting`] were added.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Known {
-    /// Every fact of the session, those just added included.
-    pub facts: SessionFacts,
-    /// What became of each fact of the sighting, in its order.
-    pub absorbed: Vec<Absorbed>,
-}
-
-/// One row to add.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Effect {
-    /// List a start in its country.
-    RecordStart(SessionStart),
-    /// List a session as complete.
-    Complete(CompletedSession),
-    /// Mark a start as not (or no longer) its session's canonical one.
-    SupersedeStart(SessionStart),
-    /// Mark a start and end as not (or no longer) their session's canonical ones.
-    SupersedeCompleted(CompletedSession),
-}
-
-/// A half-open span of time: `from <= ts < to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// The first instant in it.
-    pub from: Timestamp,
-    /// The first instant after it.
-    pub to: Timestamp,
-}
-
-/// Where a listing of a country's starts was cut: it goes on behind this start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StartPosition {
-    /// The last start that was listed.
-    pub ts: Timestamp,
-    /// Its session.
-    pub session: SessionId,
-    /// Its user.
-    pub user: UserId,
-}
-
-/// Where a listing of a user's sessions was cut: it goes on behind this session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionPosition {
-    /// The time by which the listing is ordered: the end of a complete or orphan session, the start of an open one.
-    pub ts: Timestamp,
-    /// The session.
-    pub session: SessionId,
+    /// A keyspace of a Cassandra cluster.
+    Cassandra(Arc<CassandraStore>),
 }
 
 macro_rules! on_backend {
@@ -117,11 +46,12 @@ macro_rules! on_backend {
 }
 
 impl Store {
-    /// Adds facts at the time `now` and, after they are acknowledged, reads back every fact of their sessions; in the order of
-    /// `sightings`, which name each session once. A fact whose year is over at `now` may be answered as one that has left.
+    /// Adds facts at the time `now` and, once they are acknowledged, reads back every fact of their
+    /// sessions. Returns one [`Known`] per sighting, in the order of `sightings`, which name each
+    /// session once. A fact older than the retention at `now` may be reported as expired.
     ///
     /// # Errors
-    /// Any [`StoreError`]; some of the facts may have been added all the same, and adding them again is harmless.
+    /// Any [`StoreError`]. Some of the facts may have been added; adding them again is harmless.
     pub async fn absorb(
         &self,
         sightings: impl Into<Arc<Vec<Sighting>>>,
@@ -129,40 +59,41 @@ impl Store {
     ) -> Result<Vec<Known>, StoreError> {
         match self {
             Self::Embedded(store) => store.absorb(sightings.into()).await,
-            Self::Cassandra(store) => store.absorb(sightings.into(), now).await,
+            Self::Cassandra(store) => store.absorb(&sightings.into(), now).await,
         }
     }
 
-    /// Adds rows at the time `now`, and makes known the countries they name. Rows of a session that began more than
-    /// [`RETENTION`] before `now` are left out.
+    /// Adds rows at the time `now`, and the countries that they name. Skips rows of sessions that
+    /// started more than [`RETENTION`](crate::timestamp::RETENTION) before `now`.
     ///
     /// # Errors
-    /// Any [`StoreError`]; some of the rows may have been added all the same, and adding them again is harmless.
+    /// Any [`StoreError`]. Some of the rows may have been added; adding them again is harmless.
     pub async fn apply(
         &self,
         effects: impl Into<Arc<Vec<Effect>>>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         match self {
-            Self::Embedded(store) => store.apply(effects.into(), now - RETENTION).await,
-            Self::Cassandra(store) => store.apply(effects.into(), now).await,
+            Self::Embedded(store) => store.apply(effects.into(), now).await,
+            Self::Cassandra(store) => store.apply(&effects.into(), now).await,
         }
     }
 
-    /// Returns when everything that was added before is durable.
+    /// Returns when everything added before is durable.
     ///
     /// # Errors
-    /// [`StoreError::Poisoned`] when that can no longer be promised.
+    /// [`StoreError::Poisoned`] when the store can no longer promise that.
     pub async fn persist(&self) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.persist().await,
-            // What is acknowledged is in the commit logs of a quorum, which the servers have to sync before they acknowledge.
+            // Acknowledged rows are in the commit logs of a quorum. The servers must be configured
+            // to sync those before they acknowledge.
             Self::Cassandra(_) => Ok(()),
         }
     }
 
-    /// Every country that has a start at or after `horizon`, superseded or not, each with an instant behind which it has none,
-    /// not always the first such: who wants only what is newer need not ask for its starts.
+    /// Every country that has a start at or after `horizon`, superseded or not, each with an upper
+    /// bound on its newest start, so that callers can skip countries that end before their window.
     ///
     /// # Errors
     /// Any [`StoreError`].
@@ -173,8 +104,8 @@ impl Store {
         on_backend!(self, store => store.countries(horizon).await)
     }
 
-    /// At most `limit` starts of `country` in `window`, newest first, equal times by session and user; those behind `after`
-    /// when it is given.
+    /// At most `limit` starts of `country` in `window` and after the position `after`. Newest first;
+    /// equal times are ordered by session, then by user.
     ///
     /// # Errors
     /// Any [`StoreError`].
@@ -188,8 +119,8 @@ impl Store {
         on_backend!(self, store => store.starts(country, window, after, limit).await)
     }
 
-    /// How many starts of `country` lie in each slot of `step` milliseconds of `window`, by the slot's beginning; empty
-    /// slots are left out.
+    /// Number of starts of `country` in each slot of `step` milliseconds of `window`, by the first
+    /// instant of the slot. Slots without a start are omitted.
     ///
     /// # Errors
     /// Any [`StoreError`].
@@ -202,8 +133,8 @@ impl Store {
         on_backend!(self, store => store.count_starts(country, window, step).await)
     }
 
-    /// At most `limit` complete sessions of `user` that started at or after `horizon`, newest end first, equal ends by
-    /// session; those behind `after` when it is given.
+    /// At most `limit` completed sessions of `user` that started at or after `horizon`, after the
+    /// position `after`. Newest end first; equal ends are ordered by session.
     ///
     /// # Errors
     /// Any [`StoreError`].
@@ -217,8 +148,8 @@ impl Store {
         on_backend!(self, store => store.completed(user, horizon, after, limit).await)
     }
 
-    /// At most `limit` sessions of `user` with all their facts, in the order of the sessions' names, those behind `after`
-    /// when it is given; fewer only when there are no more.
+    /// At most `limit` sessions of `user` with all their facts, ordered by session, after the
+    /// session `after`. Returns fewer only when there are no more.
     ///
     /// # Errors
     /// Any [`StoreError`].
@@ -231,7 +162,7 @@ impl Store {
         on_backend!(self, store => store.sessions(user, after, limit).await)
     }
 
-    /// Every fact of one session; an empty set when nothing is known of it.
+    /// Every fact of one session; an empty set when the session is unknown.
     ///
     /// # Errors
     /// Any [`StoreError`].
@@ -239,8 +170,8 @@ impl Store {
         on_backend!(self, store => store.facts(key).await)
     }
 
-    /// Every session of every user with all its facts, behind `after`, at most `limit`, in the store's own order: for
-    /// checks of the whole store.
+    /// At most `limit` sessions of all users with all their facts, after the session `after`, in the
+    /// store's own order. For checks of the whole store.
     ///
     /// # Errors
     /// Any [`StoreError`].
@@ -252,8 +183,8 @@ impl Store {
         on_backend!(self, store => store.scan(after, limit).await)
     }
 
-    /// Removes from the store what happened before `horizon`, a bounded step at a time from `after` on; returns where to go
-    /// on, or `None` at the end.
+    /// Removes events and rows from before `horizon`, one bounded step at a time, after the session
+    /// `after`. Returns the session to continue after, or `None` at the end.
     ///
     /// # Errors
     /// Any [`StoreError`].
@@ -269,35 +200,11 @@ impl Store {
         }
     }
 
-    /// Whether the store can serve, and why not.
+    /// Checks whether the store can serve requests now.
     ///
     /// # Errors
-    /// The [`StoreError`] that a request would meet now.
+    /// The [`StoreError`] that a request would get.
     pub async fn ready(&self) -> Result<(), StoreError> {
         on_backend!(self, store => store.ready().await)
-    }
-}
-
-/// What the locks of a store guard is replaced as a whole, so a holder that panicked leaves nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Effect {
-    /// When the session of this row began: the time that its retention counts from.
-    #[must_use]
-    pub fn started_at(&self) -> Timestamp {
-        match self {
-            Self::RecordStart(row) | Self::SupersedeStart(row) => row.ts,
-            Self::Complete(row) | Self::SupersedeCompleted(row) => row.started_at,
-        }
-    }
-}
-
-impl Window {
-    /// The part of this window that lies at or after `horizon`.
-    #[must_use]
-    pub fn clip(self, horizon: Timestamp) -> Self {
-        Self { from: self.from.max(horizon), to: self.to }
     }
 }

@@ -1,39 +1,43 @@
-//! An instant to the millisecond: the only time type of the service, and its two spellings (RFC 3339 and epoch milliseconds).
+//! An instant with millisecond precision, and its two formats: RFC 3339 and epoch milliseconds.
 //!
-//! Never tells the time: see [`crate::clock`].
+//! The only time type of the service. Never reads a clock: see [`crate::clock`].
 
 use std::{fmt, ops, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
-/// Milliseconds in a second, a minute, an hour and a day.
+/// Milliseconds in a second.
 pub const SECOND: i64 = 1_000;
-/// See [`SECOND`].
+/// Milliseconds in a minute.
 pub const MINUTE: i64 = 60 * SECOND;
-/// See [`SECOND`].
+/// Milliseconds in an hour.
 pub const HOUR: i64 = 60 * MINUTE;
-/// See [`SECOND`].
+/// Milliseconds in a day.
 pub const DAY: i64 = 24 * HOUR;
 
-/// How long a session is kept and answered, in milliseconds, counted from the time of its event: 365 days.
+/// Time that a session is kept and returned, counted from its events, in milliseconds: 365 days.
 pub const RETENTION: i64 = 365 * DAY;
 
-/// Days from 0000-03-01, where the civil calendar's arithmetic begins, to 1970-01-01.
+/// Time that rows stay in the store beyond the retention, in milliseconds. It allows for clocks that
+/// disagree: what a reader may still return has not been removed.
+pub const MARGIN: i64 = DAY;
+
+/// Days from 0000-03-01, the origin of the calendar arithmetic below, to 1970-01-01.
 const DAYS_TO_EPOCH: i64 = 719_468;
 
 /// An instant in UTC: milliseconds since 1970-01-01T00:00:00Z, negative before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// A text that is not a time.
+/// A text that is not a valid time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an RFC 3339 time in the years 1 to 9999, such as 2019-05-13T12:00:00Z")]
+#[error("expected an RFC 3339 time in the years 1 to 9999, such as 2019-05-13T12:00:00Z")]
 pub struct NotATime;
 
 impl Timestamp {
-    /// 0001-01-01T00:00:00Z, the earliest instant that can be spelled.
+    /// 0001-01-01T00:00:00Z, the earliest valid instant.
     pub const MIN: Self = Self(-62_135_596_800_000);
-    /// 9999-12-31T23:59:59.999Z, the latest instant that can be spelled.
+    /// 9999-12-31T23:59:59.999Z, the latest valid instant.
     pub const MAX: Self = Self(253_402_300_799_999);
 
     /// The instant `millis` milliseconds after the epoch; `None` outside the years 1 to 9999.
@@ -42,13 +46,14 @@ impl Timestamp {
         (Self::MIN.0..=Self::MAX.0).contains(&millis).then_some(Self(millis))
     }
 
-    /// Reads an RFC 3339 date-time; `None` when it is not one or lies outside the years 1 to 9999.
+    /// Parses an RFC 3339 date-time; `None` if it is invalid or outside the years 1 to 9999.
     ///
-    /// Without a zone it is UTC, a blank may stand for the `T`, and `t` and `z` may be small. What is finer than a
-    /// millisecond is cut, which moves an instant towards the past before 1970 too. ISO 8601's other forms (basic, week,
-    /// ordinal, date alone, no seconds, a comma, `24:00`, an offset without a colon or minutes) are not read, nor are blanks
-    /// around the text. A second of 60 is read only where leap seconds are inserted, before midnight UTC, and is then the first
-    /// second of the next day, as in POSIX time.
+    /// The zone is optional and defaults to UTC. A space may replace the `T`, and `t` and `z` may be
+    /// lower case. Fractions are truncated to milliseconds, towards the past, also before 1970.
+    /// Other ISO 8601 forms are invalid: basic, week and ordinal dates, a date alone, no seconds, a
+    /// comma, `24:00`, an offset without a colon or minutes, and surrounding spaces. A second of 60
+    /// is valid only at midnight UTC, where leap seconds are inserted. It counts as the first second
+    /// of the next day, as in POSIX time.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (date_time, rest) = text.as_bytes().split_first_chunk::<19>()?;
@@ -78,11 +83,11 @@ impl Timestamp {
         Self::from_millis(whole + fraction)
     }
 
-    /// Spells the instant in RFC 3339 with `Z`, with milliseconds only when they are not zero, into `buffer`.
+    /// Writes the instant to `buffer` in RFC 3339 with `Z`, with milliseconds only if not zero.
     ///
-    /// The same text as [`Display`](fmt::Display), without the formatter: for whoever writes many.
+    /// The same text as [`Display`](fmt::Display), but faster.
     pub fn rfc3339(self, buffer: &mut [u8; 24]) -> &str {
-        // Both fit well, and narrow numbers divide several times faster.
+        // Neither is truncated, and narrow integers divide several times faster.
         let (days, in_day) = (self.0.div_euclid(DAY) as i32, self.0.rem_euclid(DAY) as u32);
         let (year, month, day) = civil_from_days(days);
         let (seconds, millis) = (in_day / 1_000, in_day % 1_000);
@@ -107,8 +112,10 @@ impl Timestamp {
                 (digit(millis / 100), digit(millis / 10 % 10), digit(millis % 10));
             24
         };
-        // ASCII alone was written, so there is always a text to give back.
-        str::from_utf8(&buffer[..length]).unwrap_or_default()
+        let Ok(text) = str::from_utf8(&buffer[..length]) else {
+            unreachable!("only ASCII is written above")
+        };
+        text
     }
 
     /// Milliseconds since the epoch.
@@ -117,7 +124,8 @@ impl Timestamp {
         self.0
     }
 
-    /// The start of the slot of `step` milliseconds, counted from the epoch, in which this instant lies.
+    /// The first instant of the slot of `step` milliseconds, counted from the epoch, that contains
+    /// this instant.
     #[must_use]
     pub const fn floor(self, step: i64) -> Self {
         Self(self.0.div_euclid(step) * step)
@@ -150,7 +158,7 @@ impl ops::Sub for Timestamp {
     }
 }
 
-/// RFC 3339 in UTC with `Z`, with milliseconds only when they are not zero.
+/// RFC 3339 in UTC with `Z`, with milliseconds only if not zero.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.rfc3339(&mut [0; 24]))
@@ -163,7 +171,7 @@ impl Serialize for Timestamp {
     }
 }
 
-/// What [`Timestamp::parse`] reads, for a command line or a configuration file.
+/// Parses with [`Timestamp::parse`].
 impl FromStr for Timestamp {
     type Err = NotATime;
 
@@ -172,7 +180,7 @@ impl FromStr for Timestamp {
     }
 }
 
-/// The number that two ASCII digits spell.
+/// The number with these two ASCII digits.
 fn two(tens: u8, ones: u8) -> Option<i64> {
     (tens.is_ascii_digit() && ones.is_ascii_digit())
         .then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
@@ -183,7 +191,7 @@ const fn digit(value: u32) -> u8 {
     b'0' + value as u8
 }
 
-/// The milliseconds of a fraction of a second, if one begins here, and the zone behind it.
+/// Splits `text` into the milliseconds of an optional fraction, and the zone.
 fn split_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some(fraction) = text.strip_prefix(b".") else { return Some((0, text)) };
     let length = fraction.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(fraction.len());
@@ -193,7 +201,7 @@ fn split_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     (length > 0).then_some((millis, zone))
 }
 
-/// How far a zone is ahead of UTC, in milliseconds; none at all is UTC.
+/// The offset of a zone from UTC in milliseconds, positive to the east; 0 without a zone.
 fn offset(zone: &[u8]) -> Option<i64> {
     let [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] = *zone else {
         return matches!(zone, b"" | b"Z" | b"z").then_some(0);
@@ -203,7 +211,7 @@ fn offset(zone: &[u8]) -> Option<i64> {
     (hours < 24 && minutes < 60).then_some(if sign == b'-' { -ahead } else { ahead })
 }
 
-/// `None` when there is no such month.
+/// `None` for an invalid month.
 fn days_in_month(year: i64, month: i64) -> Option<i64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     match month {
@@ -214,14 +222,15 @@ fn days_in_month(year: i64, month: i64) -> Option<i64> {
     }
 }
 
-/// Days since 1970-01-01 of a date of the years 1 to 9999; a year is counted from March, so that a leap day ends it.
+/// Days since 1970-01-01 of a date in the years 1 to 9999. Years begin in March here, so that a leap
+/// day is the last day of its year.
 const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - DAYS_TO_EPOCH
 }
 
-/// The other way: year, month and day.
+/// The inverse: year, month and day.
 const fn civil_from_days(days: i32) -> (u32, u32, u32) {
     let days = (days + DAYS_TO_EPOCH as i32) as u32;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

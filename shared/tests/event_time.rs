@@ -155,7 +155,7 @@ fn a_text_that_is_no_time_says_what_is_wanted() {
     let error = "yesterday".parse::<Timestamp>().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "not an RFC 3339 time in the years 1 to 9999, such as 2019-05-13T12:00:00Z"
+        "expected an RFC 3339 time in the years 1 to 9999, such as 2019-05-13T12:00:00Z"
     );
     assert_eq!("1970-01-01T00:00:00Z".parse(), Ok(Timestamp::default()));
 }

@@ -1,21 +1,21 @@
-//! `bookend setup`: makes the topics and the tables, as far as they are missing.
+//! `bookend setup`: creates the topics and tables that are missing.
 
 use serde::Serialize;
 use shared::cli;
 
 use crate::serve::ServeConfig;
 
-/// What was done, in sentences.
+/// The changes, one sentence each.
 #[derive(Debug, Serialize)]
 struct Done {
     log: Vec<String>,
     store: Vec<String>,
 }
 
-/// Makes what the log and the store of `config` need to exist, and writes what it did to standard output.
+/// Sets up the log and the store of `config`, and prints the changes to standard output.
 ///
 /// # Errors
-/// When Kafka or Cassandra cannot be reached or refuses; doing it again is harmless.
+/// When Kafka or Cassandra is unreachable or fails a request. Running it again is safe.
 pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     let done = Done { log: config.log.setup().await?, store: config.store.setup().await? };
     let sentences = [done.log.as_slice(), &done.store].concat().join("\n");

@@ -85,7 +85,8 @@ fn is_held(dir: &tempfile::TempDir) -> bool {
         EmbeddedLog::open(&dir.path().join("log"), EmbeddedLogOptions::default(), Clock::machine());
     let store =
         EmbeddedStore::open(&dir.path().join("store"), embedded::EmbeddedStoreOptions::default());
-    matches!(log, Err(LogOpenError::Locked)) || matches!(store, Err(embedded::OpenError::Locked))
+    matches!(log, Err(LogOpenError::Locked))
+        || matches!(store, Err(embedded::EmbeddedStoreOpenError::Locked))
 }
 
 async fn play(ops: Vec<Op>) {

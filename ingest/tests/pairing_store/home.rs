@@ -45,7 +45,7 @@ impl Home {
                 Store::Embedded(EmbeddedStore::open(dir.path(), options).unwrap())
             }
             Self::Keyspace(options) => {
-                Store::Cassandra(CassandraStore::open(options.clone()).await.unwrap())
+                Store::Cassandra(CassandraStore::open(options.clone()).await.unwrap().into())
             }
         })
     }

@@ -1,87 +1,69 @@
-//! The store on Apache Cassandra, for more than one process and more than one machine.
+//! The store on Apache Cassandra, shared by any number of processes on any number of machines.
 //!
-//! Every row is added by an idempotent INSERT and read at a quorum, so any process may do, repeat or give up any step. No
-//! conditional update, no counter, no logged batch, no delete: what is old leaves by its time to live. The tables, and why
-//! they are so, are in `deploy/schema.cql`.
+//! Every row is added by an idempotent INSERT and read at a quorum, so any process may repeat or
+//! abandon any step. There are no conditional updates, no counters, no logged batches and no deletes:
+//! rows expire by their time to live. `deploy/schema.cql` defines the tables and gives their reasons.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::fmt;
 
 use scylla::response::PagingState;
 
 use self::{
-    lifetime::Stamps,
+    driver::{Caller, Requests, open_requests, paged},
+    facts::Stamps,
     memo::Memo,
-    partition::{Day, Layouts, Partition},
-    request::{For, Requests},
+    schema::warn_if_newer,
+    starts::{Day, Layouts, Partition},
 };
-use crate::{
-    event::{Country, SessionId, UserId},
-    session::{CompletedSession, SessionFacts, SessionKey, SessionStart},
-    store::{Effect, Known, SessionPosition, Sighting, StartPosition, StoreError, Window, lock},
-    timestamp::Timestamp,
-};
+use crate::{event::Country, session::SessionKey, store::StoreError};
 
-mod absorb;
 mod apply;
-mod connect;
-mod failure;
-mod gather;
+mod completed;
+mod driver;
+mod facts;
 mod insert;
 mod lifetime;
-mod listing;
 mod memo;
-mod merge;
-mod options;
-mod pack;
-mod partition;
-mod replication;
-mod request;
-mod setup;
+mod schema;
 mod starts;
-mod statements;
-mod stored;
-mod tls;
+mod units;
 
 pub use self::{
-    connect::OpenError,
-    options::{CassandraOptions, CassandraTls, OnRetry, RetryCause},
-    replication::Replication,
-    setup::setup,
+    driver::{CassandraOpenError, CassandraOptions, CassandraTls, OnRetry, RetryCause},
+    schema::{Replication, setup, setup_from},
 };
 
-/// How many sessions with as many facts as they may have are remembered.
+/// Number of full sessions to remember.
 const FULL_SESSIONS: usize = 10_000;
-/// How many partitions are remembered as written to.
+/// Number of written partitions to remember.
 const WRITTEN_PARTITIONS: usize = 20_000;
-/// How many countries are remembered with their newest day.
+/// Number of countries to remember with their newest day.
 const COUNTRIES: usize = 2_000;
 
-/// The store on Cassandra. Clones share its connections.
-#[derive(Clone)]
-pub struct CassandraStore(Arc<Shared>);
-
-/// What the clones share.
-struct Shared {
+/// The store on Cassandra.
+pub struct CassandraStore {
     requests: Requests,
     keyspace: String,
     margin_ms: i64,
     stamps: Stamps,
     layouts: Layouts,
-    /// Sessions that take no more facts: so that nobody can make one grow for ever.
+    /// Sessions that accept no more facts, so that no client can make a session grow without limit.
     full: Memo<SessionKey, ()>,
-    /// Partitions of starts that are known to exist, and the newest day that is known of each country.
+    /// Partitions of starts that are listed in `start_partitions`.
     partitions: Memo<Partition, ()>,
+    /// The newest day of each country that is listed in `countries`.
     countries: Memo<Country, Day>,
 }
 
 impl CassandraStore {
-    /// Connects, and prepares what will be asked.
+    /// Connects and prepares every statement. Warns if a newer version changed the schema.
     ///
     /// # Errors
-    /// [`OpenError`], which says what to mend; [`OpenError::NoSchema`] before `bookend setup` was done.
-    pub async fn open(options: CassandraOptions) -> Result<Self, OpenError> {
-        let requests = connect::requests(&options).await?;
-        Ok(Self(Arc::new(Shared {
+    /// [`CassandraOpenError`]; [`CassandraOpenError::NoSchema`] if `bookend setup` has not run.
+    pub async fn open(options: CassandraOptions) -> Result<Self, CassandraOpenError> {
+        let requests = open_requests(&options).await?;
+        warn_if_newer(&requests.session, &options.keyspace).await;
+        Ok(Self {
             requests,
             keyspace: options.keyspace,
             margin_ms: options.margin_ms,
@@ -90,96 +72,15 @@ impl CassandraStore {
             full: Memo::new(FULL_SESSIONS),
             partitions: Memo::new(WRITTEN_PARTITIONS),
             countries: Memo::new(COUNTRIES),
-        })))
+        })
     }
 
-    pub(super) async fn absorb(
-        &self,
-        sightings: Arc<Vec<Sighting>>,
-        now: Timestamp,
-    ) -> Result<Vec<Known>, StoreError> {
-        self.0.absorb(&sightings, now).await
-    }
-
-    pub(super) async fn apply(
-        &self,
-        effects: Arc<Vec<Effect>>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.0.apply(&effects, now).await
-    }
-
-    pub(super) async fn countries(
-        &self,
-        horizon: Timestamp,
-    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
-        self.0.countries(horizon).await
-    }
-
-    pub(super) async fn starts(
-        &self,
-        country: &Country,
-        window: Window,
-        after: Option<StartPosition>,
-        limit: usize,
-    ) -> Result<Vec<SessionStart>, StoreError> {
-        self.0.starts(country, window, after, limit).await
-    }
-
-    pub(super) async fn count_starts(
-        &self,
-        country: &Country,
-        window: Window,
-        step: i64,
-    ) -> Result<BTreeMap<Timestamp, u64>, StoreError> {
-        self.0.count_starts(country, window, step).await
-    }
-
-    pub(super) async fn completed(
-        &self,
-        user: &UserId,
-        horizon: Timestamp,
-        after: Option<SessionPosition>,
-        limit: usize,
-    ) -> Result<Vec<CompletedSession>, StoreError> {
-        self.0.completed(user, horizon, after, limit).await
-    }
-
-    pub(super) async fn sessions(
-        &self,
-        user: &UserId,
-        after: Option<SessionId>,
-        limit: usize,
-    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
-        self.0.sessions(user, after.as_ref(), limit).await
-    }
-
-    pub(super) async fn facts(&self, key: &SessionKey) -> Result<SessionFacts, StoreError> {
-        self.0.facts(key).await
-    }
-
-    pub(super) async fn scan(
-        &self,
-        after: Option<SessionKey>,
-        limit: usize,
-    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
-        self.0.scan(after.as_ref(), limit).await
-    }
-
-    /// Asks for something small at the quorum that everything else needs.
-    pub(super) async fn ready(&self) -> Result<(), StoreError> {
-        let requests = &self.0.requests;
-        let statement = &requests.statements.countries;
-        requests
-            .page(For::Answering, &listing::paged(statement, 1), &(), PagingState::start())
-            .await?;
+    /// Reads one row at the quorum that every other request needs.
+    pub(in crate::store) async fn ready(&self) -> Result<(), StoreError> {
+        let statement = paged(&self.requests.statements.countries, 1);
+        self.requests.page(Caller::Reader, &statement, &(), PagingState::start()).await?;
         Ok(())
     }
-}
-
-/// A row that this program never writes.
-fn corrupt(table: &str, what: &(impl fmt::Display + ?Sized)) -> StoreError {
-    StoreError::Corrupt(format!("{table}: {what}"))
 }
 
 impl fmt::Debug for CassandraStore {

@@ -1,4 +1,4 @@
-//! Which store, and how it is reached: the settings of every program that has one.
+//! Settings of the store, for every program that opens one.
 
 use std::path::{Path, PathBuf};
 
@@ -14,47 +14,47 @@ use crate::{
     progress::Progress,
 };
 
-/// A store that is not open yet.
+/// The configuration of a store.
 #[derive(Clone, Debug)]
 pub enum StoreConfig {
-    /// In this process, in a directory.
+    /// The embedded store in a directory.
     Embedded(PathBuf, EmbeddedStoreOptions),
-    /// In a keyspace of Cassandra.
+    /// A keyspace of Cassandra, and its replication when `setup` creates it.
     Cassandra(Box<CassandraOptions>, Replication),
 }
 
-/// The settings of the embedded store.
+/// Settings of the embedded store.
 #[must_use]
 #[rustfmt::skip]
 pub fn embedded_settings() -> Vec<Setting> {
     let setting = |name, value, default, help| Setting::new(name, value, default, help).under("Embedded store");
     vec![
-        setting("store-cache", "BYTES", "48MiB", "Memory of the embedded store for what it read"),
-        setting("store-buffer", "BYTES", "48MiB", "Memory of the embedded store for what it has not sorted to disk"),
+        setting("store-cache", "BYTES", "48MiB", "Memory for blocks that the embedded store read from disk"),
+        setting("store-buffer", "BYTES", "48MiB", "Memory for rows that the embedded store has not sorted to disk yet"),
     ]
 }
 
-/// The settings of the store in Cassandra.
+/// Settings of the store on Cassandra.
 #[must_use]
 #[rustfmt::skip]
 pub fn cassandra_settings() -> Vec<Setting> {
     let settings = [
-        Setting::list("cassandra-nodes", "HOST:PORT", "Where to begin (repeatable, or with commas); the other nodes are found from there; 127.0.0.1:9042 without any"),
-        Setting::new("cassandra-keyspace", "NAME", "bookend", "The keyspace of the tables"),
-        Setting::new("cassandra-datacenter", "NAME", "", "Ask the nodes of this data centre alone, at LOCAL_QUORUM; the same for every process"),
-        Setting::new("cassandra-replication", "N", "3", "On how many nodes `bookend setup` makes a new keyspace keep every row: 3, or east:3,west:3 by data centre"),
-        Setting::new("cassandra-username", "NAME", "", "Who logs in"),
-        Setting::secret("cassandra-password", "With which password"),
-        Setting::switch("cassandra-tls", "Encrypt connections; the certificate of every node is verified"),
-        Setting::new("cassandra-ca-file", "FILE", "/etc/ssl/certs/ca-certificates.crt", "The certificates by which a node is believed, in PEM"),
-        Setting::new("cassandra-server-name", "NAME", "", "The name that the certificate of every node holds; its address otherwise"),
-        Setting::new("cassandra-max-in-flight", "N", "512", "The most requests under way at once"),
+        Setting::list("cassandra-nodes", "HOST:PORT", "Contact points, repeatable or comma-separated [default: 127.0.0.1:9042]"),
+        Setting::new("cassandra-keyspace", "NAME", "bookend", "Keyspace of the tables"),
+        Setting::new("cassandra-datacenter", "NAME", "", "Use only this data centre, at LOCAL_QUORUM; must be the same for every process"),
+        Setting::new("cassandra-replication", "N", "3", "Replicas of every row in a new keyspace: 3, or by data centre: east:3,west:3"),
+        Setting::new("cassandra-username", "NAME", "", "User name for the login"),
+        Setting::secret("cassandra-password", "Password for the login"),
+        Setting::switch("cassandra-tls", "Encrypt connections and verify the certificate of every node"),
+        Setting::new("cassandra-ca-file", "FILE", "/etc/ssl/certs/ca-certificates.crt", "Trusted CA certificates in PEM"),
+        Setting::new("cassandra-server-name", "NAME", "", "Host name in the certificate of every node, in place of its address"),
+        Setting::new("cassandra-max-in-flight", "N", "512", "Maximum number of requests in flight"),
     ];
     settings.map(|setting| setting.under("Cassandra")).into()
 }
 
 impl StoreConfig {
-    /// Reads the settings of the embedded store below `data_dir`.
+    /// Reads the settings of the embedded store in `data_dir`.
     pub fn embedded(given: &mut Settings, data_dir: &Path, reserve_bytes: u64) -> Self {
         let options = EmbeddedStoreOptions {
             cache_bytes: given.get_or("store-cache", Bytes(0)).0,
@@ -64,7 +64,7 @@ impl StoreConfig {
         Self::Embedded(data_dir.join("store"), options)
     }
 
-    /// Reads the settings of the store in Cassandra.
+    /// Reads the settings of the store on Cassandra.
     pub fn cassandra(given: &mut Settings) -> Self {
         let defaults = CassandraOptions::default();
         let nodes: Vec<String> = given.get_list("cassandra-nodes");
@@ -90,20 +90,20 @@ impl StoreConfig {
         if options.username.is_some() != options.password.is_some() {
             given.mistake(
                 "cassandra-username",
-                "to log in takes both a name and a password (BOOKEND_CASSANDRA_PASSWORD)",
+                "a login needs a user name and a password; set both, or neither (BOOKEND_CASSANDRA_PASSWORD)",
             );
         }
         if options.max_in_flight == 0 {
-            given.mistake("cassandra-max-in-flight", "nothing could be asked");
+            given.mistake("cassandra-max-in-flight", "must be at least 1");
         }
         let replication = given.get_or("cassandra-replication", Replication::default());
         Self::Cassandra(Box::new(options), replication)
     }
 
-    /// Opens the store; `on_retry` is told of requests to Cassandra that are tried again.
+    /// Opens the store. `on_retry` is called for every retry of a request to Cassandra.
     ///
     /// # Errors
-    /// Says which store cannot be opened, and why.
+    /// When the store cannot be opened.
     pub async fn open(&self, on_retry: OnRetry) -> anyhow::Result<Store> {
         let _waiting = match self {
             Self::Embedded(dir, _) => {
@@ -120,21 +120,21 @@ impl StoreConfig {
             }
             Self::Cassandra(options, _) => {
                 let options = CassandraOptions { on_retry, ..CassandraOptions::clone(options) };
-                Ok(Store::Cassandra(CassandraStore::open(options).await?))
+                Ok(Store::Cassandra(CassandraStore::open(options).await?.into()))
             }
         }
     }
 
-    /// Makes the tables that are missing; says in sentences what was done.
+    /// Creates the tables that are missing. Returns one sentence for each change.
     ///
     /// # Errors
-    /// When the database cannot be reached or refuses.
+    /// When Cassandra is unreachable or fails a request.
     pub async fn setup(&self) -> anyhow::Result<Vec<String>> {
         match self {
             Self::Embedded(..) => Ok(vec!["the embedded store needs no setup".to_owned()]),
             Self::Cassandra(options, replication) => {
-                let _waiting =
-                    Progress::waiting(format!("making the tables at {}", options.nodes.join(", ")));
+                let nodes = options.nodes.join(", ");
+                let _waiting = Progress::waiting(format!("setting up Cassandra at {nodes}"));
                 Ok(setup(options, replication).await?)
             }
         }

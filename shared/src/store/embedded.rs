@@ -1,64 +1,55 @@
-//! The store in this process: an LSM engine in a data directory, owned by one process at a time.
+//! The embedded store: an LSM engine in a data directory that one process owns.
 //!
-//! The engine's calls block, so every verb runs them on a thread for blocking work. Additions to the facts of a session are
-//! read, merged and written under one lock: all of a session's facts are one row, and reading it back costs one look-up.
+//! The engine blocks, so every verb is one call on a blocking thread and never runs on the runtime's
+//! own threads. All facts of a session are one row, which is read, merged and written under one lock.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt, io,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashSet, fmt, io, path::Path, sync::Arc};
 
 use fjall::{
-    Database, Keyspace, KeyspaceCreateOptions, PersistMode,
+    Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
     config::{BlockSizePolicy, FilterPolicy, FilterPolicyEntry},
 };
+use parking_lot::Mutex;
 use thiserror::Error;
 
-use crate::{
-    disk::FreeSpace,
-    event::{Country, SessionId, UserId},
-    open_files,
-    session::{CompletedSession, SessionFacts, SessionKey, SessionStart},
-    store::{Effect, Known, SessionPosition, Sighting, StartPosition, StoreError, Window, lock},
-    timestamp::Timestamp,
-};
+use crate::{disk::FreeSpace, event::Country, open_files, store::StoreError};
 
 mod keys;
 mod read;
 mod sweep;
 mod write;
 
-/// How much of the engine's journal is kept, in bytes, and read again by a restart: the least that it allows.
+/// Size limit of the engine's journal in bytes, all of which a restart replays: the engine's minimum.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
 /// The embedded store. Clones share it.
 #[derive(Clone)]
 pub struct EmbeddedStore(Arc<Engine>);
 
-/// What the embedded store may use.
+/// Limits of the embedded store.
 #[derive(Clone, Copy, Debug)]
 pub struct EmbeddedStoreOptions {
     /// Memory for blocks read from disk, in bytes.
     pub cache_bytes: u64,
     /// Memory for rows not yet sorted to disk, in bytes, for all kinds of rows together.
     pub write_buffer_bytes: u64,
-    /// Room that is to stay free on the disk, in bytes: with less, the store waits.
+    /// Free disk space to preserve, in bytes: with less, the store refuses writes.
     pub reserve_bytes: u64,
 }
 
 /// Why the embedded store could not be opened.
 #[derive(Debug, Error)]
-pub enum OpenError {
-    /// Another process has it open.
-    #[error("the data directory is in use by another process; stop that one first")]
+pub enum EmbeddedStoreOpenError {
+    /// Another process owns the directory.
+    #[error("the data directory is in use by another process; stop that process, then restart")]
     Locked,
     /// The file system refused.
-    #[error("the data directory cannot be used: {0}")]
+    #[error("cannot use the data directory: {0}; check the path, its permissions and the disk")]
     Io(#[from] io::Error),
-    /// The engine found it damaged, or of another version.
-    #[error("the store in the data directory cannot be opened: {0}")]
+    /// The engine found damage, or files of another version.
+    #[error(
+        "cannot open the store in the data directory: {0}; restore the directory from a backup"
+    )]
     Engine(String),
 }
 
@@ -69,9 +60,10 @@ struct Engine {
     starts: Keyspace,
     countries: Keyspace,
     space: FreeSpace,
-    /// Held from reading a session's facts to writing them merged; guards the countries that were written already.
+    /// Held from reading the facts of a session until they are written back merged. Guards the set
+    /// of countries that are already written.
     writing: Mutex<HashSet<Country>>,
-    /// The first failure after which nothing more may be promised.
+    /// The first failure after which durability is unknown.
     failed: Mutex<Option<String>>,
 }
 
@@ -82,11 +74,11 @@ impl Default for EmbeddedStoreOptions {
 }
 
 impl EmbeddedStore {
-    /// Opens the store in `dir`, which is created when it is missing.
+    /// Opens the store in `dir`, and creates the directory if it is missing.
     ///
     /// # Errors
-    /// [`OpenError`]: another process has it, or it cannot be read.
-    pub fn open(dir: &Path, options: EmbeddedStoreOptions) -> Result<Self, OpenError> {
+    /// [`EmbeddedStoreOpenError`]: another process owns the directory, or it cannot be read.
+    pub fn open(dir: &Path, options: EmbeddedStoreOptions) -> Result<Self, EmbeddedStoreOpenError> {
         std::fs::create_dir_all(dir)?;
         let buffer = options.write_buffer_bytes;
         let db = Database::builder(dir)
@@ -100,7 +92,7 @@ impl EmbeddedStore {
                 .max_memtable_size(buffer / share)
                 .data_block_size_policy(BlockSizePolicy::all(8 << 10))
         };
-        // Only facts are looked up one by one; the others are read in ranges, where a filter is of no use.
+        // Only facts are read by exact key. Range reads cannot use a filter.
         let ranges = |share| rows(share).filter_policy(FilterPolicy::all(FilterPolicyEntry::None));
         let engine = Engine {
             facts: db.keyspace("facts", || rows(4))?,
@@ -112,12 +104,25 @@ impl EmbeddedStore {
             writing: Mutex::default(),
             failed: Mutex::default(),
         };
-        let known =
-            engine.known_countries().map_err(|error| OpenError::Engine(error.to_string()))?;
-        *lock(&engine.writing) = known.into_iter().collect();
+        let known = engine.known_countries();
+        let known = known.map_err(|error| EmbeddedStoreOpenError::Engine(error.to_string()))?;
+        *engine.writing.lock() = known.into_iter().collect();
         Ok(Self(Arc::new(engine)))
     }
 
+    pub(super) async fn persist(&self) -> Result<(), StoreError> {
+        self.blocking(|engine| {
+            engine.check_usable()?;
+            engine.db.persist(PersistMode::SyncData).map_err(|error| engine.fail(&error))
+        })
+        .await
+    }
+
+    pub(super) async fn ready(&self) -> Result<(), StoreError> {
+        self.blocking(Engine::check_writable).await
+    }
+
+    /// Runs `work` on a thread that may block.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Engine) -> Result<T, StoreError> + Send + 'static,
@@ -126,136 +131,52 @@ impl EmbeddedStore {
         match tokio::task::spawn_blocking(move || work(&engine)).await {
             Ok(outcome) => outcome,
             Err(lost) => {
-                Err(StoreError::Unavailable(format!("a request to the store was lost: {lost}")))
+                Err(StoreError::Unavailable(format!("a request was cancelled or panicked: {lost}")))
             }
         }
-    }
-
-    pub(super) async fn absorb(
-        &self,
-        sightings: Arc<Vec<Sighting>>,
-    ) -> Result<Vec<Known>, StoreError> {
-        self.blocking(move |engine| engine.absorb(&sightings)).await
-    }
-
-    pub(super) async fn apply(
-        &self,
-        effects: Arc<Vec<Effect>>,
-        horizon: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.blocking(move |engine| engine.apply(&effects, horizon)).await
-    }
-
-    pub(super) async fn persist(&self) -> Result<(), StoreError> {
-        self.blocking(|engine| {
-            engine.ready()?;
-            engine.db.persist(PersistMode::SyncData).map_err(|error| engine.fail(&error))
-        })
-        .await
-    }
-
-    pub(super) async fn countries(
-        &self,
-        horizon: Timestamp,
-    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
-        self.blocking(move |engine| engine.countries(horizon)).await
-    }
-
-    pub(super) async fn starts(
-        &self,
-        country: &Country,
-        window: Window,
-        after: Option<StartPosition>,
-        limit: usize,
-    ) -> Result<Vec<SessionStart>, StoreError> {
-        let country = country.clone();
-        self.blocking(move |engine| engine.starts(&country, window, after.as_ref(), limit)).await
-    }
-
-    pub(super) async fn count_starts(
-        &self,
-        country: &Country,
-        window: Window,
-        step: i64,
-    ) -> Result<BTreeMap<Timestamp, u64>, StoreError> {
-        let country = country.clone();
-        self.blocking(move |engine| engine.count_starts(&country, window, step)).await
-    }
-
-    pub(super) async fn completed(
-        &self,
-        user: &UserId,
-        horizon: Timestamp,
-        after: Option<SessionPosition>,
-        limit: usize,
-    ) -> Result<Vec<CompletedSession>, StoreError> {
-        let user = user.clone();
-        self.blocking(move |engine| engine.completed(&user, horizon, after.as_ref(), limit)).await
-    }
-
-    pub(super) async fn sessions(
-        &self,
-        user: &UserId,
-        after: Option<SessionId>,
-        limit: usize,
-    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
-        let user = user.clone();
-        self.blocking(move |engine| engine.sessions(&user, after, limit)).await
-    }
-
-    pub(super) async fn facts(&self, key: &SessionKey) -> Result<SessionFacts, StoreError> {
-        let key = key.clone();
-        self.blocking(move |engine| engine.facts(&key)).await
-    }
-
-    pub(super) async fn scan(
-        &self,
-        after: Option<SessionKey>,
-        limit: usize,
-    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
-        self.blocking(move |engine| engine.scan(after.as_ref(), limit)).await
-    }
-
-    pub(super) async fn sweep(
-        &self,
-        horizon: Timestamp,
-        after: Option<SessionKey>,
-    ) -> Result<Option<SessionKey>, StoreError> {
-        self.blocking(move |engine| engine.sweep(horizon, after.as_ref())).await
-    }
-
-    pub(super) async fn ready(&self) -> Result<(), StoreError> {
-        self.blocking(|engine| {
-            engine.ready()?;
-            engine.room()
-        })
-        .await
     }
 }
 
 impl Engine {
-    fn ready(&self) -> Result<(), StoreError> {
-        match lock(&self.failed).as_ref() {
+    fn check_usable(&self) -> Result<(), StoreError> {
+        match self.failed.lock().as_ref() {
             Some(cause) => Err(StoreError::Poisoned(cause.clone())),
             None => Ok(()),
         }
     }
 
-    /// Whether there is room to write.
-    fn room(&self) -> Result<(), StoreError> {
+    /// Checks that the engine is usable and that the disk has more than the reserve left.
+    fn check_writable(&self) -> Result<(), StoreError> {
+        self.check_usable()?;
         self.space.check().map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
-    /// A failed write: the engine takes no more after it, and what it took last may or may not be there.
+    /// Writes a batch. After a failure the engine refuses all further writes, and it is unknown
+    /// whether the batch was written.
+    fn commit(&self, batch: OwnedWriteBatch) -> Result<(), StoreError> {
+        batch.commit().map_err(|error| self.fail(&error))
+    }
+
     fn fail(&self, error: &fjall::Error) -> StoreError {
-        let mut failed = lock(&self.failed);
+        let mut failed = self.failed.lock();
         let cause = failed.get_or_insert_with(|| error.to_string());
         StoreError::Poisoned(cause.clone())
     }
+
+    fn known_countries(&self) -> Result<Vec<Country>, StoreError> {
+        let country = |key: &[u8]| str::from_utf8(key).ok().and_then(Country::from_normalised);
+        self.countries
+            .iter()
+            .map(|row| {
+                let key = row.key().map_err(read_error)?;
+                country(&key).ok_or_else(|| corrupt(&self.countries, &key))
+            })
+            .collect()
+    }
 }
 
-/// A failed read. It spoils nothing.
-fn unread(error: fjall::Error) -> StoreError {
+/// The error of a failed read, after which the store is still usable.
+fn read_error(error: fjall::Error) -> StoreError {
     match error {
         fjall::Error::Io(error) => StoreError::Unavailable(error.to_string()),
         fjall::Error::Poisoned => StoreError::Poisoned(error.to_string()),
@@ -273,7 +194,7 @@ impl fmt::Debug for EmbeddedStore {
     }
 }
 
-impl From<fjall::Error> for OpenError {
+impl From<fjall::Error> for EmbeddedStoreOpenError {
     fn from(error: fjall::Error) -> Self {
         match error {
             fjall::Error::Locked => Self::Locked,

@@ -19,10 +19,12 @@ use crate::{Backend, absorb_at, before, end, facts, stack::Stack};
 
 #[path = "cassandra/login.rs"]
 mod login;
+#[path = "cassandra/processes.rs"]
+mod processes;
+#[path = "cassandra/schema.rs"]
+mod schema;
 #[path = "cassandra/tables.rs"]
 mod tables;
-#[path = "cassandra/together.rs"]
-mod together;
 #[path = "cassandra/wire.rs"]
 mod wire;
 
@@ -79,7 +81,7 @@ impl Backend for Keyspace {
     }
 
     async fn open(&self) -> Store {
-        Store::Cassandra(CassandraStore::open(self.options()).await.unwrap())
+        Store::Cassandra(CassandraStore::open(self.options()).await.unwrap().into())
     }
 
     /// Waits for an end that is written now and leaves last of those that were written before.

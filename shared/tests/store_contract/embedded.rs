@@ -3,7 +3,7 @@
 use shared::{
     store::{
         Effect, EmbeddedStore, Sighting, Store, StoreError,
-        embedded::{EmbeddedStoreOptions, OpenError},
+        embedded::{EmbeddedStoreOpenError, EmbeddedStoreOptions},
     },
     timestamp::Timestamp,
 };
@@ -17,7 +17,7 @@ use crate::{
 pub(crate) struct Room(TempDir);
 
 impl Room {
-    fn try_open(&self, reserve_bytes: u64) -> Result<Store, OpenError> {
+    fn try_open(&self, reserve_bytes: u64) -> Result<Store, EmbeddedStoreOpenError> {
         let options = EmbeddedStoreOptions {
             cache_bytes: 4 << 20,
             write_buffer_bytes: 8 << 20,
@@ -59,7 +59,7 @@ impl Backend for Room {
 async fn a_second_owner_is_told_that_it_is_locked() {
     let room = Room::fresh().await;
     let store = room.open().await;
-    assert!(matches!(room.try_open(0), Err(OpenError::Locked)));
+    assert!(matches!(room.try_open(0), Err(EmbeddedStoreOpenError::Locked)));
     drop(store);
     room.try_open(0).unwrap();
 }

@@ -152,7 +152,7 @@ fn who_waits_for_servers_is_told_for_which_and_log_lines_are_not_mixed_with_it()
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
     let setup = format!("setup --store cassandra --cassandra-nodes {address}");
-    let waited = format!("making the tables at {address}");
+    let waited = format!("setting up Cassandra at {address}");
     let piped = Screen::pipe(&setup, &[]);
     let first = server.accept().unwrap();
     let terminal = Screen::terminal(&setup, &[("NO_COLOR", "1")]);

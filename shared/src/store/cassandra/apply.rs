@@ -1,4 +1,4 @@
-//! Adding the rows of decisions: where the starts lie first, then everything else at once.
+//! Adds the rows of decisions: first the partitions of new starts, then all other rows concurrently.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use futures_util::future::try_join_all;
 use indexmap::IndexMap;
 
 use super::{
-    Shared,
+    CassandraStore,
+    facts::reference,
     insert::{Earlier, Insert},
     lifetime::Lifetime,
-    pack::{PARTITIONS, Parcel, Placement, ROWS, pack},
-    partition::Partition,
-    stored::memory,
+    starts::Partition,
+    units::{PARTITIONS, PartitionRows, Placement, ROWS, group},
 };
 use crate::{
     event::{Country, SessionId, UserId},
@@ -20,23 +20,28 @@ use crate::{
     timestamp::{RETENTION, Timestamp},
 };
 
-/// Rows by their partition.
+/// Rows by partition.
 #[derive(Default)]
 struct Rows<'a> {
-    /// The completed sessions of a user, and what their ends remember.
+    /// The completed sessions of a user, and the references of their ends.
     users: IndexMap<&'a UserId, Vec<Insert<'a>>>,
     starts: IndexMap<Partition, Vec<Insert<'a>>>,
 }
 
-impl Shared {
-    pub(super) async fn apply(&self, effects: &[Effect], now: Timestamp) -> Result<(), StoreError> {
-        let rows = self.rows(effects, Lifetime::new(now, self.margin_ms), now - RETENTION);
-        self.make_known(rows.starts.keys(), Lifetime::new(now, self.margin_ms)).await?;
+impl CassandraStore {
+    pub(in crate::store) async fn apply(
+        &self,
+        effects: &[Effect],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let lifetime = Lifetime::new(now, self.margin_ms);
+        let rows = self.rows(effects, lifetime, now - RETENTION);
+        self.list_partitions(rows.starts.keys(), lifetime).await?;
         let placement = Placement::new(&self.requests.session, &self.keyspace);
-        let mut parcels = Vec::new();
+        let mut partitions = Vec::new();
         for (user, rows) in rows.users {
             let replicas = placement.replicas("completed_by_user", &(user.as_str(),));
-            parcels.extend(parcels_of(rows, replicas));
+            partitions.extend(chunks(rows, replicas));
         }
         let mut starts = Vec::with_capacity(rows.starts.len());
         for (partition, rows) in rows.starts {
@@ -44,33 +49,30 @@ impl Shared {
             let key = (country.as_str(), day.cql(), shards, shard);
             let replicas = placement.replicas("starts_by_country", &key);
             starts.push((partition.country, partition.day, rows.len()));
-            parcels.extend(parcels_of(rows, replicas));
+            partitions.extend(chunks(rows, replicas));
         }
-        let parcels = pack(parcels);
-        let mut turns = self.requests.turns().await;
-        for rows in parcels {
-            turns.begin(self.add(rows)).await?;
+        let requests = group(partitions);
+        let mut step = self.requests.step().await;
+        for rows in requests {
+            let rows: Vec<_> = rows.into_iter().flatten().collect();
+            step.issue(async move { self.requests.insert(&rows).await }).await?;
         }
-        turns.rest().await?;
+        step.finish().await?;
         for (country, day, rows) in starts {
             self.layouts.written(country, day, rows);
         }
         Ok(())
     }
 
-    async fn add(&self, rows: Vec<Vec<Insert<'_>>>) -> Result<(), StoreError> {
-        let rows: Vec<_> = rows.into_iter().flatten().collect();
-        self.requests.insert(&rows).await
-    }
-
     fn rows<'a>(&self, effects: &'a [Effect], lifetime: Lifetime, horizon: Timestamp) -> Rows<'a> {
         let mut rows = Rows::default();
-        // An end that its start may leave behind remembers one of its starts, the smallest of those named here.
-        let mut remembered: BTreeMap<(&UserId, &SessionId, Timestamp), Timestamp> = BTreeMap::new();
+        // An end that can outlive its start refers to the smallest of the starts named here.
+        let mut references: BTreeMap<(&UserId, &SessionId, Timestamp), Timestamp> = BTreeMap::new();
         for effect in effects {
             let marker =
                 matches!(effect, Effect::SupersedeStart(_) | Effect::SupersedeCompleted(_));
-            let ttl = lifetime.of(effect.started_at()).filter(|_| effect.started_at() >= horizon);
+            let started_at = effect.started_at();
+            let ttl = lifetime.ttl(started_at).filter(|_| started_at >= horizon);
             match effect {
                 Effect::RecordStart(row) | Effect::SupersedeStart(row) => {
                     let Some(ttl) = ttl else { continue };
@@ -79,10 +81,11 @@ impl Shared {
                     rows.starts.entry(partition).or_default().push(insert);
                 }
                 Effect::Complete(row) | Effect::SupersedeCompleted(row) => {
-                    // Also for a session that is not listed any more: without it, its end would come back as an orphan.
-                    if lifetime.parts(row.started_at, row.ended_at) {
+                    // Also for a session too old to be listed: without the reference, its end would
+                    // become an orphan.
+                    if lifetime.can_outlive(row.ended_at, row.started_at) {
                         let end = (&row.user, &row.session, row.ended_at);
-                        let start = remembered.entry(end).or_insert(row.started_at);
+                        let start = references.entry(end).or_insert(row.started_at);
                         *start = row.started_at.min(*start);
                     }
                     let Some(ttl) = ttl else { continue };
@@ -91,19 +94,19 @@ impl Shared {
                 }
             }
         }
-        for ((user, session, ended_at), started_at) in remembered {
-            if let Some(ttl) = lifetime.of(ended_at) {
-                let memory =
-                    memory((user, session), Fact::End(ended_at), Earlier::Start(started_at), ttl);
-                rows.users.entry(user).or_default().push(memory);
+        for ((user, session, ended_at), started_at) in references {
+            if let Some(ttl) = lifetime.ttl(ended_at) {
+                let (end, start) = (Fact::End(ended_at), Earlier::Start(started_at));
+                let row = reference((user, session), end, start, ttl);
+                rows.users.entry(user).or_default().push(row);
             }
         }
         rows
     }
 
-    /// Writes, for partitions that this process has not written to yet, that they exist, and for their countries the newest
-    /// day: before the first start, so that there is none that a reader does not find.
-    async fn make_known(
+    /// Lists the partitions that this process has not written to yet, and the newest day of their
+    /// countries. This happens before the first start is written, so readers find every start.
+    async fn list_partitions(
         &self,
         partitions: impl Iterator<Item = &Partition>,
         lifetime: Lifetime,
@@ -113,8 +116,8 @@ impl Shared {
         let mut rows: Vec<Insert<'_>> = Vec::new();
         let mut newest: BTreeMap<&Country, _> = BTreeMap::new();
         for partition in &new {
-            // Until the last start of the day has left.
-            let Some(ttl) = lifetime.of(partition.day.ends()) else { continue };
+            // The row lives as long as the last start of the day.
+            let Some(ttl) = lifetime.ttl(partition.day.ends()) else { continue };
             rows.push(Insert::Partition { partition: (*partition).clone(), ttl });
             if self.countries.get(&partition.country).is_none_or(|day| day < partition.day) {
                 let newest = newest.entry(&partition.country).or_insert((partition.day, ttl));
@@ -138,15 +141,15 @@ impl Shared {
     }
 }
 
-/// Rows of one partition, in requests of a bounded size.
-fn parcels_of(
+/// Splits the rows of one partition into requests of a bounded number of rows.
+fn chunks(
     rows: Vec<Insert<'_>>,
     replicas: u128,
-) -> impl Iterator<Item = Parcel<Vec<Insert<'_>>>> {
+) -> impl Iterator<Item = PartitionRows<Vec<Insert<'_>>>> {
     let mut rows = rows.into_iter();
     std::iter::from_fn(move || {
-        let contents: Vec<_> = rows.by_ref().take(ROWS).collect();
-        let bytes = contents.iter().map(Insert::size).sum();
-        (!contents.is_empty()).then_some(Parcel { replicas, bytes, contents })
+        let rows: Vec<_> = rows.by_ref().take(ROWS).collect();
+        let bytes = rows.iter().map(Insert::size).sum();
+        (!rows.is_empty()).then_some(PartitionRows { replicas, bytes, rows })
     })
 }

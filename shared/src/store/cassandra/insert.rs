@@ -1,4 +1,4 @@
-//! The rows that are added, each as the values of its statement.
+//! Rows to add, each serialized as the values of its statement.
 
 use scylla::{
     errors::SerializationError,
@@ -11,23 +11,24 @@ use scylla::{
 };
 
 use super::{
-    partition::{Day, Partition},
-    statements::Statements,
+    driver::{Requests, Statements},
+    starts::{Day, Partition},
 };
 use crate::{
     event::{Country, SessionId, UserId},
     session::{CompletedSession, Fact, SessionStart},
+    store::StoreError,
     timestamp::Timestamp,
 };
 
-/// What Cassandra 5.0 counts of a row and of a cell beside what they hold, in bytes: times of writing and of leaving.
+/// Overhead of a row and of a cell in Cassandra 5.0, in bytes: write time and expiry time.
 const ROW: usize = 40;
 const CELL: usize = 24;
 
-/// A row to add. `ttl` is in seconds.
+/// A row to add. `ttl` is in seconds, `write_time` in microseconds.
 #[derive(Debug)]
 pub(super) enum Insert<'a> {
-    /// A fact, or with a memory of something earlier the marker beside it.
+    /// A fact, or with `earlier` the reference beside it.
     Fact {
         user: &'a UserId,
         session: &'a SessionId,
@@ -58,15 +59,23 @@ pub(super) enum Insert<'a> {
     },
 }
 
-/// What a fact remembers of its session: that it has something earlier, which will leave before the fact.
+/// An earlier fact of the same session, which expires before the fact that refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Earlier {
     Start(Timestamp),
     End(Timestamp),
 }
 
+impl Requests {
+    /// Adds `rows` in one request.
+    pub(super) async fn insert(&self, rows: &[Insert<'_>]) -> Result<(), StoreError> {
+        let statements = rows.iter().map(|row| row.statement(&self.statements).into()).collect();
+        self.write(statements, rows).await
+    }
+}
+
 impl Insert<'_> {
-    pub(super) fn statement(&self, statements: &Statements) -> PreparedStatement {
+    fn statement(&self, statements: &Statements) -> PreparedStatement {
         match self {
             Self::Fact { .. } => &statements.insert_fact,
             Self::Completed { .. } => &statements.insert_completed,
@@ -77,8 +86,8 @@ impl Insert<'_> {
         .clone()
     }
 
-    /// How many bytes Cassandra takes it for when it looks how large a batch is, or a few more: the columns behind the partition
-    /// key, and what it keeps of every row.
+    /// Upper bound of the size that Cassandra counts for this row in a batch, in bytes: the columns
+    /// after the partition key and the overhead of a row.
     pub(super) fn size(&self) -> usize {
         ROW + match self {
             Self::Fact { session, fact, .. } => return Self::size_of_fact(session, fact),
@@ -91,7 +100,7 @@ impl Insert<'_> {
         }
     }
 
-    /// The same of the row of a fact that is not made yet.
+    /// The same for the row of a fact.
     pub(super) fn size_of_fact(session: &SessionId, fact: &Fact) -> usize {
         let country = match fact {
             Fact::Start(start) => start.country.as_str().len(),
@@ -123,37 +132,17 @@ impl SerializeRow for Insert<'_> {
                     .serialize(context, writer)
             }
             Self::Completed { row, marker, ttl } => {
-                let (user, session, country) =
-                    (row.user.as_str(), row.session.as_str(), row.country.as_str());
-                (
-                    user,
-                    cql(row.ended_at),
-                    session,
-                    cql(row.started_at),
-                    country,
-                    i8::from(*marker),
-                    ttl,
-                )
+                let (user, session) = (row.user.as_str(), row.session.as_str());
+                let (ended_at, started_at) = (cql(row.ended_at), cql(row.started_at));
+                let (country, marker) = (row.country.as_str(), i8::from(*marker));
+                (user, ended_at, session, started_at, country, marker, ttl)
                     .serialize(context, writer)
             }
-            Self::Start {
-                row,
-                partition: Partition { country, day, shards, shard },
-                marker,
-                ttl,
-            } => {
+            Self::Start { row, partition, marker, ttl } => {
+                let Partition { country, day, shards, shard } = partition;
+                let (country, day, ts) = (country.as_str(), day.cql(), cql(row.ts));
                 let (user, session) = (row.user.as_str(), row.session.as_str());
-                (
-                    country.as_str(),
-                    day.cql(),
-                    shards,
-                    shard,
-                    cql(row.ts),
-                    session,
-                    user,
-                    i8::from(*marker),
-                    ttl,
-                )
+                (country, day, shards, shard, ts, session, user, i8::from(*marker), ttl)
                     .serialize(context, writer)
             }
             Self::Partition { partition: Partition { country, day, shards, shard }, ttl } => {

@@ -1,20 +1,12 @@
-//! Answering from the starts of a country: day by day, the newest first, a few days at once when one is not enough.
+//! The table `starts_by_country`: lists and counts of a country's starts, day by day.
+//!
+//! The newest day comes first. A few days are read ahead when one day is not enough.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    ops::ControlFlow,
-};
+use std::collections::BTreeMap;
 
-use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use scylla::{response::PagingState, value::CqlDate, value::CqlTimestamp};
+use futures_util::TryStreamExt;
 
-use super::{
-    Shared, corrupt,
-    listing::paged,
-    merge::Merge,
-    partition::{Day, Partition},
-    request::For,
-};
+use super::CassandraStore;
 use crate::{
     event::Country,
     session::SessionStart,
@@ -22,28 +14,25 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// How many days of a country are read at once.
+mod countries;
+mod days;
+mod layouts;
+mod merge;
+mod partition;
+
+use self::merge::Merge;
+pub(super) use self::{
+    layouts::Layouts,
+    partition::{Day, Partition},
+};
+
+/// Number of days of a country that are read concurrently.
 const DAYS_AHEAD: usize = 6;
-/// How many countries are looked at at once.
-const COUNTRIES_AHEAD: usize = 16;
-/// How many rows are read at once of a day of which all are counted.
+/// Number of rows per read of a day whose starts are all counted.
 const COUNTED_ROWS: usize = 1_000;
-/// How many partitions are named by a page.
-const PARTITION_ROWS: usize = 128;
 
-/// The partitions of a country's days, the newest first.
-struct Days<'a> {
-    store: &'a Shared,
-    country: &'a Country,
-    /// The newest and the oldest day.
-    span: (Day, Day),
-    found: VecDeque<Partition>,
-    /// From where to ask for more.
-    next: Option<PagingState>,
-}
-
-impl Shared {
-    pub(super) async fn starts(
+impl CassandraStore {
+    pub(in crate::store) async fn starts(
         &self,
         country: &Country,
         window: Window,
@@ -70,7 +59,7 @@ impl Shared {
             })
         });
         let mut days = std::pin::pin!(days);
-        // The first day is often enough: then what would be read ahead of it is read in vain, page after page.
+        // One day is often enough, so nothing is read ahead before the first day is exhausted.
         if let Some(first) = days.try_next().await? {
             starts = first.await?;
         }
@@ -84,7 +73,7 @@ impl Shared {
         Ok(starts)
     }
 
-    pub(super) async fn count_starts(
+    pub(in crate::store) async fn count_starts(
         &self,
         country: &Country,
         window: Window,
@@ -107,124 +96,5 @@ impl Shared {
                 Ok(all)
             });
         counted.await
-    }
-
-    pub(super) async fn countries(
-        &self,
-        horizon: Timestamp,
-    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
-        let mut known = Vec::new();
-        let mut from = Some(PagingState::start());
-        while let Some(state) = from {
-            let statement = &self.requests.statements.countries;
-            let (result, next) = self.requests.page(For::Answering, statement, &(), state).await?;
-            let unreadable = |error: &dyn std::fmt::Display| corrupt("countries", error);
-            let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
-            for row in rows.rows::<(&str, CqlDate)>().map_err(|error| unreadable(&error))? {
-                let (country, day) = row.map_err(|error| unreadable(&error))?;
-                let row = Country::from_normalised(country).zip(Day::from_cql(day));
-                known.push(row.ok_or_else(|| unreadable(&country))?);
-            }
-            from = next.into_paging_control_flow().continue_value();
-        }
-        // Only a country whose newest day is the day of the horizon has to be looked at.
-        let edge = Day::of(horizon);
-        let looked = stream::iter(known).map(|(country, newest)| async move {
-            let is_known = newest > edge
-                || newest == edge && self.newest_start(&country, edge).await? >= Some(horizon);
-            Ok::<_, StoreError>(is_known.then_some((country, newest.ends())))
-        });
-        looked
-            .buffered(COUNTRIES_AHEAD)
-            .try_filter_map(|country| async { Ok(country) })
-            .try_collect()
-            .await
-    }
-
-    /// When the newest start of a country's day was, superseded or not.
-    async fn newest_start(
-        &self,
-        country: &Country,
-        day: Day,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let mut newest = None;
-        let mut days = std::pin::pin!(self.days(country, day.ends(), day.begins()));
-        while let Some(partitions) = days.try_next().await? {
-            for Partition { country, day, shards, shard } in partitions {
-                let statement = &self.requests.statements.newest_start;
-                let values = (country.as_str(), day.cql(), shards, shard);
-                let (result, _) = self
-                    .requests
-                    .page(For::Answering, statement, &values, PagingState::start())
-                    .await?;
-                let unreadable =
-                    |error: &dyn std::fmt::Display| corrupt("starts_by_country", error);
-                let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
-                let first = rows
-                    .maybe_first_row::<(CqlTimestamp,)>()
-                    .map_err(|error| unreadable(&error))?;
-                newest = newest.max(first.and_then(|(ts,)| Timestamp::from_millis(ts.0)));
-            }
-        }
-        Ok(newest)
-    }
-
-    /// The partitions of each day of a country on which it has a start, from the day of `newest` down to that of `oldest`.
-    fn days<'a>(
-        &'a self,
-        country: &'a Country,
-        newest: Timestamp,
-        oldest: Timestamp,
-    ) -> impl Stream<Item = Result<Vec<Partition>, StoreError>> + 'a {
-        let span = (Day::of(newest), Day::of(oldest));
-        let days = Days {
-            store: self,
-            country,
-            span,
-            found: VecDeque::new(),
-            next: Some(PagingState::start()),
-        };
-        stream::try_unfold(days, |mut days| async move {
-            let day = days.next_day().await?;
-            Ok(if day.is_empty() { None } else { Some((day, days)) })
-        })
-    }
-}
-
-impl Days<'_> {
-    /// The partitions of the next day; none at the end.
-    async fn next_day(&mut self) -> Result<Vec<Partition>, StoreError> {
-        // A day is complete once another one begins.
-        while self.found.front().map(|first| first.day) == self.found.back().map(|last| last.day)
-            && let Some(from) = self.next.take()
-        {
-            self.next = self.ask(from).await?;
-        }
-        let mut day = Vec::new();
-        while let Some(partition) = self.found.pop_front_if(|partition| {
-            day.first().is_none_or(|first: &Partition| first.day == partition.day)
-        }) {
-            day.push(partition);
-        }
-        Ok(day)
-    }
-
-    async fn ask(&mut self, from: PagingState) -> Result<Option<PagingState>, StoreError> {
-        let requests = &self.store.requests;
-        let statement = paged(&requests.statements.partitions, PARTITION_ROWS);
-        let (newest, oldest) = self.span;
-        let values = (self.country.as_str(), newest.cql(), oldest.cql());
-        let (result, next) = requests.page(For::Answering, &statement, &values, from).await?;
-        let unreadable = |error: &dyn std::fmt::Display| corrupt("start_partitions", error);
-        let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
-        for row in rows.rows::<(CqlDate, i16, i16)>().map_err(|error| unreadable(&error))? {
-            let (day, shards, shard) = row.map_err(|error| unreadable(&error))?;
-            let day = Day::from_cql(day).ok_or_else(|| unreadable(&"a day out of range"))?;
-            self.found.push_back(Partition { country: self.country.clone(), day, shards, shard });
-        }
-        Ok(match next.into_paging_control_flow() {
-            ControlFlow::Continue(next) => Some(next),
-            ControlFlow::Break(()) => None,
-        })
     }
 }

@@ -1,12 +1,13 @@
-//! How rows are spelled in the engine, so that the order of the bytes is the order of the answers.
+//! Keys and values of the engine. The order of the bytes is the order of the replies.
 //!
-//! A name (user, session, country) is its bytes and a zero byte, which no valid name contains. An instant is eight bytes,
-//! inverted where the newest comes first. A row that can be superseded ends in a byte that puts its marker directly before it.
+//! A name (user, session, country) is its bytes followed by a zero byte, which no valid name contains.
+//! An instant is eight bytes, inverted where the newest comes first. The last byte of a row that can
+//! be superseded places its marker directly before it.
 
 use crate::{
     event::{Country, SessionId, UserId},
     session::{CompletedSession, Departed, SessionFacts, SessionKey, SessionStart, Start},
-    store::{SessionPosition, StartPosition},
+    store::{SessionPosition, StartPosition, StoreError},
     timestamp::Timestamp,
 };
 
@@ -14,8 +15,8 @@ use crate::{
 pub(super) const MARKER: u8 = 0;
 /// The last byte of a row.
 pub(super) const ROW: u8 = 1;
-/// More than the last byte of either: what is behind both.
-const BEHIND: u8 = 2;
+/// Greater than the last byte of both.
+const AFTER: u8 = 2;
 
 const START_DEPARTED: u8 = 1;
 const END_DEPARTED: u8 = 2;
@@ -25,12 +26,20 @@ pub(super) fn facts(key: &SessionKey) -> Vec<u8> {
     Writer::new().name(key.user.as_str()).name(key.session.as_str()).0
 }
 
-/// The prefix of everything of one user, among the facts and among the completed sessions.
+/// The prefix of all keys of one user, among the facts and among the completed sessions.
 pub(super) fn user(user: &UserId) -> Vec<u8> {
     Writer::new().name(user.as_str()).0
 }
 
-/// The prefix of everything of one country.
+/// The first key after all keys of one user.
+pub(super) fn after_user(user: &UserId) -> Vec<u8> {
+    let mut key = Writer::new();
+    key.0.extend_from_slice(user.as_str().as_bytes());
+    // One more than the zero byte that ends the name.
+    key.byte(1)
+}
+
+/// The prefix of all keys of one country.
 pub(super) fn country(country: &Country) -> Vec<u8> {
     Writer::new().name(country.as_str()).0
 }
@@ -46,28 +55,16 @@ pub(super) fn completed(row: &CompletedSession, last: u8) -> Vec<u8> {
         .byte(last)
 }
 
-/// Behind every row of the session at `position`.
-pub(super) fn behind_completed(user: &UserId, position: &SessionPosition) -> Vec<u8> {
-    behind(
-        Writer::new()
-            .name(user.as_str())
-            .newest_first(position.ts)
-            .name(position.session.as_str())
-            .0,
-    )
+/// The first key after every row of the session at `position`.
+pub(super) fn after_completed(user: &UserId, position: &SessionPosition) -> Vec<u8> {
+    let mut key = Writer::new().name(user.as_str()).newest_first(position.ts);
+    key.0.extend_from_slice(position.session.as_str().as_bytes());
+    key.byte(1)
 }
 
-/// Where the sessions of `user` that ended before `before` begin.
+/// The first key of the sessions of `user` that ended before `before`.
 pub(super) fn completed_before(user: &UserId, before: Timestamp) -> Vec<u8> {
     Writer::new().name(user.as_str()).newest_first(before - 1).0
-}
-
-/// Behind every key that begins with `prefix`, which ends with the zero byte of a name.
-pub(super) fn behind(mut prefix: Vec<u8>) -> Vec<u8> {
-    if let Some(last) = prefix.last_mut() {
-        *last += 1;
-    }
-    prefix
 }
 
 /// `country · ts, newest first · session · user · marker or row`.
@@ -80,22 +77,22 @@ pub(super) fn start(row: &SessionStart, last: u8) -> Vec<u8> {
         .byte(last)
 }
 
-/// Where the starts of `country` that are older than `before` begin.
+/// The first key of the starts of `country` before `before`.
 pub(super) fn starts_before(country: &Country, before: Timestamp) -> Vec<u8> {
     Writer::new().name(country.as_str()).newest_first(before - 1).0
 }
 
-/// Behind the row of the start at `position`.
-pub(super) fn behind_start(country: &Country, position: &StartPosition) -> Vec<u8> {
+/// The first key after the rows of the start at `position`.
+pub(super) fn after_start(country: &Country, position: &StartPosition) -> Vec<u8> {
     Writer::new()
         .name(country.as_str())
         .newest_first(position.ts)
         .name(position.session.as_str())
         .name(position.user.as_str())
-        .byte(BEHIND)
+        .byte(AFTER)
 }
 
-/// The session of a key of the facts.
+/// Reads a key of the facts.
 pub(super) fn read_facts_key(key: &[u8]) -> Option<SessionKey> {
     let mut reader = Reader(key);
     Some(SessionKey {
@@ -104,7 +101,7 @@ pub(super) fn read_facts_key(key: &[u8]) -> Option<SessionKey> {
     })
 }
 
-/// A completed session.
+/// Reads a key of the completed sessions.
 pub(super) fn read_completed(key: &[u8]) -> Option<CompletedSession> {
     let mut reader = Reader(key);
     let user = UserId::new(reader.name()?)?;
@@ -115,12 +112,12 @@ pub(super) fn read_completed(key: &[u8]) -> Option<CompletedSession> {
     Some(CompletedSession { user, session, country, started_at, ended_at })
 }
 
-/// The time of a start; `prefix` is the length of its country's.
+/// Reads the time of a start; `prefix` is the length of its country's prefix.
 pub(super) fn read_start_time(key: &[u8], prefix: usize) -> Option<Timestamp> {
     Reader(key.get(prefix..)?).newest_first()
 }
 
-/// A start of `country`.
+/// Reads a key of the starts of `country`.
 pub(super) fn read_start(key: &[u8], country: &Country) -> Option<SessionStart> {
     let mut reader = Reader(key.get(country.as_str().len() + 1..)?);
     let ts = reader.newest_first()?;
@@ -129,37 +126,41 @@ pub(super) fn read_start(key: &[u8], country: &Country) -> Option<SessionStart> 
     Some(SessionStart { user, session, country: country.clone(), ts })
 }
 
-/// The facts of one session: what has departed, the starts, then the ends.
-pub(super) fn write_facts(facts: &SessionFacts) -> Vec<u8> {
+/// The value of one session: flags for the kinds of facts that retention removed, the number of
+/// starts, the starts, then the ends.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] for more starts than one byte can count, which no session has.
+pub(super) fn write_facts(facts: &SessionFacts) -> Result<Vec<u8>, StoreError> {
     let departed = facts.departed();
     let flags = if departed.start { START_DEPARTED } else { 0 }
         | if departed.end { END_DEPARTED } else { 0 };
+    let starts = facts.starts().len();
+    let Ok(count) = u8::try_from(starts) else {
+        return Err(StoreError::Corrupt(format!("a session with {starts} starts")));
+    };
     let mut writer = Writer::new();
-    writer.0.push(flags);
-    // At most `session::MAX_FACTS` of either.
-    writer.0.push(u8::try_from(facts.starts().len()).unwrap_or(u8::MAX));
+    writer.0.extend([flags, count]);
     for start in facts.starts() {
         writer = writer.instant(start.ts).name(start.country.as_str());
     }
     for end in facts.ends() {
         writer = writer.instant(*end);
     }
-    writer.0
+    Ok(writer.0)
 }
 
-/// What [`write_facts`] wrote.
+/// Reads a value of [`write_facts`].
 pub(super) fn read_facts(value: &[u8]) -> Option<SessionFacts> {
     let mut reader = Reader(value);
     let flags = reader.byte()?;
     let departed = Departed { start: flags & START_DEPARTED != 0, end: flags & END_DEPARTED != 0 };
-    let starts = (0..reader.byte()?)
-        .map(|_| {
-            Some(Start {
-                ts: reader.instant()?,
-                country: Country::from_normalised(reader.name()?)?,
-            })
-        })
-        .collect::<Option<Vec<_>>>()?;
+    let count = reader.byte()?;
+    let mut starts = Vec::with_capacity(count.into());
+    for _ in 0..count {
+        let ts = reader.instant()?;
+        starts.push(Start { ts, country: Country::from_normalised(reader.name()?)? });
+    }
     let mut ends = Vec::with_capacity(reader.0.len() / 8);
     while !reader.0.is_empty() {
         ends.push(reader.instant()?);
@@ -180,7 +181,7 @@ impl Writer {
         self
     }
 
-    /// Flipping the sign bit makes the order of the bytes the order of the instants, before 1970 too.
+    /// With the sign bit flipped, bytes sort as the instants do, also before 1970.
     fn instant(mut self, ts: Timestamp) -> Self {
         self.0.extend_from_slice(&(ts.millis() ^ i64::MIN).to_be_bytes());
         self

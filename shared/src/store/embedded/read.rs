@@ -1,4 +1,4 @@
-//! Answering from the rows, without those that a marker supersedes.
+//! Reads of the embedded store. They skip every row that a marker supersedes.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 
 use fjall::{Keyspace, UserKey};
 
-use super::{Engine, corrupt, keys, unread};
+use super::{EmbeddedStore, Engine, corrupt, keys, read_error};
 use crate::{
     event::{Country, SessionId, UserId},
     session::{CompletedSession, SessionFacts, SessionKey, SessionStart},
@@ -15,106 +15,144 @@ use crate::{
     timestamp::Timestamp,
 };
 
-impl Engine {
-    pub(super) fn known_countries(&self) -> Result<Vec<Country>, StoreError> {
-        let country = |key: &[u8]| str::from_utf8(key).ok().and_then(Country::from_normalised);
-        self.countries
-            .iter()
-            .map(|row| {
-                let key = row.key().map_err(unread)?;
-                country(&key).ok_or_else(|| corrupt(&self.countries, &key))
-            })
-            .collect()
-    }
+/// What [`visible`] does with a row.
+enum Row<T> {
+    Keep(T),
+    Skip,
+    /// Fail: no version of this program writes such a row.
+    Corrupt,
+}
 
-    pub(super) fn countries(
+impl EmbeddedStore {
+    pub(in crate::store) async fn countries(
         &self,
         horizon: Timestamp,
     ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
-        let mut countries = BTreeMap::new();
-        for country in self.known_countries()? {
-            if let Some(newest) = self.newest_start(&country)?.filter(|newest| *newest >= horizon) {
-                countries.insert(country, newest);
+        self.blocking(move |engine| {
+            let mut countries = BTreeMap::new();
+            for country in engine.known_countries()? {
+                let newest = engine.newest_start(&country)?;
+                if let Some(newest) = newest.filter(|newest| *newest >= horizon) {
+                    countries.insert(country, newest);
+                }
             }
-        }
-        Ok(countries)
+            Ok(countries)
+        })
+        .await
     }
 
-    /// When the newest start of `country` was, superseded or not.
-    pub(super) fn newest_start(&self, country: &Country) -> Result<Option<Timestamp>, StoreError> {
-        let prefix = keys::country(country);
-        let Some(row) = self.starts.prefix(&prefix).next() else { return Ok(None) };
-        let key = row.key().map_err(unread)?;
-        keys::read_start_time(&key, prefix.len())
-            .map(Some)
-            .ok_or_else(|| corrupt(&self.starts, &key))
-    }
-
-    pub(super) fn starts(
+    pub(in crate::store) async fn starts(
         &self,
         country: &Country,
         window: Window,
-        after: Option<&StartPosition>,
+        after: Option<StartPosition>,
         limit: usize,
     ) -> Result<Vec<SessionStart>, StoreError> {
-        let mut from = keys::starts_before(country, window.to);
-        if let Some(position) = after {
-            from = from.max(keys::behind_start(country, position));
-        }
-        visible(&self.starts, from, keys::starts_before(country, window.from), limit, |key| {
-            keys::read_start(key, country).map(Some)
+        let country = country.clone();
+        self.blocking(move |engine| {
+            let mut from = keys::starts_before(&country, window.to);
+            if let Some(position) = &after {
+                from = from.max(keys::after_start(&country, position));
+            }
+            let to = keys::starts_before(&country, window.from);
+            visible(&engine.starts, from, to, limit, |key| keys::read_start(key, &country).into())
         })
+        .await
     }
 
-    pub(super) fn count_starts(
+    pub(in crate::store) async fn count_starts(
         &self,
         country: &Country,
         window: Window,
         step: i64,
     ) -> Result<BTreeMap<Timestamp, u64>, StoreError> {
-        let prefix = keys::country(country).len();
-        let from = keys::starts_before(country, window.to);
-        let mut slots = BTreeMap::new();
-        visible(&self.starts, from, keys::starts_before(country, window.from), 1, |key| {
-            *slots.entry(keys::read_start_time(key, prefix)?.floor(step)).or_default() += 1;
-            Some(None::<()>)
-        })?;
-        Ok(slots)
+        let country = country.clone();
+        self.blocking(move |engine| {
+            let prefix = keys::country(&country).len();
+            let from = keys::starts_before(&country, window.to);
+            let to = keys::starts_before(&country, window.from);
+            let mut slots = BTreeMap::new();
+            visible(&engine.starts, from, to, 1, |key| {
+                let Some(ts) = keys::read_start_time(key, prefix) else { return Row::Corrupt };
+                *slots.entry(ts.floor(step)).or_default() += 1;
+                Row::Skip::<()>
+            })?;
+            Ok(slots)
+        })
+        .await
     }
 
-    pub(super) fn completed(
+    pub(in crate::store) async fn completed(
         &self,
         user: &UserId,
         horizon: Timestamp,
-        after: Option<&SessionPosition>,
+        after: Option<SessionPosition>,
         limit: usize,
     ) -> Result<Vec<CompletedSession>, StoreError> {
-        let from = match after {
-            Some(position) => keys::behind_completed(user, position),
-            None => keys::user(user),
-        };
-        // An end is never before its start: what ended before the horizon started before it too.
-        visible(&self.completed, from, keys::completed_before(user, horizon), limit, |key| {
-            let session = keys::read_completed(key)?;
-            Some((session.started_at >= horizon).then_some(session))
+        let user = user.clone();
+        self.blocking(move |engine| {
+            let from = match &after {
+                Some(position) => keys::after_completed(&user, position),
+                None => keys::user(&user),
+            };
+            // An end is never before its start, so a session that ended before the horizon also
+            // started before it.
+            let to = keys::completed_before(&user, horizon);
+            visible(&engine.completed, from, to, limit, |key| match keys::read_completed(key) {
+                Some(session) if session.started_at < horizon => Row::Skip,
+                session => session.into(),
+            })
         })
+        .await
     }
 
-    pub(super) fn sessions(
+    pub(in crate::store) async fn sessions(
         &self,
         user: &UserId,
         after: Option<SessionId>,
         limit: usize,
     ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
-        let prefix = keys::user(user);
-        let from = match after {
-            Some(session) => Excluded(keys::facts(&SessionKey { user: user.clone(), session })),
-            None => Included(prefix.clone()),
-        };
-        self.scan_facts(from, Excluded(keys::behind(prefix)), limit)
+        let user = user.clone();
+        self.blocking(move |engine| {
+            let to = Excluded(keys::after_user(&user));
+            let from = match after {
+                Some(session) => Excluded(keys::facts(&SessionKey { user, session })),
+                None => Included(keys::user(&user)),
+            };
+            engine.scan_facts(from, to, limit)
+        })
+        .await
     }
 
-    pub(super) fn scan(
+    pub(in crate::store) async fn facts(
+        &self,
+        key: &SessionKey,
+    ) -> Result<SessionFacts, StoreError> {
+        let key = keys::facts(key);
+        self.blocking(move |engine| engine.facts_at(&key)).await
+    }
+
+    pub(in crate::store) async fn scan(
+        &self,
+        after: Option<SessionKey>,
+        limit: usize,
+    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
+        self.blocking(move |engine| engine.sessions_after(after.as_ref(), limit)).await
+    }
+}
+
+impl Engine {
+    /// Time of the newest start of `country`, superseded or not.
+    pub(super) fn newest_start(&self, country: &Country) -> Result<Option<Timestamp>, StoreError> {
+        let prefix = keys::country(country);
+        let Some(row) = self.starts.prefix(&prefix).next() else { return Ok(None) };
+        let key = row.key().map_err(read_error)?;
+        keys::read_start_time(&key, prefix.len())
+            .map(Some)
+            .ok_or_else(|| corrupt(&self.starts, &key))
+    }
+
+    pub(super) fn sessions_after(
         &self,
         after: Option<&SessionKey>,
         limit: usize,
@@ -133,7 +171,7 @@ impl Engine {
             .range((from, to))
             .take(limit)
             .map(|row| {
-                let (key, value) = row.into_inner().map_err(unread)?;
+                let (key, value) = row.into_inner().map_err(read_error)?;
                 keys::read_facts_key(&key)
                     .zip(keys::read_facts(&value))
                     .ok_or_else(|| corrupt(&self.facts, &key))
@@ -142,14 +180,13 @@ impl Engine {
     }
 }
 
-/// At most `limit` of what `read` makes of the rows in `from..to` that no marker supersedes. `read` answers `None` for a row
-/// that it cannot read, and `Some(None)` for one that it leaves out.
+/// At most `limit` of the values that `read` keeps, from the rows in `from..to` without a marker.
 fn visible<T>(
     rows: &Keyspace,
     from: Vec<u8>,
     to: Vec<u8>,
     limit: usize,
-    mut read: impl FnMut(&[u8]) -> Option<Option<T>>,
+    mut read: impl FnMut(&[u8]) -> Row<T>,
 ) -> Result<Vec<T>, StoreError> {
     let mut items = Vec::new();
     if from >= to || limit == 0 {
@@ -157,24 +194,31 @@ fn visible<T>(
     }
     let mut superseded: Option<UserKey> = None;
     for row in rows.range(from..to) {
-        let key = row.key().map_err(unread)?;
+        let key = row.key().map_err(read_error)?;
         let Some((last, row)) = key.split_last() else { continue };
         if *last == keys::MARKER {
             superseded = Some(key);
             continue;
         }
-        // A marker stands directly before the row that it supersedes.
-        if superseded
-            .as_deref()
-            .and_then(<[u8]>::split_last)
-            .is_some_and(|(_, marked)| marked == row)
-        {
+        // A marker sorts directly before the row that it supersedes.
+        let marked = superseded.as_deref().and_then(<[u8]>::split_last);
+        if marked.is_some_and(|(_, marked)| marked == row) {
             continue;
         }
-        items.extend(read(&key).ok_or_else(|| corrupt(rows, &key))?);
+        match read(&key) {
+            Row::Keep(item) => items.push(item),
+            Row::Skip => {}
+            Row::Corrupt => return Err(corrupt(rows, &key)),
+        }
         if items.len() == limit {
             break;
         }
     }
     Ok(items)
+}
+
+impl<T> From<Option<T>> for Row<T> {
+    fn from(read: Option<T>) -> Self {
+        read.map_or(Self::Corrupt, Self::Keep)
+    }
 }

@@ -1,51 +1,57 @@
-//! Retention: what happened more than a year ago leaves the store.
+//! Retention of the embedded store: removes events and rows that are older than a horizon.
 //!
-//! The facts say which rows can exist, so one walk over the facts finds every row that has to go. Answers do not wait for
-//! it: a read leaves out what is too old whether or not it was swept.
+//! The facts of a session determine which rows it can have, so one walk over the facts finds every
+//! row to remove. Replies never depend on the walk: reads filter by time themselves.
 
 use fjall::OwnedWriteBatch;
 
-use super::{Engine, keys, lock};
+use super::{EmbeddedStore, Engine, keys};
 use crate::{
     session::{SessionFacts, SessionKey},
     store::StoreError,
     timestamp::Timestamp,
 };
 
-/// How many sessions one step looks at.
+/// Number of sessions that one step examines.
 const STEP: usize = 2_000;
 
-/// After how many rows a step writes what it has to remove: a session of many facts has a thousand pairs.
+/// Number of removals per write. One session with many facts alone can have a thousand rows.
 const ROWS: usize = 10_000;
 
-impl Engine {
-    pub(super) fn sweep(
+impl EmbeddedStore {
+    pub(in crate::store) async fn sweep(
         &self,
         horizon: Timestamp,
-        after: Option<&SessionKey>,
+        after: Option<SessionKey>,
     ) -> Result<Option<SessionKey>, StoreError> {
-        self.ready()?;
-        let sessions = self.scan(after, STEP)?;
-        let more = sessions.len() == STEP;
-        let last = sessions.last().map(|(key, _)| key.clone());
-        let old: Vec<_> =
-            sessions.into_iter().filter(|(_, facts)| is_old(facts, horizon)).collect();
-        if !old.is_empty() {
-            self.remove(horizon, old.into_iter().map(|(key, _)| key))?;
-        }
-        if more {
-            return Ok(last);
-        }
-        self.forget_empty_countries()?;
-        Ok(None)
+        self.blocking(move |engine| {
+            // No check of free disk space: removing rows is what frees it.
+            engine.check_usable()?;
+            let sessions = engine.sessions_after(after.as_ref(), STEP)?;
+            let more = sessions.len() == STEP;
+            let last = sessions.last().map(|(key, _)| key.clone());
+            let old = sessions.into_iter().filter(|(_, facts)| is_old(facts, horizon));
+            let mut old = old.map(|(key, _)| key).peekable();
+            if old.peek().is_some() {
+                engine.remove(horizon, old)?;
+            }
+            if more {
+                return Ok(last);
+            }
+            engine.remove_empty_countries()?;
+            Ok(None)
+        })
+        .await
     }
+}
 
+impl Engine {
     fn remove(
         &self,
         horizon: Timestamp,
         keys: impl Iterator<Item = SessionKey>,
     ) -> Result<(), StoreError> {
-        let _writing = lock(&self.writing);
+        let _writing = self.writing.lock();
         let mut batch = self.db.batch();
         for key in keys {
             let facts_key = keys::facts(&key);
@@ -55,18 +61,16 @@ impl Engine {
             if facts.is_empty() {
                 batch.remove(&self.facts, facts_key);
             } else {
-                batch.insert(&self.facts, facts_key, keys::write_facts(&facts));
+                batch.insert(&self.facts, facts_key, keys::write_facts(&facts)?);
             }
             if batch.len() >= ROWS {
-                std::mem::replace(&mut batch, self.db.batch())
-                    .commit()
-                    .map_err(|error| self.fail(&error))?;
+                self.commit(std::mem::replace(&mut batch, self.db.batch()))?;
             }
         }
-        batch.commit().map_err(|error| self.fail(&error))
+        self.commit(batch)
     }
 
-    /// Removes every row, and every marker, that a start before `horizon` can have.
+    /// Removes every row and marker that a start before `horizon` can have.
     fn remove_rows(
         &self,
         batch: &mut OwnedWriteBatch,
@@ -78,17 +82,15 @@ impl Engine {
             for last in [keys::MARKER, keys::ROW] {
                 batch.remove(&self.starts, keys::start(&key.started(start), last));
                 for end in facts.ends().iter().filter(|end| **end >= start.ts) {
-                    batch.remove(
-                        &self.completed,
-                        keys::completed(&key.completed(start, *end), last),
-                    );
+                    let row = key.completed(start, *end);
+                    batch.remove(&self.completed, keys::completed(&row, last));
                 }
             }
         }
     }
 
-    fn forget_empty_countries(&self) -> Result<(), StoreError> {
-        let mut known = lock(&self.writing);
+    fn remove_empty_countries(&self) -> Result<(), StoreError> {
+        let mut known = self.writing.lock();
         let mut batch = self.db.batch();
         let mut empty = Vec::new();
         for country in known.iter() {
@@ -97,7 +99,7 @@ impl Engine {
                 empty.push(country.clone());
             }
         }
-        batch.commit().map_err(|error| self.fail(&error))?;
+        self.commit(batch)?;
         for country in &empty {
             known.remove(country);
         }

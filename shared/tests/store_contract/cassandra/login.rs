@@ -10,7 +10,7 @@ use shared::{
     config::Secret,
     store::{
         CassandraStore, Store,
-        cassandra::{CassandraOptions, CassandraTls, OpenError, setup},
+        cassandra::{CassandraOpenError, CassandraOptions, CassandraTls, setup},
     },
 };
 use tokio_rustls::rustls::{
@@ -24,7 +24,7 @@ use crate::{
     stack::{Service, Stack},
 };
 
-async fn refused(options: CassandraOptions) -> OpenError {
+async fn refused(options: CassandraOptions) -> CassandraOpenError {
     CassandraStore::open(options).await.unwrap_err()
 }
 
@@ -48,7 +48,7 @@ async fn a_server_with_certificates_and_passwords_is_used_and_what_it_refuses_is
         let store = CassandraStore::open(CassandraOptions { tls: Some(tls), ..options.clone() })
             .await
             .unwrap();
-        let store = Store::Cassandra(store);
+        let store = Store::Cassandra(store.into());
         absorb(&store, "u", "s", &[end(NOW)]).await;
         assert_eq!(facts(&store, "u", "s").await.ends().len(), 1);
     }
@@ -56,17 +56,17 @@ async fn a_server_with_certificates_and_passwords_is_used_and_what_it_refuses_is
     with_few_rights(&options).await;
     let wrong =
         refused(CassandraOptions { password: Some(Secret::new("wrong")), ..options.clone() }).await;
-    assert!(matches!(wrong, OpenError::Login(_)), "{wrong:?}");
+    assert!(matches!(wrong, CassandraOpenError::Login(_)), "{wrong:?}");
     assert!(!wrong.to_string().contains("wrong"), "{wrong}");
     let nobody =
         refused(CassandraOptions { username: None, password: None, ..options.clone() }).await;
-    assert!(matches!(nobody, OpenError::Login(_)), "{nobody:?}");
+    assert!(matches!(nobody, CassandraOpenError::Login(_)), "{nobody:?}");
 
     let other_name =
         CassandraTls { server_name: Some("elsewhere.example".to_owned()), ..tls.clone() };
     let named = refused(CassandraOptions { tls: Some(other_name), ..options.clone() }).await;
     assert!(
-        matches!(&named, OpenError::Certificate(cause) if cause.contains("elsewhere.example")),
+        matches!(&named, CassandraOpenError::Certificate(cause) if cause.contains("elsewhere.example")),
         "{named:?}"
     );
     let other_authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -75,15 +75,15 @@ async fn a_server_with_certificates_and_passwords_is_used_and_what_it_refuses_is
     std::fs::write(&ca_file, other_authority.cert.pem()).unwrap();
     let authority = CassandraTls { ca_file, server_name: None };
     let unknown = refused(CassandraOptions { tls: Some(authority), ..options.clone() }).await;
-    assert!(matches!(unknown, OpenError::Certificate(_)), "{unknown:?}");
+    assert!(matches!(unknown, CassandraOpenError::Certificate(_)), "{unknown:?}");
     let nothing = CassandraTls { ca_file: dir.path().join("missing.pem"), server_name: None };
     let missing = refused(CassandraOptions { tls: Some(nothing), ..options.clone() }).await;
     assert!(
-        matches!(&missing, OpenError::Certificate(cause) if cause.contains("missing.pem")),
+        matches!(&missing, CassandraOpenError::Certificate(cause) if cause.contains("missing.pem")),
         "{missing:?}"
     );
     let plain = refused(CassandraOptions { tls: None, ..options }).await;
-    assert!(matches!(plain, OpenError::Unreachable { .. }), "{plain:?}");
+    assert!(matches!(plain, CassandraOpenError::Unreachable { .. }), "{plain:?}");
 }
 
 /// A connection beside the store's.
@@ -114,13 +114,13 @@ async fn with_few_rights(options: &CassandraOptions) {
     let guest = CassandraOptions { username, password, ..options.clone() };
     let closed = refused(guest.clone()).await;
     assert!(
-        matches!(&closed, OpenError::Unauthorized(cause) if cause.contains("guest")),
+        matches!(&closed, CassandraOpenError::Unauthorized(cause) if cause.contains("guest")),
         "{closed:?}"
     );
     let elsewhere = CassandraOptions { keyspace: "elsewhere".to_owned(), ..guest };
     let unmade = setup(&elsewhere, &"1".parse().unwrap()).await.unwrap_err();
     assert!(
-        matches!(&unmade, OpenError::Unauthorized(cause) if cause.contains("guest")),
+        matches!(&unmade, CassandraOpenError::Unauthorized(cause) if cause.contains("guest")),
         "{unmade:?}"
     );
 }
@@ -136,7 +136,7 @@ async fn a_server_without_certificates_is_told_from_one_with_others() {
     let refused =
         refused(CassandraOptions { nodes: vec![plain], tls, ..CassandraOptions::default() }).await;
     assert!(
-        matches!(&refused, OpenError::Certificate(cause) if cause.contains("does not speak TLS")),
+        matches!(&refused, CassandraOpenError::Certificate(cause) if cause.contains("does not speak TLS")),
         "{refused:?}"
     );
 }

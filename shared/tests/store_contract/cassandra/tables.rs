@@ -1,15 +1,12 @@
-//! The tables: made as often as one likes, and what an operator finds in them.
+//! The tables as an operator sees them: rows, times to live, and the size of requests.
 
 use shared::{
     session::{Absorbed, MAX_FACTS, Start},
-    store::{
-        CassandraStore, Effect, Sighting,
-        cassandra::{CassandraOptions, OpenError, setup},
-    },
+    store::{Effect, Sighting, cassandra::CassandraOptions},
     timestamp::DAY,
 };
 
-use super::{Keyspace, MARGIN, connect, options};
+use super::{Keyspace, MARGIN, connect};
 use crate::{
     Backend, HORIZON, NOW, absorb, absorb_at, at, before, completed, end, facts, horizon, key, now,
     scan, sessions_of, stack::Stack, start,
@@ -25,124 +22,6 @@ async fn numbers(options: &CassandraOptions, question: &str) -> Vec<i64> {
         .into_rows_result()
         .unwrap();
     result.rows::<(i64,)>().unwrap().map(|row| row.unwrap().0).collect()
-}
-
-#[tokio::test]
-async fn setup_says_what_it_did_and_may_be_repeated() {
-    let options = options();
-    let first = setup(&options, &"1".parse().unwrap()).await.unwrap();
-    assert!(first[0].contains("was made"), "{first:?}");
-    assert_eq!(first.len(), 8, "the keyspace, six tables and the version: {first:?}");
-    assert!(!first.iter().any(|line| line.contains("compaction")), "{first:?}");
-    let second = setup(&options, &"3".parse().unwrap()).await.unwrap();
-    assert_eq!(second.len(), 2, "{second:?}");
-    assert!(second[0].contains("was there") && second[1].contains("was recorded"), "{second:?}");
-    let classes = connect(&options)
-        .await
-        .query_unpaged(
-            "SELECT table_name, compaction FROM system_schema.tables WHERE keyspace_name = ?",
-            (&options.keyspace,),
-        )
-        .await
-        .unwrap()
-        .into_rows_result()
-        .unwrap();
-    for row in classes.rows::<(String, std::collections::HashMap<String, String>)>().unwrap() {
-        let (table, compaction) = row.unwrap();
-        let expected = match table.as_str() {
-            "facts" | "completed_by_user" => "UnifiedCompactionStrategy",
-            "starts_by_country" | "start_partitions" => "TimeWindowCompactionStrategy",
-            _ => continue,
-        };
-        assert!(compaction["class"].ends_with(expected), "{table}: {compaction:?}");
-    }
-    CassandraStore::open(options.clone()).await.unwrap();
-    Keyspace(options).remove().await;
-}
-
-#[tokio::test]
-async fn a_table_that_was_lost_is_made_again() {
-    let keyspace = Keyspace::fresh().await;
-    let lost = format!("DROP TABLE {}.completed_by_user", keyspace.0.keyspace);
-    connect(&keyspace.0).await.query_unpaged(lost, ()).await.unwrap();
-    let refused = CassandraStore::open(keyspace.options()).await.unwrap_err();
-    assert!(matches!(refused, OpenError::NoSchema { .. }), "{refused:?}");
-    let done = setup(&keyspace.0, &"1".parse().unwrap()).await.unwrap();
-    assert!(done.iter().any(|line| line == "the table completed_by_user was made"), "{done:?}");
-    assert_eq!(done.len(), 3, "beside the keyspace and the version: {done:?}");
-    CassandraStore::open(keyspace.options()).await.unwrap();
-    keyspace.remove().await;
-}
-
-#[tokio::test]
-async fn a_change_of_the_schema_may_take_longer_than_a_request() {
-    let hasty =
-        CassandraOptions { request_timeout: std::time::Duration::from_millis(1), ..options() };
-    setup(&hasty, &"1".parse().unwrap()).await.unwrap();
-    Keyspace(hasty).remove().await;
-}
-
-#[tokio::test]
-async fn more_copies_than_nodes_are_told_from_nodes_out_of_reach() {
-    let options = options();
-    let refused = setup(&options, &"3".parse().unwrap()).await.unwrap_err();
-    let OpenError::TooFewNodes { required: 2, alive: 1, .. } = refused else {
-        panic!("{refused:?}")
-    };
-    assert!(refused.to_string().contains(&options.keyspace), "{refused}");
-    Keyspace(options).remove().await;
-}
-
-#[tokio::test]
-async fn without_its_tables_a_store_names_the_command_that_makes_them() {
-    let refused = CassandraStore::open(options()).await.unwrap_err();
-    assert!(matches!(refused, OpenError::NoSchema { .. }), "{refused:?}");
-    assert!(refused.to_string().contains("bookend setup"), "{refused}");
-}
-
-#[tokio::test]
-async fn where_no_node_is_it_says_where_it_looked() {
-    let nobody =
-        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let refused =
-        CassandraStore::open(CassandraOptions { nodes: vec![nobody.clone()], ..options() }).await;
-    let refused = refused.unwrap_err();
-    assert!(matches!(refused, OpenError::Unreachable { .. }), "{refused:?}");
-    assert!(refused.to_string().contains(&nobody), "{refused}");
-}
-
-#[tokio::test]
-async fn a_data_centre_that_no_node_is_in_is_refused_with_those_that_there_are() {
-    let keyspace = Keyspace::fresh().await;
-    let misspelt =
-        CassandraOptions { datacenter: Some("datacentre1".to_owned()), ..keyspace.options() };
-    for refused in [
-        CassandraStore::open(misspelt.clone()).await.unwrap_err(),
-        setup(&misspelt, &"1".parse().unwrap()).await.unwrap_err(),
-    ] {
-        assert!(matches!(refused, OpenError::Option { .. }), "{refused:?}");
-        let told = refused.to_string();
-        assert!(
-            told.contains("\"datacentre1\"") && told.ends_with("there is datacenter1"),
-            "{told}"
-        );
-    }
-    let right =
-        CassandraOptions { datacenter: Some("datacenter1".to_owned()), ..keyspace.options() };
-    CassandraStore::open(right).await.unwrap();
-    keyspace.remove().await;
-}
-
-#[tokio::test]
-async fn an_option_that_cannot_be_right_is_named() {
-    for (options, name) in [
-        (CassandraOptions { keyspace: "no; DROP".to_owned(), ..options() }, "keyspace"),
-        (CassandraOptions { nodes: Vec::new(), ..options() }, "nodes"),
-        (CassandraOptions { max_in_flight: 0, ..options() }, "under way"),
-    ] {
-        let refused = CassandraStore::open(options).await.unwrap_err().to_string();
-        assert!(refused.contains(name), "{refused}");
-    }
 }
 
 #[tokio::test]

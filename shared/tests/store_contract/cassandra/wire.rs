@@ -57,7 +57,7 @@ async fn proxied_with(change: impl FnOnce(&mut CassandraOptions)) -> Proxied {
         ..keyspace.0.clone()
     };
     change(&mut options);
-    let store = Store::Cassandra(CassandraStore::open(options).await.unwrap());
+    let store = Store::Cassandra(CassandraStore::open(options).await.unwrap().into());
     Proxied { keyspace, store, proxy, causes }
 }
 

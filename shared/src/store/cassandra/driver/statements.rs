@@ -1,36 +1,36 @@
 //! The statements of the Cassandra store, prepared once when it is opened.
 //!
-//! A row is added by INSERT alone: no update, no condition, nothing that is bound to null.
+//! Rows are only inserted: no UPDATE, no DELETE, no condition, no null value.
 
 use scylla::{
     client::session::Session, errors::PrepareError, statement::prepared::PreparedStatement,
 };
 
-/// One prepared statement for each thing that is asked.
+/// The prepared statements.
 #[derive(Debug)]
-pub(super) struct Statements {
-    pub(super) insert_fact: PreparedStatement,
-    pub(super) insert_completed: PreparedStatement,
-    pub(super) insert_start: PreparedStatement,
-    pub(super) insert_partition: PreparedStatement,
-    pub(super) insert_country: PreparedStatement,
-    /// The facts of some sessions of one user.
-    pub(super) facts_of_user: PreparedStatement,
-    /// The facts of some sessions of some users.
-    pub(super) facts_of_users: PreparedStatement,
-    /// The facts of a user's sessions behind one.
-    pub(super) facts_behind: PreparedStatement,
-    /// The facts of all users behind a token.
-    pub(super) facts_from: PreparedStatement,
-    pub(super) completed: PreparedStatement,
-    /// The completed sessions that ended at the same time as one, behind it.
-    pub(super) completed_equal: PreparedStatement,
-    pub(super) starts: PreparedStatement,
-    /// The starts at the same time as one, behind it.
-    pub(super) starts_equal: PreparedStatement,
-    pub(super) newest_start: PreparedStatement,
-    pub(super) partitions: PreparedStatement,
-    pub(super) countries: PreparedStatement,
+pub(crate) struct Statements {
+    pub(crate) insert_fact: PreparedStatement,
+    pub(crate) insert_completed: PreparedStatement,
+    pub(crate) insert_start: PreparedStatement,
+    pub(crate) insert_partition: PreparedStatement,
+    pub(crate) insert_country: PreparedStatement,
+    /// Facts of given sessions of one user.
+    pub(crate) facts_of_user: PreparedStatement,
+    /// Facts of given sessions of given users.
+    pub(crate) facts_of_users: PreparedStatement,
+    /// Facts of a user's sessions after a given session.
+    pub(crate) facts_after: PreparedStatement,
+    /// Facts of all users after a given token.
+    pub(crate) facts_after_token: PreparedStatement,
+    pub(crate) completed: PreparedStatement,
+    /// Completed sessions with the same end as a given session, after it.
+    pub(crate) completed_equal: PreparedStatement,
+    pub(crate) starts: PreparedStatement,
+    /// Starts at the same time as a given start, after it.
+    pub(crate) starts_equal: PreparedStatement,
+    pub(crate) newest_start: PreparedStatement,
+    pub(crate) partitions: PreparedStatement,
+    pub(crate) countries: PreparedStatement,
 }
 
 const INSERT_FACT: &str = "INSERT INTO facts (user_id, session_id, kind, ts, country, marker, earlier, seen) \
@@ -47,9 +47,9 @@ const FACTS_OF_USER: &str = "SELECT user_id, session_id, kind, ts, country, mark
     FROM facts WHERE user_id = ? AND session_id IN ?";
 const FACTS_OF_USERS: &str = "SELECT user_id, session_id, kind, ts, country, marker, earlier, writetime(seen) \
     FROM facts WHERE user_id IN ? AND session_id IN ?";
-const FACTS_BEHIND: &str = "SELECT user_id, session_id, kind, ts, country, marker, earlier, writetime(seen) \
+const FACTS_AFTER: &str = "SELECT user_id, session_id, kind, ts, country, marker, earlier, writetime(seen) \
     FROM facts WHERE user_id = ? AND session_id > ?";
-const FACTS_FROM: &str = "SELECT user_id, session_id, kind, ts, country, marker, earlier, writetime(seen) \
+const FACTS_AFTER_TOKEN: &str = "SELECT user_id, session_id, kind, ts, country, marker, earlier, writetime(seen) \
     FROM facts WHERE token(user_id) > ?";
 const COMPLETED: &str = "SELECT ended_at, session_id, started_at, country, marker FROM completed_by_user \
     WHERE user_id = ? AND ended_at < ? AND ended_at >= ?";
@@ -66,11 +66,11 @@ const PARTITIONS: &str =
 const COUNTRIES: &str = "SELECT country, day FROM countries WHERE everywhere = 0";
 
 impl Statements {
-    /// Prepares all of them against the tables of `keyspace`.
+    /// Prepares every statement for the tables of `keyspace`.
     pub(super) async fn prepare(session: &Session, keyspace: &str) -> Result<Self, PrepareError> {
         let prepare = async |text: &str| {
             let mut statement = session.prepare(in_keyspace(text, keyspace)).await?;
-            // Whatever is repeated changes nothing, and the columns of an answer are always the same.
+            // Repeating a statement changes nothing, and its result columns never change.
             statement.set_is_idempotent(true);
             statement.set_use_cached_result_metadata(true);
             Ok::<_, PrepareError>(statement)
@@ -83,8 +83,8 @@ impl Statements {
             insert_country: prepare(INSERT_COUNTRY).await?,
             facts_of_user: prepare(FACTS_OF_USER).await?,
             facts_of_users: prepare(FACTS_OF_USERS).await?,
-            facts_behind: prepare(FACTS_BEHIND).await?,
-            facts_from: prepare(FACTS_FROM).await?,
+            facts_after: prepare(FACTS_AFTER).await?,
+            facts_after_token: prepare(FACTS_AFTER_TOKEN).await?,
             completed: prepare(COMPLETED).await?,
             completed_equal: prepare(COMPLETED_EQUAL).await?,
             starts: prepare(STARTS).await?,
@@ -96,7 +96,7 @@ impl Statements {
     }
 }
 
-/// `text` with its table named in full: a connection that is made anew need not be told the keyspace.
+/// `text` with a qualified table name, so that connections need no `USE`.
 fn in_keyspace(text: &str, keyspace: &str) -> String {
     let (head, table) = match text.split_once(" FROM ") {
         Some((head, rest)) => (format!("{head} FROM "), rest),

@@ -1,7 +1,7 @@
-//! An encrypted connection whose server shows the certificate that is expected.
+//! TLS connections with verified server certificates.
 //!
-//! The driver reaches a node by its address and can ask for nothing else than that in a certificate. Nodes mostly share a
-//! certificate for a name: then that name is what is verified. Nothing here ever skips the verification.
+//! The driver can only verify the address of a node. Nodes often share one certificate for a host
+//! name; the setting `server_name` verifies that name instead. Verification is never skipped.
 
 use std::sync::Arc;
 
@@ -16,19 +16,20 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
-use super::{CassandraTls, OpenError};
+use super::{error::CassandraOpenError, options::CassandraTls};
 
-/// Verifies that a certificate is valid for one name, whatever address it was reached by.
+/// Verifies certificates for one name, independent of the address of the node.
 #[derive(Debug)]
-struct Named {
+struct NameVerifier {
     verifier: Arc<WebPkiServerVerifier>,
     name: ServerName<'static>,
 }
 
-/// What the driver encrypts its connections with.
-pub(super) fn context(options: &CassandraTls) -> Result<TlsContext, OpenError> {
-    let unusable =
-        |cause: String| OpenError::Certificate(format!("{}: {cause}", options.ca_file.display()));
+/// The TLS context for the driver.
+pub(super) fn context(options: &CassandraTls) -> Result<TlsContext, CassandraOpenError> {
+    let unusable = |cause: String| {
+        CassandraOpenError::Certificate(format!("{}: {cause}", options.ca_file.display()))
+    };
     let mut authorities = RootCertStore::empty();
     let certificates = CertificateDer::pem_file_iter(&options.ca_file)
         .map_err(|error| unusable(error.to_string()))?;
@@ -37,7 +38,7 @@ pub(super) fn context(options: &CassandraTls) -> Result<TlsContext, OpenError> {
         authorities.add(certificate).map_err(|error| unusable(error.to_string()))?;
     }
     if authorities.is_empty() {
-        return Err(unusable("it holds no certificate in PEM".to_owned()));
+        return Err(unusable("the file has no PEM certificate".to_owned()));
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let authorities = Arc::new(authorities);
@@ -53,17 +54,20 @@ pub(super) fn context(options: &CassandraTls) -> Result<TlsContext, OpenError> {
     let config = match &options.server_name {
         None => builder.with_webpki_verifier(verifier),
         Some(name) => {
-            let name = ServerName::try_from(name.clone()).map_err(|_| OpenError::Option {
-                name: "server name",
-                fault: format!("{name:?} is no name of a host"),
-            })?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Named { verifier, name }))
+            let name =
+                ServerName::try_from(name.clone()).map_err(|_| CassandraOpenError::Option {
+                    name: "server name",
+                    fault: format!("{name:?} is not a host name"),
+                })?;
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(NameVerifier { verifier, name }))
         }
     };
     Ok(TlsContext::Rustls023(Arc::new(config.with_no_client_auth())))
 }
 
-impl ServerCertVerifier for Named {
+impl ServerCertVerifier for NameVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

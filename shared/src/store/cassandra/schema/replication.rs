@@ -1,17 +1,19 @@
-//! How many copies of every row there are, as it is told and as CQL has it.
+//! The replication of a keyspace: parsed from a setting, printed as CQL.
 
 use std::{fmt, str::FromStr};
 
-/// How many copies of every row there are: a number for each data centre, or one for all of them.
+/// Number of replicas of every row, by data centre or for every data centre.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replication(Vec<(String, u8)>);
 
-/// A text that is no [`Replication`].
+/// A text that is not a [`Replication`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a number of copies, such as 3, nor one for each data centre, such as east:3,west:3")]
+#[error(
+    "expected a number of replicas such as 3, or one for each data centre such as east:3,west:3"
+)]
 pub struct NotAReplication;
 
-/// Three copies, wherever they are.
+/// Three replicas.
 impl Default for Replication {
     fn default() -> Self {
         Self(vec![("replication_factor".to_owned(), 3)])
@@ -23,28 +25,28 @@ impl FromStr for Replication {
     type Err = NotAReplication;
 
     fn from_str(text: &str) -> Result<Self, NotAReplication> {
-        let copies = |text: &str| {
-            text.trim().parse().ok().filter(|copies| *copies > 0).ok_or(NotAReplication)
+        let replicas = |text: &str| {
+            text.trim().parse().ok().filter(|replicas| *replicas > 0).ok_or(NotAReplication)
         };
-        if let Ok(copies) = copies(text) {
-            return Ok(Self(vec![("replication_factor".to_owned(), copies)]));
+        if let Ok(replicas) = replicas(text) {
+            return Ok(Self(vec![("replication_factor".to_owned(), replicas)]));
         }
-        let of_one = |part: &str| {
+        let datacenter = |part: &str| {
             let (name, number) = part.split_once(':').ok_or(NotAReplication)?;
             let fits = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
             let name = Some(name.trim()).filter(|name| !name.is_empty() && name.chars().all(fits));
-            Ok((name.ok_or(NotAReplication)?.to_owned(), copies(number)?))
+            Ok((name.ok_or(NotAReplication)?.to_owned(), replicas(number)?))
         };
-        Ok(Self(text.split(',').map(of_one).collect::<Result<_, _>>()?))
+        Ok(Self(text.split(',').map(datacenter).collect::<Result<_, _>>()?))
     }
 }
 
-/// As CQL has it.
+/// The map of replication options in CQL.
 impl fmt::Display for Replication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{'class': 'NetworkTopologyStrategy'")?;
-        for (name, copies) in &self.0 {
-            write!(f, ", '{name}': {copies}")?;
+        for (name, replicas) in &self.0 {
+            write!(f, ", '{name}': {replicas}")?;
         }
         f.write_str("}")
     }

@@ -1,4 +1,4 @@
-//! Reading sessions from the rows of `facts`, in which those of one session stand together.
+//! Reads sessions from the rows of `facts`. The rows of one session are adjacent.
 
 use std::ops::ControlFlow;
 
@@ -10,15 +10,17 @@ use scylla::{
 };
 
 use super::{
-    corrupt,
-    insert::Earlier,
-    lifetime::Stamp,
-    request::{For, Requests},
-    stored::Stored,
+    super::{
+        CassandraStore,
+        driver::{Caller, corrupt},
+        insert::Earlier,
+    },
+    stamp::Stamp,
+    stored::StoredSession,
 };
 use crate::{
     event::{Country, SessionId, UserId},
-    session::{Fact, SessionKey, Start},
+    session::{Fact, SessionFacts, SessionKey, Start},
     store::StoreError,
     timestamp::Timestamp,
 };
@@ -26,51 +28,52 @@ use crate::{
 /// user, session, kind, ts, country, marker, earlier, write time.
 type Row<'a> = (&'a str, &'a str, i8, CqlTimestamp, &'a str, i8, CqlTimestamp, Option<i64>);
 
-/// Sessions, in the order of their rows.
+/// Sessions in the order of their rows.
 #[derive(Default)]
-struct Gathered(Vec<(SessionKey, Stored)>);
+struct Sessions(Vec<(SessionKey, StoredSession)>);
 
-impl Requests {
-    /// The sessions with facts that `statement` selects, for the consumer: no more than go together in a request.
-    pub(super) async fn whole_sessions(
+impl CassandraStore {
+    /// The sessions that `statement` selects, for the consumer: the sessions of one unit.
+    pub(super) async fn read_unit(
         &self,
         statement: &PreparedStatement,
         values: &impl SerializeRow,
-    ) -> Result<Vec<(SessionKey, Stored)>, StoreError> {
-        let mut gathered = Gathered::default();
-        gathered.add(self.whole(statement, values).await?)?;
-        Ok(gathered.with_facts())
+    ) -> Result<Vec<(SessionKey, StoredSession)>, StoreError> {
+        let mut sessions = Sessions::default();
+        sessions.add(self.requests.unpaged(statement, values).await?)?;
+        Ok(sessions.with_facts())
     }
 
-    /// The sessions with facts that `statement` selects, and when there are more than `limit`, at least that many whole ones:
-    /// fewer means that there are no more.
-    pub(super) async fn sessions(
+    /// The first `limit` sessions that `statement` selects; fewer only when there are no more.
+    pub(super) async fn read_sessions(
         &self,
-        whom: For,
+        caller: Caller,
         statement: &PreparedStatement,
         values: &impl SerializeRow,
         limit: usize,
-    ) -> Result<Vec<(SessionKey, Stored)>, StoreError> {
-        let (mut gathered, mut from) = (Gathered::default(), PagingState::start());
+    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
+        let (mut sessions, mut from) = (Sessions::default(), PagingState::start());
         loop {
-            let (result, next) = self.page(whom, statement, values, from).await?;
-            gathered.add(result)?;
+            let (result, next) = self.requests.page(caller, statement, values, from).await?;
+            sessions.add(result)?;
             match next.into_paging_control_flow() {
-                // The last one may go on in the next page. What has no facts is no session, and counts for nothing.
-                ControlFlow::Continue(next) if gathered.sessions() <= limit => from = next,
+                // The last session may continue on the next page. Rows without a fact are no
+                // session.
+                ControlFlow::Continue(next) if sessions.count() <= limit => from = next,
                 _ => break,
             }
         }
-        Ok(gathered.with_facts())
+        let sessions = sessions.with_facts().into_iter().take(limit);
+        Ok(sessions.map(|(key, stored)| (key, stored.facts())).collect())
     }
 }
 
-impl Gathered {
-    fn sessions(&self) -> usize {
+impl Sessions {
+    fn count(&self) -> usize {
         self.0.iter().filter(|(_, stored)| !stored.is_empty()).count()
     }
 
-    fn with_facts(mut self) -> Vec<(SessionKey, Stored)> {
+    fn with_facts(mut self) -> Vec<(SessionKey, StoredSession)> {
         self.0.retain(|(_, stored)| !stored.is_empty());
         self.0
     }
@@ -99,17 +102,17 @@ impl Gathered {
             |key: &SessionKey| key.user.as_str() == *user && key.session.as_str() == *session;
         if !self.0.last().is_some_and(|(key, _)| same(key)) {
             let key = SessionKey { user: UserId::new(user)?, session: SessionId::new(session)? };
-            self.0.push((key, Stored::default()));
+            self.0.push((key, StoredSession::default()));
         }
         let (_, stored) = self.0.last_mut()?;
         let earlier = Timestamp::from_millis(earlier.0)?;
         match marker {
-            // A fact that somebody put there by hand has no write time; it comes last.
+            // A fact that an operator inserted without `seen` has no write time; it sorts last.
             0 => {
                 stored.add_fact(written.map_or(Stamp::LAST, |written| Stamp::of(ts, written)), fact)
             }
-            1 => stored.add_remembered(&fact, Earlier::Start(earlier)),
-            2 => stored.add_remembered(&fact, Earlier::End(earlier)),
+            1 => stored.add_reference(&fact, Earlier::Start(earlier)),
+            2 => stored.add_reference(&fact, Earlier::End(earlier)),
             _ => return None,
         }
         Some(())

@@ -1,66 +1,67 @@
-//! What the Cassandra store is told: where the nodes are, who asks, and its limits.
+//! Options of the Cassandra store: addresses, credentials and limits.
 //!
-//! Never reads the environment or a file by itself: the certificate's path is only followed when the store is opened.
+//! Never reads the environment. Files named here are read when the store is opened.
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::{config::Secret, timestamp::DAY};
+use crate::{config::Secret, timestamp::MARGIN};
 
-/// How to reach Cassandra, and what may be asked of it at once.
+/// How to connect to Cassandra, and the limits of its use.
 #[derive(Clone, Debug)]
 pub struct CassandraOptions {
-    /// Where to begin, as `host:port`; the other nodes are found from there.
+    /// Contact points as `host:port`. The driver discovers the other nodes.
     pub nodes: Vec<String>,
-    /// The keyspace that holds the tables: lower-case letters, digits and `_`.
+    /// Keyspace of the tables: lower-case letters, digits and `_`.
     pub keyspace: String,
-    /// The data centre whose nodes are asked, at `LOCAL_QUORUM`: the same one for every process that writes or reads. Without
-    /// it all nodes are asked, at `QUORUM`.
+    /// Data centre whose nodes serve all requests, at `LOCAL_QUORUM`. Every process that reads or
+    /// writes must name the same one. Without it, all nodes serve requests, at `QUORUM`.
     pub datacenter: Option<String>,
-    /// The user name, where the server asks for one.
+    /// User name, if the server requires a login.
     pub username: Option<String>,
-    /// The password that goes with it.
+    /// Password of the user.
     pub password: Option<Secret>,
-    /// How the connection is encrypted; not at all by default.
+    /// TLS settings; unencrypted without them.
     pub tls: Option<CassandraTls>,
-    /// The most requests under way at once.
+    /// Maximum number of requests in flight.
     pub max_in_flight: usize,
-    /// How long one try of a request may take.
+    /// Timeout of one attempt of a request.
     pub request_timeout: Duration,
-    /// How much longer than the retention a row stays in the database, in milliseconds.
+    /// Time that a row is kept beyond the retention, in milliseconds.
     pub margin_ms: i64,
-    /// How many starts of a country's day this process writes to a partition before it takes more partitions.
+    /// Number of starts that this process writes to a partition of a country's day before it moves
+    /// on to the next layout.
     pub starts_per_partition: u64,
-    /// Told of every request that is tried again.
+    /// Called for every retry of a request.
     pub on_retry: OnRetry,
 }
 
-/// How the connection is encrypted. The server's certificate is verified always.
+/// TLS settings. The server's certificate is always verified.
 #[derive(Clone, Debug)]
 pub struct CassandraTls {
-    /// The certificates of the authorities that are trusted, in PEM: one's own, or the file of the system.
+    /// Trusted CA certificates in PEM.
     pub ca_file: PathBuf,
-    /// The name that the certificate of every node has to hold; the address by which a node is reached when it is not given.
+    /// Name that the certificate of every node must hold; by default the address of the node.
     pub server_name: Option<String>,
 }
 
-/// Why a request was tried again.
+/// Why a request was retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RetryCause {
-    /// Not enough nodes answered in time, or the whole request took too long.
+    /// Too few replicas replied in time, or the whole request timed out.
     Timeout,
-    /// Not enough nodes are alive.
+    /// Too few replicas are alive.
     Unavailable,
-    /// The database asks for a pause.
+    /// The server is overloaded or limits the rate.
     Overloaded,
-    /// The connection broke, or there is none.
+    /// The connection broke, or no node is connected.
     Connection,
-    /// A node failed while it handled the request.
+    /// A node failed while it processed the request.
     Failure,
-    /// The user may not do it, or the nodes cannot look up whether it may.
+    /// The user lacks a permission, or the nodes cannot read the permissions.
     Unauthorized,
 }
 
-/// Told of every request that is tried again, for a metric; does nothing by default.
+/// Callback for every retry of a request, for a metric; does nothing by default.
 #[derive(Clone)]
 pub struct OnRetry(Arc<dyn Fn(RetryCause) + Send + Sync>);
 
@@ -75,7 +76,7 @@ impl Default for CassandraOptions {
             tls: None,
             max_in_flight: 512,
             request_timeout: Duration::from_secs(6),
-            margin_ms: DAY,
+            margin_ms: MARGIN,
             starts_per_partition: 50_000,
             on_retry: OnRetry::default(),
         }
@@ -93,7 +94,7 @@ impl RetryCause {
         Self::Unauthorized,
     ];
 
-    /// The word for it in a metric.
+    /// The label value of the metric.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -108,12 +109,12 @@ impl RetryCause {
 }
 
 impl OnRetry {
-    /// Calls `told` with the cause of every retry. It must not block.
-    pub fn new(told: impl Fn(RetryCause) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(told))
+    /// Calls `callback` with the cause of every retry. It must not block.
+    pub fn new(callback: impl Fn(RetryCause) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(callback))
     }
 
-    pub(super) fn tell(&self, cause: RetryCause) {
+    pub(super) fn call(&self, cause: RetryCause) {
         (self.0)(cause);
     }
 }

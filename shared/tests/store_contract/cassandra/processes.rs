@@ -50,7 +50,7 @@ async fn pages(store: &Store, rows: usize) -> Vec<SessionStart> {
 async fn the_layout_of_a_day_shows_in_no_answer() {
     let keyspace = Keyspace::fresh().await;
     let options = CassandraOptions { starts_per_partition: 10, ..keyspace.options() };
-    let crowded = Store::Cassandra(CassandraStore::open(options).await.unwrap());
+    let crowded = Store::Cassandra(CassandraStore::open(options).await.unwrap().into());
     let roomy = keyspace.open().await;
     let row = |n: i64| {
         started(&format!("u{}", n % 3), &format!("s{}", n % 50), NOW + n / 4 * SECOND, "SK")
@@ -132,7 +132,7 @@ async fn one_of_three_nodes_may_be_killed() {
         ..CassandraOptions::default()
     };
     setup(&options, &"datacenter1:3".parse().unwrap()).await.unwrap();
-    let store = Store::Cassandra(CassandraStore::open(options).await.unwrap());
+    let store = Store::Cassandra(CassandraStore::open(options).await.unwrap().into());
     write_sessions(&store, "before ").await;
     stack.kill(Node::Cassandra(2));
     write_sessions(&store, "after ").await;

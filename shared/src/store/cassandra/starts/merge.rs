@@ -1,7 +1,7 @@
-//! The starts of one country's day, merged from all partitions of that day.
+//! Merges the starts of one country's day from all partitions of that day.
 //!
-//! A start may lie in two partitions and its marker in a third: in the order of the merge they are neighbours, the marker
-//! first, so the repeated and the superseded are left out by looking at the one before.
+//! A start can be in two partitions and its marker in a third. In merge order they are adjacent, the
+//! marker first, so a comparison with the previous row finds repeated and superseded starts.
 
 use std::{
     cmp::Reverse,
@@ -13,11 +13,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use scylla::{response::PagingState, value::CqlTimestamp};
 
 use super::{
-    corrupt,
-    insert::cql,
-    listing::paged,
+    super::{
+        driver::{Caller, Requests, corrupt, paged},
+        insert::cql,
+    },
     partition::{Day, Partition},
-    request::{For, Requests},
 };
 use crate::{
     event::{SessionId, UserId},
@@ -25,41 +25,42 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// How many partitions are asked at once for their first rows.
-const AHEAD: usize = 32;
+/// Number of partitions whose first rows are read concurrently.
+const PARTITIONS_AHEAD: usize = 32;
 
-/// A start, or its marker, by the order of the listing.
-type Listed = (Reverse<Timestamp>, SessionId, UserId, Reverse<i8>);
+/// A start or its marker, in the order of the replies.
+type StartRow = (Reverse<Timestamp>, SessionId, UserId, Reverse<i8>);
 
 /// ts, session, user, marker.
 type Row<'a> = (CqlTimestamp, &'a str, &'a str, i8);
 
-/// Starts in their order, each once, without the superseded.
+/// The starts of a day in order, each once, without the superseded ones.
 pub(super) struct Merge<'a> {
     requests: &'a Requests,
     sources: Vec<Source>,
     /// The first row of each source that has one.
-    first: BinaryHeap<Reverse<(Listed, usize)>>,
+    first: BinaryHeap<Reverse<(StartRow, usize)>>,
     last: Option<(Reverse<Timestamp>, SessionId, UserId)>,
 }
 
-/// What is left of one partition.
+/// The unread rows of one partition.
 struct Source {
     partition: Partition,
-    rows: VecDeque<Listed>,
-    questions: VecDeque<Question>,
+    rows: VecDeque<StartRow>,
+    reads: VecDeque<Read>,
     page_rows: usize,
 }
 
-/// Rows to ask a partition for, from a page on.
-enum Question {
-    /// Those at the time of a position, behind it.
+/// A range of rows to read, from a page on.
+enum Read {
+    /// Rows at the time of the position and after it.
     Equal(StartPosition, PagingState),
     Within(Window, PagingState),
 }
 
 impl<'a> Merge<'a> {
-    /// The starts of the day with `partitions`, in `window` and behind `after`, of which about `rows` will be taken.
+    /// Merges the starts of the day with `partitions`, in `window` and after `after`. The caller
+    /// expects to take about `rows` of them.
     pub(super) async fn open(
         requests: &'a Requests,
         partitions: Vec<Partition>,
@@ -73,7 +74,8 @@ impl<'a> Merge<'a> {
             source.fill(requests).await?;
             Ok::<_, StoreError>(source)
         });
-        let sources: Vec<_> = stream::iter(sources).buffered(AHEAD).try_collect().await?;
+        let sources: Vec<_> =
+            stream::iter(sources).buffered(PARTITIONS_AHEAD).try_collect().await?;
         let mut merge = Self { requests, sources, first: BinaryHeap::new(), last: None };
         for place in 0..merge.sources.len() {
             merge.advance(place);
@@ -113,57 +115,56 @@ impl<'a> Merge<'a> {
 impl Source {
     fn new(
         partition: Partition,
-        window: Window,
+        mut window: Window,
         after: Option<&StartPosition>,
         page_rows: usize,
     ) -> Self {
-        let mut questions = VecDeque::new();
-        let mut window = window;
+        let mut reads = VecDeque::new();
         if let Some(after) = after.filter(|after| after.ts < window.to) {
-            // The partitions of other days hold nothing of that time.
+            // Partitions of other days have no rows of that time.
             if after.ts >= window.from && Day::of(after.ts) == partition.day {
-                questions.push_back(Question::Equal(after.clone(), PagingState::start()));
+                reads.push_back(Read::Equal(after.clone(), PagingState::start()));
             }
             window.to = after.ts;
         }
         if window.from < window.to {
-            questions.push_back(Question::Within(window, PagingState::start()));
+            reads.push_back(Read::Within(window, PagingState::start()));
         }
-        Self { partition, rows: VecDeque::new(), questions, page_rows }
+        Self { partition, rows: VecDeque::new(), reads, page_rows }
     }
 
-    /// Asks for more rows, unless there are none.
+    /// Reads pages until there is a row, or until the partition is exhausted.
     async fn fill(&mut self, requests: &Requests) -> Result<(), StoreError> {
         while self.rows.is_empty()
-            && let Some(question) = self.questions.pop_front()
+            && let Some(read) = self.reads.pop_front()
         {
             let Partition { country, day, shards, shard } = &self.partition;
             let (country, day) = (country.as_str(), day.cql());
-            let (result, next) = match &question {
-                Question::Equal(StartPosition { ts, session, user }, from) => {
+            let (result, next) = match &read {
+                Read::Equal(StartPosition { ts, session, user }, from) => {
                     let statement = paged(&requests.statements.starts_equal, self.page_rows);
                     let values =
                         (country, day, shards, shard, cql(*ts), session.as_str(), user.as_str());
-                    requests.page(For::Answering, &statement, &values, from.clone()).await?
+                    requests.page(Caller::Reader, &statement, &values, from.clone()).await?
                 }
-                Question::Within(Window { from: least, to }, from) => {
+                Read::Within(Window { from: oldest, to }, from) => {
                     let statement = paged(&requests.statements.starts, self.page_rows);
-                    let values = (country, day, shards, shard, cql(*to), cql(*least));
-                    requests.page(For::Answering, &statement, &values, from.clone()).await?
+                    let values = (country, day, shards, shard, cql(*to), cql(*oldest));
+                    requests.page(Caller::Reader, &statement, &values, from.clone()).await?
                 }
             };
             if let ControlFlow::Continue(next) = next.into_paging_control_flow() {
-                self.questions.push_front(match question {
-                    Question::Equal(position, _) => Question::Equal(position, next),
-                    Question::Within(window, _) => Question::Within(window, next),
+                self.reads.push_front(match read {
+                    Read::Equal(position, _) => Read::Equal(position, next),
+                    Read::Within(window, _) => Read::Within(window, next),
                 });
             }
             let unreadable = |error: &dyn std::fmt::Display| corrupt("starts_by_country", error);
             let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
             for row in rows.rows::<Row<'_>>().map_err(|error| unreadable(&error))? {
                 let row = row.map_err(|error| unreadable(&error))?;
-                self.rows
-                    .push_back(listed(&row).ok_or_else(|| unreadable(&format_args!("{row:?}")))?);
+                let row = start_row(&row).ok_or_else(|| unreadable(&format_args!("{row:?}")))?;
+                self.rows.push_back(row);
             }
         }
         Ok(())
@@ -171,7 +172,7 @@ impl Source {
 }
 
 /// `None` for a row that this program never writes.
-fn listed((ts, session, user, marker): &Row<'_>) -> Option<Listed> {
+fn start_row((ts, session, user, marker): &Row<'_>) -> Option<StartRow> {
     let ts = Timestamp::from_millis(ts.0)?;
     Some((Reverse(ts), SessionId::new(session)?, UserId::new(user)?, Reverse(*marker)))
 }

@@ -1,12 +1,14 @@
-//! What a failed request means: whether to try it again, and what the store says of it.
+//! Classifies failed requests: whether a retry can succeed, and which [`StoreError`] they become.
+
+use std::fmt;
 
 use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
 
 use super::options::RetryCause;
 use crate::store::StoreError;
 
-/// Why `error` may pass by itself; `None` when the same request would fail again.
-pub(super) fn passing(error: &ExecutionError) -> Option<RetryCause> {
+/// The cause of a passing fault; `None` when the same request would fail again.
+pub(crate) fn retry_cause(error: &ExecutionError) -> Option<RetryCause> {
     match error {
         ExecutionError::RequestTimeout(_) => Some(RetryCause::Timeout),
         ExecutionError::ConnectionPoolError(_)
@@ -16,20 +18,20 @@ pub(super) fn passing(error: &ExecutionError) -> Option<RetryCause> {
         }
         ExecutionError::LastAttemptError(error)
         | ExecutionError::PrepareError(PrepareError::AllAttemptsFailed { first_attempt: error }) => {
-            passing_attempt(error)
+            attempt_retry_cause(error)
         }
         _ => None,
     }
 }
 
-fn passing_attempt(error: &RequestAttemptError) -> Option<RetryCause> {
+fn attempt_retry_cause(error: &RequestAttemptError) -> Option<RetryCause> {
     match error {
         RequestAttemptError::BrokenConnectionError(_)
         | RequestAttemptError::UnableToAllocStreamId => Some(RetryCause::Connection),
         RequestAttemptError::DbError(error, _) => match error {
             DbError::ReadTimeout { .. } | DbError::WriteTimeout { .. } => Some(RetryCause::Timeout),
             DbError::Unavailable { .. } => Some(RetryCause::Unavailable),
-            // Also what the nodes say while they cannot look up who may do what: it is kept in tables like any other.
+            // Nodes also report this while they cannot read the permissions, which are in tables.
             DbError::Unauthorized => Some(RetryCause::Unauthorized),
             DbError::Overloaded | DbError::RateLimitReached { .. } => Some(RetryCause::Overloaded),
             DbError::IsBootstrapping
@@ -42,18 +44,25 @@ fn passing_attempt(error: &RequestAttemptError) -> Option<RetryCause> {
     }
 }
 
-/// What the store says of a request that failed for good, or too often.
+/// The error of a request that failed for good, or after its last retry.
 pub(super) fn store_error(error: &ExecutionError) -> StoreError {
-    if passing(error).is_some() {
+    if retry_cause(error).is_some() {
         return StoreError::Unavailable(error.to_string());
     }
-    match error {
+    StoreError::Poisoned(match error {
         ExecutionError::LastAttemptError(RequestAttemptError::DbError(
             DbError::Invalid,
             reason,
-        )) => StoreError::Poisoned(format!(
-            "Cassandra takes its tables to be other ones: {reason}; run `bookend setup`, then start again"
-        )),
-        other => StoreError::Poisoned(other.to_string()),
-    }
+        )) => {
+            format!(
+                "the Cassandra schema does not match this version: {reason}; run `bookend setup`"
+            )
+        }
+        other => other.to_string(),
+    })
+}
+
+/// The error of a row in `table` that this program never writes.
+pub(crate) fn corrupt(table: &str, row: &(impl fmt::Display + ?Sized)) -> StoreError {
+    StoreError::Corrupt(format!("{table}: {row}"))
 }

@@ -1,7 +1,7 @@
-//! Adding facts: written, acknowledged, and only then read back.
+//! Adds facts: writes them, waits for the acknowledgement, then reads their sessions back.
 //!
-//! The sessions of a few users make a unit, with one request to write and one to read; units go their way at once, each at
-//! its own pace. A write and the read behind it are never under way together: that would lose sessions.
+//! The sessions of a few users on the same replicas form a unit, with one write and one read. Units
+//! run concurrently, but the write and the read of one unit never overlap: sessions would be lost.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,11 +9,14 @@ use futures_util::future::try_join_all;
 use indexmap::IndexMap;
 
 use super::{
-    Shared,
-    insert::Insert,
-    lifetime::{Lifetime, Stamp},
-    pack::{Parcel, Placement, ROWS, pack},
-    stored::Stored,
+    super::{
+        CassandraStore,
+        insert::Insert,
+        lifetime::Lifetime,
+        units::{PartitionRows, Placement, ROWS, group},
+    },
+    stamp::Stamp,
+    stored::StoredSession,
 };
 use crate::{
     event::UserId,
@@ -22,53 +25,50 @@ use crate::{
     timestamp::Timestamp,
 };
 
-impl Shared {
-    pub(super) async fn absorb(
+impl CassandraStore {
+    pub(in crate::store) async fn absorb(
         &self,
         sightings: &[Sighting],
         now: Timestamp,
     ) -> Result<Vec<Known>, StoreError> {
         let (stamp, lifetime) = (self.stamps.next(), Lifetime::new(now, self.margin_ms));
         let mut known = vec![Known::default(); sightings.len()];
-        let mut answer = |answers: Vec<(usize, Known)>| {
-            for (place, answer) in answers {
-                known[place] = answer;
+        let mut collect = |results: Vec<(usize, Known)>| {
+            for (place, result) in results {
+                known[place] = result;
             }
         };
         let units = self.units(sightings);
-        let mut turns = self.requests.turns().await;
+        let mut step = self.requests.step().await;
         for unit in units {
-            turns.begin(self.absorb_unit(unit, stamp, lifetime)).await?.map(&mut answer);
+            step.issue(self.absorb_unit(unit, stamp, lifetime)).await?.map(&mut collect);
         }
-        turns.rest().await?.into_iter().for_each(answer);
+        step.finish().await?.into_iter().for_each(collect);
         Ok(known)
     }
 
-    /// Sightings with their places, those of one user together.
+    /// Groups sightings into units. Each sighting keeps its place; those of one user are adjacent.
     fn units<'a>(&self, sightings: &'a [Sighting]) -> Vec<Vec<(usize, &'a Sighting)>> {
         let mut by_user: IndexMap<&UserId, Vec<(usize, &Sighting)>> = IndexMap::new();
         for (place, sighting) in sightings.iter().enumerate() {
             by_user.entry(&sighting.key.user).or_default().push((place, sighting));
         }
         let placement = Placement::new(&self.requests.session, &self.keyspace);
-        let mut parcels = Vec::new();
-        for (user, same) in &by_user {
-            for some in same.chunks(ROWS) {
-                let size = |(_, Sighting { key, facts }): &(usize, &Sighting)| -> usize {
-                    facts
-                        .iter()
-                        .take(MAX_FACTS)
-                        .map(|fact| Insert::size_of_fact(&key.session, fact))
-                        .sum()
-                };
-                parcels.push(Parcel {
+        let size = |(_, Sighting { key, facts }): &(usize, &Sighting)| -> usize {
+            let facts = facts.iter().take(MAX_FACTS);
+            facts.map(|fact| Insert::size_of_fact(&key.session, fact)).sum()
+        };
+        let mut partitions = Vec::new();
+        for (user, of_user) in &by_user {
+            for some in of_user.chunks(ROWS) {
+                partitions.push(PartitionRows {
                     replicas: placement.replicas("facts", &(user.as_str(),)),
                     bytes: some.iter().map(size).sum(),
-                    contents: some.to_vec(),
+                    rows: some.to_vec(),
                 });
             }
         }
-        pack(parcels).into_iter().map(|unit| unit.into_iter().flatten().collect()).collect()
+        group(partitions).into_iter().map(|unit| unit.into_iter().flatten().collect()).collect()
     }
 
     async fn absorb_unit(
@@ -89,10 +89,10 @@ impl Shared {
             }
             self.insert_all(rows).await?;
             let sessions = self.read_back(&unit).await?;
-            // A session that was full may have lost facts to retention; then there is room for more.
-            full.retain(|key| !sessions.get(key).is_some_and(Stored::is_full));
+            // Facts of a full session may have expired since; then it accepts facts again.
+            full.retain(|key| !sessions.get(key).is_some_and(StoredSession::is_full));
             if full.is_empty() {
-                return self.answer(&unit, &sessions, stamp, lifetime).await;
+                return self.results(&unit, &sessions, stamp, lifetime).await;
             }
             for key in full {
                 self.full.forget(key);
@@ -100,57 +100,58 @@ impl Shared {
         }
     }
 
-    async fn answer(
+    async fn results(
         &self,
         unit: &[(usize, &Sighting)],
-        sessions: &HashMap<SessionKey, Stored>,
+        sessions: &HashMap<SessionKey, StoredSession>,
         stamp: Stamp,
         lifetime: Lifetime,
     ) -> Result<Vec<(usize, Known)>, StoreError> {
-        let nothing = Stored::default();
-        let (mut answers, mut memories) = (Vec::with_capacity(unit.len()), Vec::new());
+        let nothing = StoredSession::default();
+        let (mut results, mut references) = (Vec::with_capacity(unit.len()), Vec::new());
         for (place, sighting) in unit {
             let stored = sessions.get(&sighting.key).unwrap_or(&nothing);
             if stored.is_full() {
                 self.full.update(&sighting.key, |_| ());
             }
-            let (known, needed) = stored.known(sighting, stamp, lifetime);
-            answers.push((*place, known));
-            memories.extend(needed);
+            let (known, missing) = stored.known(sighting, stamp, lifetime);
+            results.push((*place, known));
+            references.extend(missing);
         }
-        self.insert_all(memories).await?;
-        Ok(answers)
+        self.insert_all(references).await?;
+        Ok(results)
     }
 
-    /// The sessions of a unit as all of their rows say them.
+    /// Reads the sessions of a unit with all of their rows.
     async fn read_back(
         &self,
         unit: &[(usize, &Sighting)],
-    ) -> Result<HashMap<SessionKey, Stored>, StoreError> {
+    ) -> Result<HashMap<SessionKey, StoredSession>, StoreError> {
         let keys = || unit.iter().map(|(_, sighting)| &sighting.key);
         let mut users: Vec<_> = keys().map(|key| key.user.as_str()).collect();
         let mut sessions: Vec<_> = keys().map(|key| key.session.as_str()).collect();
-        // They come by user.
+        // The sightings of one user are adjacent.
         users.dedup();
         sessions.sort_unstable();
         sessions.dedup();
         let statements = &self.requests.statements;
         let found = if let [user] = users[..] {
-            self.requests.whole_sessions(&statements.facts_of_user, &(user, sessions)).await?
+            self.read_unit(&statements.facts_of_user, &(user, sessions)).await?
         } else {
-            self.requests.whole_sessions(&statements.facts_of_users, &(users, sessions)).await?
+            self.read_unit(&statements.facts_of_users, &(users, sessions)).await?
         };
         Ok(found.into_iter().collect())
     }
 
-    /// Adds rows of a unit: of several partitions only when they are few.
+    /// Adds the rows of a unit, usually in one request.
     async fn insert_all(&self, rows: Vec<Insert<'_>>) -> Result<(), StoreError> {
         try_join_all(rows.chunks(ROWS).map(|rows| self.requests.insert(rows))).await?;
         Ok(())
     }
 }
 
-/// The rows of a sighting's facts that have something left to live, each once, and no more than a session may have.
+/// The rows of a sighting's facts: only those that have not expired, each fact once, and at most as
+/// many as a session can have.
 fn fact_rows(
     sighting: &Sighting,
     stamp: Stamp,
@@ -158,7 +159,7 @@ fn fact_rows(
 ) -> impl Iterator<Item = Insert<'_>> {
     let mut seen: BTreeSet<&Fact> = BTreeSet::new();
     let facts = sighting.facts.iter().filter(move |fact| seen.insert(fact));
-    let living = facts.filter_map(move |fact| Some((fact, lifetime.of(fact.ts())?)));
+    let living = facts.filter_map(move |fact| Some((fact, lifetime.ttl(fact.ts())?)));
     living.take(MAX_FACTS).map(move |(fact, ttl)| Insert::Fact {
         user: &sighting.key.user,
         session: &sighting.key.session,

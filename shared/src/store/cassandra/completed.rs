@@ -1,0 +1,106 @@
+//! The table `completed_by_user`: reads of a user's completed sessions.
+
+use std::ops::ControlFlow;
+
+use scylla::{
+    response::PagingState, serialize::row::SerializeRow, statement::prepared::PreparedStatement,
+    value::CqlTimestamp,
+};
+
+use super::{
+    CassandraStore,
+    driver::{Caller, corrupt, paged},
+    insert::cql,
+};
+use crate::{
+    event::{Country, SessionId, UserId},
+    session::CompletedSession,
+    store::{SessionPosition, StoreError},
+    timestamp::Timestamp,
+};
+
+/// ended_at, session, started_at, country, marker.
+type Row<'a> = (CqlTimestamp, &'a str, CqlTimestamp, &'a str, i8);
+
+/// A page of completed sessions that is being filled.
+struct Page<'a> {
+    user: &'a UserId,
+    horizon: Timestamp,
+    limit: usize,
+    sessions: Vec<CompletedSession>,
+    /// The last marker, which sorts directly before the row that it supersedes.
+    superseded: Option<CompletedSession>,
+}
+
+impl CassandraStore {
+    pub(in crate::store) async fn completed(
+        &self,
+        user: &UserId,
+        horizon: Timestamp,
+        after: Option<SessionPosition>,
+        limit: usize,
+    ) -> Result<Vec<CompletedSession>, StoreError> {
+        let mut page = Page { user, horizon, limit, sessions: Vec::new(), superseded: None };
+        let statements = &self.requests.statements;
+        let before = match &after {
+            None => CqlTimestamp(Timestamp::MAX.millis() + 1),
+            Some(position) => {
+                let values = (user.as_str(), cql(position.ts), position.session.as_str());
+                self.fill(&mut page, &statements.completed_equal, &values).await?;
+                cql(position.ts)
+            }
+        };
+        // An end is never before its start, so a session that ended before the horizon also started
+        // before it.
+        let values = (user.as_str(), before, cql(horizon));
+        self.fill(&mut page, &statements.completed, &values).await?;
+        Ok(page.sessions)
+    }
+
+    async fn fill(
+        &self,
+        page: &mut Page<'_>,
+        statement: &PreparedStatement,
+        values: &impl SerializeRow,
+    ) -> Result<(), StoreError> {
+        let statement = paged(statement, page.limit);
+        let mut from = PagingState::start();
+        while page.sessions.len() < page.limit {
+            let (result, next) =
+                self.requests.page(Caller::Reader, &statement, values, from).await?;
+            let unreadable = |error: &dyn std::fmt::Display| corrupt("completed_by_user", error);
+            let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
+            for row in rows.rows::<Row<'_>>().map_err(|error| unreadable(&error))? {
+                let row = row.map_err(|error| unreadable(&error))?;
+                page.add(&row).ok_or_else(|| unreadable(&format_args!("{row:?}")))?;
+            }
+            match next.into_paging_control_flow() {
+                ControlFlow::Continue(next) => from = next,
+                ControlFlow::Break(()) => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Page<'_> {
+    /// `None` for a row that this program never writes.
+    fn add(&mut self, (ended_at, session, started_at, country, marker): &Row<'_>) -> Option<()> {
+        let row = CompletedSession {
+            user: self.user.clone(),
+            session: SessionId::new(session)?,
+            country: Country::from_normalised(country)?,
+            started_at: Timestamp::from_millis(started_at.0)?,
+            ended_at: Timestamp::from_millis(ended_at.0)?,
+        };
+        if *marker != 0 {
+            self.superseded = Some(row);
+        } else if self.superseded.as_ref() != Some(&row)
+            && row.started_at >= self.horizon
+            && self.sessions.len() < self.limit
+        {
+            self.sessions.push(row);
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,22 @@
+//! Access to the Cassandra cluster through its driver: connections, TLS, statements, retries.
+//!
+//! Knows nothing about sessions: rows are values of prepared statements here.
+
+mod connect;
+mod error;
+mod failure;
+mod options;
+mod request;
+mod statements;
+mod tls;
+
+pub(crate) use self::{
+    connect::{open_requests, open_session},
+    failure::{corrupt, retry_cause},
+    request::{Caller, Requests, paged},
+    statements::Statements,
+};
+pub use self::{
+    error::CassandraOpenError,
+    options::{CassandraOptions, CassandraTls, OnRetry, RetryCause},
+};

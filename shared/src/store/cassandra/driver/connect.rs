@@ -1,0 +1,175 @@
+//! Opens connections, and maps connection failures to errors that say what to do.
+
+use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use scylla::{
+    client::{
+        PoolSize, execution_profile::ExecutionProfile, session::Session,
+        session_builder::SessionBuilder,
+    },
+    cluster::Node,
+    errors::{
+        ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError,
+        MetadataError, NewSessionError, PrepareError, RequestAttemptError,
+    },
+    policies::{load_balancing::DefaultPolicy, retry::FallthroughRetryPolicy},
+    response::PagingState,
+    statement::Consistency,
+};
+use tokio::sync::{Mutex, Semaphore};
+use tokio_rustls::rustls;
+
+use super::{
+    error::CassandraOpenError, options::CassandraOptions, request::Requests,
+    statements::Statements, tls,
+};
+
+/// Connections per node. A node spends more on further connections than they gain.
+const CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN;
+
+/// Interval of the checks whether all nodes agree on the schema.
+const SCHEMA_AGREEMENT_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Connects and prepares every statement.
+pub(crate) async fn open_requests(
+    options: &CassandraOptions,
+) -> Result<Requests, CassandraOpenError> {
+    let session = open_session(options).await?;
+    let statements = Statements::prepare(&session, &options.keyspace).await;
+    let statements = statements.map_err(|error| prepare_error(options, error))?;
+    // Preparing needs no permission, so one read checks for it. After this, the same failure is
+    // retried, because nodes also report it during an outage.
+    let read = session.execute_single_page(&statements.countries, &(), PagingState::start()).await;
+    if let Some(denied) = read.err().as_ref().and_then(CassandraOpenError::unauthorized) {
+        return Err(denied);
+    }
+    Ok(Requests {
+        statements,
+        session,
+        max_in_flight: options.max_in_flight,
+        in_flight: Semaphore::new(options.max_in_flight),
+        permit: Mutex::default(),
+        on_retry: options.on_retry.clone(),
+    })
+}
+
+/// Connects to the cluster, whether or not it has the tables.
+pub(crate) async fn open_session(
+    options: &CassandraOptions,
+) -> Result<Session, CassandraOpenError> {
+    check_options(options)?;
+    let mut balancing = DefaultPolicy::builder().token_aware(true);
+    let mut consistency = Consistency::Quorum;
+    if let Some(datacenter) = &options.datacenter {
+        balancing = balancing.prefer_datacenter(datacenter.clone()).permit_dc_failover(false);
+        consistency = Consistency::LocalQuorum;
+    }
+    let profile = ExecutionProfile::builder()
+        .consistency(consistency)
+        .load_balancing_policy(balancing.build())
+        // The driver would retry at once; `Requests` retries with a delay.
+        .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
+        .request_timeout(Some(options.request_timeout))
+        .build();
+    let mut builder = SessionBuilder::new()
+        .known_nodes(&options.nodes)
+        .default_execution_profile_handle(profile.into_handle())
+        .pool_size(PoolSize::PerHost(CONNECTIONS))
+        .schema_agreement_interval(SCHEMA_AGREEMENT_INTERVAL)
+        .keyspaces_to_fetch([&options.keyspace]);
+    if let Some(username) = &options.username {
+        let password = options.password.as_ref().map_or("", |password| password.reveal());
+        builder = builder.user(username, password);
+    }
+    if let Some(tls) = &options.tls {
+        builder = builder.tls_context(Some(tls::context(tls)?));
+    }
+    let session = builder.build().await.map_err(|error| session_error(options, &error))?;
+    if let Some(datacenter) = &options.datacenter {
+        check_datacenter(datacenter, session.get_cluster_state().get_nodes_info())?;
+    }
+    Ok(session)
+}
+
+/// Checks that a node is in `datacenter`. Otherwise requests would neither succeed nor fail.
+fn check_datacenter(datacenter: &str, nodes: &[Arc<Node>]) -> Result<(), CassandraOpenError> {
+    let known: BTreeSet<_> = nodes.iter().filter_map(|node| node.datacenter.as_deref()).collect();
+    if known.contains(datacenter) {
+        return Ok(());
+    }
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    let fault = format!("no node is in {datacenter:?}; the cluster has {known}");
+    Err(CassandraOpenError::Option { name: "data centre", fault })
+}
+
+fn check_options(options: &CassandraOptions) -> Result<(), CassandraOpenError> {
+    let keyspace = &options.keyspace;
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let (name, fault) = if options.nodes.is_empty() {
+        ("list of nodes", "it is empty".to_owned())
+    } else if keyspace.is_empty() || keyspace.len() > 48 || !keyspace.chars().all(fits) {
+        ("keyspace", format!("{keyspace:?} is not 1 to 48 lower-case letters, digits and _"))
+    } else if !(1..=Semaphore::MAX_PERMITS).contains(&options.max_in_flight) {
+        let (given, most) = (options.max_in_flight, Semaphore::MAX_PERMITS);
+        ("limit of requests in flight", format!("{given} is not between 1 and {most}"))
+    } else {
+        return Ok(());
+    };
+    Err(CassandraOpenError::Option { name, fault })
+}
+
+fn session_error(options: &CassandraOptions, error: &NewSessionError) -> CassandraOpenError {
+    if let NewSessionError::MetadataError(MetadataError::ConnectionPoolError(
+        ConnectionPoolError::Broken { last_connection_error },
+    )) = error
+        && let Some(rejected) = rejection(last_connection_error)
+    {
+        return rejected;
+    }
+    unreachable(options, error.to_string())
+}
+
+fn unreachable(options: &CassandraOptions, cause: String) -> CassandraOpenError {
+    CassandraOpenError::Unreachable { nodes: options.nodes.join(", "), cause }
+}
+
+/// The error of a node that was reached and requires another certificate or login.
+fn rejection(error: &ConnectionError) -> Option<CassandraOpenError> {
+    match error {
+        ConnectionError::IoError(error) => {
+            let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+            Some(CassandraOpenError::Certificate(match cause {
+                rustls::Error::InvalidMessage(_) => {
+                    "the server does not speak TLS on this port; use its TLS port, or turn TLS off"
+                        .to_owned()
+                }
+                other => format!("{other}; check the CA file and the server name"),
+            }))
+        }
+        ConnectionError::ConnectionSetupRequestError(error) => match error.get_error() {
+            ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, reason) => {
+                Some(CassandraOpenError::Login(reason.clone()))
+            }
+            ConnectionSetupRequestErrorKind::MissingAuthentication => Some(
+                CassandraOpenError::Login("the server requires one, but none is set".to_owned()),
+            ),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn prepare_error(options: &CassandraOptions, error: PrepareError) -> CassandraOpenError {
+    let PrepareError::AllAttemptsFailed {
+        first_attempt: RequestAttemptError::DbError(cause, reason),
+    } = error
+    else {
+        return unreachable(options, error.to_string());
+    };
+    match cause {
+        DbError::Invalid => {
+            CassandraOpenError::NoSchema { keyspace: options.keyspace.clone(), cause: reason }
+        }
+        other => CassandraOpenError::Refused(format!("{other}: {reason}")),
+    }
+}

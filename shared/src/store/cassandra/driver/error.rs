@@ -1,0 +1,91 @@
+//! Why the Cassandra store could not be opened or set up.
+
+use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
+use thiserror::Error;
+
+/// Why the Cassandra store could not be opened or set up.
+#[derive(Debug, Error)]
+pub enum CassandraOpenError {
+    /// A setting has an invalid value.
+    #[error("Cassandra: the {name} is invalid: {fault}")]
+    Option {
+        /// The setting.
+        name: &'static str,
+        /// Why its value is invalid.
+        fault: String,
+    },
+    /// No node accepted a connection.
+    #[error(
+        "Cassandra is unreachable at {nodes}: {cause}; check the addresses and that a node is up"
+    )]
+    Unreachable {
+        /// The addresses that were tried.
+        nodes: String,
+        /// The last failure.
+        cause: String,
+    },
+    /// The server rejected the user name or password.
+    #[error("Cassandra rejected the login: {0}; check the user name and password")]
+    Login(String),
+    /// The server's certificate, or the file of trusted certificates, is invalid.
+    #[error("cannot verify the certificate of Cassandra: {0}")]
+    Certificate(String),
+    /// A table or column is missing.
+    #[error(
+        "keyspace {keyspace} does not have the tables of this version: {cause}; run `bookend setup`"
+    )]
+    NoSchema {
+        /// The keyspace.
+        keyspace: String,
+        /// The server's message.
+        cause: String,
+    },
+    /// A newer version of Bookend has changed the schema.
+    #[error(
+        "keyspace {keyspace} has schema version {recorded}, but this program knows versions up to \
+         {known} only; run `bookend setup` of the newer release"
+    )]
+    NewerSchema {
+        /// The keyspace.
+        keyspace: String,
+        /// The version recorded in the keyspace.
+        recorded: i32,
+        /// The newest version of this program.
+        known: i32,
+    },
+    /// The text of the schema has a statement that is not safe to repeat.
+    #[error("the schema has an unsupported statement: {0}")]
+    Statement(String),
+    /// Too few nodes are up for the replication factor of the keyspace.
+    #[error(
+        "keyspace {keyspace}: a quorum needs {required} live replicas but only {alive} is up; start \
+         more nodes or lower the replication factor"
+    )]
+    TooFewNodes {
+        /// The keyspace.
+        keyspace: String,
+        /// Number of replicas in a quorum.
+        required: i32,
+        /// Number of live replicas.
+        alive: i32,
+    },
+    /// The user lacks a permission.
+    #[error("the Cassandra user lacks a permission: {0}; grant it")]
+    Unauthorized(String),
+    /// The server failed a request for another reason.
+    #[error("Cassandra failed a request: {0}")]
+    Refused(String),
+}
+
+impl CassandraOpenError {
+    /// The error of a request that was denied for a missing permission; `None` for other failures.
+    pub(crate) fn unauthorized(error: &ExecutionError) -> Option<Self> {
+        match error {
+            ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+                DbError::Unauthorized,
+                reason,
+            )) => Some(Self::Unauthorized(reason.clone())),
+            _ => None,
+        }
+    }
+}

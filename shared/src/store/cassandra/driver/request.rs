@@ -1,0 +1,234 @@
+//! Sends requests: bounded in number, and retried after passing faults.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use futures_util::{TryStreamExt, stream::FuturesUnordered};
+use scylla::{
+    client::session::Session,
+    errors::ExecutionError,
+    response::{PagingState, PagingStateResponse, query_result::QueryResult},
+    serialize::{batch::BatchValues, row::SerializeRow},
+    statement::{
+        batch::{Batch, BatchStatement, BatchType},
+        prepared::PreparedStatement,
+    },
+};
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
+
+use super::{
+    failure::{retry_cause, store_error},
+    options::OnRetry,
+    statements::Statements,
+};
+use crate::store::StoreError;
+
+/// Delay before the first retry. It doubles with every further one, with jitter.
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const MAX_DELAY: Duration = Duration::from_secs(1);
+/// Retries of a background request: about three seconds of delays, besides the attempts.
+const BACKGROUND_RETRIES: usize = 5;
+/// Retries of a request whose reader is waiting.
+const READER_RETRIES: usize = 1;
+
+/// The connection, and the limits of its use.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    pub(crate) session: Session,
+    pub(crate) statements: Statements,
+    /// Maximum number of requests in flight.
+    pub(super) max_in_flight: usize,
+    /// Bounds the requests in flight.
+    pub(super) in_flight: Semaphore,
+    /// Permit to issue requests, held by one step of a micro-batch at a time.
+    pub(super) permit: Mutex<()>,
+    pub(super) on_retry: OnRetry,
+}
+
+/// The requests of one step of a micro-batch: at most as many in flight as the limit. Later requests
+/// are not created before there is room for them, so they take no memory.
+///
+/// A step begins when the step before it has issued all of its requests. Two micro-batches therefore
+/// alternate: one issues its requests while the other computes. With their requests mixed, both
+/// would compute at the same time, and the servers would be idle.
+pub(crate) struct Step<'a, F> {
+    max_in_flight: usize,
+    in_flight: FuturesUnordered<F>,
+    /// Held until all requests are issued.
+    permit: MutexGuard<'a, ()>,
+}
+
+/// Who waits for a request. Determines the number of retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// The consumer, which stalls until the request succeeds, or a check of the whole store. Both
+    /// wait until the failure of a node is detected.
+    Background,
+    /// A query that somebody waits for.
+    Reader,
+}
+
+impl Requests {
+    /// Begins a step, once the steps before it have issued their requests.
+    pub(crate) async fn step<F: Future>(&self) -> Step<'_, F> {
+        let permit = self.permit.lock().await;
+        Step { max_in_flight: self.max_in_flight, in_flight: FuturesUnordered::new(), permit }
+    }
+
+    /// Executes one statement per row in one unlogged batch.
+    pub(crate) async fn write(
+        &self,
+        statements: Vec<BatchStatement>,
+        rows: impl BatchValues,
+    ) -> Result<(), StoreError> {
+        let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
+        batch.set_is_idempotent(true);
+        self.retry(Caller::Background, || self.session.batch(&batch, &rows)).await?;
+        Ok(())
+    }
+
+    /// All rows that `statement` selects, for a background caller and few rows. Without paging, the
+    /// server reads several partitions in parallel; with paging, one after the other.
+    pub(crate) async fn unpaged(
+        &self,
+        statement: &PreparedStatement,
+        values: &impl SerializeRow,
+    ) -> Result<QueryResult, StoreError> {
+        self.retry(Caller::Background, || self.session.execute_unpaged(statement, values)).await
+    }
+
+    /// One page of the rows that `statement` selects, and the start of the next page.
+    pub(crate) async fn page(
+        &self,
+        caller: Caller,
+        statement: &PreparedStatement,
+        values: &impl SerializeRow,
+        from: PagingState,
+    ) -> Result<(QueryResult, PagingStateResponse), StoreError> {
+        self.retry(caller, || self.session.execute_single_page(statement, values, from.clone()))
+            .await
+    }
+
+    async fn retry<T, F>(&self, caller: Caller, request: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, ExecutionError>>,
+    {
+        let retries = match caller {
+            Caller::Background => BACKGROUND_RETRIES,
+            Caller::Reader => READER_RETRIES,
+        };
+        let policy = ExponentialBuilder::new()
+            .with_min_delay(FIRST_DELAY)
+            .with_max_delay(MAX_DELAY)
+            .with_max_times(retries)
+            .with_jitter();
+        let attempt = || async {
+            // The semaphore is never closed.
+            let _slot = self.in_flight.acquire().await;
+            request().await
+        };
+        let outcome = attempt.retry(policy).when(|error| retry_cause(error).is_some()).notify(
+            |error, delay| {
+                if let Some(cause) = retry_cause(error) {
+                    self.on_retry.call(cause);
+                    tracing::debug!(%error, ?delay, "a request to Cassandra failed; retrying");
+                }
+            },
+        );
+        outcome.await.map_err(|error| store_error(&error))
+    }
+}
+
+impl<T, F: Future<Output = Result<T, StoreError>>> Step<'_, F> {
+    /// Issues `request` as soon as there is room. Returns the result of the request that completed
+    /// to make room.
+    pub(crate) async fn issue(&mut self, request: F) -> Result<Option<T>, StoreError> {
+        let completed = if self.in_flight.len() < self.max_in_flight {
+            None
+        } else {
+            self.in_flight.try_next().await?
+        };
+        self.in_flight.push(request);
+        Ok(completed)
+    }
+
+    /// Releases the permit to the next step, and waits for the requests in flight.
+    pub(crate) async fn finish(self) -> Result<Vec<T>, StoreError> {
+        drop(self.permit);
+        self.in_flight.try_collect().await
+    }
+}
+
+/// `statement` with a page size for about `rows` rows: few requests, and little unneeded data.
+pub(crate) fn paged(statement: &PreparedStatement, rows: usize) -> PreparedStatement {
+    let mut statement = statement.clone();
+    statement.set_page_size(i32::try_from(rows.clamp(32, 2_000)).unwrap_or(2_000));
+    statement
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn step<F: Future>(permit: &Mutex<()>) -> Step<'_, F> {
+        let permit = permit.try_lock().unwrap();
+        Step { max_in_flight: 3, in_flight: FuturesUnordered::new(), permit }
+    }
+
+    #[tokio::test]
+    async fn no_more_is_issued_at_once_than_may_be() {
+        let (in_flight, most) = (Cell::new(0), Cell::new(0));
+        let work = async |number| {
+            in_flight.set(in_flight.get() + 1);
+            most.set(most.get().max(in_flight.get()));
+            tokio::task::yield_now().await;
+            in_flight.set(in_flight.get() - 1);
+            Ok(number)
+        };
+        let permit = Mutex::default();
+        let (mut step, mut completed) = (step(&permit), Vec::new());
+        for number in 0..20 {
+            completed.extend(step.issue(work(number)).await.unwrap());
+        }
+        completed.extend(step.finish().await.unwrap());
+        completed.sort_unstable();
+        assert_eq!((completed, most.get()), ((0..20).collect(), 3));
+    }
+
+    #[tokio::test]
+    async fn a_step_begins_when_all_of_the_one_before_is_issued() {
+        let (permit, done) = (Mutex::default(), Semaphore::new(0));
+        let mut first = step(&permit);
+        let waiting = async || {
+            let _done = done.acquire().await;
+            Ok(())
+        };
+        first.issue(waiting()).await.unwrap();
+        assert!(permit.try_lock().is_err(), "the first step may issue more requests");
+        let (outcome, ()) = tokio::join!(first.finish(), async {
+            let mut second = step(&permit);
+            second.issue(waiting()).await.unwrap();
+            done.close();
+            second.finish().await.unwrap();
+        });
+        assert_eq!(outcome.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_fails_is_told_of_before_more_is_issued() {
+        let issued = Cell::new(0);
+        let work = async || {
+            issued.set(issued.get() + 1);
+            Err::<(), _>(StoreError::Unavailable("for a test".to_owned()))
+        };
+        let permit = Mutex::default();
+        let mut step = step(&permit);
+        let mut failed = 0;
+        for _ in 0..4 {
+            failed += usize::from(step.issue(work()).await.is_err());
+        }
+        assert_eq!((failed, issued.get()), (1, 1));
+    }
+}

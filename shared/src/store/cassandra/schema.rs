@@ -1,0 +1,305 @@
+//! Sets up the keyspace and its tables from `deploy/schema.cql`.
+//!
+//! Every statement can be repeated, so a run that was interrupted is continued by the next one. All
+//! changes go to one node, so the changes of concurrent runs are serialized. Never drops anything.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use scylla::{
+    client::session::Session,
+    errors::{DbError, ExecutionError, RequestAttemptError},
+    policies::load_balancing::{
+        LoadBalancingPolicy, NodeIdentifier, SingleTargetLoadBalancingPolicy,
+    },
+    response::query_result::QueryResult,
+    serialize::row::SerializeRow,
+};
+
+use self::{
+    statement::{Change, Statement, sections},
+    version::{NAME, select_versions, versions},
+};
+use super::driver::{CassandraOpenError, CassandraOptions, open_session, retry_cause};
+
+mod replication;
+mod statement;
+mod version;
+
+pub use self::replication::Replication;
+pub(super) use self::version::warn_if_newer;
+
+/// The schema of this version.
+const SCHEMA: &str = include_str!("../../../../deploy/schema.cql");
+
+/// Timeout of one statement. Nodes agree on a schema change and flush it to disk before they
+/// acknowledge it: on a busy server, that takes many times as long as a read or a write.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A connection for schema changes.
+struct Setup<'a> {
+    session: Session,
+    /// The node that executes every change.
+    coordinator: Option<Arc<dyn LoadBalancingPolicy>>,
+    options: &'a CassandraOptions,
+    /// Tables that this run created.
+    created: BTreeSet<String>,
+}
+
+/// Creates the keyspace if it is missing, and applies every version of the schema that is not, or
+/// only partly, applied. Returns one sentence for each change.
+///
+/// # Errors
+/// [`CassandraOpenError`]. Changes made before the failure remain, and the next run continues.
+pub async fn setup(
+    options: &CassandraOptions,
+    replication: &Replication,
+) -> Result<Vec<String>, CassandraOpenError> {
+    setup_from(SCHEMA, options, replication).await
+}
+
+/// Does the same as [`setup`] with the text of another schema: for tests of later versions.
+///
+/// # Errors
+/// As [`setup`], and [`CassandraOpenError::Statement`] for a text with other statements than CREATE
+/// TABLE or TYPE IF NOT EXISTS, ALTER TABLE ADD and ALTER TABLE WITH.
+pub async fn setup_from(
+    schema: &str,
+    options: &CassandraOptions,
+    replication: &Replication,
+) -> Result<Vec<String>, CassandraOpenError> {
+    let sections = sections(schema)?;
+    let mut setup = Setup::connect(options).await?;
+    let mut done = vec![setup.create_keyspace(replication).await?];
+    let recorded = setup.recorded_versions().await?;
+    let known = sections.last().map_or(0, |section| section.version);
+    if let Some(newer) = recorded.iter().copied().max().filter(|newest| *newest > known) {
+        let keyspace = options.keyspace.clone();
+        return Err(CassandraOpenError::NewerSchema { keyspace, recorded: newer, known });
+    }
+    for section in sections {
+        let is_recorded = recorded.contains(&section.version);
+        for statement in &section.statements {
+            done.extend(setup.apply(statement, is_recorded).await?);
+        }
+        done.push(setup.record(section.version, is_recorded).await?);
+    }
+    Ok(done)
+}
+
+impl<'a> Setup<'a> {
+    async fn connect(options: &'a CassandraOptions) -> Result<Self, CassandraOpenError> {
+        let request_timeout = options.request_timeout.max(TIMEOUT);
+        let patient = CassandraOptions { request_timeout, ..options.clone() };
+        let session = open_session(&patient).await?;
+        let cluster = session.get_cluster_state();
+        let nodes = cluster.get_nodes_info().iter().filter(|node| node.is_connected());
+        // The same node for concurrent runs: until Cassandra 5.1, two nodes that create a table at
+        // the same time create two different tables.
+        let coordinator = nodes.min_by_key(|node| node.host_id).map(|node| {
+            let node = NodeIdentifier::Node(Arc::clone(node));
+            SingleTargetLoadBalancingPolicy::new(node, None)
+        });
+        Ok(Self { session, coordinator, options, created: BTreeSet::new() })
+    }
+
+    async fn create_keyspace(
+        &self,
+        replication: &Replication,
+    ) -> Result<String, CassandraOpenError> {
+        let keyspace = self.options.keyspace.as_str();
+        let exists = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
+        if self.finds(exists, (keyspace,)).await? {
+            return Ok(format!("keyspace {keyspace} exists; its replication is unchanged"));
+        }
+        let create =
+            format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}");
+        self.change(&create).await.map_err(|error| self.failed(&error))?;
+        Ok(format!("created keyspace {keyspace} with replication {replication}"))
+    }
+
+    /// The versions recorded before this run.
+    async fn recorded_versions(&self) -> Result<Vec<i32>, CassandraOpenError> {
+        if !self.has_table("schema_migrations").await? {
+            return Ok(Vec::new());
+        }
+        let selected = select_versions(&self.session, &self.options.keyspace).await;
+        versions(selected.map_err(|error| self.failed(&error))?)
+    }
+
+    /// Executes one statement unless it is applied already. Returns a sentence for a change.
+    async fn apply(
+        &mut self,
+        statement: &Statement,
+        is_recorded: bool,
+    ) -> Result<Option<String>, CassandraOpenError> {
+        let text = statement.in_keyspace(&self.options.keyspace);
+        match &statement.change {
+            Change::Table(table) if !self.has_table(table).await? => {
+                let done = self.create_table(table, &text).await?;
+                self.created.insert(table.clone());
+                Ok(Some(done))
+            }
+            Change::Type(name) if !self.has_type(name).await? => {
+                self.change(&text).await.map_err(|error| self.failed(&error))?;
+                Ok(Some(format!("created type {name}")))
+            }
+            Change::Column { table, column } if !self.has_column(table, column).await? => {
+                if let Err(error) = self.change(&text).await
+                    // A concurrent run may have added it meanwhile.
+                    && !self.has_column(table, column).await?
+                {
+                    return Err(self.failed(&error));
+                }
+                Ok(Some(format!("added column {table}.{column}")))
+            }
+            // Options are set once, so that changes by the operator remain.
+            Change::Options { table } if !is_recorded || self.created.contains(table) => {
+                self.change(&text).await.map_err(|error| self.failed(&error))?;
+                Ok(Some(format!("changed the options of table {table}")))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Creates one table, with the server's default compaction if the server does not know the
+    /// compaction class.
+    async fn create_table(&self, table: &str, text: &str) -> Result<String, CassandraOpenError> {
+        let Err(error) = self.change(text).await else {
+            return Ok(format!("created table {table}"));
+        };
+        match text.split_once("  AND compaction = ") {
+            Some((without, _)) if is_unknown(&error) => {
+                self.change(without).await.map_err(|error| self.failed(&error))?;
+                Ok(format!("created table {table} with the server's default compaction: {error}"))
+            }
+            _ => Err(self.failed(&error)),
+        }
+    }
+
+    /// Records that a version is applied.
+    async fn record(&self, version: i32, is_recorded: bool) -> Result<String, CassandraOpenError> {
+        if is_recorded {
+            return Ok(format!("schema version {version} is already recorded"));
+        }
+        let keyspace = &self.options.keyspace;
+        let insert =
+            format!("INSERT INTO {keyspace}.schema_migrations (name, version) VALUES (?, ?)");
+        let inserted = self.session.query_unpaged(insert, (NAME, version)).await;
+        inserted.map_err(|error| self.failed(&error))?;
+        Ok(format!("recorded schema version {version}"))
+    }
+
+    async fn has_table(&self, table: &str) -> Result<bool, CassandraOpenError> {
+        let select = "SELECT table_name FROM system_schema.tables \
+            WHERE keyspace_name = ? AND table_name = ?";
+        self.finds(select, (&self.options.keyspace, table)).await
+    }
+
+    async fn has_type(&self, name: &str) -> Result<bool, CassandraOpenError> {
+        let select = "SELECT type_name FROM system_schema.types \
+            WHERE keyspace_name = ? AND type_name = ?";
+        self.finds(select, (&self.options.keyspace, name)).await
+    }
+
+    async fn has_column(&self, table: &str, column: &str) -> Result<bool, CassandraOpenError> {
+        let select = "SELECT column_name FROM system_schema.columns \
+            WHERE keyspace_name = ? AND table_name = ? AND column_name = ?";
+        self.finds(select, (&self.options.keyspace, table, column)).await
+    }
+
+    /// Whether `select` finds a row in the coordinator's own tables.
+    async fn finds(
+        &self,
+        select: &str,
+        values: impl SerializeRow,
+    ) -> Result<bool, CassandraOpenError> {
+        let result = self.execute(select, values).await.map_err(|error| self.failed(&error))?;
+        let rows = result.into_rows_result();
+        Ok(rows.map_err(|error| CassandraOpenError::Refused(error.to_string()))?.rows_num() > 0)
+    }
+
+    /// Changes the schema, and waits until all nodes agree on it.
+    async fn change(&self, text: &str) -> Result<(), ExecutionError> {
+        self.execute(text, ()).await?;
+        self.session.await_schema_agreement().await?;
+        Ok(())
+    }
+
+    async fn execute(
+        &self,
+        text: &str,
+        values: impl SerializeRow,
+    ) -> Result<QueryResult, ExecutionError> {
+        let mut statement = scylla::statement::Statement::new(text);
+        statement.set_load_balancing_policy(self.coordinator.clone());
+        self.session.query_unpaged(statement, values).await
+    }
+
+    fn failed(&self, error: &ExecutionError) -> CassandraOpenError {
+        if let Some(denied) = CassandraOpenError::unauthorized(error) {
+            return denied;
+        }
+        match error {
+            ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+                DbError::Unavailable { required, alive, .. },
+                _,
+            )) => CassandraOpenError::TooFewNodes {
+                keyspace: self.options.keyspace.clone(),
+                required: *required,
+                alive: *alive,
+            },
+            error if retry_cause(error).is_some() => CassandraOpenError::Unreachable {
+                nodes: self.options.nodes.join(", "),
+                cause: error.to_string(),
+            },
+            other => CassandraOpenError::Refused(other.to_string()),
+        }
+    }
+}
+
+/// Whether the server rejects the content of a statement.
+fn is_unknown(error: &ExecutionError) -> bool {
+    matches!(
+        error,
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+            DbError::ConfigError | DbError::Invalid | DbError::SyntaxError,
+            _
+        ))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timestamp::{MARGIN, RETENTION, SECOND};
+
+    #[test]
+    fn the_schema_has_only_statements_that_are_safe_to_repeat() {
+        let sections = sections(SCHEMA).unwrap();
+        assert_eq!(sections.iter().map(|section| section.version).collect::<Vec<_>>(), [1]);
+        let tables: Vec<_> = sections[0]
+            .statements
+            .iter()
+            .map(|statement| match &statement.change {
+                Change::Table(table) => table.as_str(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let expected = [
+            "schema_migrations",
+            "facts",
+            "completed_by_user",
+            "starts_by_country",
+            "start_partitions",
+            "countries",
+        ];
+        assert_eq!(tables, expected);
+    }
+
+    #[test]
+    fn rows_without_a_time_to_live_of_their_own_live_for_the_retention_and_the_margin() {
+        let default = format!("default_time_to_live = {}", (RETENTION + MARGIN) / SECOND);
+        assert_eq!(SCHEMA.matches("default_time_to_live").count(), 5);
+        assert_eq!(SCHEMA.matches(&default).count(), 5);
+    }
+}

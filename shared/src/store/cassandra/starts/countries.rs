@@ -1,0 +1,80 @@
+//! The table `countries`: the countries with a start since a horizon.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use scylla::{
+    response::PagingState,
+    value::{CqlDate, CqlTimestamp},
+};
+
+use super::{
+    super::{
+        CassandraStore,
+        driver::{Caller, corrupt},
+    },
+    partition::{Day, Partition},
+};
+use crate::{event::Country, store::StoreError, timestamp::Timestamp};
+
+/// Number of countries whose newest start is read concurrently.
+const COUNTRIES_AHEAD: usize = 16;
+
+impl CassandraStore {
+    pub(in crate::store) async fn countries(
+        &self,
+        horizon: Timestamp,
+    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
+        let mut known = Vec::new();
+        let mut from = Some(PagingState::start());
+        while let Some(state) = from {
+            let statement = &self.requests.statements.countries;
+            let (result, next) = self.requests.page(Caller::Reader, statement, &(), state).await?;
+            let unreadable = |error: &dyn std::fmt::Display| corrupt("countries", error);
+            let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
+            for row in rows.rows::<(&str, CqlDate)>().map_err(|error| unreadable(&error))? {
+                let (country, day) = row.map_err(|error| unreadable(&error))?;
+                let row = Country::from_normalised(country).zip(Day::from_cql(day));
+                known.push(row.ok_or_else(|| unreadable(&country))?);
+            }
+            from = next.into_paging_control_flow().continue_value();
+        }
+        // Only a country whose newest day is the day of the horizon needs a read of its starts.
+        let edge = Day::of(horizon);
+        let checked = stream::iter(known).map(|(country, newest)| async move {
+            let is_known = newest > edge
+                || newest == edge && self.newest_start(&country, edge).await? >= Some(horizon);
+            Ok::<_, StoreError>(is_known.then_some((country, newest.ends())))
+        });
+        checked
+            .buffered(COUNTRIES_AHEAD)
+            .try_filter_map(|country| async { Ok(country) })
+            .try_collect()
+            .await
+    }
+
+    /// Time of the newest start of a country's day, superseded or not.
+    async fn newest_start(
+        &self,
+        country: &Country,
+        day: Day,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let unreadable = |error: &dyn std::fmt::Display| corrupt("starts_by_country", error);
+        let mut newest = None;
+        let mut days = std::pin::pin!(self.days(country, day.ends(), day.begins()));
+        while let Some(partitions) = days.try_next().await? {
+            for Partition { country, day, shards, shard } in partitions {
+                let statement = &self.requests.statements.newest_start;
+                let values = (country.as_str(), day.cql(), shards, shard);
+                let from = PagingState::start();
+                let (result, _) =
+                    self.requests.page(Caller::Reader, statement, &values, from).await?;
+                let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
+                let first = rows.maybe_first_row::<(CqlTimestamp,)>();
+                let first = first.map_err(|error| unreadable(&error))?;
+                newest = newest.max(first.and_then(|(ts,)| Timestamp::from_millis(ts.0)));
+            }
+        }
+        Ok(newest)
+    }
+}

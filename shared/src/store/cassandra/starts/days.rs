@@ -1,0 +1,89 @@
+//! The table `start_partitions`: the partitions of a country, day by day, newest first.
+
+use std::{collections::VecDeque, ops::ControlFlow};
+
+use futures_util::{Stream, stream};
+use scylla::{response::PagingState, value::CqlDate};
+
+use super::{
+    super::{
+        CassandraStore,
+        driver::{Caller, Requests, corrupt, paged},
+    },
+    partition::{Day, Partition},
+};
+use crate::{event::Country, store::StoreError, timestamp::Timestamp};
+
+/// Number of partitions per page.
+const PARTITION_ROWS: usize = 128;
+
+/// Reads the partitions of a country's days.
+struct Days<'a> {
+    requests: &'a Requests,
+    country: &'a Country,
+    newest: Day,
+    oldest: Day,
+    found: VecDeque<Partition>,
+    /// The next page, if there is one.
+    next: Option<PagingState>,
+}
+
+impl CassandraStore {
+    /// The partitions of each day on which `country` has a start, from the day of `newest` down to
+    /// the day of `oldest`.
+    pub(super) fn days<'a>(
+        &'a self,
+        country: &'a Country,
+        newest: Timestamp,
+        oldest: Timestamp,
+    ) -> impl Stream<Item = Result<Vec<Partition>, StoreError>> + 'a {
+        let days = Days {
+            requests: &self.requests,
+            country,
+            newest: Day::of(newest),
+            oldest: Day::of(oldest),
+            found: VecDeque::new(),
+            next: Some(PagingState::start()),
+        };
+        stream::try_unfold(days, |mut days| async move {
+            let day = days.next_day().await?;
+            Ok(if day.is_empty() { None } else { Some((day, days)) })
+        })
+    }
+}
+
+impl Days<'_> {
+    /// The partitions of the next day; empty at the end.
+    async fn next_day(&mut self) -> Result<Vec<Partition>, StoreError> {
+        // A day is complete once a partition of another day is found.
+        while self.found.front().map(|first| first.day) == self.found.back().map(|last| last.day)
+            && let Some(from) = self.next.take()
+        {
+            self.next = self.read_page(from).await?;
+        }
+        let mut day = Vec::new();
+        while let Some(partition) = self.found.pop_front_if(|partition| {
+            day.first().is_none_or(|first: &Partition| first.day == partition.day)
+        }) {
+            day.push(partition);
+        }
+        Ok(day)
+    }
+
+    async fn read_page(&mut self, from: PagingState) -> Result<Option<PagingState>, StoreError> {
+        let statement = paged(&self.requests.statements.partitions, PARTITION_ROWS);
+        let values = (self.country.as_str(), self.newest.cql(), self.oldest.cql());
+        let (result, next) = self.requests.page(Caller::Reader, &statement, &values, from).await?;
+        let unreadable = |error: &dyn std::fmt::Display| corrupt("start_partitions", error);
+        let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
+        for row in rows.rows::<(CqlDate, i16, i16)>().map_err(|error| unreadable(&error))? {
+            let (day, shards, shard) = row.map_err(|error| unreadable(&error))?;
+            let day = Day::from_cql(day).ok_or_else(|| unreadable(&"a day out of range"))?;
+            self.found.push_back(Partition { country: self.country.clone(), day, shards, shard });
+        }
+        Ok(match next.into_paging_control_flow() {
+            ControlFlow::Continue(next) => Some(next),
+            ControlFlow::Break(()) => None,
+        })
+    }
+}

@@ -1,0 +1,19 @@
+//! Why a request to the store failed, the same for every backend.
+
+use thiserror::Error;
+
+/// Why a request to the store failed.
+#[derive(Clone, Debug, Error)]
+pub enum StoreError {
+    /// A passing fault: the same request may succeed later.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// The state of the store is unknown until a restart has recovered it.
+    #[error("the store has failed: {0}; restart the process")]
+    Poisoned(String),
+    /// A row that no version of this program writes.
+    #[error(
+        "the store holds a row that cannot be read: {0}; restore it from a backup or remove it"
+    )]
+    Corrupt(String),
+}
