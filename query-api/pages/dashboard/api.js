@@ -1,61 +1,61 @@
-// Asks the service that this page came from, and nobody else. An answer that is none is a Failure, worded for the reader.
+// Requests to the service that served this page, and never to another host. Errors are a Failure with a message for the reader.
 
-/** Where the service is: a proxy may serve it below a path of its own. */
+/** The base URL of the service, which may include a path prefix of a proxy. */
 const ROOT = new URL("../", import.meta.url);
 
-/** How long an answer may take, in milliseconds. */
-const PATIENCE = 60_000;
+/** Time limit of a request, in milliseconds. */
+const TIMEOUT = 60_000;
 
-/** Why there is no answer. */
+/** A request that failed. */
 export class Failure extends Error {
   constructor(message, { status = 0, code = "", retryAfter = 0 } = {}) {
     super(message);
     Object.assign(this, { status, code, retryAfter });
   }
 
-  /** Whether asking again may help; else the question itself is wrong. */
-  get passes() {
+  /** Whether a retry may succeed. Otherwise the request itself is invalid. */
+  get isTransient() {
     return this.status === 0 || this.status >= 500 || this.status === 408 || this.status === 429;
   }
 }
 
-/** The JSON that the address of these path segments is answered with; `params` are its query. */
-export async function ask(segments, params = {}, signal = null) {
+/** Returns the JSON reply at the path of these segments; `params` are the query parameters. */
+export async function fetchJson(segments, params = {}, signal = null) {
   const url = new URL(segments.map(escaped).join("/"), ROOT);
   for (const [name, value] of Object.entries(params)) url.searchParams.set(name, value);
   return reply(url, signal, (response) => response.json());
 }
 
-/** The text at `path`. */
-export async function text(path, signal) {
+/** Returns the text reply at `path`. */
+export async function fetchText(path, signal) {
   return reply(new URL(path, ROOT), signal, (response) => response.text());
 }
 
 async function reply(url, signal, read) {
-  const limits = [AbortSignal.timeout(PATIENCE), signal].filter(Boolean);
+  const limits = [AbortSignal.timeout(TIMEOUT), signal].filter(Boolean);
   try {
     const response = await fetch(url, { signal: AbortSignal.any(limits), cache: "no-store" });
-    if (!response.ok) throw await refusal(response);
+    if (!response.ok) throw await failure(response);
     return await read(response);
   } catch (error) {
     if (error instanceof Failure || error.name === "AbortError") throw error;
-    const late = error.name === "TimeoutError";
-    throw new Failure(late ? "the service did not answer within a minute" : "the service is not reachable");
+    const isTimeout = error.name === "TimeoutError";
+    throw new Failure(isTimeout ? "the service did not reply within a minute" : "the service is not reachable");
   }
 }
 
-async function refusal(response) {
+async function failure(response) {
   const body = await response.json().catch(() => ({}));
-  const message = body?.error?.message ?? `the service answered ${response.status}`;
+  const message = body?.error?.message ?? `the service replied with status ${response.status}`;
   const retryAfter = Number(response.headers.get("retry-after")) || 0;
   return new Failure(message, { status: response.status, code: body?.error?.code, retryAfter });
 }
 
-/** One segment of a path, whatever it holds. */
+/** A percent-encoded path segment. */
 function escaped(segment) {
-  // A browser takes even the escaped `.` and `..` for steps in the path, so such an id cannot be asked for from here.
+  // Browsers resolve even the escaped segments `.` and `..`, so they cannot request these ids.
   if (segment === "." || segment === "..") {
-    throw new Failure(`a browser cannot ask for the id “${segment}”: ask with curl --path-as-is`, { status: 400 });
+    throw new Failure(`browsers cannot request the id “${segment}”; use curl --path-as-is`, { status: 400 });
   }
   return encodeURIComponent(segment.toWellFormed());
 }

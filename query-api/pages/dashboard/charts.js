@@ -1,11 +1,11 @@
-// Draws time series with uPlot, in the colours of the page, as wide as their place is. Knows nothing of what it draws.
+// Draws time series with uPlot, in the colours and at the width of the page. It knows nothing about the meaning of the data.
 
 import { compact, day, rate, time } from "./format.js";
 
 const { uPlot } = globalThis;
 const DAY = 86_400;
 const FONT = "12px system-ui, sans-serif";
-/** Steps of an axis that counts whole things; a rate has tenths. */
+/** Distances between ticks: whole numbers for counts, also tenths for rates. */
 const WHOLE = Array.from({ length: 28 }, (_, n) => [1, 2, 5][n % 3] * 10 ** Math.floor(n / 3));
 const TENTHS = [0.1, 0.2, 0.5, ...WHOLE];
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -17,17 +17,17 @@ export class Chart {
   #plot = null;
   #drawn = { series: "[]" };
 
-  /** In `host`, of a kind of `KINDS`; `cursor(index)` hears of the place that is pointed at, `null` for none. */
+  /** A chart in `host`; `kind` is one of `KINDS`. `cursor(index)` is called with the slot under the pointer, or `null`. */
   constructor(host, kind, cursor = () => {}) {
     this.#host = host;
     this.#kind = kind;
     this.#cursor = cursor;
-    // What is hidden has no size, and needs none.
+    // A hidden element has no size.
     new ResizeObserver(() => host.clientWidth > 0 && this.#plot?.setSize(this.#size())).observe(host);
     dark.addEventListener("change", () => this.#build());
   }
 
-  /** Draws `data`, seconds and then values; `series` names a colour of the style for each, `range` the ends of the axis. */
+  /** Draws `data`: a column of seconds, then one of values per series. `series` are names of colours, `range` the ends of the x axis. */
   draw(data, series, range) {
     const same = this.#plot && this.#drawn.series === JSON.stringify(series);
     this.#drawn = { data, range, series: JSON.stringify(series) };
@@ -62,17 +62,17 @@ export class Chart {
       },
       axes: [
         { ...axis, space: 64, gap: 6, size: 44, grid: { show: false }, ...this.#kind.x },
-        { ...axis, grid, gap: 6, space: 32, size: widest, ...this.#kind.y },
+        { ...axis, grid, gap: 6, space: 32, size: labelWidth, ...this.#kind.y },
       ],
       series: [{}, ...JSON.parse(this.#drawn.series).map((name) => this.#kind.series(colour(name)))],
     };
   }
 }
 
-/** How wide the labels of an axis are. */
-const widest = (_plot, labels) => 14 + 7 * Math.max(1, ...(labels ?? []).map((label) => label.length));
+/** The width of an axis, from its longest label. */
+const labelWidth = (_plot, labels) => 14 + 7 * Math.max(1, ...(labels ?? []).map((label) => label.length));
 
-/** The time of each tick, and the day where it begins to be another. */
+/** The time of each tick, with the date where it changes. */
 function timeLabels(_plot, ticks, _axis, _space, step) {
   let last = "";
   return ticks.map((tick) => {
@@ -88,7 +88,7 @@ const agoLabels = (_plot, ticks) =>
   ticks.map((tick) => (tick === 0 ? "now" : tick % 60 === 0 ? `−${-tick / 60} min` : `−${-tick} s`));
 
 export const KINDS = {
-  /** Bars that stand behind one another, the highest first: each begins where the next one ends. */
+  /** Stacked bars. Every bar starts at zero and lower ones are drawn over higher ones. */
   stack: {
     time: true,
     options: { tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), "Etc/UTC") },
@@ -101,7 +101,7 @@ export const KINDS = {
       paths: uPlot.paths.bars({ align: 1, size: [0.86, Infinity] }),
     }),
   },
-  /** Lines over the last minutes, which end now. */
+  /** Lines over the last minutes, up to now. */
   lines: {
     time: false,
     options: {},

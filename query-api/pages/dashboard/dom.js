@@ -1,9 +1,9 @@
-// Makes and fills elements. What came from elsewhere is text, never markup: there is no other way to write here.
+// Creates and fills elements. Content is only ever inserted as text, never as markup.
 
-/** The element with this id. */
+/** Returns the element with this id. */
 export const byId = (id) => document.getElementById(id);
 
-/** An element with attributes and children; a child is an element or a text. A function is listened to, `false` left out. */
+/** Creates an element. Children are elements or strings; a function is an event listener; attributes that are `false` are omitted. */
 export function el(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -14,18 +14,18 @@ export function el(name, attributes = {}, ...children) {
   return element;
 }
 
-/** Shows `text` in `element`, and touches nothing when it is there already: who listens to the page hears it once. */
-export function say(element, text) {
+/** Sets the text of `element`, but only if it changes, so that screen readers announce it once. */
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Shows a text, or hides its element when there is none. */
+/** Shows a text, or hides the element if there is none. */
 export function notice(element, text) {
-  say(element, text ?? "");
+  setText(element, text ?? "");
   element.hidden = !text;
 }
 
-/** Fills `parent` anew. What had the focus keeps it, by its `data-key`. */
+/** Replaces the children of `parent`. The focus stays on the element with the same `data-key`. */
 export function fill(parent, children) {
   const key = parent.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   parent.replaceChildren(...children);

@@ -1,14 +1,15 @@
-// What the endpoint takes and how far the pairing is behind: figures, their last minutes, and the totals by code.
+// Event rates of the endpoint and the lag of the consumer: current values, the last minutes, and totals by code.
 
-import { text } from "./api.js";
+import { fetchText } from "./api.js";
 import { Chart, KINDS } from "./charts.js";
-import { byId, el, fill, notice, say } from "./dom.js";
+import { byId, el, fill, notice, setText } from "./dom.js";
 import { count, length, rate } from "./format.js";
-import { read } from "./metrics.js";
+import { parse } from "./metrics.js";
 import { Poll } from "./poll.js";
 import { Rates } from "./rates.js";
 
-const EVERY = 5_000;
+/** Milliseconds between requests. */
+const INTERVAL = 5_000;
 const OUTCOMES = ["accepted", "discarded", "rejected"];
 
 export class Events {
@@ -17,17 +18,17 @@ export class Events {
   #lagChart = new Chart(byId("lag-chart"), KINDS.lines);
   #codes = "";
 
-  /** `told` hears how the question fares. */
-  constructor(told) {
-    this.poll = new Poll((signal) => this.#ask(signal), told);
+  /** `report(state, message)` is called with the state of the requests. */
+  constructor(report) {
+    this.poll = new Poll((signal) => this.#refresh(signal), report);
   }
 
-  async #ask(signal) {
-    const { events, lag } = read(await text("metrics", signal));
+  async #refresh(signal) {
+    const { events, lag } = parse(await fetchText("metrics", signal));
     const totals = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, total(events ?? [], outcome)]));
-    // A steady clock, for how long ago something was is all that is said here.
-    this.#rates.take(performance.now() / 1_000, events ? totals : {}, lag ? { lag: lag.records } : {});
-    notice(byId("events-notice"), lacking(events, lag));
+    // A monotonic clock, because the chart only shows ages.
+    this.#rates.add(performance.now() / 1_000, events ? totals : {}, lag ? { lag: lag.records } : {});
+    notice(byId("events-notice"), missingPart(events, lag));
     byId("events-answer").hidden = !events && !lag;
     byId("ingest-part").hidden = !events;
     byId("codes").hidden = !events;
@@ -35,16 +36,16 @@ export class Events {
     const range = [-this.#rates.width, 0];
     if (events) this.#showEvents(events, range);
     if (lag) this.#showLag(lag, range);
-    return EVERY;
+    return INTERVAL;
   }
 
   #showEvents(events, range) {
     for (const outcome of OUTCOMES) {
       const now = this.#rates.last(outcome);
-      say(byId(`rate-${outcome}`), now === undefined ? "–" : `${rate(now)}/s`);
+      setText(byId(`rate-${outcome}`), now === undefined ? "–" : `${rate(now)}/s`);
     }
     this.#rateChart.draw(this.#rates.columns(OUTCOMES), OUTCOMES, range);
-    // Every rejection there can be has a series; what never happened says nothing.
+    // Every rejection code has a metric. Codes that never occurred are hidden.
     const rows = events.filter(({ outcome, events: number }) => outcome !== "rejected" || number > 0);
     rows.sort((a, b) => OUTCOMES.indexOf(a.outcome) - OUTCOMES.indexOf(b.outcome) || b.events - a.events);
     if (!rows.some(({ outcome }) => outcome === "rejected")) rows.push({ outcome: "rejected", code: "", events: 0 });
@@ -54,8 +55,8 @@ export class Events {
   }
 
   #showLag({ seconds, records }, range) {
-    say(byId("lag-records"), records === null ? "–" : count(records));
-    say(byId("lag-seconds"), seconds === 0 ? "0 s" : length(seconds * 1_000));
+    setText(byId("lag-records"), records === null ? "–" : count(records));
+    setText(byId("lag-seconds"), seconds === 0 ? "0 s" : length(seconds * 1_000));
     this.#lagChart.draw(this.#rates.columns(["lag"]), ["waiting"], range);
   }
 }
@@ -73,10 +74,10 @@ function codeRow({ outcome, code, events }) {
 const total = (events, outcome) =>
   events.filter((sample) => sample.outcome === outcome).reduce((all, sample) => all + sample.events, 0);
 
-/** What this process cannot tell, in a sentence. */
-function lacking(events, lag) {
-  if (!events && !lag) return "This process only answers questions: see the /metrics of ingest for events and pairing.";
-  if (!events) return "This process takes no events: see the /metrics of the ingest that does.";
-  if (!lag) return "This process pairs no events: see the /metrics of the ingest that does.";
+/** A sentence about the metrics that this process does not have. */
+function missingPart(events, lag) {
+  if (!events && !lag) return "This process only serves queries. The ingest processes report events and lag.";
+  if (!events) return "This process receives no events. The ingest processes with the HTTP role report them.";
+  if (!lag) return "This process does not consume events. The ingest processes with the consumer role report the lag.";
   return "";
 }

@@ -1,9 +1,9 @@
-// Shows why a session is what it is: the service's sentence, and the facts that it follows from.
+// Explains the status of a session: the explanation of the service, and the facts behind it.
 
 import { el } from "./dom.js";
 import { countryName, instant, length } from "./format.js";
 
-/** What is shown of an explained session. */
+/** Returns the elements that explain a session. */
 export function explanation({ session_id: id, facts, session, why }) {
   const rows = facts.map(({ kind, ts, country }) =>
     el(
@@ -15,14 +15,14 @@ export function explanation({ session_id: id, facts, session, why }) {
     ),
   );
   const heads = ["Event", "Time", "Country"].map((title) => el("th", { scope: "col" }, title));
-  const lasted = session ? [el("p", {}, `It lasted ${length(session.duration_ms)}.`)] : [];
+  const duration = session ? [el("p", {}, `Duration: ${length(session.duration_ms)}.`)] : [];
   return [
     el("p", { class: "why" }, why),
-    ...lasted,
+    ...duration,
     el(
       "table",
       { class: "facts" },
-      el("caption", {}, "All that is known of the session ", el("code", {}, id)),
+      el("caption", {}, "Facts of session ", el("code", {}, id)),
       el("thead", {}, el("tr", {}, ...heads)),
       el("tbody", {}, ...rows),
     ),

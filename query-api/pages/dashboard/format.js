@@ -1,4 +1,4 @@
-// How numbers, times and countries are said. Never the reader's own time zone: the service speaks UTC.
+// Formats numbers, times and countries. Times are always UTC, never in the reader's time zone.
 
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const FINE = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
@@ -12,13 +12,13 @@ export const count = (number) => WHOLE.format(number);
 export const compact = (number) => SHORT.format(number);
 export const share = (part) => SHARE.format(part);
 
-/** A rate: to a tenth where that says something. */
+/** A rate, with one decimal below 100. */
 export const rate = (number) => (number < 100 ? FINE : WHOLE).format(number);
 
-/** `one` or `many` of something, with how many. */
+/** A number with a singular or plural noun. */
 export const counted = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
 
-/** `2016-12-02 15:00:00`, with milliseconds where there are some. */
+/** `2016-12-02 15:00:00`, with milliseconds unless they are zero. */
 export function instant(text) {
   return text.replace("T", " ").replace("Z", "");
 }
@@ -35,7 +35,7 @@ export function day(ms) {
 /** `15:00` of milliseconds since 1970. */
 export const time = (ms) => new Date(ms).toISOString().slice(11, 16);
 
-/** The two largest units of a length in milliseconds: `1 d 12 h`, `35 min`. */
+/** A duration in milliseconds in its two largest units: `1 d 12 h`, `35 min`. */
 export function length(ms) {
   if (ms < 1_000) return `${count(ms)} ms`;
   const largest = UNITS.findIndex(([, seconds]) => ms >= seconds * 1_000);
@@ -48,8 +48,8 @@ export function length(ms) {
   return parts.filter(Boolean).join(" ");
 }
 
-/** The name of a country, where its code is one that has a name. */
+/** The English name of a country code, or an empty string. */
 export function countryName(code) {
-  if (code === "ZZ") return "not known";
+  if (code === "ZZ") return "unknown";
   return /^[A-Z]{2}$/.test(code) ? (REGIONS.of(code) ?? "") : "";
 }

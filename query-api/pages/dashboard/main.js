@@ -1,4 +1,4 @@
-// Puts the page together: one view, one state, and the parts that show it.
+// Creates the parts of the page: one view state, one status line, and the sections.
 
 import { byId } from "./dom.js";
 import { Events } from "./events.js";
@@ -10,15 +10,15 @@ import { windowForm } from "./window.js";
 
 const view = new View();
 const status = new Status();
-const starts = new Starts(view, status.of("starts"));
-const events = new Events(status.of("events"));
+const starts = new Starts(view, status.reporter("starts"));
+const events = new Events(status.reporter("events"));
 const user = new User(view);
 windowForm(view, () => starts.window);
 
 let paused = false;
 
-/** Nobody is asked anything while the reader paused the page or cannot see it. */
-function goOnOrPause() {
+/** Stops all requests while the page is paused or hidden. */
+function pauseOrResume() {
   const idle = paused || document.hidden;
   starts.poll.pause(idle);
   events.poll.pause(idle);
@@ -28,11 +28,11 @@ function goOnOrPause() {
 byId("pause").addEventListener("click", () => {
   paused = !paused;
   byId("pause").setAttribute("aria-pressed", String(paused));
-  goOnOrPause();
+  pauseOrResume();
 });
-document.addEventListener("visibilitychange", goOnOrPause);
+document.addEventListener("visibilitychange", pauseOrResume);
 
 starts.poll.now();
 events.poll.now();
 user.show();
-goOnOrPause();
+pauseOrResume();

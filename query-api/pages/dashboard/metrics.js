@@ -1,10 +1,10 @@
-// Reads what /metrics says of the endpoint and the consumer. Knows the names of metrics, and no other file does.
+// Reads the metrics of the endpoint and the consumer. No other file knows the names of metrics.
 
 const SAMPLE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"/g;
 
-/** What one look at the metrics tells. A part that this process does not have is `null`. */
-export function read(text) {
+/** Parses the reply of /metrics. A part that this process does not have is `null`. */
+export function parse(text) {
   const events = [];
   const lag = [];
   let seconds = null;
@@ -16,7 +16,7 @@ export function read(text) {
   }
   return {
     events: events.length > 0 ? events : null,
-    // Right after a start nobody has looked yet how much there is to do.
+    // Right after its start, a consumer has not yet determined the number of unprocessed records.
     lag: seconds === null ? null : { seconds, records: lag.length > 0 ? sum(lag) : null },
   };
 }

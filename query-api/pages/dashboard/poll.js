@@ -1,32 +1,32 @@
-// Asks again and again: one request at a time, less often while there is no answer, not at all while nobody looks.
+// Repeats a request: one at a time, less often after failures, and never while the page is paused or hidden.
 
-/** The longest pause after a failure, in milliseconds. */
-const LONGEST = 60_000;
+/** The longest backoff after a failure, in milliseconds. */
+const MAX_BACKOFF = 60_000;
 
 export class Poll {
-  #ask;
-  #told;
+  #refresh;
+  #report;
   #timer = 0;
-  #asking = null;
+  #request = null;
   #failures = 0;
   #paused = false;
 
   /**
-   * `ask(signal)` asks, shows the answer, and says after how many milliseconds to ask again. `told(state, message)` hears of
-   * `live`, of `retrying` and why, and of `refused` when asking the same again is of no use.
+   * `refresh(signal)` sends the request, shows the reply, and returns the milliseconds until the next request.
+   * `report(state, message)` is called with `live`, with `retrying` and the reason, or with `refused` if a retry cannot succeed.
    */
-  constructor(ask, told) {
-    this.#ask = ask;
-    this.#told = told;
+  constructor(refresh, report) {
+    this.#refresh = refresh;
+    this.#report = report;
   }
 
-  /** Asks now, once also while paused; what was asked before is not waited for. */
+  /** Sends a request now, also while paused. A request in flight is cancelled. */
   now() {
     this.#stop();
     this.#next();
   }
 
-  /** Asks no more by itself, or goes on. */
+  /** Pauses or resumes the requests. */
   pause(paused) {
     if (paused === this.#paused) return;
     this.#paused = paused;
@@ -35,32 +35,32 @@ export class Poll {
   }
 
   #stop() {
-    this.#asking?.abort();
+    this.#request?.abort();
     clearTimeout(this.#timer);
   }
 
   async #next() {
-    const asking = new AbortController();
-    this.#asking = asking;
+    const request = new AbortController();
+    this.#request = request;
     let pause;
     try {
-      const began = performance.now();
-      pause = await this.#ask(asking.signal);
-      if (asking.signal.aborted) return;
-      // What takes long to answer is not asked for all the time.
-      pause = Math.max(pause, 10 * (performance.now() - began));
+      const start = performance.now();
+      pause = await this.#refresh(request.signal);
+      if (request.signal.aborted) return;
+      // Slow requests are repeated less often.
+      pause = Math.max(pause, 10 * (performance.now() - start));
       this.#failures = 0;
-      this.#told("live");
+      this.#report("live");
     } catch (error) {
-      if (asking.signal.aborted) return;
+      if (request.signal.aborted) return;
       this.#failures += 1;
-      this.#told(error.passes ? "retrying" : "refused", error.message);
-      if (error.passes === undefined) throw error;
-      if (!error.passes) return;
-      // Not all pages that lost the service at one moment come back at one moment.
-      const own = Math.min(LONGEST, 500 * 2 ** this.#failures) * (0.75 + Math.random() / 2);
-      pause = Math.max(own, error.retryAfter * 1_000);
+      this.#report(error.isTransient ? "retrying" : "refused", error.message);
+      if (error.isTransient === undefined) throw error;
+      if (!error.isTransient) return;
+      // The jitter keeps pages that lost the service together from returning together.
+      const backoff = Math.min(MAX_BACKOFF, 500 * 2 ** this.#failures) * (0.75 + Math.random() / 2);
+      pause = Math.max(backoff, error.retryAfter * 1_000);
     }
-    if (!asking.signal.aborted && !this.#paused) this.#timer = setTimeout(() => this.#next(), pause);
+    if (!request.signal.aborted && !this.#paused) this.#timer = setTimeout(() => this.#next(), pause);
   }
 }

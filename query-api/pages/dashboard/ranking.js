@@ -1,10 +1,10 @@
-// The table of countries: sorted as the reader likes, and a button in each row that shows this country alone.
+// The table of countries, sortable, with a button in each row that filters the chart by this country.
 
 import { byId, el, fill } from "./dom.js";
 import { count, countryName, share } from "./format.js";
 
-/** How many rows are shown unless all are asked for. */
-const FEW = 12;
+/** Number of rows before the table is expanded. */
+const COLLAPSED = 12;
 
 const COLUMNS = [
   { key: "rank", title: "#", kind: "number", sorted: (a, b) => a.rank - b.rank },
@@ -14,11 +14,11 @@ const COLUMNS = [
 
 export class Ranking {
   #choose;
-  #sort = { key: "rank", turned: false };
+  #sort = { key: "rank", reversed: false };
   #all = false;
   #rows = { ranked: [], chosen: "" };
 
-  /** `choose(country)` hears which country is to be shown alone, "" for all of them. */
+  /** `choose(country)` is called with the country to filter by, or "" for all. */
   constructor(choose) {
     this.#choose = choose;
     byId("more-countries").addEventListener("click", () => {
@@ -37,28 +37,28 @@ export class Ranking {
     const table = byId("ranking");
     const { sorted } = COLUMNS.find(({ key }) => key === this.#sort.key);
     const rows = ranked.toSorted(sorted);
-    if (this.#sort.turned) rows.reverse();
+    if (this.#sort.reversed) rows.reverse();
     const total = ranked.reduce((all, { starts }) => all + starts, 0);
-    const visible = this.#all ? rows : rows.slice(0, FEW);
+    const visible = this.#all ? rows : rows.slice(0, COLLAPSED);
     fill(table.tHead, [el("tr", {}, ...COLUMNS.map((column) => this.#head(column)), el("th", { scope: "col", class: "number" }, "Share"))]);
     fill(table.tBodies[0], visible.map((row) => this.#row(row, total)));
     const more = byId("more-countries");
-    more.hidden = ranked.length <= FEW;
-    more.textContent = this.#all ? `Show the first ${FEW}` : `Show all ${count(ranked.length)} countries`;
+    more.hidden = ranked.length <= COLLAPSED;
+    more.textContent = this.#all ? `Show only ${COLLAPSED} countries` : `Show all ${count(ranked.length)} countries`;
   }
 
   #head({ key, title, kind }) {
     const active = this.#sort.key === key;
-    const direction = this.#sort.turned ? "descending" : "ascending";
-    // Most starts first is how starts are sorted to begin with.
-    const said = key === "starts" ? (this.#sort.turned ? "ascending" : "descending") : direction;
+    const direction = this.#sort.reversed ? "descending" : "ascending";
+    // The first order of the starts is descending.
+    const order = key === "starts" ? (this.#sort.reversed ? "ascending" : "descending") : direction;
     const sort = () => {
-      this.#sort = { key, turned: active && !this.#sort.turned };
+      this.#sort = { key, reversed: active && !this.#sort.reversed };
       this.#draw();
     };
     const label = key === "rank" ? { "aria-label": "Rank" } : {};
     const button = el("button", { type: "button", class: "sort", "data-key": `sort ${key}`, click: sort, ...label }, title);
-    return el("th", { scope: "col", class: kind, "aria-sort": active && said }, button);
+    return el("th", { scope: "col", class: kind, "aria-sort": active && order }, button);
   }
 
   #row({ country, starts, rank, colour }, total) {

@@ -1,9 +1,9 @@
-// The windows of time that a reader may choose, and into which slots each is cut. Says nothing of what happened in them.
+// The time ranges that a reader can choose, and their slots.
 
 const SECOND = 1_000;
 const STEPS = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
-/** What is offered: how the service is asked for it, its slots, and how often the answer is asked for anew. */
+/** The choices: query parameters, length of a slot, and milliseconds between requests. */
 export const SPANS = new Map([
   ["1h", { label: "1 hour", query: { hours: 1 }, step: "minute", every: 5 * SECOND }],
   ["6h", { label: "6 hours", query: { hours: 6 }, step: "minute", every: 10 * SECOND }],
@@ -11,13 +11,13 @@ export const SPANS = new Map([
   ["7d", { label: "7 days", query: { days: 7 }, step: "hour", every: 60 * SECOND }],
   ["30d", { label: "30 days", query: { days: 30 }, step: "day", every: 120 * SECOND }],
   ["1y", { label: "1 year", query: { days: 365 }, step: "day", every: 300 * SECOND }],
-  ["custom", { label: "From … to", query: {}, step: "day", every: 120 * SECOND }],
+  ["custom", { label: "Custom", query: {}, step: "day", every: 120 * SECOND }],
 ]);
 
-/** What is shown unless it is said. */
+/** The time range of an address that names none. */
 export const DEFAULT = "1d";
 
-/** The span of a view. One from an instant to another has slots that its length asks for. */
+/** The time range of a view. The length of a custom range determines its slots. */
 export function spanOf({ span, from, to }) {
   const chosen = SPANS.get(span) ?? SPANS.get(DEFAULT);
   if (span !== "custom") return chosen;
@@ -26,7 +26,7 @@ export function spanOf({ span, from, to }) {
   return { ...chosen, query: to ? { from, to } : { from }, step };
 }
 
-/** Where each slot of an answered window begins, in milliseconds: also those in which nothing happened. */
+/** The start of every slot of a reply in milliseconds, including empty slots. */
 export function slots({ from, to, step }) {
   const length = STEPS[step];
   const [begin, end] = [Date.parse(from), Date.parse(to)];
@@ -35,8 +35,8 @@ export function slots({ from, to, step }) {
   return Array.from({ length: number }, (_, index) => first + index * length);
 }
 
-/** What a field of local time holds, as the instant in UTC that is meant; "" when it is empty. */
+/** The value of a datetime-local field, which the reader enters in UTC, as an instant; "" if it is empty. */
 export const asInstant = (field) => (field ? `${field.slice(0, 16)}:00Z` : "");
 
-/** The other way: an instant as such a field wants it. */
+/** An instant as the value of a datetime-local field. */
 export const asField = (instant) => (instant ? new Date(instant).toISOString().slice(0, 16) : "");

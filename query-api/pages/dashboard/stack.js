@@ -1,30 +1,30 @@
-// Makes of an answered series what is shown of it: who is ranked where, and the columns of the chart. Draws nothing.
+// Computes the ranking and the columns of the chart from a reply. It draws nothing.
 
 import { slots } from "./span.js";
 
-/** How many countries have a colour of their own; the others are one. */
+/** Number of countries with a colour of their own. The others are summed up. */
 export const COLOURS = 6;
 
-/** The name of all countries without a colour. */
+/** The name of the sum of the other countries. */
 export const OTHERS = "others";
 
-/** Which country has which colour: as long as one is among the first it keeps its own, also when others overtake it. */
+/** Assigns colours to countries. A country keeps its colour while it is among the first, even if its rank changes. */
 export class Palette {
   #colours = new Map();
 
-  /** The colour of each of these countries, the first ones in rank. */
+  /** Returns the colour of each of these countries, which are in order of rank. */
   of(countries) {
     const named = countries.slice(0, COLOURS);
     const kept = new Map([...this.#colours].filter(([country]) => named.includes(country)));
-    const taken = new Set(kept.values());
-    const free = Array.from({ length: COLOURS }, (_, index) => `series-${index + 1}`).filter((colour) => !taken.has(colour));
+    const used = new Set(kept.values());
+    const free = Array.from({ length: COLOURS }, (_, index) => `series-${index + 1}`).filter((colour) => !used.has(colour));
     for (const country of named) if (!kept.has(country)) kept.set(country, free.shift());
     this.#colours = kept;
     return countries.map((country) => kept.get(country) ?? "series-others");
   }
 }
 
-/** The countries of a reply that have starts, most starts first, equal ones by code. */
+/** The countries with starts, by descending starts, then by code. */
 export function ranking({ series }, palette) {
   const totals = Object.entries(series).map(([country, counted]) => ({
     country,
@@ -37,8 +37,8 @@ export function ranking({ series }, palette) {
 }
 
 /**
- * The slots of a reply, and in each how many starts every shown country had: those with a colour and the others together, or
- * `only` the one that was chosen.
+ * The slots of a reply with the starts of each shown country: the first countries and the sum of the others, or just the country
+ * `only`.
  */
 export function shown(reply, ranked, only) {
   const times = slots(reply);
@@ -61,7 +61,7 @@ export function shown(reply, ranked, only) {
   return { times, columns };
 }
 
-/** Columns that stand on one another, the topmost first, as bars are drawn that hide what is behind them. */
+/** The cumulative sums of the columns, the largest first, because later bars are drawn over earlier ones. */
 export function stacked(columns) {
   const sums = [];
   for (const { starts } of columns) {

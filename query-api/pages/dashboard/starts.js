@@ -1,8 +1,8 @@
-// The starts of each country in a window that the reader chooses: a chart, the same as a table, and a ranking.
+// The session starts by country in a time range: a chart, the same numbers as a table, and a ranking.
 
-import { ask } from "./api.js";
+import { fetchJson } from "./api.js";
 import { Chart, KINDS } from "./charts.js";
-import { byId, el, fill, notice, say } from "./dom.js";
+import { byId, el, fill, notice, setText } from "./dom.js";
 import { count, counted, countryName, minute } from "./format.js";
 import { Poll } from "./poll.js";
 import { Ranking } from "./ranking.js";
@@ -12,21 +12,21 @@ import { welcome } from "./welcome.js";
 
 export class Starts {
   #view;
-  #chart = new Chart(byId("starts-chart"), KINDS.stack, (index) => this.#point(index));
+  #chart = new Chart(byId("starts-chart"), KINDS.stack, (index) => this.#describe(index));
   #ranking;
   #palette = new Palette();
   #reply = null;
   #shown = null;
   #ranked = [];
-  #answered = "";
+  #drawn = "";
 
-  /** `told` hears how the question fares. */
-  constructor(view, told) {
+  /** `report(state, message)` is called with the state of the requests. */
+  constructor(view, report) {
     this.#view = view;
     this.#ranking = new Ranking((country) => view.change({ country }));
-    this.poll = new Poll((signal) => this.#ask(signal), (state, message) => {
-      notice(byId("starts-notice"), state === "refused" ? `This window cannot be shown: ${message}.` : "");
-      told(state, message);
+    this.poll = new Poll((signal) => this.#refresh(signal), (state, message) => {
+      notice(byId("starts-notice"), state === "refused" ? `This time range cannot be shown: ${message}.` : "");
+      report(state, message);
     });
     byId("all-countries").addEventListener("click", () => view.change({ country: "" }));
     byId("starts-table").addEventListener("toggle", () => this.#tabulate());
@@ -34,20 +34,20 @@ export class Starts {
     view.on(["country"], () => this.#draw());
   }
 
-  /** The window that was answered last, if there is one. */
+  /** The last reply, or null. */
   get window() {
     return this.#reply;
   }
 
-  async #ask(signal) {
+  async #refresh(signal) {
     const span = spanOf(this.#view);
-    const reply = await ask(["v1", "session-starts", "counts"], { ...span.query, step: span.step }, signal);
-    // The window moves with the clock; what else is the same need not be drawn again.
-    const answered = JSON.stringify([reply.series, slots(reply)]);
+    const reply = await fetchJson(["v1", "session-starts", "counts"], { ...span.query, step: span.step }, signal);
+    // The window moves with the clock. Redraw only if anything else changed.
+    const drawing = JSON.stringify([reply.series, slots(reply)]);
     this.#reply = reply;
-    if (answered !== this.#answered) this.#draw();
+    if (drawing !== this.#drawn) this.#draw();
     else this.#summarise();
-    this.#answered = answered;
+    this.#drawn = drawing;
     return span.every;
   }
 
@@ -77,19 +77,19 @@ export class Starts {
     const known = Object.keys(series).length;
     const total = this.#ranked.reduce((all, { starts }) => all + starts, 0);
     const where = `${count(this.#ranked.length)} of ${counted(known, "known country", "known countries")}`;
-    const what = total > 0 ? `${counted(total, "start")} in ${where}` : known > 0 ? "No start in this window" : "No start yet";
-    say(byId("starts-summary"), `${what}, from ${minute(Date.parse(from))} to ${minute(Date.parse(to))}.`);
+    const what = total > 0 ? `${counted(total, "session start")} in ${where}` : known > 0 ? "No session starts in this time range" : "No session starts yet";
+    setText(byId("starts-summary"), `${what}, from ${minute(Date.parse(from))} to ${minute(Date.parse(to))}.`);
   }
 
-  /** Says in words what is pointed at. */
-  #point(index) {
+  /** Describes the slot under the pointer. */
+  #describe(index) {
     const { times, columns } = this.#shown ?? {};
-    if (index === null || times?.[index] === undefined) return say(byId("starts-readout"), "");
+    if (index === null || times?.[index] === undefined) return setText(byId("starts-readout"), "");
     const parts = columns.filter(({ starts }) => starts[index] > 0).map(({ name, starts }) => `${name} ${count(starts[index])}`);
-    say(byId("starts-readout"), `${minute(times[index])}: ${parts.join(", ") || "none"}`);
+    setText(byId("starts-readout"), `${minute(times[index])}: ${parts.join(", ") || "no starts"}`);
   }
 
-  /** The numbers of the chart; only while somebody looks at them. */
+  /** Fills the table, but only while it is open. */
   #tabulate() {
     const details = byId("starts-table");
     const place = details.querySelector(".scroll");
@@ -102,7 +102,7 @@ export class Starts {
       const cells = numbers.map((number) => el("td", { class: "number" }, count(number)));
       return [el("tr", {}, el("th", { scope: "row" }, el("time", { datetime: new Date(at).toISOString() }, minute(at))), ...cells)];
     });
-    const caption = el("caption", {}, `Starts in each ${this.#reply.step}; those without any are left out`);
+    const caption = el("caption", {}, `Session starts per ${this.#reply.step}; rows without starts are omitted`);
     fill(place, [el("table", {}, caption, el("thead", {}, head), el("tbody", {}, ...rows))]);
   }
 }

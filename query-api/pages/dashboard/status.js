@@ -1,13 +1,13 @@
-// Says whether the page is live: one sentence made of what all its questions have come to.
+// The status line: whether the page is live, from the states of all its requests.
 
-import { byId, say } from "./dom.js";
+import { byId, setText } from "./dom.js";
 
 export class Status {
   #states = new Map();
   #paused = false;
 
-  /** What hears of the state of one question. */
-  of(name) {
+  /** Returns the function that reports the state of the requests of one section. */
+  reporter(name) {
     return (state, message) => {
       this.#states.set(name, { state, message });
       this.#show();
@@ -21,15 +21,15 @@ export class Status {
 
   #show() {
     const states = [...this.#states.values()];
-    const trouble = states.find(({ state }) => state === "retrying");
+    const failed = states.find(({ state }) => state === "retrying");
     const [state, text] = this.#paused
       ? ["paused", "Paused"]
-      : trouble
-        ? ["retrying", `Retrying: ${trouble.message}`]
+      : failed
+        ? ["retrying", `Retrying: ${failed.message}`]
         : states.length > 0
           ? ["live", "Live"]
-          : ["asking", "Asking for the first time"];
+          : ["loading", "Loading"];
     byId("state").dataset.state = state;
-    say(byId("state"), text);
+    setText(byId("state"), text);
   }
 }

@@ -1,29 +1,29 @@
-// Sessions as bars over one axis of time. Each is a button, in the order of the list; what its bar shows it also says.
+// Sessions as bars on a common time axis. Each one is a button, whose text also says what its bar shows.
 
 import { el } from "./dom.js";
 import { day, instant, length, minute, time } from "./format.js";
 
 const [MINUTE, HOUR, DAY] = [60_000, 3_600_000, 86_400_000];
-/** The distances that ticks may have. */
+/** Possible distances between ticks. */
 const STEPS = [1, 5, 15, 30].map((n) => n * MINUTE).concat([1, 3, 6, 12].map((n) => n * HOUR), [1, 2, 7, 14, 30, 60, 120].map((n) => n * DAY));
-/** The most ticks, few enough for a phone. */
+/** Maximum number of ticks, for the width of a phone. */
 const TICKS = 4;
 
-/** A listed session as it is drawn; a time that is not known is `null`. */
+/** Converts a session of a reply for drawing. An unknown time is `null`. */
 export function sessionOf({ session_id: id, country, started_at: started, ended_at: ended }, status) {
   const start = started ? Date.parse(started) : null;
   const end = ended ? Date.parse(ended) : null;
   return { id, status, country, started, ended, start, end, at: end ?? start };
 }
 
-/** The axis and the list; `choose(id)` hears which session was chosen. */
+/** Returns the axis and the list. `choose(id)` is called with the session that the reader selects. */
 export function timeline(sessions, choose) {
   const axis = axisOf(sessions);
   const items = sessions.map((session) => el("li", {}, button(session, axis, choose)));
-  const list = el("ol", { class: "sessions", "aria-label": "Sessions, the latest first", keydown: walk }, ...items);
+  const list = el("ol", { class: "sessions", "aria-label": "Sessions, newest first", keydown: moveFocus }, ...items);
   const labels = axis.ticks.map((tick) => {
     const place = axis.place(tick);
-    // At the ends a label stands beside its tick, for it has no room around it.
+    // At the ends of the axis a label is beside its tick, because centred text would not fit.
     const side = place < 12 ? "first" : place > 88 ? "last" : "";
     return at(el("span", { class: side }, label(tick, axis.step)), place);
   });
@@ -44,7 +44,7 @@ function axisOf(sessions) {
 
 const label = (tick, step) => (step >= DAY ? day(tick) : step >= HOUR ? `${day(tick)} ${time(tick)}` : time(tick));
 
-/** Puts an element on the axis; through the style object, for the page allows no style in markup. */
+/** Positions an element on the axis. The content security policy forbids style attributes in markup. */
 function at(element, left, width = null) {
   element.style.left = `${left}%`;
   if (width !== null) element.style.width = `${width}%`;
@@ -54,7 +54,7 @@ function at(element, left, width = null) {
 function button(session, axis, choose) {
   const { id, status, country } = session;
   const lines = axis.ticks.map((tick) => at(el("i", { class: "tick" }), axis.place(tick)));
-  // An open session goes on to the right edge, an orphan came from the left one, wherever it began.
+  // An open session extends to the right edge, an orphan starts at the left edge.
   const left = session.start === null ? 0 : axis.place(session.start);
   const right = session.end === null ? 100 : axis.place(session.end);
   return el(
@@ -75,8 +75,8 @@ function when({ start, end, started, ended }) {
 
 const short = (text) => instant(text).slice(0, 16);
 
-/** Up and down go from session to session. */
-function walk(event) {
+/** The up and down arrow keys move between sessions. */
+function moveFocus(event) {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   const buttons = [...event.currentTarget.querySelectorAll("button.session")];
   const next = buttons[buttons.indexOf(document.activeElement) + step];

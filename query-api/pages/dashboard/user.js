@@ -1,12 +1,12 @@
-// Looks up a user: the last complete sessions, the open ones and the orphans, more of each when asked, and one explained.
+// The sessions of a user: the newest complete sessions, open sessions and orphans, further pages, and the explanation of one.
 
-import { ask } from "./api.js";
-import { byId, el, fill, say } from "./dom.js";
+import { fetchJson } from "./api.js";
+import { byId, el, fill, setText } from "./dom.js";
 import { explanation } from "./explain.js";
-import { counted } from "./format.js";
+import { count, counted } from "./format.js";
 import { sessionOf, timeline } from "./timeline.js";
 
-/** What a session may be; each is a question of its own. */
+/** The possible states of a session. Each one is a separate request. */
 const STATUSES = ["complete", "open", "orphan"];
 const LIMIT = 20;
 const NOUN = {
@@ -17,16 +17,16 @@ const NOUN = {
 
 export class User {
   #view;
-  #asking = null;
+  #request = null;
   #explaining = null;
   #lists = new Map();
 
   constructor(view) {
     this.#view = view;
-    byId("look-up").addEventListener("submit", (event) => {
+    byId("search").addEventListener("submit", (event) => {
       event.preventDefault();
       const user = byId("user-id").value;
-      // Whoever asks for the same user again wants the answer of now.
+      // A repeated search for the same user refreshes the list.
       if (user === view.user) this.show();
       else view.change({ user, session: "" });
     });
@@ -34,36 +34,36 @@ export class User {
     view.on(["session"], () => this.#explain());
   }
 
-  /** Asks for the sessions of the view's user. */
+  /** Loads the sessions of the user in the view. */
   async show() {
-    this.#asking?.abort();
+    this.#request?.abort();
     const { user } = this.#view;
     byId("user-id").value = user;
     this.#lists.clear();
     this.#draw();
-    if (user === "") return say(byId("user-summary"), "");
-    say(byId("user-summary"), "Asking");
-    await this.#answer(STATUSES);
+    if (user === "") return setText(byId("user-summary"), "");
+    setText(byId("user-summary"), "Loading");
+    await this.#load(STATUSES);
     this.#explain();
   }
 
-  /** Asks for a page of each of `statuses`, one after another. */
-  async #answer(statuses) {
-    const asking = new AbortController();
-    this.#asking = asking;
+  /** Loads the next page of each of `statuses`, one after the other. */
+  async #load(statuses) {
+    const request = new AbortController();
+    this.#request = request;
     const { user } = this.#view;
     try {
       for (const status of statuses) {
         const known = this.#lists.get(status);
         const params = { status, limit: LIMIT, ...(known?.next ? { cursor: known.next } : {}) };
-        const reply = await ask(["v1", "users", user, "sessions"], params, asking.signal);
+        const reply = await fetchJson(["v1", "users", user, "sessions"], params, request.signal);
         const sessions = reply.sessions.map((session) => sessionOf(session, status));
         this.#lists.set(status, { sessions: [...(known?.sessions ?? []), ...sessions], next: reply.next });
       }
       this.#draw();
       fill(byId("user-summary"), this.#summary());
     } catch (error) {
-      if (!asking.signal.aborted) say(byId("user-summary"), `No answer: ${error.message}.`);
+      if (!request.signal.aborted) setText(byId("user-summary"), `The sessions cannot be shown: ${error.message}.`);
     }
   }
 
@@ -72,12 +72,12 @@ export class User {
     const parts = STATUSES.flatMap((status) => {
       const { sessions, next } = this.#lists.get(status);
       if (sessions.length === 0) return [];
-      return [next ? `the last ${counted(sessions.length, ...NOUN[status])}` : counted(sessions.length, ...NOUN[status])];
+      return [next ? `the ${count(sessions.length)} newest ${NOUN[status][1]}` : counted(sessions.length, ...NOUN[status])];
     });
-    // An id may turn the direction of writing; it turns nothing but itself.
-    const whose = el("bdi", {}, user);
-    if (parts.length === 0) return ["No session of the user “", whose, "” is known within the last year."];
-    return ["User “", whose, `”: ${parts.join(", ")}.`];
+    // Isolates an id that contains right-to-left characters from the text around it.
+    const name = el("bdi", {}, user);
+    if (parts.length === 0) return ["User “", name, "” has no sessions within the last year."];
+    return ["User “", name, `”: ${parts.join(", ")}.`];
   }
 
   #draw() {
@@ -87,15 +87,15 @@ export class User {
     fill(byId("sessions"), sessions.length > 0 ? timeline(sessions, choose) : []);
     const more = STATUSES.filter((status) => this.#lists.get(status)?.next).map((status) => {
       const click = async () => {
-        await this.#answer([status]);
+        await this.#load([status]);
         this.#explain();
       };
-      return el("button", { type: "button", "data-key": `more ${status}`, click }, `Earlier ${NOUN[status][1]}`);
+      return el("button", { type: "button", "data-key": `more ${status}`, click }, `Show earlier ${NOUN[status][1]}`);
     });
     fill(byId("more-sessions"), more);
   }
 
-  /** Explains the view's session where it is listed, or above the list when it is not. */
+  /** Shows the explanation of the view's session below its entry, or above the list if it is not listed. */
   async #explain() {
     this.#explaining?.abort();
     const { user, session } = this.#view;
@@ -109,14 +109,14 @@ export class User {
     if (user === "" || session === "") return;
     const explaining = new AbortController();
     this.#explaining = explaining;
-    const shown = el("div", { class: "explanation", role: "status" }, "Asking");
+    const shown = el("div", { class: "explanation", role: "status" }, "Loading");
     if (place === byId("sessions")) place.prepend(shown);
     else place.append(shown);
     try {
-      const reply = await ask(["v1", "users", user, "sessions", session], {}, explaining.signal);
+      const reply = await fetchJson(["v1", "users", user, "sessions", session], {}, explaining.signal);
       fill(shown, explanation(reply));
     } catch (error) {
-      if (!explaining.signal.aborted) fill(shown, [`Session “${session}”: ${error.message}.`]);
+      if (!explaining.signal.aborted) fill(shown, [`Session “${session}” cannot be shown: ${error.message}.`]);
     }
   }
 }

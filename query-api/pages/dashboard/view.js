@@ -1,26 +1,26 @@
-// What the reader looks at, as the address of the page says it: a link shows the same to whoever follows it.
+// The state of the view, which is kept in the address of the page, so that a link shows the same view.
 
 import { DEFAULT, SPANS } from "./span.js";
 
 const NAMES = ["span", "from", "to", "country", "user", "session"];
 
 export class View {
-  #readers = [];
+  #listeners = [];
 
   constructor() {
     this.#read();
     addEventListener("popstate", () => {
       this.#read();
-      this.#tell(NAMES);
+      this.#notify(NAMES);
     });
   }
 
-  /** Calls `reader` with the names that change, when one of `names` does. */
-  on(names, reader) {
-    this.#readers.push({ names, reader });
+  /** Calls `listener` when one of `names` changes. */
+  on(names, listener) {
+    this.#listeners.push({ names, listener });
   }
 
-  /** Goes to another view; the way back stays. */
+  /** Changes the view and adds an entry to the browser history. */
   change(values) {
     const changed = Object.keys(values).filter((name) => this[name] !== (values[name] ?? ""));
     if (changed.length === 0) return;
@@ -30,7 +30,7 @@ export class View {
       if (this[name] && !(name === "span" && this.span === DEFAULT)) query.set(name, this[name]);
     }
     history.pushState(null, "", query.size ? `?${query}` : location.pathname);
-    this.#tell(changed);
+    this.#notify(changed);
   }
 
   #read() {
@@ -40,7 +40,7 @@ export class View {
     if (!SPANS.has(this.span) || (this.span === "custom" && !this.from)) this.span = DEFAULT;
   }
 
-  #tell(changed) {
-    for (const { names, reader } of this.#readers) if (names.some((name) => changed.includes(name))) reader();
+  #notify(changed) {
+    for (const { names, listener } of this.#listeners) if (names.some((name) => changed.includes(name))) listener();
   }
 }

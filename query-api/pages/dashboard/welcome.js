@@ -1,20 +1,20 @@
-// What a newcomer sees while the service knows of no session: how to post a batch.
+// The hint for an empty service: a command that sends a batch.
 
-import { byId, say } from "./dom.js";
+import { byId, setText } from "./dom.js";
 
-const URL_OF_EVENTS = new URL("../v1/events", import.meta.url);
+const EVENTS_URL = new URL("../v1/events", import.meta.url);
 const MINUTE = 60_000;
 
-/** Shows the way in while no country is known; `to` is where the service's window ends. */
+/** Shows the hint while no country is known. `to` is the end of the window in the reply. */
 export function welcome(isEmpty, to) {
   byId("welcome").hidden = !isEmpty;
   if (!isEmpty) return;
-  // By the service's clock, not by the reader's, and well before the window's end, which lies a little ahead of now.
+  // Uses the service's clock, not the browser's. The window ends 5 minutes ahead of now, so earlier times are safe.
   const at = (minutes) => new Date(Date.parse(to) - minutes * MINUTE).toISOString();
   const events = [
     { user_id: "u1", session_id: "s1", event: "start", ts: at(30), country: "SK" },
     { user_id: "u1", session_id: "s1", event: "end", ts: at(15) },
   ];
   const lines = events.map((event) => `  ${JSON.stringify(event)}`).join(",\n");
-  say(byId("welcome-command"), `curl -X POST ${URL_OF_EVENTS} -d '[\n${lines}\n]'`);
+  setText(byId("welcome-command"), `curl -X POST ${EVENTS_URL} -d '[\n${lines}\n]'`);
 }

@@ -1,15 +1,15 @@
-// The choice of a window: a click, the arrow keys, or two instants typed. What it means, the span says.
+// The form for the time range: predefined ranges, or two instants.
 
 import { byId, el } from "./dom.js";
 import { asField, asInstant, SPANS } from "./span.js";
 
-/** Fills the form and keeps it as the view is; `answered()` is the window that was answered last. */
+/** Fills the form and keeps it equal to the view. `answered()` returns the last reply, or null. */
 export function windowForm(view, answered) {
   const [from, to] = [byId("from"), byId("to")];
   for (const [key, { label }] of SPANS) {
     const choose = () => {
       const window = key === "custom" ? answered() : null;
-      // Who chooses a window of their own begins with the one that is shown; until there is one, there is nothing to begin with.
+      // A custom range starts with the one that is shown. Without a reply there is none yet.
       if (key === "custom" && !window) return show();
       view.change({ span: key, from: window ? whole(window.from) : "", to: window ? whole(window.to) : "" });
     };
@@ -30,5 +30,5 @@ export function windowForm(view, answered) {
   show();
 }
 
-/** The minute that an instant lies in, which is as fine as the fields are. */
+/** An instant cut to the minute, the precision of the fields. */
 const whole = (instant) => asInstant(asField(instant));

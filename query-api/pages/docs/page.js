@@ -1,44 +1,45 @@
-// Shows the description of the API with every call ready to be tried. Asks nothing but the service that served it.
+// Shows the OpenAPI document with Swagger UI, with every request ready to send. It never contacts a host other than its service.
 
-/** How much of a reply is shown, in characters: of millions the browser would stand still. */
-const LONGEST = 200_000;
+/** How many characters of a reply are shown. Millions of characters would freeze the browser. */
+const MAX_SHOWN = 200_000;
 const DAY = 86_400_000;
 const TIME = /("ts":\s*")(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(Z?")/g;
 
-/** The examples of what is sent, as `{ value }` each. */
-function sent(description) {
+/** The examples of all request bodies, each as `{ value }`. */
+function requestExamples(description) {
   const calls = Object.values(description.paths).flatMap((path) => Object.values(path));
   const bodies = calls.flatMap((call) => Object.values(call.requestBody?.content ?? {}));
   return bodies.flatMap((body) => Object.values(body.examples ?? {}));
 }
 
 /**
- * Where an example of what is sent is older than a year by the service's own clock, or yet to come, moves all of them by the same
- * number of days to before an hour ago: such an event is not kept, and who sends one wants to be told of it afterwards.
+ * Moves the examples into the retention: the service discards events older than a year and rejects future ones, and a reader
+ * who sends an example should find it in later replies. All times move by the same number of days, to before one hour ago, if
+ * any example would not be accepted by the service's own clock.
  */
-async function renew(description) {
+async function moveToRetention(description) {
   const answer = await fetch("v1/session-starts/counts?hours=1&country=ZZ");
   if (!answer.ok) return;
   const hourAgo = Date.parse((await answer.json()).from);
-  const examples = sent(description);
-  // One that is text is one of lines of JSON.
+  const examples = requestExamples(description);
+  // An example that is a string holds lines of JSON.
   const text = ({ value }) => (typeof value === "string" ? value : JSON.stringify(value));
   const found = examples.flatMap((example) => [...text(example).matchAll(TIME)]);
   const times = found.map(([, , time]) => Date.parse(`${time}Z`));
   if (times.every((time) => hourAgo - 365 * DAY < time && time < hourAgo)) return;
   const days = Math.floor((hourAgo - Math.max(...times)) / DAY) * DAY;
-  const moved = (time) => new Date(Date.parse(`${time}Z`) + days).toISOString().slice(0, 19);
+  const move = (time) => new Date(Date.parse(`${time}Z`) + days).toISOString().slice(0, 19);
   for (const example of examples) {
-    const renewed = text(example).replace(TIME, (_, before, time, after) => before + moved(time) + after);
-    example.value = typeof example.value === "string" ? renewed : JSON.parse(renewed);
+    const moved = text(example).replace(TIME, (_, before, time, after) => before + move(time) + after);
+    example.value = typeof example.value === "string" ? moved : JSON.parse(moved);
   }
 }
 
 async function show() {
   const answer = await fetch("openapi.json");
   const spec = await answer.json();
-  // Examples that are old are better than none.
-  await renew(spec).catch(console.warn);
+  // Outdated examples are better than none.
+  await moveToRetention(spec).catch(console.warn);
   SwaggerUIBundle({
     spec,
     dom_id: "#calls",
@@ -48,15 +49,15 @@ async function show() {
     defaultModelsExpandDepth: 0,
     responseInterceptor(response) {
       const length = response.text?.length ?? 0;
-      if (length <= LONGEST) return response;
-      const shown = `${response.text.slice(0, LONGEST)}\n\n… of ${length} characters: ask with curl for all of it`;
+      if (length <= MAX_SHOWN) return response;
+      const shown = `${response.text.slice(0, MAX_SHOWN)}\n\n… ${length} characters in total: use curl to get the complete reply`;
       return Object.assign(response, { text: shown, data: shown, body: undefined, obj: undefined });
     },
-    // The badge would tell a server elsewhere where this one is.
+    // The validator badge would send the address of this service to another host.
     validatorUrl: null,
   });
 }
 
 show().catch((error) => {
-  document.querySelector("#calls").textContent = `The description of the API could not be shown: ${error.message}`;
+  document.querySelector("#calls").textContent = `The API description cannot be shown: ${error.message}. Reload the page, or open openapi.json.`;
 });

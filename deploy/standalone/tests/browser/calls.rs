@@ -1,4 +1,4 @@
-//! The page at `/`: a reader tries the calls, whichever name of the service the page was opened by.
+//! The page at `/`: a reader sends every request, for every host name of the page.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
     service::{Service, eventually},
 };
 
-/// What stands at each call: its method and path, and once it was tried the address that was asked and the status.
+/// For each request: its method and path and, after it was sent, its address and status.
 const CALLS: &str = r"
     const text = (call, selector) => call.querySelector(selector)?.textContent.trim() ?? '';
     return [...document.querySelectorAll('.opblock')].map((call) => [
@@ -25,7 +25,7 @@ const OPEN: &str = r"
     closed.forEach((control) => control.click());
     return document.querySelectorAll('.opblock .execute').length";
 
-/// How many fields of the calls of a path, or of all calls, have been filled in.
+/// The number of fields that are filled in, of the requests of a path or of all requests.
 const FILLED: &str = r"
     const calls = [...document.querySelectorAll('.opblock')].filter(
       (call) => !arguments[0] || call.querySelector('.opblock-summary-path').dataset.path === arguments[0],
@@ -36,8 +36,8 @@ const FILLED: &str = r"
 const TRY: &str =
     "document.querySelectorAll('.opblock .execute').forEach((button) => button.click())";
 
-/// Waits until the calls of a path, or all calls, are filled in by their examples: that comes a moment after they open, and who
-/// is faster asks for something else.
+/// Waits until the requests of a path, or all requests, are filled in with their examples. That
+/// happens a moment after they open, so a request sent earlier would be another one.
 fn wait_until_filled_in(page: &Page, path: Option<&str>) {
     let described = page.service.client().get("/openapi.json").unwrap().json();
     let paths = described["paths"].as_object().unwrap();
@@ -53,7 +53,7 @@ fn wait_until_filled_in(page: &Page, path: Option<&str>) {
     eventually("the examples are filled in", || (filled() == expected).then_some(()));
 }
 
-/// Opens the call of `path`, tries it as it is filled in, and gives what is shown of the reply.
+/// Opens the request of `path`, sends it as it is filled in, and returns the shown reply.
 fn tried(page: &Page, path: &str) -> String {
     let call = format!("document.querySelector('[data-path=\"{path}\"]')?.closest('.opblock')");
     let click = |what: &str| {
@@ -67,9 +67,9 @@ fn tried(page: &Page, path: &str) -> String {
     let script = format!(
         "return {call}.querySelector('.live-responses-table tbody .highlight-code')?.innerText"
     );
-    eventually("it is answered", || {
+    eventually("there is a reply", || {
         let shown = page.browser.run(&script, &[]);
-        // The button to save it stands before it.
+        // The text starts with that of the download button.
         let shown = shown.as_str()?.trim_start_matches("Download").trim();
         (!shown.is_empty()).then(|| shown.to_owned())
     })
@@ -78,7 +78,7 @@ fn tried(page: &Page, path: &str) -> String {
 #[test]
 fn every_call_can_be_tried_by_whichever_name_the_page_was_opened() {
     let data = tempfile::tempdir().unwrap();
-    // Where the examples are at home.
+    // The clock for which the examples are written.
     let service = Service::start(data.path(), &["--as-of", "2019-05-13T12:00:00Z"]);
     let batch = std::fs::read(project().join("data/seed-batch.json")).unwrap();
     assert_eq!(service.client().post("/user/batches", &[], &batch).unwrap().status, 200);
@@ -99,7 +99,7 @@ fn every_call_can_be_tried_by_whichever_name_the_page_was_opened() {
     eventually("every call is open", || (page.browser.run(OPEN, &[]) == described).then_some(()));
     wait_until_filled_in(&page, None);
     page.browser.run(TRY, &[]);
-    let answered = eventually("every call is answered", || {
+    let answered = eventually("every request has a reply", || {
         let calls = calls();
         calls.iter().all(|[_, _, status]| !status.is_empty()).then_some(calls)
     });
@@ -110,14 +110,14 @@ fn every_call_can_be_tried_by_whichever_name_the_page_was_opened() {
         .collect();
     assert!(others.is_empty(), "{others:#?}");
     page.assert_clean();
-    // On to the dashboard.
+    // The link to the dashboard.
     page.browser.click("header a");
     eventually("the dashboard is shown", || page.address().ends_with("/dashboard").then_some(()));
     let shown = page.browser.run("return document.title", &[]);
     assert_ne!(shown, Value::from("Bookend"), "it is another page");
 }
 
-/// What is years old would not be kept, nor what is yet to come.
+/// The service would discard an example that is years old, and reject a future one.
 #[test]
 fn who_sends_the_example_is_told_of_it_afterwards() {
     for clock in [&[][..], &["--as-of", "2016-12-02T15:00:00Z"]] {
@@ -145,7 +145,7 @@ fn send_the_example(page: &Page) {
     page.assert_clean();
 }
 
-/// A browser stands still over some megabytes that are to be shown.
+/// A browser freezes when it shows some megabytes.
 #[test]
 fn of_a_long_reply_the_beginning_is_shown() {
     let page = Page::over_a_month();
@@ -153,6 +153,6 @@ fn of_a_long_reply_the_beginning_is_shown() {
     assert!(whole > 300_000, "{whole}");
     page.browser.open(&format!("http://{}/", page.service.client().0));
     let shown = tried(&page, "/user/last-events");
-    assert!(shown.contains(&format!("of {whole} characters: ask with curl")), "{shown:.300}");
+    assert!(shown.contains(&format!("{whole} characters in total: use curl")), "{shown:.300}");
     assert!(shown.len() < whole, "{}", shown.len());
 }

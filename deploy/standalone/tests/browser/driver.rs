@@ -1,7 +1,7 @@
-//! A browser that does what it is told: chromedriver as a process of its own, spoken to in the W3C's WebDriver.
+//! A headless Chromium, driven by a chromedriver process with the W3C WebDriver protocol.
 //!
-//! The protocol is JSON over HTTP, which the tests' own client speaks; the crates for it bring a runtime, or licences that the
-//! project does not take.
+//! The protocol is JSON over HTTP, so the HTTP client of the tests is enough. The crates for it
+//! need a runtime, or have licences that the project does not allow.
 
 use std::{
     io::{BufRead, BufReader},
@@ -19,10 +19,10 @@ pub(crate) const ENTER: &str = "\u{e007}";
 pub(crate) const RIGHT: &str = "\u{e014}";
 pub(crate) const DOWN: &str = "\u{e015}";
 
-/// What a reference to an element is called.
+/// The key of an element reference.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// A headless Chromium with one window; gone when it is dropped.
+/// A headless Chromium with one window, which is closed on drop.
 pub(crate) struct Browser {
     driver: Child,
     client: Client,
@@ -32,7 +32,7 @@ pub(crate) struct Browser {
 impl Browser {
     pub(crate) fn start() -> Self {
         let mut command = Command::new("chromedriver");
-        // A zone with odd minutes: no time of the page may depend on it.
+        // A time zone with an offset of 5:45 hours. No time on a page may depend on it.
         command
             .env("TZ", "Asia/Kathmandu")
             .arg("--port=0")
@@ -40,20 +40,20 @@ impl Browser {
             .stdout(Stdio::piped());
         let started = command.stderr(Stdio::null()).spawn();
         let mut driver =
-            started.expect("there is a chromedriver: `deploy/test --install` sees to it");
+            started.expect("chromedriver must be installed; run `deploy/test --install`");
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
         let port = lines.find_map(|line| {
             let (_, port) = line.split_once("started successfully on port ")?;
             port.trim_end_matches('.').parse().ok()
         });
-        // It goes on writing to its pipe, so somebody has to read.
+        // chromedriver keeps writing to its pipe, so a thread must read it.
         std::thread::spawn(move || lines.for_each(drop));
-        let port: u16 = port.expect("chromedriver says on which port it listens");
+        let port: u16 = port.expect("chromedriver prints the port that it listens on");
         let client = Client(SocketAddr::from(([127, 0, 0, 1], port)));
         let mut browser = Self { driver, client, session: String::new() };
         let flags = [
             "--headless=new",
-            // Root has to do without; it shows nothing but our own page.
+            // Chromium has no sandbox for root; it opens only the pages of this project.
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--disable-gpu",
@@ -75,17 +75,17 @@ impl Browser {
         browser
     }
 
-    /// Opens an address.
+    /// Opens a URL.
     pub(crate) fn open(&self, url: &str) {
         self.tell("url", &json!({ "url": url }));
     }
 
-    /// What a function of this body returns; `given` are its `arguments`.
+    /// Runs the body of a JavaScript function and returns its result; `given` are its `arguments`.
     pub(crate) fn run(&self, body: &str, given: &[Value]) -> Value {
         self.tell("execute/sync", &json!({ "script": body, "args": given }))
     }
 
-    /// Presses and lets go of keys, one after another, wherever the focus is.
+    /// Presses and releases keys one after the other, in the element with the focus.
     pub(crate) fn press(&self, keys: &str) {
         let strokes = keys.chars().flat_map(|key| {
             let stroke = |kind: &str| json!({ "type": kind, "value": key.to_string() });
@@ -98,19 +98,19 @@ impl Browser {
         );
     }
 
-    /// Clicks in the middle of the one element that fits `selector`.
+    /// Clicks the centre of the first element that matches `selector`.
     pub(crate) fn click(&self, selector: &str) {
         let wanted = json!({ "using": "css selector", "value": selector });
         let element = self.tell("element", &wanted);
         self.tell(&format!("element/{}/click", element[ELEMENT].as_str().unwrap()), &json!({}));
     }
 
-    /// A command of the browser's own protocol.
+    /// Sends a command of the Chrome DevTools protocol.
     pub(crate) fn devtools(&self, command: &str, params: &Value) -> Value {
         self.tell("goog/cdp/execute", &json!({ "cmd": command, "params": params }))
     }
 
-    /// What was logged since it was last asked: of the `browser`, or of its `performance`.
+    /// Returns and clears the entries of the log `browser` or `performance`.
     pub(crate) fn log(&self, kind: &str) -> Vec<Value> {
         let entries = self.tell("se/log", &json!({ "type": kind }));
         entries.as_array().unwrap().clone()
@@ -131,7 +131,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Chromium ends with its session; chromedriver would leave it behind.
+        // Ends the session first, because killing chromedriver alone would leave Chromium running.
         self.client.send("DELETE", &format!("/session/{}", self.session), &[], b"").ok();
         self.driver.kill().ok();
         self.driver.wait().ok();

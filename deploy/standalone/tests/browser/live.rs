@@ -1,4 +1,4 @@
-//! The page by itself: what happens shows without a hand, and so does a service that is gone or knows only a part.
+//! The dashboard without interaction: it shows new events, a service that fails, and missing parts.
 
 use std::{
     future::pending,
@@ -28,7 +28,7 @@ use crate::{
 fn the_command_that_a_newcomer_is_shown_works_and_its_events_appear_by_themselves() {
     let page = Page::over(&[]);
     page.open("?span=1h");
-    let command = eventually("a newcomer is shown a command", || {
+    let command = eventually("the page shows a command", || {
         Some(page.text("#welcome-command")).filter(|text| !text.is_empty())
     });
     page.browser.run("window.unloaded = false", &[]);
@@ -42,13 +42,9 @@ fn the_command_that_a_newcomer_is_shown_works_and_its_events_appear_by_themselve
         let rows = page.texts("#codes tbody tr");
         (rows == ["accepted\t\t2", "discarded\texpired\t0", "rejected\t\t0"]).then_some(())
     });
-    eventually("nothing is behind", || (page.text("#lag-records") == "0").then_some(()));
-    assert!(page.texts("#welcome").is_empty(), "who has events needs no welcome");
-    assert_eq!(
-        page.browser.run("return window.unloaded", &[]),
-        false,
-        "the page was not loaded anew"
-    );
+    eventually("there is no lag", || (page.text("#lag-records") == "0").then_some(()));
+    assert!(page.texts("#welcome").is_empty(), "the hint disappears with the first events");
+    assert_eq!(page.browser.run("return window.unloaded", &[]), false, "the page was not reloaded");
     page.assert_clean();
 }
 
@@ -63,13 +59,15 @@ fn a_rejected_event_shows_with_its_code_and_a_paused_page_goes_on() {
     assert_eq!(reply.status, 400);
     post(page.service.client(), &[event("ann", "t", "start", ENDING_AT, "DE")]);
     page.service.wait_until_answered(2);
-    // That nothing is asked shows only when it is overdue: the page asks every five seconds otherwise.
+    // A live page sends a request every five seconds, so the test waits longer than that.
     let paused = Instant::now();
-    eventually("it is time to ask", || (paused.elapsed() > Duration::from_secs(8)).then_some(()));
+    eventually("a request would be due", || {
+        (paused.elapsed() > Duration::from_secs(8)).then_some(())
+    });
     assert_eq!(page.ranking(), [("SK".to_owned(), 1)], "a paused page stays as it is");
     page.browser.click("#pause");
     let both = [("DE".to_owned(), 1), ("SK".to_owned(), 1)];
-    eventually("it goes on", || {
+    eventually("it resumes", || {
         (page.text("#state") == "Live" && page.ranking() == both).then_some(())
     });
     eventually("the rejection shows", || {
@@ -86,10 +84,10 @@ fn a_service_that_is_gone_is_said_and_found_again() {
     page.open("?span=1h");
     page.wait_for_starts();
     page.service.kill();
-    eventually("it is said", || {
+    eventually("the page says so", || {
         (page.text("#state") == "Retrying: the service is not reachable").then_some(())
     });
-    assert_eq!(page.ranking(), [("SK".to_owned(), 1)], "what was answered last stays");
+    assert_eq!(page.ranking(), [("SK".to_owned(), 1)], "the last reply stays");
     let mut again = Command::new(BOOKEND);
     let address = page.service.client().0.to_string();
     again.env_clear().args([
@@ -127,10 +125,10 @@ fn a_process_that_only_answers_questions_says_so() {
 
     let browser = Browser::start();
     browser.open(&format!("http://{address}/dashboard"));
-    let said = eventually("it is said", || texts(&browser, "#events-notice").pop());
+    let said = eventually("the page says so", || texts(&browser, "#events-notice").pop());
     assert_eq!(
         said,
-        "This process only answers questions: see the /metrics of ingest for events and pairing."
+        "This process only serves queries. The ingest processes report events and lag."
     );
-    assert!(texts(&browser, "#events-answer").is_empty(), "no zero stands for what is not known");
+    assert!(texts(&browser, "#events-answer").is_empty(), "unknown values are hidden, not zero");
 }

@@ -1,4 +1,5 @@
-//! How it looks: on a phone, by day and by night, and in the picture of the documentation.
+//! The appearance of the dashboard: on a phone, in light and dark mode, and in the screenshot of
+//! the documentation.
 
 use std::{env, fs};
 
@@ -12,11 +13,12 @@ use crate::{
     service::eventually,
 };
 
-/// Where the picture is to be written, to renew it:
-/// `BOOKEND_SCREENSHOT=$PWD/specification/screenshots/dashboard.png cargo test -p standalone --test browser picture`.
+/// The variable with the path of the screenshot. To renew it:
+/// `BOOKEND_SCREENSHOT=$PWD/specification/screenshots/dashboard.png \
+///  cargo test -p standalone --test browser picture`.
 const PICTURE: &str = "BOOKEND_SCREENSHOT";
 
-/// Each text that stands out too little from what is behind it, with its contrast: WCAG AA wants 4.5.
+/// Every text with too little contrast to its background. WCAG AA requires at least 4.5.
 const FAINT: &str = r"
     const channels = (colour) => colour.match(/[\d.]+/g).map(Number);
     const light = (colour) => {
@@ -37,8 +39,8 @@ const FAINT: &str = r"
     }
     return faint";
 
-/// Whether the chart's canvas holds the colour of its first series. A copy is read, since a browser complains of who
-/// reads again and again what is made to be drawn on.
+/// Whether the canvas of the chart contains the colour of its first series. The script reads a
+/// copy, because Chromium warns about repeated reads of a canvas that is drawn on.
 const DRAWN: &str = r"
     const canvas = document.querySelector('#starts-chart canvas');
     const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
@@ -61,7 +63,7 @@ fn prefer(page: &Page, scheme: &str) {
     page.browser.devtools("Emulation.setEmulatedMedia", &scheme);
 }
 
-/// Shows the page with everything opened that can be.
+/// Opens the page with every section expanded.
 fn open_all(page: &Page, user: &str, session: &str) {
     page.open(&format!("?span=30d&user={user}&session={session}"));
     page.wait_for_starts();
@@ -73,7 +75,7 @@ fn open_all(page: &Page, user: &str, session: &str) {
     eventually("the table is there", || (!page.texts("#starts-table td").is_empty()).then_some(()));
 }
 
-/// A user with a session of every status, ids as long as they may be, beside the generated ones.
+/// Generated events, and a user with a session of every status and ids of maximum length.
 fn events(user: &str) -> Vec<Vec<u8>> {
     let long = "x".repeat(128);
     let mut events = generate("clean", 1_000, 7);
@@ -115,13 +117,13 @@ fn texts_stand_out_and_the_chart_is_drawn_by_day_and_by_night() {
             .push(page.browser.run("return getComputedStyle(document.body).backgroundColor", &[]));
     }
     assert_ne!(grounds[0], grounds[1]);
-    // Whoever changes the scheme under the page's feet sees it drawn anew.
+    // The chart is redrawn when the colour scheme changes.
     prefer(&page, "light");
     eventually("the chart follows", || (page.browser.run(DRAWN, &[]) == true).then_some(()));
     page.assert_clean();
 }
 
-/// Some sessions of one user over a week, as they may be.
+/// Sessions of one user over a week.
 fn a_week_of(user: &str) -> Vec<Vec<u8>> {
     let sessions = [("27", "18:30", "23:45"), ("28", "07:05", "13:20"), ("30", "06:15", "15:30")];
     let complete = sessions.iter().flat_map(|(day, from, to)| {
@@ -140,7 +142,7 @@ fn a_week_of(user: &str) -> Vec<Vec<u8>> {
 fn the_picture_of_the_documentation_can_be_taken() {
     let page = Page::over(&a_week_of("ann"));
     let some = generate_with(&["--skew", "zipf"], "clean", 20_000, 7);
-    // What is kept back is sent while the page is looked at, so that there are rates.
+    // The rest is sent while the page is open, so that the rates are not zero.
     let (before, meanwhile) = some.split_at(some.len() - 2_700);
     post(page.service.client(), before);
     page.service.wait_until_answered(before.len());
@@ -160,7 +162,7 @@ fn the_picture_of_the_documentation_can_be_taken() {
             .service
             .metrics()
             .sum("bookend_ingest_events_total{code=\"\",outcome=\"accepted\"}");
-        eventually("the page has seen it", || {
+        eventually("the page shows it", || {
             let shown = page.text("#codes tbody td.number");
             (number(&shown) as f64 == sent).then_some(())
         });
@@ -169,9 +171,9 @@ fn the_picture_of_the_documentation_can_be_taken() {
     let all = json!({ "captureBeyondViewport": true, "format": "png" });
     let picture = page.browser.devtools("Page.captureScreenshot", &all);
     let picture = BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
-    assert!(picture.starts_with(b"\x89PNG") && picture.len() > 10_000, "it is a picture");
-    assert!(picture.len() < 200_000, "{} bytes are too many for the documentation", picture.len());
-    #[expect(clippy::disallowed_methods, reason = "who renews the picture says where it goes")]
+    assert!(picture.starts_with(b"\x89PNG") && picture.len() > 10_000, "it is a PNG image");
+    assert!(picture.len() < 200_000, "{} bytes: too large for the documentation", picture.len());
+    #[expect(clippy::disallowed_methods, reason = "a test setting, not one of the service")]
     let renewed = env::var_os(PICTURE);
     if let Some(path) = renewed {
         fs::write(path, picture).unwrap();

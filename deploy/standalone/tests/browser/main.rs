@@ -1,7 +1,7 @@
-//! The pages in a real browser: a headless Chromium that reads, types and clicks as a reader does, over the real program.
+//! The pages in a headless Chromium that types and clicks like a reader, with the real program.
 //!
-//! What a page shows is compared with what the service answers to the same question. The browser finds no host but
-//! loopback, and its clock has another time zone and another year than the service's: neither may show.
+//! The tests compare a page with the replies of the service. The browser resolves only loopback,
+//! and its time zone and its year differ from the service's: a page must show neither.
 
 #[cfg(test)]
 #[allow(dead_code, reason = "shared with the system tests, which take more of it")]

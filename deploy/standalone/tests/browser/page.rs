@@ -1,4 +1,4 @@
-//! The dashboard of a service that a test has started, as its reader meets it.
+//! The dashboard of a service that a test has started, in a browser.
 
 use std::collections::BTreeSet;
 
@@ -12,21 +12,21 @@ use crate::{
     service::{Service, eventually},
 };
 
-/// A service, and a browser beside it.
+/// A service and a browser.
 pub(crate) struct Page {
     pub(crate) service: Service,
     pub(crate) browser: Browser,
     pub(crate) data: TempDir,
 }
 
-/// One event as a line.
+/// One event as JSON.
 pub(crate) fn event(user: &str, session: &str, kind: &str, ts: &str, country: &str) -> Vec<u8> {
     let event = json!({ "user_id": user, "session_id": session, "event": kind, "ts": ts, "country": country });
     event.to_string().into_bytes()
 }
 
 impl Page {
-    /// Over a service whose clock begins at [`ENDING_AT`], and which has answered all of `events`.
+    /// A page of a service that has processed `events`, with its clock set to [`ENDING_AT`].
     pub(crate) fn over(events: &[Vec<u8>]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
@@ -35,39 +35,39 @@ impl Page {
         Self { service, browser: Browser::start(), data }
     }
 
-    /// Over a made-up month.
+    /// A page with a month of generated events.
     pub(crate) fn over_a_month() -> Self {
         Self::over(&generate("clean", 3_000, 7))
     }
 
-    /// Shows the page at `query`, which begins with `?` or is empty.
+    /// Opens the dashboard; `query` begins with `?` or is empty.
     pub(crate) fn open(&self, query: &str) {
         self.browser.open(&format!("http://{}/dashboard{query}", self.service.client().0));
     }
 
-    /// The text of every element that fits `selector`, as far as it is to be seen.
+    /// The text of every visible element that matches `selector`.
     pub(crate) fn texts(&self, selector: &str) -> Vec<String> {
         texts(&self.browser, selector)
     }
 
-    /// The text of the first element that fits `selector`, if it is to be seen.
+    /// The text of the first visible element that matches `selector`, or an empty string.
     pub(crate) fn text(&self, selector: &str) -> String {
         self.texts(selector).into_iter().next().unwrap_or_default()
     }
 
-    /// The address of the page.
+    /// The URL of the page.
     pub(crate) fn address(&self) -> String {
         self.browser.run("return location.href", &[]).as_str().unwrap().to_owned()
     }
 
-    /// Waits until the starts are there.
+    /// Waits until the ranking has rows.
     pub(crate) fn wait_for_starts(&self) {
         eventually("the starts are shown", || {
             (!self.texts("#ranking tbody tr").is_empty()).then_some(())
         });
     }
 
-    /// The countries in the ranking with their starts, from top to bottom.
+    /// The rows of the ranking: countries and starts.
     pub(crate) fn ranking(&self) -> Vec<(String, u64)> {
         let codes = self.texts("#ranking .code");
         codes
@@ -76,7 +76,7 @@ impl Page {
             .collect()
     }
 
-    /// Presses Tab until what has the focus fits `selector`.
+    /// Presses Tab until the element with the focus matches `selector`.
     pub(crate) fn tab_to(&self, selector: &str) {
         let mut passed = BTreeSet::new();
         for _ in 0..100 {
@@ -91,7 +91,7 @@ impl Page {
         panic!("Tab does not lead to {selector}, but past {passed:#?}");
     }
 
-    /// Fails when the page has complained, or when it has asked anybody but the service.
+    /// Panics if the browser logged an error, or if the page sent a request to another host.
     pub(crate) fn assert_clean(&self) {
         let complaints = self.browser.log("browser");
         assert!(complaints.is_empty(), "{complaints:#?}");
@@ -105,24 +105,24 @@ impl Page {
                 continue;
             }
             let url = told["message"]["params"]["request"]["url"].as_str().unwrap();
-            // What the browser opens before it is told anything.
+            // The blank page that the browser starts with.
             let nothing =
                 url.starts_with("data:") || url.starts_with("about:") || url.starts_with("chrome:");
-            assert!(nothing || url.starts_with(own), "the page asked {url}");
+            assert!(nothing || url.starts_with(own), "the page requested {url}");
             asked += u32::from(!nothing);
         }
-        assert!(asked > 10, "the page and its files were asked for");
+        assert!(asked > 10, "the page and its files were requested");
     }
 }
 
-/// What [`Page::texts`] is.
+/// See [`Page::texts`].
 pub(crate) fn texts(browser: &Browser, selector: &str) -> Vec<String> {
     let script = "return [...document.querySelectorAll(arguments[0])].filter((it) => it.checkVisibility()) \
                   .map((it) => it.innerText.trim())";
     serde_json::from_value(browser.run(script, &[selector.into()])).unwrap()
 }
 
-/// Posts events in batches that the service takes.
+/// Posts events in batches of the maximum size.
 pub(crate) fn post(client: Client, events: &[Vec<u8>]) {
     for batch in events.chunks(1_000) {
         let reply = client.post("/v1/events", &[LINES], &joined(batch)).unwrap();
@@ -130,7 +130,7 @@ pub(crate) fn post(client: Client, events: &[Vec<u8>]) {
     }
 }
 
-/// A number as the page writes it: `1,234`.
+/// Parses a number in the format of the page: `1,234`.
 pub(crate) fn number(text: &str) -> u64 {
     text.replace(',', "").parse().unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }

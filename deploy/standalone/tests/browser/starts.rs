@@ -1,4 +1,5 @@
-//! The starts of countries: the ranking and the chart are what the service answers, and are chosen without a mouse.
+//! Session starts by country: the ranking and the chart show the replies of the service, and work
+//! with the keyboard alone.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,13 +11,13 @@ use crate::{
     service::eventually,
 };
 
-/// A window that does not move with the clock, with slots of an hour.
+/// A window that does not move with the clock, with hourly slots.
 const WINDOW: &str = "from=2016-11-25T09:30:00Z&to=2016-12-02T08:00:00Z";
 
-/// How many countries the chart has by name.
+/// The number of countries that the chart shows by name.
 const NAMED: usize = 6;
 
-/// The countries with starts, most first, as the service counts them.
+/// The countries with starts in descending order, as the service counts them.
 fn counted(page: &Page, window: &str) -> Vec<(String, u64)> {
     let reply = page.service.client().ask(&format!("/v1/session-starts/counts?{window}"));
     let countries: HashMap<String, u64> =
@@ -34,13 +35,13 @@ fn the_ranking_is_what_the_service_counts() {
     page.open(&format!("?span=custom&{WINDOW}"));
     page.wait_for_starts();
     let expected = counted(&page, WINDOW);
-    assert!(expected.len() > 20, "so few countries show nothing: {expected:?}");
+    assert!(expected.len() > 20, "too few countries for the test: {expected:?}");
     assert_eq!(page.ranking(), expected[..12], "the first of them");
     page.browser.click("#more-countries");
     assert_eq!(page.ranking(), expected, "all of them");
     let total: u64 = expected.iter().map(|(_, starts)| starts).sum();
     let summary = page.text("#starts-summary").replace(',', "");
-    let said = format!("{total} starts in {} of", expected.len());
+    let said = format!("{total} session starts in {} of", expected.len());
     assert!(summary.starts_with(&said), "{summary:?} says {said:?}");
     assert!(summary.contains("from 2016-11-25 09:30 to 2016-12-02 08:00"), "{summary:?}");
     page.assert_clean();
@@ -92,7 +93,7 @@ fn a_window_an_order_and_a_country_are_chosen_by_keyboard_alone() {
     let day = page.ranking();
     page.tab_to("[name=span]");
     page.browser.press(RIGHT);
-    eventually("the ranking is another one", || (page.ranking() != day).then_some(()));
+    eventually("the ranking changes", || (page.ranking() != day).then_some(()));
     assert!(page.address().ends_with("?span=7d"), "{}", page.address());
     assert_eq!(page.ranking(), counted(&page, "days=7")[..12]);
 
@@ -108,8 +109,8 @@ fn a_window_an_order_and_a_country_are_chosen_by_keyboard_alone() {
     let legend = page.texts("#starts-legend li");
     assert!(legend.len() == 1 && legend[0].starts_with(&codes[0]), "{legend:?}");
     let chosen = "return document.activeElement.ariaPressed";
-    assert_eq!(page.browser.run(chosen, &[]), "true", "what was pressed keeps the focus");
-    // Who follows the link sees the same; the way back goes back.
+    assert_eq!(page.browser.run(chosen, &[]), "true", "the pressed button keeps the focus");
+    // The address contains the view, and the browser's back button restores the old one.
     assert!(
         page.address().ends_with(&format!("?span=7d&country={}", codes[0])),
         "{}",
@@ -143,10 +144,10 @@ fn a_window_of_one_s_own_begins_with_the_one_that_is_shown() {
         Some(page.ranking()).filter(|shown| *shown == expected[..12])
     });
     assert_eq!(shown.len(), 12);
-    // A window that is none is said in the service's own words.
+    // The page shows the error message of the service for an invalid window.
     page.browser.run(&set.replace("2016-12-02", "2016-11-02"), &[]);
     page.browser.click("#custom button");
-    let notice = eventually("it is refused", || {
+    let notice = eventually("an error is shown", || {
         Some(page.text("#starts-notice")).filter(|text| !text.is_empty())
     });
     assert!(notice.contains("`from` must not be after `to`"), "{notice}");

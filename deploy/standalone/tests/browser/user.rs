@@ -1,4 +1,4 @@
-//! The look-up of a user: exactly the sessions that the service answers, and ids that are text whatever they hold.
+//! The sessions of a user: exactly those of the service's replies. Every id is shown as plain text.
 
 use serde_json::Value;
 
@@ -9,7 +9,8 @@ use crate::{
     service::eventually,
 };
 
-/// 25 complete sessions of `user`, one an hour, an open one and an orphan; the sessions' names begin with `name`.
+/// 25 complete sessions of `user`, one per hour, an open one and an orphan. The session ids begin
+/// with `name`.
 fn sessions(user: &str, name: &str) -> Vec<Vec<u8>> {
     let at = |hour: u32, minute: u32| {
         format!("2016-11-{:02}T{:02}:{minute:02}:00Z", 28 + hour / 24, hour % 24)
@@ -28,7 +29,7 @@ fn sessions(user: &str, name: &str) -> Vec<Vec<u8>> {
     complete.chain(single).collect()
 }
 
-/// The sessions of `user` that are `status`, all pages of them.
+/// The sessions of `user` with `status`, as the service returns them.
 fn answered(page: &Page, user: &str, status: &str) -> Vec<Value> {
     let path = format!("/v1/users/{}/sessions?status={status}&limit=100", escaped(user));
     page.service.client().ask(&path)["sessions"].as_array().unwrap().clone()
@@ -38,7 +39,7 @@ fn ids(sessions: &[Value]) -> Vec<String> {
     sessions.iter().map(|session| session["session_id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// What the page lists as `status`, from top to bottom.
+/// The ids of the listed sessions with `status`, from top to bottom.
 fn listed(page: &Page, status: &str) -> Vec<String> {
     texts(&page.browser, &format!(".session:has(.status.{status}) .id"))
 }
@@ -54,7 +55,7 @@ fn a_user_s_sessions_are_listed_paged_and_explained() {
     page.tab_to("#user-id");
     page.browser.press(&format!("ann{ENTER}"));
     let said = summary(&page, "complete");
-    assert_eq!(said, "User “ann”: the last 20 complete sessions, 1 open session, 1 orphan.");
+    assert_eq!(said, "User “ann”: the 20 newest complete sessions, 1 open session, 1 orphan.");
     let complete = ids(&answered(&page, "ann", "complete"));
     assert_eq!((complete.len(), listed(&page, "complete")), (25, complete[..20].to_vec()));
     assert_eq!(listed(&page, "open"), ids(&answered(&page, "ann", "open")));
@@ -62,9 +63,9 @@ fn a_user_s_sessions_are_listed_paged_and_explained() {
     page.browser.click("[data-key='more complete']");
     summary(&page, "25 complete sessions");
     assert_eq!(listed(&page, "complete"), complete);
-    assert!(page.texts("#more-sessions button").is_empty(), "there are no more");
+    assert!(page.texts("#more-sessions button").is_empty(), "there are no further pages");
 
-    // The list begins with the open session, which is the latest.
+    // The list begins with the open session, which is the newest.
     page.browser.run("document.querySelector('.session').focus()", &[]);
     page.browser.press(&format!("{DOWN}{DOWN}{ENTER}"));
     let why = eventually("it is explained", || {
@@ -80,10 +81,10 @@ fn a_user_s_sessions_are_listed_paged_and_explained() {
     assert_eq!(
         page.browser.run(place, &[]),
         serde_json::json!([true, true, true]),
-        "its bar is on the axis"
+        "its bar is within the axis"
     );
 
-    // A link to it shows the same.
+    // A link shows the same view.
     page.open(&format!("?user=ann&session={}", complete[0]));
     let again = eventually("it is explained", || {
         Some(page.text(".explanation .why")).filter(|text| !text.is_empty())
@@ -96,10 +97,10 @@ fn a_user_s_sessions_are_listed_paged_and_explained() {
 fn an_unknown_user_is_said() {
     let page = Page::over(&sessions("ann", "s"));
     page.open("?user=bob");
-    let said = summary(&page, "No session");
-    assert_eq!(said, "No session of the user “bob” is known within the last year.");
+    let said = summary(&page, "no sessions");
+    assert_eq!(said, "User “bob” has no sessions within the last year.");
     page.open("?user=..");
-    summary(&page, "a browser cannot ask for the id “..”");
+    summary(&page, "browsers cannot request the id “..”");
     page.assert_clean();
 }
 
@@ -117,7 +118,7 @@ fn hostile_ids_are_text_and_run_nothing() {
         assert!(said.contains(&format!("“{user}”")), "{said:?}");
         let complete = ids(&answered(&page, user, "complete"));
         assert_eq!(listed(&page, "complete"), complete[..20]);
-        let named = format!("All that is known of the session {session}open");
+        let named = format!("Facts of session {session}open");
         eventually("it is explained", || {
             page.texts(".explanation caption").contains(&named).then_some(())
         });
