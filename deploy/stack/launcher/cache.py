@@ -1,6 +1,6 @@
-"""What stacks share: Java, and the servers' jars, fetched by Maven once for each version of pom.xml.
+"""What all stacks share: Java, and the jars of the servers, which Maven downloads once for each version of pom.xml.
 
-The folder is ~/.cache/bookend/stack, or what BOOKEND_STACK_CACHE says.
+The cache is the folder ~/.cache/bookend/stack, or the one that BOOKEND_STACK_CACHE names.
 """
 
 import hashlib
@@ -19,14 +19,14 @@ CONF = Path(__file__).resolve().parent.parent / "servers"
 
 
 def folder():
-    """The cache."""
+    """Returns the folder of the cache."""
     named = os.environ.get("BOOKEND_STACK_CACHE")
     return Path(named).resolve() if named else Path.home() / ".cache" / "bookend" / "stack"
 
 
 @dataclass
 class Runtime:
-    """What servers are run with: a Java, the folder of the jars, and for a service a line about its class archive."""
+    """How to run the servers: Java, the folder of the jars, and for each service the option for its class archive."""
 
     java: str
     jars: Path
@@ -34,13 +34,13 @@ class Runtime:
 
 
 def runtime():
-    """Finds Java and, the first time, fetches the jars."""
+    """Finds Java and, on the first run, downloads the jars."""
     program = java()
     return Runtime(program, jars(program))
 
 
 def jars(java):
-    """The folder that holds the jars of the servers, a folder each; fetches them when they are not there."""
+    """Returns the folder with a folder of jars for each service. Downloads them if they are missing."""
     version = hashlib.sha256((CONF / "pom.xml").read_bytes()).hexdigest()[:12]
     kept = folder() / f"jars-{version}"
     if kept.is_dir():
@@ -52,41 +52,41 @@ def jars(java):
 
 
 def fetch(kept, java):
-    """Fetches the jars into the folder `kept`, which comes into being whole."""
+    """Downloads the jars into the folder `kept`, which appears only when it is complete."""
     if not shutil.which("mvn"):
-        raise Problem("Maven is needed to fetch the servers the first time, and there is no `mvn` (Debian: apt-get install maven)")
-    print("fetching the jars of Kafka and Cassandra, once: 107 MB", file=sys.stderr)
-    coming = kept.with_name(kept.name + ".coming")
-    shutil.rmtree(coming, ignore_errors=True)
+        raise Problem("cannot download the servers: Maven is not installed; install it (on Debian: apt-get install maven)")
+    print("downloading the jars of Kafka and Cassandra (107 MB), which happens only once", file=sys.stderr)
+    incoming = kept.with_name(kept.name + ".incoming")
+    shutil.rmtree(incoming, ignore_errors=True)
     for service in ("kafka", "cassandra"):
         command = ["mvn", "--quiet", "--batch-mode", "--file", CONF / "pom.xml", "--activate-profiles", service]
-        command += ["dependency:copy-dependencies", f"-Dlibs={coming / service}"]
+        command += ["dependency:copy-dependencies", f"-Dlibs={incoming / service}"]
         home = str(Path(java).resolve().parent.parent)
         result = subprocess.run(command, env={**os.environ, "JAVA_HOME": home}, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True, check=False)
-        if result.returncode or not any((coming / service).glob("*.jar")):
-            raise Problem(f"Maven could not fetch {service}:\n{result.stdout}")
-    coming.rename(kept)
+        if result.returncode or not any((incoming / service).glob("*.jar")):
+            raise Problem(f"Maven cannot download {service}:\n{result.stdout}")
+    incoming.rename(kept)
 
 
 def java():
-    """A Java 17, the one version that both servers are known to run on."""
+    """Returns the path of Java 17, the only version that both servers support."""
     seen = []
     for program in candidates():
         try:
-            said = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stderr
+            output = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stderr
         except OSError:
             continue
-        version = re.search(r'version "(\d+)', said)
+        version = re.search(r'version "(\d+)', output)
         if version and version[1] == "17":
             return program
         seen.append(f"{program} is {version[1] if version else 'unknown'}")
     found = f" ({', '.join(seen)})" if seen else ""
-    raise Problem(f"Java 17 is needed{found}: set JAVA_HOME, or on Debian: apt-get install openjdk-17-jre-headless")
+    raise Problem(f"Java 17 not found{found}; set JAVA_HOME, or install it (on Debian: apt-get install openjdk-17-jre-headless)")
 
 
 def candidates():
-    """Where a Java may be, the most explicit place first."""
+    """Yields possible paths of Java, the most explicit one first."""
     if os.environ.get("JAVA_HOME"):
         yield os.path.join(os.environ["JAVA_HOME"], "bin", "java")
     if shutil.which("java"):

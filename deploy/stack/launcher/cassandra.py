@@ -1,4 +1,4 @@
-"""Cassandra: a node's files, its command line, when it serves, and its one user."""
+"""Cassandra: the files of a node, its command line, its readiness, and its only user."""
 
 from urllib.parse import quote
 
@@ -7,7 +7,7 @@ from launcher.plan import USER
 from launcher.template import CONF, fill
 
 MAIN = "org.apache.cassandra.service.CassandraDaemon"
-# The ring in equal parts.
+# Initial tokens that split the ring into equal parts.
 TOKENS = {1: [0], 3: [-9223372036854775808, -3074457345618258603, 3074457345618258602]}
 
 
@@ -16,7 +16,7 @@ def prepare(plan, nodes, runtime):
     for node in nodes:
         (node.dir / "tmp").mkdir(parents=True, exist_ok=True)
         values = values_of(plan, node, runtime)
-        # What is measured must pay for its fsync.
+        # Benchmarks must include the cost of fsync.
         memory = ["cassandra/bench.opts"] if plan.bench else ["small.opts", "cassandra/unsynced.opts"]
         (node.dir / "jvm.opts").write_text(fill([*memory, "cassandra/jvm.opts"], values))
         commits = "periodic" if plan.bench == "periodic" else "synced"
@@ -25,7 +25,7 @@ def prepare(plan, nodes, runtime):
 
 
 def values_of(plan, node, runtime):
-    """What the templates ask for."""
+    """Returns the values for the templates."""
     return {
         "N": node.n,
         "DIR": node.dir,
@@ -45,26 +45,26 @@ def values_of(plan, node, runtime):
 
 
 def command(node, runtime):
-    """Runs the node."""
+    """Returns the command that runs the node."""
     return [runtime.java, f"@{node.dir}/jvm.opts", MAIN]
 
 
 def serves(plan, node, whole):
-    """Whether `node` serves clients; `whole` asks for the whole stack, which has only just been started."""
+    """Whether `node` accepts clients. With `whole`, all nodes must know each other, for a stack that has just started."""
     if plan.tls:
-        see_to_the_user(plan, node)
+        ensure_user(plan, node)
     with cql_wire.Connection(plan, node.n, USER, plan.password) as session:
         session.query("SELECT cluster_name FROM system.local")
         if whole and plan.nodes > 1:
-            # The port opens seconds before the node knows the others. This keyspace has a replica on every one.
+            # The port opens seconds before the node knows the others. This keyspace has a replica on every node.
             session.query("SELECT status FROM system_distributed.view_build_status"
                           " WHERE keyspace_name = 'x' AND view_name = 'y'", cql_wire.ALL)
             return session.query("SELECT data_center FROM system.peers_v2") == plan.nodes - 1
     return True
 
 
-def see_to_the_user(plan, node):
-    """Makes our user, who may do everything, and drops the one whose password everybody knows."""
+def ensure_user(plan, node):
+    """Creates the superuser of the stack, and drops the default superuser with its well-known password."""
     try:
         with cql_wire.Connection(plan, node.n, USER, plan.password) as session:
             session.query("DROP ROLE IF EXISTS cassandra", cql_wire.QUORUM)

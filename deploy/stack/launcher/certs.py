@@ -1,4 +1,4 @@
-"""Certificates for one stack: an authority of its own and one certificate for all servers, made by openssl."""
+"""Certificates for one stack: a certificate authority and one certificate for all servers, created by openssl."""
 
 import shutil
 import subprocess
@@ -15,10 +15,10 @@ subjectAltName=DNS:localhost,IP:127.0.0.1,IP:127.0.0.2,IP:127.0.0.3
 """
 
 
-def make(dir):
-    """Fills `dir`: ca.pem for clients, server.pem (key, certificate, authority) for both servers."""
+def create(dir):
+    """Writes ca.pem for clients and server.pem (key, certificate, authority) for the servers into `dir`."""
     if not shutil.which("openssl"):
-        raise Problem("openssl is needed for --tls (Debian: apt-get install openssl)")
+        raise Problem("--tls requires openssl, which is not installed; install it (on Debian: apt-get install openssl)")
     shutil.rmtree(dir, ignore_errors=True)
     dir.mkdir(mode=0o700, parents=True)
     openssl(dir, "req", "-x509", *KEY, "-days", DAYS, "-subj", "/CN=bookend-stack",
@@ -34,7 +34,7 @@ def make(dir):
 
 
 def openssl(dir, *words):
-    """One call of openssl."""
+    """Runs openssl."""
     result = subprocess.run(["openssl", *words], cwd=dir, capture_output=True, text=True, check=False)
     if result.returncode:
         raise Problem(f"openssl {words[0]} failed:\n{result.stderr}")

@@ -1,4 +1,4 @@
-"""Kafka: a node's files, its storage, its command line, and when it serves."""
+"""Kafka: the files of a node, its storage, its command line, and its readiness."""
 
 import subprocess
 
@@ -9,7 +9,7 @@ from launcher.template import CONF, fill
 
 
 def prepare(plan, nodes, runtime):
-    """Writes the configuration of `nodes`, and formats the storage of those that have none yet."""
+    """Writes the configuration of `nodes`, and formats the storage of new ones."""
     formats = []
     for node in nodes:
         (node.dir / "tmp").mkdir(parents=True, exist_ok=True)
@@ -24,13 +24,13 @@ def prepare(plan, nodes, runtime):
             formats.append((node, subprocess.Popen(
                 format_command(plan, node, runtime), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)))
     for node, process in formats:
-        said, _ = process.communicate()
+        output, _ = process.communicate()
         if process.returncode:
-            raise Problem(f"the storage of {node.name} could not be formatted:\n{said}")
+            raise Problem(f"cannot format the storage of {node.name}:\n{output}")
 
 
 def values_of(plan, node, runtime):
-    """What the templates ask for."""
+    """Returns the values for the templates."""
     port = plan.kafka_port(node.n)
     return {
         "N": node.n,
@@ -53,9 +53,9 @@ def values_of(plan, node, runtime):
 
 
 def format_command(plan, node, runtime):
-    """Gives every node of the stack the same identity; a password for SCRAM has to be there from the start."""
+    """Returns the command that formats the storage, with the cluster id and the SCRAM password of the stack."""
     command = [runtime.java, f"@{node.dir}/jvm.opts", "kafka.tools.StorageTool", "format", "--ignore-formatted"]
-    # In one word: the id may begin with a hyphen.
+    # One word, because the id may begin with a hyphen.
     command += [f"--cluster-id={plan.cluster_id}", "--config", str(node.dir / "server.properties")]
     if plan.tls:
         command += ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={plan.password}]"]
@@ -63,20 +63,20 @@ def format_command(plan, node, runtime):
 
 
 def command(node, runtime):
-    """Runs the broker, which is a controller too."""
+    """Returns the command that runs the broker, which is also a controller."""
     return [runtime.java, f"@{node.dir}/jvm.opts", "kafka.Kafka", node.dir / "server.properties"]
 
 
 def serves(plan, node, whole):
-    """Whether `node` serves clients; `whole` asks for the whole stack, which has only just been started."""
+    """Whether `node` accepts clients. With `whole`, all brokers must be registered, for a stack that has just started."""
     with kafka_wire.Connection(plan, node.n) as broker:
         brokers = broker.brokers()
         if not whole:
             return node.n in brokers
         if len(brokers) < plan.nodes:
             return False
-        # The topic in which groups keep their offsets. Made only when the first group asks, it makes that one wait for
-        # seconds, which then looks like a fault of the service.
+        # Kafka creates the topic of the committed offsets for the first consumer group, which then waits for seconds. Creating
+        # it here keeps that delay out of the tests.
         broker.create_topic("__consumer_offsets", partitions=3, replicas=min(plan.nodes, 3),
                             settings={"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": "104857600"})
         return True

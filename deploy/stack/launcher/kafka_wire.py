@@ -1,4 +1,4 @@
-"""As much of Kafka's protocol as it takes to see that a broker serves: no tool of its own starts in under a second."""
+"""The part of the Kafka protocol that checks readiness. Kafka's own tools take more than a second to start."""
 
 import socket
 import ssl
@@ -12,11 +12,11 @@ NONE, TOPIC_ALREADY_EXISTS = 0, 36
 
 
 class Refused(Exception):
-    """The broker answered, and the answer was no."""
+    """The broker replied with an error."""
 
 
 class Connection:
-    """A connection to the client listener of broker `n`, as a client of this stack would make it."""
+    """A connection to the client listener of broker `n`, with TLS and authentication if the stack requires them."""
 
     def __init__(self, plan, n):
         plain = socket.create_connection(("127.0.0.1", plan.kafka_port(n)), LIMIT)
@@ -33,14 +33,14 @@ class Connection:
         self.stream.close()
 
     def log_in(self, password):
-        """PLAIN: the password itself, inside TLS."""
-        fail(self.ask(SASL_HANDSHAKE, 1, text("PLAIN")).number("h"))
+        """Authenticates with SASL PLAIN, over TLS."""
+        fail(self.send(SASL_HANDSHAKE, 1, text("PLAIN")).number("h"))
         token = f"\0{USER}\0{password}".encode()
-        fail(self.ask(SASL_AUTHENTICATE, 0, struct.pack(">i", len(token)) + token).number("h"))
+        fail(self.send(SASL_AUTHENTICATE, 0, struct.pack(">i", len(token)) + token).number("h"))
 
     def brokers(self):
-        """The brokers that this one knows and that are not fenced."""
-        reply = self.ask(METADATA, 1, struct.pack(">i", 0))
+        """Returns the ids of the brokers that are registered and not fenced."""
+        reply = self.send(METADATA, 1, struct.pack(">i", 0))
         known = []
         for _ in range(reply.number("i")):
             known.append(reply.number("i"))
@@ -50,10 +50,10 @@ class Connection:
         return known
 
     def create_topic(self, name, partitions, replicas, settings):
-        """Creates a topic; that it exists already is as good."""
+        """Creates a topic, if it does not exist."""
         body = struct.pack(">i", 1) + text(name) + struct.pack(">ihi", partitions, replicas, 0)
         body += struct.pack(">i", len(settings)) + b"".join(text(key) + text(value) for key, value in settings.items())
-        reply = self.ask(CREATE_TOPICS, 2, body + struct.pack(">i?", LIMIT * 1000, False))
+        reply = self.send(CREATE_TOPICS, 2, body + struct.pack(">i?", LIMIT * 1000, False))
         reply.number("i")  # throttle time
         reply.number("i")  # topics, one
         reply.text()
@@ -61,51 +61,51 @@ class Connection:
         if code != TOPIC_ALREADY_EXISTS:
             fail(code)
 
-    def ask(self, api, version, body):
-        """One request and its reply."""
+    def send(self, api, version, body):
+        """Sends a request and returns its reply."""
         request = struct.pack(">hhi", api, version, 1) + text("bookend-stack") + body
         self.stream.sendall(struct.pack(">i", len(request)) + request)
-        reply = Reply(self.exactly(struct.unpack(">i", self.exactly(4))[0]))
-        reply.number("i")  # the number of the request
+        reply = Reply(self.read_exactly(struct.unpack(">i", self.read_exactly(4))[0]))
+        reply.number("i")  # correlation id
         return reply
 
-    def exactly(self, length):
-        """The next `length` bytes."""
+    def read_exactly(self, length):
+        """Returns the next `length` bytes."""
         read = b""
         while len(read) < length:
             more = self.stream.recv(length - len(read))
             if not more:
-                raise ConnectionError("the broker hung up")
+                raise ConnectionError("the broker closed the connection")
             read += more
         return read
 
 
 class Reply:
-    """The bytes of a reply, read one field after another."""
+    """Reads the fields of a reply in their order."""
 
     def __init__(self, content):
         self.content, self.at = content, 0
 
     def number(self, form):
-        """The next number, of struct's form."""
+        """Returns the next number; `form` is a format of the module struct."""
         (value,) = struct.unpack_from(f">{form}", self.content, self.at)
         self.at += struct.calcsize(form)
         return value
 
     def text(self):
-        """The next string, which may be null."""
+        """Returns the next string; null becomes an empty one."""
         length = max(self.number("h"), 0)
         self.at += length
         return self.content[self.at - length : self.at].decode()
 
 
 def text(value):
-    """A string as Kafka writes it."""
+    """Encodes a string."""
     encoded = value.encode()
     return struct.pack(">h", len(encoded)) + encoded
 
 
 def fail(code):
-    """Raises what an error code other than none means."""
+    """Raises an exception for an error code."""
     if code != NONE:
-        raise Refused(f"error {code}")
+        raise Refused(f"Kafka error code {code}")

@@ -1,6 +1,6 @@
-"""One server as a process: its pid file, its log, whether it runs, and how it is started and stopped.
+"""A server process: its pid file, its log and its state; starting and stopping it.
 
-A pid alone proves nothing: after a crash its number may belong to another process, so the command line is looked at too.
+After a crash another process may have the same pid, so the command line of the process is checked too.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from launcher.problem import Problem
 
-# How long an orderly stop may take before it is a kill.
+# Seconds that a server has to stop before it is killed.
 STOP_LIMIT = 20
 
 
@@ -25,48 +25,48 @@ class Node:
         self.log = stack / f"{self.name}.log"
         self.pid_file = stack / f"{self.name}.pid"
         self.process = None
-        self.log_began = 0
+        self.log_start = 0
 
     @staticmethod
     def all_in(stack):
-        """Every node that was ever started in `stack`, by its pid file, so that no plan is needed to stop them."""
+        """Yields every node of `stack` that has a pid file, so that stopping them needs no plan."""
         for file in sorted(stack.glob("*.pid")):
             service, _, n = file.stem.rpartition("-")
             if service and n.isdigit():
                 yield Node(stack, service, int(n))
 
     def pid(self):
-        """The process that runs this node, None when there is none."""
+        """Returns the process id of this node, or None if it is not running."""
         if self.process:
-            # Our own child: right after its start it has no command line yet.
+            # A child of this process, which has no command line right after its start.
             return self.process.pid if self.process.poll() is None else None
         try:
             pid = int(self.pid_file.read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (OSError, ValueError):
             return None
-        # Empty when it has ended and nobody has asked for its status yet.
+        # The command line is empty if the process has exited but was not waited for.
         return pid if os.fsencode(f"{self.dir}/") in command else None
 
     def state(self):
-        """`running`, `stopped` (by a signal, to go on later) or `dead`."""
+        """Returns `running`, `stopped` (by a signal) or `dead`."""
         pid = self.pid()
         if pid is None:
             return "dead"
         try:
-            # After the name, which stands in parentheses and may hold anything.
+            # The state follows the name, which is in parentheses and may contain anything.
             letter = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             return "dead"
         return "stopped" if letter in "Tt" else "running"
 
     def start(self, command, kept_open):
-        """Starts it in a session of its own, so that neither a Ctrl-C nor the end of a terminal reaches it.
+        """Starts the process in its own session, so that neither Ctrl-C nor closing the terminal stops it.
 
-        It holds the file `kept_open` open as long as it lives: the lock on the port offset.
+        The process inherits the file `kept_open`, the lock on the port offset.
         """
         with open(self.log, "ab") as log:
-            self.log_began = log.tell()
+            self.log_start = log.tell()
             self.process = subprocess.Popen(
                 [str(word) for word in command],
                 cwd=self.dir,
@@ -78,46 +78,46 @@ class Node:
             )
         self.pid_file.write_text(f"{self.process.pid}\n")
 
-    def last_words(self, lines=25):
-        """The end of what its log says since it was started."""
+    def log_tail(self, lines=25):
+        """Returns the last lines of the log since the start."""
         try:
-            text = self.log.read_bytes()[self.log_began :].decode(errors="replace")
+            text = self.log.read_bytes()[self.log_start :].decode(errors="replace")
         except OSError:
             return ""
         return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
 
 
 def stop(nodes, limit=STOP_LIMIT):
-    """Stops `nodes` together: SIGTERM, and SIGKILL for what takes longer than `limit` seconds. Returns who ran."""
+    """Stops `nodes` with SIGTERM, and with SIGKILL after `limit` seconds. Returns the names of those that were running."""
     nodes = list(nodes)
     running = [node for node in nodes if node.pid()]
     for node in running:
-        # One that was stopped by a signal has to go on to hear that it is to end.
-        tell(node, signal.SIGTERM)
-        tell(node, signal.SIGCONT)
+        # A process that was stopped by a signal must continue before it can handle SIGTERM.
+        send_signal(node, signal.SIGTERM)
+        send_signal(node, signal.SIGCONT)
     if not all_end(running, limit):
         for node in running:
-            tell(node, signal.SIGKILL)
+            send_signal(node, signal.SIGKILL)
         if not all_end(running, STOP_LIMIT):
             left = ", ".join(f"{node.name} ({node.pid()})" for node in running if node.pid())
-            raise Problem(f"not even a kill ends these: {left}")
+            raise Problem(f"still running after SIGKILL: {left}; check for a hanging disk")
     for node in nodes:
         node.pid_file.unlink(missing_ok=True)
     return [node.name for node in running]
 
 
-def tell(node, what):
-    """Sends the signal `what`, if there is somebody to hear it."""
+def send_signal(node, number):
+    """Sends the signal `number` if the process is running."""
     pid = node.pid()
     if pid is not None:
         try:
-            os.kill(pid, what)
+            os.kill(pid, number)
         except ProcessLookupError:
             pass
 
 
 def all_end(nodes, limit):
-    """Waits until none of `nodes` runs; False when it takes longer than `limit` seconds."""
+    """Waits until no node is running. Returns False after `limit` seconds."""
     until = time.monotonic() + limit
     while any(node.pid() for node in nodes):
         if time.monotonic() > until:

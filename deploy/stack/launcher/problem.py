@@ -1,16 +1,16 @@
-"""What stops a program here: a sentence for the person who called it, never a stack trace."""
+"""Errors that end a program with a message for the user instead of a stack trace."""
 
 import signal
 import sys
 
 
 class Problem(Exception):
-    """Something that the caller can do something about."""
+    """An error that the user can act on."""
 
 
 def run(program, main):
-    """Runs `main` and ends the process with its status; a problem is told on standard error, and is status 1."""
-    # So that what was started is stopped, as after Ctrl-C.
+    """Runs `main` and exits with its status. A Problem is printed on standard error, with status 1."""
+    # Raises SystemExit, so that servers that were just started are stopped, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main())

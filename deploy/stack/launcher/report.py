@@ -1,4 +1,4 @@
-"""How a stack is reached: the flags for a person, the same as DIR/stack.env for programs."""
+"""How to connect to a stack: flags for the user, and the same settings in DIR/stack.env for programs."""
 
 import shlex
 
@@ -6,7 +6,7 @@ from launcher.plan import USER, write_secret
 
 
 def flags(plan):
-    """The flags that point Bookend at the stack."""
+    """Returns the flags that connect Bookend to the stack."""
     words = []
     if "kafka" in plan.services:
         words += ["--kafka-brokers " + settings(plan)["BOOKEND_KAFKA_BROKERS"]]
@@ -21,12 +21,12 @@ def flags(plan):
 
 
 def passwords(plan):
-    """The variables that no flag may take the place of."""
+    """Returns the variables that have no flag."""
     return {key: value for key, value in settings(plan).items() if key.endswith("_PASSWORD")}
 
 
 def settings(plan):
-    """Every setting as its variable."""
+    """Returns every setting by its variable."""
     found = {}
     if "kafka" in plan.services:
         found["BOOKEND_KAFKA_BROKERS"] = ",".join(f"127.0.0.1:{plan.kafka_port(n)}" for n in plan.numbers())
@@ -56,7 +56,7 @@ def write(plan):
     write_secret(plan.dir / "stack.env", "".join(lines))
 
 
-def told(plan):
-    """What `up` prints: lines that can be pasted into a shell."""
+def shell_lines(plan):
+    """Returns the lines that `up` prints, to be pasted into a shell."""
     lines = [f"export {key}={shlex.quote(value)}" for key, value in passwords(plan).items()]
     return "\n".join([*lines, *flags(plan)])

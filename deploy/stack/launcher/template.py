@@ -1,4 +1,4 @@
-"""Fills in a server's configuration: every @NAME@ of a template must be known, and none may be left."""
+"""Fills in the templates of the server configuration. An unknown @NAME@ is an error."""
 
 import re
 
@@ -6,6 +6,6 @@ from launcher.cache import CONF
 
 
 def fill(names, values):
-    """The templates `names` one after another, with `values` in them."""
+    """Returns the concatenated templates `names`, filled in with `values`."""
     text = "".join((CONF / name).read_text() for name in names)
     return re.sub(r"@([A-Z_]+)@", lambda found: str(values[found[1]]), text)
