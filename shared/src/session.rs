@@ -12,8 +12,8 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Maximum number of distinct facts of a session. Later facts become dead letters, `contested`; this
-/// is the only case in which the order of arrival can affect the result.
+/// Maximum number of distinct facts of a session. Later facts become dead letters, `contested`;
+/// this is the only case in which the order of arrival can affect the result.
 pub const MAX_FACTS: usize = 64;
 
 /// Identifies a session; events are paired by it.
@@ -167,7 +167,8 @@ impl SessionFacts {
         self.starts.is_empty() && self.ends.is_empty()
     }
 
-    /// The canonical start, which is the smallest; `None` when there is none or retention removed it.
+    /// The canonical start, which is the smallest; `None` when there is none or retention removed
+    /// it.
     #[must_use]
     pub fn start(&self) -> Option<&Start> {
         if self.departed.start { None } else { self.starts.first() }
@@ -190,8 +191,8 @@ impl SessionFacts {
         }
     }
 
-    /// The state of the session for readers to whom events before `horizon` are expired; `None` when
-    /// the session has expired.
+    /// The state of the session for readers to whom events before `horizon` are expired; `None`
+    /// when the session has expired.
     #[must_use]
     pub fn status(&self, horizon: Timestamp) -> Option<Status> {
         match (self.start(), self.end(), self.orphan()) {

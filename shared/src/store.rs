@@ -1,8 +1,8 @@
 //! The store: facts, completed sessions and starts by country, on one of two backends.
 //!
 //! Rows are only ever added. When more facts change the result of a session, a marker row is added
-//! beside the superseded row, and every read skips rows that have a marker. Every verb takes a batch
-//! and is awaited, because Cassandra depends on grouped, concurrent requests.
+//! beside the superseded row, and every read skips rows that have a marker. Every verb takes a
+//! batch and is awaited, because Cassandra depends on grouped, concurrent requests.
 //!
 //! The store never decides what a session is: see [`crate::session`].
 
@@ -104,8 +104,8 @@ impl Store {
         on_backend!(self, store => store.countries(horizon).await)
     }
 
-    /// At most `limit` starts of `country` in `window` and after the position `after`. Newest first;
-    /// equal times are ordered by session, then by user.
+    /// At most `limit` starts of `country` in `window` and after the position `after`. Newest
+    /// first; equal times are ordered by session, then by user.
     ///
     /// # Errors
     /// Any [`StoreError`].
@@ -170,8 +170,8 @@ impl Store {
         on_backend!(self, store => store.facts(key).await)
     }
 
-    /// At most `limit` sessions of all users with all their facts, after the session `after`, in the
-    /// store's own order. For checks of the whole store.
+    /// At most `limit` sessions of all users with all their facts, after the session `after`, in
+    /// the store's own order. For checks of the whole store.
     ///
     /// # Errors
     /// Any [`StoreError`].

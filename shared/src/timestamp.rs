@@ -18,8 +18,8 @@ pub const DAY: i64 = 24 * HOUR;
 /// Time that a session is kept and returned, counted from its events, in milliseconds: 365 days.
 pub const RETENTION: i64 = 365 * DAY;
 
-/// Time that rows stay in the store beyond the retention, in milliseconds. It allows for clocks that
-/// disagree: what a reader may still return has not been removed.
+/// Time that rows stay in the store beyond the retention, in milliseconds. It allows for clocks
+/// that disagree: what a reader may still return has not been removed.
 pub const MARGIN: i64 = DAY;
 
 /// Days from 0000-03-01, the origin of the calendar arithmetic below, to 1970-01-01.
@@ -48,12 +48,12 @@ impl Timestamp {
 
     /// Parses an RFC 3339 date-time; `None` if it is invalid or outside the years 1 to 9999.
     ///
-    /// The zone is optional and defaults to UTC. A space may replace the `T`, and `t` and `z` may be
-    /// lower case. Fractions are truncated to milliseconds, towards the past, also before 1970.
+    /// The zone is optional and defaults to UTC. A space may replace the `T`, and `t` and `z` may
+    /// be lower case. Fractions are truncated to milliseconds, towards the past, also before 1970.
     /// Other ISO 8601 forms are invalid: basic, week and ordinal dates, a date alone, no seconds, a
     /// comma, `24:00`, an offset without a colon or minutes, and surrounding spaces. A second of 60
-    /// is valid only at midnight UTC, where leap seconds are inserted. It counts as the first second
-    /// of the next day, as in POSIX time.
+    /// is valid only at midnight UTC, where leap seconds are inserted. It counts as the first
+    /// second of the next day, as in POSIX time.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (date_time, rest) = text.as_bytes().split_first_chunk::<19>()?;
@@ -222,8 +222,8 @@ fn days_in_month(year: i64, month: i64) -> Option<i64> {
     }
 }
 
-/// Days since 1970-01-01 of a date in the years 1 to 9999. Years begin in March here, so that a leap
-/// day is the last day of its year.
+/// Days since 1970-01-01 of a date in the years 1 to 9999. Years begin in March here, so that a
+/// leap day is the last day of its year.
 const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;

@@ -1,4 +1,4 @@
-//! The contract of `Store`: what every backend keeps, and beside it what each promises for itself.
+//! The contract of `Store`: tests for every backend, and tests for each backend alone.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use shared::{
@@ -20,18 +20,19 @@ mod retention;
 #[path = "store_contract/rows.rs"]
 mod rows;
 
-/// One store of one backend, which can be opened again once what it handed out is dropped.
+/// One store of one backend. It can be reopened after the stores it returned are dropped.
 trait Backend: Sized {
     async fn fresh() -> Self;
-    /// As the process would open it at its start.
+    /// Opens the store as a process does.
     async fn open(&self) -> Store;
-    /// What happened before `horizon` leaves; what was added must have had a year and little more, as at [`before`].
+    /// Waits until everything before `horizon` has expired, which must have been added at
+    /// [`before`] or an instant close to it.
     async fn leave(&self, store: &Store, horizon: Timestamp);
-    /// Removes what only this test needed.
+    /// Removes the data of the test.
     async fn remove(self);
 }
 
-/// A test of each named behaviour for each backend: `behaviour(backend)`.
+/// Defines one test per backend for each named function: `behaviour(backend)`.
 macro_rules! contract {
     ($($behaviour:ident),+ $(,)?) => {
         mod on_the_embedded_store {
@@ -62,9 +63,9 @@ async fn on<B: Backend>(behaviour: impl AsyncFnOnce(&B)) {
     backend.remove().await;
 }
 
-/// The instant at which everything here happens.
+/// The time of the tests.
 const NOW: i64 = 1_700_000_000_000;
-/// What began before this is not answered any more.
+/// Sessions that started before this are not returned.
 const HORIZON: i64 = NOW - RETENTION;
 
 fn at(ms: i64) -> Timestamp {
@@ -79,7 +80,7 @@ fn horizon() -> Timestamp {
     at(HORIZON)
 }
 
-/// The last instant at which what is about to be older than a year may still be added.
+/// The last instant at which an event just before the horizon is accepted.
 fn before() -> Timestamp {
     at(NOW - 1)
 }
@@ -140,7 +141,7 @@ async fn starts(store: &Store, name: &str, window: Window) -> Vec<SessionStart> 
     store.starts(&country(name), window, None, 1_000).await.unwrap()
 }
 
-/// The names of the countries that have a start at or after `horizon`.
+/// The countries that have a start at or after `horizon`.
 async fn countries(store: &Store, horizon: Timestamp) -> Vec<Country> {
     store.countries(horizon).await.unwrap().into_keys().collect()
 }
@@ -149,7 +150,7 @@ async fn sessions_of(store: &Store, user: &str) -> Vec<CompletedSession> {
     store.completed(&UserId::new(user).unwrap(), Timestamp::MIN, None, 1_000).await.unwrap()
 }
 
-/// Every session in the store, by pages of two.
+/// Every session in the store, in pages of two.
 async fn scan(store: &Store) -> Vec<(SessionKey, SessionFacts)> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {

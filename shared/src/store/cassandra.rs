@@ -1,8 +1,9 @@
 //! The store on Apache Cassandra, shared by any number of processes on any number of machines.
 //!
 //! Every row is added by an idempotent INSERT and read at a quorum, so any process may repeat or
-//! abandon any step. There are no conditional updates, no counters, no logged batches and no deletes:
-//! rows expire by their time to live. `deploy/schema.cql` defines the tables and gives their reasons.
+//! abandon any step. There are no conditional updates, no counters, no logged batches and no
+//! deletes: rows expire by their time to live. `deploy/schema.cql` defines the tables and gives
+//! their reasons.
 
 use std::fmt;
 

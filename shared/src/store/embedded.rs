@@ -1,7 +1,8 @@
 //! The embedded store: an LSM engine in a data directory that one process owns.
 //!
-//! The engine blocks, so every verb is one call on a blocking thread and never runs on the runtime's
-//! own threads. All facts of a session are one row, which is read, merged and written under one lock.
+//! The engine blocks, so every verb is one call on a blocking thread and never runs on the
+//! runtime's own threads. All facts of a session are one row, which is read, merged and written
+//! under one lock.
 
 use std::{collections::HashSet, fmt, io, path::Path, sync::Arc};
 
@@ -19,7 +20,8 @@ mod read;
 mod sweep;
 mod write;
 
-/// Size limit of the engine's journal in bytes, all of which a restart replays: the engine's minimum.
+/// Size limit of the engine's journal in bytes, all of which a restart replays: the engine's
+/// minimum.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
 /// The embedded store. Clones share it.

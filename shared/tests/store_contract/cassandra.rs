@@ -1,4 +1,4 @@
-//! A keyspace of one's own on a real Cassandra for each test.
+//! Cassandra as a backend: each test has its own keyspace on a real server.
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +31,7 @@ mod wire;
 /// A keyspace with the tables.
 pub(crate) struct Keyspace(CassandraOptions);
 
-/// How much longer than a year a row lives here, in milliseconds: tests wait for it.
+/// The margin of the tests in milliseconds. Tests wait for rows to expire, so it is short.
 const MARGIN: i64 = 2 * SECOND;
 
 impl Keyspace {
@@ -45,7 +45,7 @@ pub(crate) fn options() -> CassandraOptions {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     CassandraOptions {
         nodes: Stack::shared_plain().cassandra_nodes().split(',').map(str::to_owned).collect(),
-        // The stack may still hold those of an earlier run.
+        // The server may still have the keyspaces of an earlier run.
         keyspace: format!(
             "contract_{}_{}_{number}",
             Clock::machine().now().millis(),
@@ -56,15 +56,15 @@ pub(crate) fn options() -> CassandraOptions {
     }
 }
 
-/// A connection beside the store's.
+/// Opens a connection besides the store's.
 pub(crate) async fn connect(options: &CassandraOptions) -> Session {
     SessionBuilder::new().known_nodes(&options.nodes).build().await.unwrap()
 }
 
-/// How many partitions of starts there are of each layout.
+/// The number of partitions of starts of each layout.
 pub(crate) async fn layouts(options: &CassandraOptions) -> BTreeMap<i16, usize> {
-    let question = format!("SELECT shards, shard FROM {}.start_partitions", options.keyspace);
-    let partitions = connect(options).await.query_unpaged(question, ()).await.unwrap();
+    let select = format!("SELECT shards, shard FROM {}.start_partitions", options.keyspace);
+    let partitions = connect(options).await.query_unpaged(select, ()).await.unwrap();
     let partitions = partitions.into_rows_result().unwrap();
     let mut layouts = BTreeMap::new();
     for row in partitions.rows::<(i16, i16)>().unwrap() {
@@ -84,14 +84,15 @@ impl Backend for Keyspace {
         Store::Cassandra(CassandraStore::open(self.options()).await.unwrap().into())
     }
 
-    /// Waits for an end that is written now and leaves last of those that were written before.
+    /// Writes an end that expires after everything before `horizon`, and waits until it has
+    /// expired.
     async fn leave(&self, store: &Store, horizon: Timestamp) {
         let last = horizon.millis() + SECOND;
         let session = format!("last {last}");
         absorb_at(store, "leaving", &session, &[end(last)], before()).await;
         let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
         while !facts(store, "leaving", &session).await.is_empty() {
-            assert!(std::time::Instant::now() < limit, "its time to live is over");
+            assert!(std::time::Instant::now() < limit, "the row has not expired");
         }
     }
 

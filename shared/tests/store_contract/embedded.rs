@@ -1,4 +1,4 @@
-//! What the embedded store promises of its directory: one owner, and a reserve that it leaves on the disk.
+//! The directory of the embedded store: one owner, a disk reserve, and the steps of a sweep.
 
 use shared::{
     store::{
@@ -13,7 +13,7 @@ use crate::{
     Backend, HORIZON, NOW, absorb, end, ever, facts, horizon, key, now, start, started, starts,
 };
 
-/// A directory for a store.
+/// The directory of a store.
 pub(crate) struct Room(TempDir);
 
 impl Room {
@@ -26,7 +26,7 @@ impl Room {
         EmbeddedStore::open(self.0.path(), options).map(Store::Embedded)
     }
 
-    /// Sweeps to the end, and says how many steps that took.
+    /// Sweeps to the end. Returns the number of steps.
     async fn sweep(&self, store: &Store, horizon: Timestamp) -> usize {
         let (mut after, mut steps) = (None, 0);
         loop {
@@ -90,7 +90,7 @@ async fn without_room_on_the_disk_it_takes_nothing_and_loses_nothing() {
     assert_eq!(absorb(&store, "u", "s", &[end(NOW)]).await.facts.ends().len(), 1);
 }
 
-/// Room is made by removing: a sweep must go on where nothing else may be written.
+/// A sweep frees space, so it must proceed when other writes are refused.
 #[tokio::test]
 async fn without_room_on_the_disk_a_sweep_goes_on() {
     let room = Room::fresh().await;

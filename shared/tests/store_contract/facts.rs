@@ -1,4 +1,4 @@
-//! Facts: added, read back, and found by their session.
+//! Facts: adding them, reading them back, and listing sessions.
 
 use shared::{
     event::{SessionId, UserId},
@@ -124,7 +124,7 @@ async fn facts_survive_persisting_and_reopening(backend: &impl Backend) {
     assert_eq!(facts(&backend.open().await, "u", "s").await, known);
 }
 
-/// One name a prefix of another, the longest, not ASCII, with what separates them elsewhere.
+/// Ids that are prefixes of others, not ASCII, or contain separators of other formats.
 const ODD: [&str; 11] =
     ["a", "aa", "ab", "a b", " ", "é", "\u{10FFFF}", "😀", "a/b", "a\"\\", "%00"];
 
@@ -159,7 +159,7 @@ async fn times_before_1970_and_at_the_ends_of_the_calendar_are_kept(backend: &im
     let times = [Timestamp::MIN, at(-1), at(0), at(1), Timestamp::MAX];
     let mut offered: Vec<_> = times.iter().copied().map(shared::session::Fact::End).collect();
     offered.extend(times.iter().map(|ts| start(ts.millis(), "SK")));
-    // Long ago, or it would be long over for some of them.
+    // Written long ago, because at a later time some of these facts have expired.
     let known = absorb_at(&store, "u", "s", &offered, Timestamp::MIN).await.facts;
     assert_eq!(facts(&store, "u", "s").await, known);
     assert_eq!(known.ends(), times);

@@ -1,4 +1,4 @@
-//! What happened more than a year ago is not answered, is not written, and leaves.
+//! Retention: events older than a year are not returned, not written, and removed.
 
 use shared::{
     event::UserId,
@@ -28,10 +28,10 @@ contract!(
     nothing_leaves_an_empty_store,
 );
 
-/// An hour younger than what leaves.
+/// An hour after the horizon.
 const YOUNG: i64 = HORIZON + HOUR;
 
-/// Everything that there is to be written about a session, as it was before its year was over.
+/// Writes all facts and rows of a session before it expires.
 async fn write(store: &Store, session: &str, from: i64, name: &str, to: i64) {
     absorb_at(store, "u", session, &[start(from, name), end(to)], before()).await;
     let effects = vec![
@@ -62,7 +62,7 @@ async fn a_session_is_listed_by_its_start_not_by_its_end(backend: &impl Backend)
     let user = UserId::new("u").unwrap();
     let found = store.completed(&user, horizon(), None, 9).await.unwrap();
     assert_eq!(found, [completed("u", "young", HORIZON, "SK", HORIZON)]);
-    // A page is filled past those that are left out.
+    // Skipped sessions do not count towards the limit.
     assert_eq!(store.completed(&user, horizon(), None, 1).await.unwrap(), found);
 }
 
@@ -83,7 +83,7 @@ async fn what_is_a_year_old_leaves_and_nothing_else(backend: &impl Backend) {
     );
 }
 
-/// Were a marker left, nothing of its session would be, so a row beside it would stay hidden.
+/// A remaining marker would hide a later row of the same session.
 async fn markers_leave_too(backend: &impl Backend) {
     let store = backend.open().await;
     let (start, pair) =
@@ -105,7 +105,7 @@ async fn every_pair_of_a_session_with_many_facts_leaves(backend: &impl Backend) 
     let (from, to) = (HORIZON - 2 * half, HORIZON - half);
     let offered: Vec<_> = (0..half).flat_map(|n| [start(from + n, "SK"), end(to + n)]).collect();
     let before = at(from + RETENTION);
-    // As many as fill more than one write of the sweep.
+    // More rows than one write of the sweep removes.
     for session in 0..12 {
         let session = format!("s{session}");
         absorb_at(&store, "u", &session, &offered, before).await;
@@ -123,7 +123,7 @@ async fn every_pair_of_a_session_with_many_facts_leaves(backend: &impl Backend) 
     assert_eq!(scan(&store).await, []);
 }
 
-/// Without the memory its end would become an orphan.
+/// Otherwise its end would become an orphan.
 async fn a_session_that_kept_an_end_remembers_that_its_start_has_left(backend: &impl Backend) {
     let store = backend.open().await;
     write(&store, "s", HORIZON - 1, "SK", NOW).await;
@@ -147,7 +147,7 @@ async fn a_session_that_kept_a_start_remembers_that_an_end_has_left(backend: &im
     assert_eq!(left.departed(), Departed { start: false, end: true });
     assert_eq!(left.status(horizon()), None);
     let later = absorb(&store, "u", "s", &[end(YOUNG)]).await.facts;
-    assert_eq!(later.status(horizon()), None, "an earlier end has left");
+    assert_eq!(later.status(horizon()), None, "an earlier end has expired");
     let later = absorb(&store, "u", "s", &[start(HORIZON, "SK")]).await.facts;
     assert_eq!(later.status(horizon()), Some(Status::Complete));
 }
@@ -177,7 +177,7 @@ async fn a_session_of_starts_alone_leaves_with_the_smallest(backend: &impl Backe
     assert_eq!(facts(&store, "u", "s").await, later);
 }
 
-/// The end that knew of the start leaves before the one that came later.
+/// The end with a reference to the start expires before the later end.
 async fn an_end_that_comes_when_its_start_has_left_is_no_orphan(backend: &impl Backend) {
     let store = backend.open().await;
     let first_end = HORIZON + 8 * SECOND;
@@ -191,7 +191,7 @@ async fn an_end_that_comes_when_its_start_has_left_is_no_orphan(backend: &impl B
     assert_eq!(left.status(horizon()), None);
 }
 
-/// Long after its year: a store may take it and let it leave, or never take it.
+/// A store may add such a fact and remove it later, or never add it.
 async fn a_fact_that_comes_when_its_year_is_over_has_left(backend: &impl Backend) {
     let store = backend.open().await;
     absorb(&store, "u", "s", &[end(NOW)]).await;

@@ -1,4 +1,4 @@
-//! Rows: listed in order, superseded, cut into pages.
+//! Rows: their order, markers and pages.
 
 use std::collections::BTreeMap;
 
@@ -232,7 +232,7 @@ fn position(start: &SessionStart) -> StartPosition {
     StartPosition { ts: start.ts, session: start.session.clone(), user: start.user.clone() }
 }
 
-/// Every row that was there from the first page to the last is on exactly one of them.
+/// Every row that exists from the first page to the last is on exactly one page.
 async fn pages_of_starts_neither_skip_nor_repeat_while_rows_are_added(backend: &impl Backend) {
     let store = backend.open().await;
     let row = |n: i64| started(&format!("u{}", n % 2), &format!("s{}", n % 7), NOW + n / 5, "SK");
@@ -323,7 +323,7 @@ async fn a_country_has_no_start_behind_its_instant(backend: &impl Backend) {
     .await;
     let known = store.countries(at(NOW - 9 * DAY)).await.unwrap();
     for (name, newest) in [("AT", NOW - 2 * DAY), ("SK", NOW)] {
-        // Not much behind it either: it is asked for what lies between in vain.
+        // The bound is close to the start: reads between the two would be in vain.
         assert!((at(newest)..at(newest + DAY)).contains(&known[&country(name)]), "{known:?}");
     }
 }

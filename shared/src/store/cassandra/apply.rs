@@ -1,4 +1,5 @@
-//! Adds the rows of decisions: first the partitions of new starts, then all other rows concurrently.
+//! Adds the rows of decisions: first the partitions of new starts, then all other rows
+//! concurrently.
 
 use std::collections::BTreeMap;
 

@@ -27,8 +27,9 @@ impl Lifetime {
             .then(|| i32::try_from(seconds).map_or(MAX_TTL, |seconds| seconds.min(MAX_TTL)))
     }
 
-    /// Whether the row of `start` can expire while `end` is still returned to readers. For a session
-    /// shorter than the margin it cannot; half of the margin allows for clocks that disagree.
+    /// Whether the row of `start` can expire while `end` is still returned to readers. For a
+    /// session shorter than the margin it cannot; half of the margin allows for clocks that
+    /// disagree.
     pub(crate) fn can_outlive(self, end: Timestamp, start: Timestamp) -> bool {
         end - start >= self.margin_ms / 2
     }

@@ -10,7 +10,7 @@ use std::{borrow::Borrow, collections::HashMap, hash::Hash, mem};
 
 use parking_lot::Mutex;
 
-/// A map of `room` to twice `room` entries.
+/// A map of at least the last `room` entries that were used, and at most twice as many.
 #[derive(Debug)]
 pub(super) struct Memo<K, V> {
     room: usize,

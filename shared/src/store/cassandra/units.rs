@@ -1,7 +1,7 @@
 //! Groups rows into requests: those of one partition, or of a few partitions on the same replicas.
 //!
-//! The cost is per request, not per row. Cassandra warns about a batch over more than ten partitions
-//! or of more than 5 KiB, but not about a batch over one partition.
+//! The cost is per request, not per row. Cassandra warns about a batch over more than ten
+//! partitions or of more than 5 KiB, but not about a batch over one partition.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! Keys and values of the engine. The order of the bytes is the order of the replies.
 //!
-//! A name (user, session, country) is its bytes followed by a zero byte, which no valid name contains.
-//! An instant is eight bytes, inverted where the newest comes first. The last byte of a row that can
-//! be superseded places its marker directly before it.
+//! A name (user, session, country) is its bytes followed by a zero byte, which no valid name
+//! contains. An instant is eight bytes, inverted where the newest comes first. The last byte of a
+//! row that can be superseded places its marker directly before it.
 
 use crate::{
     event::{Country, SessionId, UserId},

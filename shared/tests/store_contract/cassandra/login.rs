@@ -1,4 +1,4 @@
-//! Certificates and passwords, on a server that asks for both.
+//! TLS and logins, on a server that requires both.
 
 use std::sync::Arc;
 
@@ -86,7 +86,7 @@ async fn a_server_with_certificates_and_passwords_is_used_and_what_it_refuses_is
     assert!(matches!(plain, CassandraOpenError::Unreachable { .. }), "{plain:?}");
 }
 
-/// A connection beside the store's.
+/// Opens a connection of the superuser.
 async fn superuser(options: &CassandraOptions) -> Session {
     let mut authorities = RootCertStore::empty();
     for certificate in
@@ -106,7 +106,7 @@ async fn superuser(options: &CassandraOptions) -> Session {
         .unwrap()
 }
 
-/// Who may do too little is told so, by `setup` and before a store is opened.
+/// A missing permission is an error of `setup` and of opening a store.
 async fn with_few_rights(options: &CassandraOptions) {
     let role = "CREATE ROLE guest WITH LOGIN = true AND PASSWORD = 'guest'";
     superuser(options).await.query_unpaged(role, ()).await.unwrap();

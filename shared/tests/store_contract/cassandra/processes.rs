@@ -1,4 +1,5 @@
-//! Several processes on the same tables: nothing is lost between them, and how each lays out its rows shows in no answer.
+//! Several processes on the same tables: no event is lost, and no reply depends on the layout of a
+//! process. Processes are stores here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,7 @@ use crate::{
     start, started, starts,
 };
 
-/// A start and an end that come to two processes at once: whoever reads last has read both.
+/// Two processes add a start and an end concurrently: the one that reads last reads both.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_halves_that_come_at_once_somebody_sees_both() {
     let keyspace = Keyspace::fresh().await;
@@ -61,7 +62,7 @@ async fn the_layout_of_a_day_shows_in_no_answer() {
     for some in rows.values().cloned().collect::<Vec<_>>().chunks(40) {
         crowded.apply(record(some.to_vec()), now()).await.unwrap();
     }
-    // Another process says the same again, and supersedes some, in its own layout.
+    // Another process repeats some rows and supersedes others, in its own layout.
     let again: Vec<_> = rows.values().step_by(7).cloned().collect();
     roomy.apply(record(again), now()).await.unwrap();
     let gone: BTreeSet<_> = rows.values().step_by(5).cloned().collect();
@@ -85,7 +86,7 @@ async fn the_layout_of_a_day_shows_in_no_answer() {
     keyspace.remove().await;
 }
 
-/// More days than are read ahead or named by a page, with days that have nothing between them.
+/// More days than are read ahead or listed on a page, with empty days between them.
 #[tokio::test]
 async fn a_listing_goes_over_many_days() {
     let keyspace = Keyspace::fresh().await;
@@ -104,7 +105,7 @@ async fn a_listing_goes_over_many_days() {
     keyspace.remove().await;
 }
 
-/// Sessions of many users, so that they lie on all nodes.
+/// Writes sessions of many users, which are spread over all nodes.
 async fn write_sessions(store: &Store, prefix: &str) {
     let names: Vec<_> =
         (0..200).map(|n| (format!("{prefix}{}", n % 90), format!("s{n}"))).collect();
@@ -131,7 +132,13 @@ async fn one_of_three_nodes_may_be_killed() {
         datacenter: Some("datacenter1".to_owned()),
         ..CassandraOptions::default()
     };
-    setup(&options, &"datacenter1:3".parse().unwrap()).await.unwrap();
+    // Three setups run concurrently on three nodes.
+    let replication = "datacenter1:3".parse().unwrap();
+    let run = || setup(&options, &replication);
+    let (first, second, third) = tokio::join!(run(), run(), run());
+    for done in [first, second, third] {
+        done.unwrap();
+    }
     let store = Store::Cassandra(CassandraStore::open(options).await.unwrap().into());
     write_sessions(&store, "before ").await;
     stack.kill(Node::Cassandra(2));

@@ -67,7 +67,7 @@ async fn a_change_of_the_schema_may_take_longer_than_a_request() {
 }
 
 #[tokio::test]
-async fn more_copies_than_nodes_are_message_from_nodes_out_of_reach() {
+async fn more_copies_than_nodes_are_told_from_nodes_out_of_reach() {
     let options = options();
     let refused = setup(&options, &"3".parse().unwrap()).await.unwrap_err();
     let CassandraOpenError::TooFewNodes { required: 2, alive: 1, .. } = refused else {
@@ -129,7 +129,7 @@ async fn an_option_that_cannot_be_right_is_named() {
     }
 }
 
-/// The schema of this version, and another one after it.
+/// The schema of this program, followed by a version 2.
 fn with_version_2(statements: &str) -> String {
     let schema = include_str!("../../../../deploy/schema.cql");
     format!("{schema}\n-- version 2\n{statements}")
@@ -142,7 +142,7 @@ const VERSION_2: &str = "\
     CREATE TYPE IF NOT EXISTS place (city text);\n\
     ALTER TABLE countries WITH comment = 'version 2';\n";
 
-/// The recorded versions, and whether all of version 2 is there.
+/// The recorded versions, and whether all of version 2 is applied.
 async fn state(options: &CassandraOptions) -> (Vec<i32>, bool) {
     let (connection, keyspace) = (connect(options).await, &options.keyspace);
     let select = format!("SELECT version FROM {keyspace}.schema_migrations WHERE name = 'bookend'");
@@ -164,7 +164,7 @@ async fn state(options: &CassandraOptions) -> (Vec<i32>, bool) {
 async fn a_change_of_the_schema_that_was_interrupted_is_continued() {
     let keyspace = Keyspace::fresh().await;
     let replication = "1".parse().unwrap();
-    // The last statement fails, so all before it are applied and the version is not recorded.
+    // The last statement fails: the ones before it are applied, but the version is not recorded.
     let broken =
         with_version_2("ALTER TABLE countries ADD first_day date;\nALTER TABLE nowhere ADD a int;");
     let failed = setup_from(&broken, &keyspace.0, &replication).await.unwrap_err();
@@ -236,7 +236,8 @@ async fn a_newer_schema_is_refused_by_setup_and_used_with_one_warning() {
 
     let lines = Lines::default();
     let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let guard = tracing::subscriber::set_default(subscriber);
     CassandraStore::open(keyspace.options()).await.unwrap();
     drop(guard);

@@ -12,15 +12,10 @@ use crate::{
     scan, sessions_of, stack::Stack, start,
 };
 
-async fn numbers(options: &CassandraOptions, question: &str) -> Vec<i64> {
-    let question = question.replace("FROM ", &format!("FROM {}.", options.keyspace));
-    let result = connect(options)
-        .await
-        .query_unpaged(question, ())
-        .await
-        .unwrap()
-        .into_rows_result()
-        .unwrap();
+async fn numbers(options: &CassandraOptions, select: &str) -> Vec<i64> {
+    let select = select.replace("FROM ", &format!("FROM {}.", options.keyspace));
+    let result =
+        connect(options).await.query_unpaged(select, ()).await.unwrap().into_rows_result().unwrap();
     result.rows::<(i64,)>().unwrap().map(|row| row.unwrap().0).collect()
 }
 
@@ -28,13 +23,13 @@ async fn numbers(options: &CassandraOptions, question: &str) -> Vec<i64> {
 async fn a_repetition_renews_nothing() {
     let keyspace = Keyspace::fresh().await;
     let (first, second) = (keyspace.open().await, keyspace.open().await);
-    let question = "SELECT cast(ttl(seen) as bigint) FROM facts";
+    let select = "SELECT cast(ttl(seen) as bigint) FROM facts";
     absorb(&first, "u", "s", &[end(NOW)]).await;
-    let lives = numbers(&keyspace.0, question).await;
-    // It would live longer, were it written now.
+    let lives = numbers(&keyspace.0, select).await;
+    // The time to live would be longer if the repetition were written.
     let again = absorb_at(&second, "u", "s", &[end(NOW)], at(NOW - 100 * DAY)).await;
     assert_eq!(again.absorbed, [Absorbed::Known]);
-    assert!(numbers(&keyspace.0, question).await[0] <= lives[0]);
+    assert!(numbers(&keyspace.0, select).await[0] <= lives[0]);
     keyspace.remove().await;
 }
 
@@ -49,7 +44,7 @@ async fn an_ordinary_delete_removes_what_was_and_lets_in_what_comes() {
     connect(&keyspace.0).await.query_unpaged(delete, ()).await.unwrap();
     assert!(facts(&store, "u", "s").await.is_empty());
     let repeated = absorb_at(&store, "u", "s", &[old], now).await;
-    assert!(repeated.facts.is_empty(), "an event from before stays removed");
+    assert!(repeated.facts.is_empty(), "an event before the DELETE stays removed");
     assert_eq!(absorb_at(&store, "u", "s", &[new], now).await.facts.ends().len(), 1);
     keyspace.remove().await;
 }
@@ -86,7 +81,7 @@ async fn a_full_session_takes_more_once_facts_have_left() {
     keyspace.remove().await;
 }
 
-/// What is remembered beside a fact may be there without it for a while: the fact was removed, or has just left.
+/// References can briefly exist without their fact, when it was deleted or has just expired.
 #[tokio::test]
 async fn what_is_left_without_facts_takes_no_place_among_sessions() {
     let keyspace = Keyspace::fresh().await;
@@ -97,11 +92,11 @@ async fn what_is_left_without_facts_takes_no_place_among_sessions() {
          VALUES ('u', ?, 1, 1, '', 2, 0, 0)",
         keyspace.0.keyspace
     );
-    // Two of the smallest pages, and a half.
+    // Two and a half pages of the minimum size.
     for n in 0..80 {
         connection.query_unpaged(insert.as_str(), (format!("a{n}"),)).await.unwrap();
     }
-    // More rows than a page has.
+    // More rows than on a page.
     let ends: Vec<_> = (0..40).map(|n| end(NOW + n)).collect();
     for session in ["b", "c"] {
         absorb(&store, "u", session, &ends).await;
@@ -114,7 +109,7 @@ async fn what_is_left_without_facts_takes_no_place_among_sessions() {
     keyspace.remove().await;
 }
 
-/// A consumer that lags may meet a start whose year is over and whose margin is not.
+/// A lagging consumer can process a start that is older than the retention, within the margin.
 #[tokio::test]
 async fn an_end_remembers_a_start_whose_session_is_not_listed_any_more() {
     let keyspace = Keyspace::fresh().await;
@@ -129,7 +124,7 @@ async fn an_end_remembers_a_start_whose_session_is_not_listed_any_more() {
     keyspace.remove().await;
 }
 
-/// While an end is answered, the start of a short session has not left.
+/// The start of a short session does not expire while its end is returned.
 #[tokio::test]
 async fn the_end_of_a_short_session_remembers_nothing_and_is_no_orphan() {
     let keyspace = Keyspace::fresh().await;
@@ -141,27 +136,27 @@ async fn the_end_of_a_short_session_remembers_nothing_and_is_no_orphan() {
         store.apply(vec![Effect::Complete(completed)], now()).await.unwrap();
     }
     let connection = connect(&keyspace.0).await;
-    let question = format!(
+    let select = format!(
         "SELECT session_id FROM {}.facts WHERE marker = 1 ALLOW FILTERING",
         keyspace.0.keyspace
     );
     let remembering =
-        connection.query_unpaged(question, ()).await.unwrap().into_rows_result().unwrap();
+        connection.query_unpaged(select, ()).await.unwrap().into_rows_result().unwrap();
     let remembering: Vec<_> =
         remembering.rows::<(String,)>().unwrap().map(|row| row.unwrap().0).collect();
     assert_eq!(remembering, ["long"]);
-    // What is left of the short one when its start has gone, at the earliest instant at which it can have gone.
+    // The end of the short session alone, at the earliest instant at which its start can expire.
     absorb(&store, "u", "left", &[end(HORIZON + short)]).await;
     assert_eq!(facts(&store, "u", "left").await.status(at(HORIZON + MARGIN)), None);
     keyspace.remove().await;
 }
 
-/// A warning a request would hide every other, and the servers of others may refuse what is larger.
+/// A warning for each request would hide all others, and some servers refuse larger batches.
 #[tokio::test]
 async fn no_request_is_so_large_that_the_server_warns_of_it() {
     let keyspace = Keyspace::fresh().await;
     let store = keyspace.open().await;
-    // Ten users, or ten days, with six rows each would be too much.
+    // Ten users, or ten days, with six rows each are too large for one request.
     let name =
         |n: usize| (format!("{:033x}", n / 6 + 1), format!("b0f5a9b1-7f0e-4a3c-8e71-{n:012}"));
     let keys: Vec<_> = (0..600).map(name).map(|(user, session)| key(&user, &session)).collect();

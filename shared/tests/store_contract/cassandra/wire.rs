@@ -1,4 +1,4 @@
-//! What goes over the wire: at which consistency it is asked, and what is made of faults. A proxy stands before the server.
+//! The requests to Cassandra as a proxy sees them: consistency, number, and retries after faults.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ use crate::{
     sessions_of, start, started, starts,
 };
 
-/// A store that speaks through a proxy, and the causes of its retries.
+/// A store behind a proxy, and the causes of its retries.
 struct Proxied {
     keyspace: Keyspace,
     store: Store,
@@ -50,10 +50,10 @@ async fn proxied_with(change: impl FnOnce(&mut CassandraOptions)) -> Proxied {
         .build();
     let proxy = Proxy::new([node]).run().await.unwrap();
     let causes = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&causes);
+    let retried = Arc::clone(&causes);
     let mut options = CassandraOptions {
         nodes: vec![free.to_string()],
-        on_retry: OnRetry::new(move |cause| told.lock().unwrap().push(cause)),
+        on_retry: OnRetry::new(move |cause| retried.lock().unwrap().push(cause)),
         ..keyspace.0.clone()
     };
     change(&mut options);
@@ -68,7 +68,7 @@ impl Proxied {
 
     async fn remove(self) {
         drop(self.store);
-        // It complains of the connections that were dropped, which was the point.
+        // The proxy reports the connections that the test dropped.
         drop(self.proxy.finish().await);
         self.keyspace.remove().await;
     }
@@ -80,7 +80,7 @@ fn asked() -> Condition {
         .or(Condition::RequestOpcode(RequestOpcode::Query))
 }
 
-/// Every verb of the store.
+/// Calls every verb of the store.
 async fn use_everything(store: &Store) {
     absorb(store, "u", "s", &[start(NOW, "SK"), end(NOW)]).await;
     absorb(store, "u", "t", &[end(NOW), end(NOW + 1)]).await;
@@ -108,7 +108,7 @@ async fn everything_is_asked_at(consistency: Consistency, datacenter: Option<&st
     let ((good, mut at_quorum), (bad, mut otherwise)) =
         (mpsc::unbounded_channel(), mpsc::unbounded_channel());
     let expected = Condition::RequestConsistency(consistency, ProtocolFeatures::default());
-    // The driver's own questions about the cluster go over a connection of their own.
+    // The driver reads the state of the cluster over a connection of its own.
     let ours = || Condition::not(Condition::ConnectionRegisteredAnyEvent).and(asked());
     proxied.rules(vec![
         RequestRule(
@@ -148,24 +148,24 @@ async fn a_page_asks_for_no_more_than_it_needs() {
         (0..20).map(|n| started("u", &format!("s{n}"), NOW - n * DAY, "SK")).collect();
     let record = rows.iter().cloned().map(Effect::RecordStart).collect::<Vec<_>>();
     proxied.store.apply(record, now()).await.unwrap();
-    let (executed, mut told) = mpsc::unbounded_channel();
+    let (executed, mut reads_seen) = mpsc::unbounded_channel();
     let reads = Condition::not(Condition::ConnectionRegisteredAnyEvent)
         .and(Condition::RequestOpcode(RequestOpcode::Execute));
     proxied.rules(vec![RequestRule(
         reads,
         RequestReaction::noop().with_feedback_when_performed(executed),
     )]);
-    let mut asked = || std::iter::from_fn(|| told.try_recv().ok()).count();
+    let mut asked = || std::iter::from_fn(|| reads_seen.try_recv().ok()).count();
 
     let first = proxied.store.starts(&country("SK"), ever(), None, 1).await.unwrap();
     assert_eq!(first, rows[..1]);
-    assert_eq!(asked(), 2, "which days there are, and the first of them");
+    assert_eq!(asked(), 2, "the list of days, and the first day");
 
     let SessionStart { ts, session, user, .. } = rows[0].clone();
     let after = Some(StartPosition { ts, session, user });
     assert_eq!(proxied.store.starts(&country("SK"), ever(), after, 1).await.unwrap(), rows[1..2]);
     let asked = asked();
-    assert!(asked <= 9, "the days, what is left of the first, and six ahead: {asked}");
+    assert!(asked <= 9, "the list of days, the rest of the first day, and six days ahead: {asked}");
     proxied.remove().await;
 }
 
@@ -178,12 +178,12 @@ async fn faults_that_pass_are_survived_and_told() {
         (RequestReaction::forge().unavailable(), RetryCause::Unavailable),
         (RequestReaction::forge().overloaded(), RetryCause::Overloaded),
         (RequestReaction::forge().write_failure(), RetryCause::Failure),
-        // So says a node that cannot reach those which keep the rights.
+        // Nodes report this while they cannot read the permissions.
         (RequestReaction::forge().unauthorized(), RetryCause::Unauthorized),
         (RequestReaction::drop_connection(), RetryCause::Connection),
     ];
     for (n, (fault, cause)) in faults.into_iter().enumerate() {
-        // A write and a read of the write path, each once.
+        // One write and one read of the write path fail.
         let once = |opcode| Condition::RequestOpcode(opcode).and(Condition::TrueForLimitedTimes(1));
         proxied.rules(vec![
             RequestRule(once(RequestOpcode::Batch), fault.clone()),
@@ -194,8 +194,11 @@ async fn faults_that_pass_are_survived_and_told() {
         assert_eq!(known.absorbed, [shared::session::Absorbed::New; 2], "a retry keeps its stamp");
         proxied.rules(Vec::new());
         assert_eq!(facts(&proxied.store, "u", &session).await, known.facts);
-        let told: Vec<_> = proxied.causes.lock().unwrap().drain(..).collect();
-        assert!(told.len() >= 2 && told.iter().all(|told| *told == cause), "{cause:?}: {told:?}");
+        let retried: Vec<_> = proxied.causes.lock().unwrap().drain(..).collect();
+        assert!(
+            retried.len() >= 2 && retried.iter().all(|retried| *retried == cause),
+            "{cause:?}: {retried:?}"
+        );
     }
     proxied.remove().await;
 }
@@ -214,12 +217,13 @@ async fn a_fault_that_stays_is_told_as_unavailable() {
     proxied.remove().await;
 }
 
-/// A partition holds two starts here: were what failed counted, the next try would take eight partitions.
+/// A partition has room for two starts here. If failed writes counted, the next write would use the
+/// layout of eight partitions.
 #[tokio::test]
 async fn what_is_tried_again_does_not_fill_a_day() {
     let mut proxied = proxied_with(|options| options.starts_per_partition = 2).await;
     let record = |n: i64| vec![Effect::RecordStart(started("u", &format!("s{n}"), NOW + n, "SK"))];
-    // From now on the partition is known, and only the start itself is written.
+    // The partition is listed now, so only the start itself is written below.
     proxied.store.apply(record(0), now()).await.unwrap();
     proxied.rules(vec![RequestRule(asked(), RequestReaction::forge().syntax_error())]);
     for _ in 0..3 {

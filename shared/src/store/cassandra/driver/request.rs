@@ -45,12 +45,12 @@ pub(crate) struct Requests {
     pub(super) on_retry: OnRetry,
 }
 
-/// The requests of one step of a micro-batch: at most as many in flight as the limit. Later requests
-/// are not created before there is room for them, so they take no memory.
+/// The requests of one step of a micro-batch: at most as many in flight as the limit. Later
+/// requests are not created before there is room for them, so they take no memory.
 ///
-/// A step begins when the step before it has issued all of its requests. Two micro-batches therefore
-/// alternate: one issues its requests while the other computes. With their requests mixed, both
-/// would compute at the same time, and the servers would be idle.
+/// A step begins when the step before it has issued all of its requests. Two micro-batches
+/// therefore alternate: one issues its requests while the other computes. With their requests
+/// mixed, both would compute at the same time, and the servers would be idle.
 pub(crate) struct Step<'a, F> {
     max_in_flight: usize,
     in_flight: FuturesUnordered<F>,

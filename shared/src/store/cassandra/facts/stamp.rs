@@ -31,10 +31,10 @@ impl Stamp {
     /// Later than every other stamp.
     pub(super) const LAST: Self = Self(i64::MAX);
 
-    /// The write time in microseconds of a fact of `ts` with this stamp. A later stamp has a smaller
-    /// write time, so the first of several writers wins. Write times stay within days of the event,
-    /// so that young rows do not keep old ones from being purged, and an ordinary DELETE removes
-    /// the events before it.
+    /// The write time in microseconds of a fact of `ts` with this stamp. A later stamp has a
+    /// smaller write time, so the first of several writers wins. Write times stay within days of
+    /// the event, so that young rows do not keep old ones from being purged, and an ordinary DELETE
+    /// removes the events before it.
     pub(super) fn write_time(self, ts: Timestamp) -> i64 {
         ts.millis() * 1_000 - (self.0 - ts.millis() * TICKS)
     }

@@ -1,7 +1,8 @@
 //! One session as its rows in `facts` describe it, including the facts that have expired.
 //!
-//! Pure. A fact can refer to an earlier fact of its session that it may outlive, as `deploy/schema.cql`
-//! explains. When the session has no fact of the time referred to, the earlier fact has expired.
+//! Pure. A fact can refer to an earlier fact of its session that it may outlive, as
+//! `deploy/schema.cql` explains. When the session has no fact of the time referred to, the earlier
+//! fact has expired.
 
 use std::collections::BTreeSet;
 
@@ -88,8 +89,8 @@ impl StoredSession {
         self.facts.iter().any(|(_, fact)| owner(fact) == sought)
     }
 
-    /// The result for `sighting`, whose facts were written with `stamp` unless they had expired, and
-    /// the references that the facts still need.
+    /// The result for `sighting`, whose facts were written with `stamp` unless they had expired,
+    /// and the references that the facts still need.
     pub(super) fn known<'a>(
         &self,
         sighting: &'a Sighting,

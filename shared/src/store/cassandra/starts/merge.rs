@@ -1,7 +1,7 @@
 //! Merges the starts of one country's day from all partitions of that day.
 //!
-//! A start can be in two partitions and its marker in a third. In merge order they are adjacent, the
-//! marker first, so a comparison with the previous row finds repeated and superseded starts.
+//! A start can be in two partitions and its marker in a third. In merge order they are adjacent,
+//! the marker first, so a comparison with the previous row finds repeated and superseded starts.
 
 use std::{
     cmp::Reverse,
