@@ -7,11 +7,9 @@ use std::time::Duration;
 use shared::{
     clock::Clock,
     store::Store,
-    timestamp::{DAY, RETENTION},
+    timestamp::{MARGIN, RETENTION},
 };
 
-/// How long a row may stay in the store after the retention, in milliseconds.
-const MARGIN: i64 = DAY;
 /// The pause between two steps, so that a sweep uses a small share of the store's time.
 const STEP_PAUSE: Duration = Duration::from_millis(50);
 /// The delay of the first sweep: a process that has just started has more urgent work.

@@ -1,7 +1,7 @@
 //! The lines of the hostile profile that are no event.
 
 use serde_json::{Value, json};
-use shared::timestamp::{DAY, Timestamp};
+use shared::timestamp::{DAY, MARGIN, RETENTION, Timestamp};
 
 use super::{
     ingredient::{Extra, Ingredient},
@@ -9,7 +9,7 @@ use super::{
 };
 
 /// How far before the data set's end an event is surely expired.
-const EXPIRED: i64 = 400 * DAY;
+const EXPIRED: i64 = RETENTION + MARGIN + 34 * DAY;
 /// How far after it an event surely lies in the future.
 const FUTURE: i64 = 30 * DAY;
 /// What programs write when they have no id.
