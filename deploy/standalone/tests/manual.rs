@@ -1,5 +1,5 @@
-//! The documents agree with the programs: the settings table of the operations manual is the one that the code generates, and every
-//! relative link between the documents leads to a file and a heading.
+//! The documents agree with the programs: the settings table of the operations manual is generated
+//! from the code, links lead to files and headings, and ARCHITECTURE names files that exist.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -155,4 +155,18 @@ fn every_link_of_a_document_leads_somewhere() {
     }
     let text = "# A b\n[a](#a-b) [b](README.md#alerts) [c](#c) [d](no.md) [e](https://e.f)";
     assert_eq!(broken(&root().join("deploy"), text), ["#c", "no.md"]);
+}
+
+/// The code spans of `text` that are paths of the repository and do not exist.
+fn missing(text: &str) -> Vec<String> {
+    let roots = ["data/", "deploy/", "fuzz/", "ingest/", "query-api/", "shared/", "specification/"];
+    let spans = text.split('`').skip(1).step_by(2).filter(|span| !span.contains(['*', ' ', '{']));
+    let paths = spans.filter(|span| roots.iter().any(|root| span.starts_with(root)));
+    paths.filter(|path| !root().join(path).exists()).map(str::to_owned).collect()
+}
+
+#[test]
+fn architecture_names_only_files_that_exist() {
+    assert_eq!(missing(&read("ARCHITECTURE.md")), Vec::<String>::new());
+    assert_eq!(missing("`shared/src/store.rs` `shared/no.rs` `no/no.rs`"), ["shared/no.rs"]);
 }

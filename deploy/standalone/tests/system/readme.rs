@@ -1,4 +1,5 @@
-//! README is true: its commands and examples run as printed, its replies are the real ones, and it stays short.
+//! README is true: its commands and examples run as printed, its replies are the real ones, and it
+//! stays short.
 
 use std::{
     fs,
@@ -51,7 +52,7 @@ fn commands(block: &str) -> impl Iterator<Item = &str> {
     lines.filter(|line| !line.is_empty())
 }
 
-/// A reply in which every time and every length of time is the same, for they depend on when the test runs.
+/// A reply in which every time and every duration is the same: they depend on when the test runs.
 fn timeless(reply: &str) -> Value {
     let mut reply = reply.to_owned();
     for (at, _) in reply.clone().rmatch_indices('T') {
@@ -206,7 +207,8 @@ fn the_three_programs_run_on_kafka_and_cassandra_as_readme_starts_them() {
 fn readme_is_short_and_prints_only_commands_that_a_test_runs() {
     let readme = readme();
     assert!(readme.lines().count() <= LINES, "{} lines", readme.lines().count());
-    // The demo is a test of its own, and `deploy/test` runs this one. The other sections are run above.
+    // The demo has a test of its own, and `deploy/test` runs this one.
+    // The other sections are run above.
     let (top, _) = readme.split_once("\n## ").unwrap();
     let top: Vec<_> = blocks(top).into_iter().flat_map(|(_, text)| commands(text)).collect();
     assert_eq!(top, ["cargo run --release -- demo", "deploy/test"]);
