@@ -1,4 +1,4 @@
-//! What a packager takes from the programs: their version, their completions and their manual.
+//! The output of the programs that packages include: versions, shell completions and manual pages.
 
 use std::{
     path::Path,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
-/// The requests that a page may be made of: one that is misspelt is passed over by every reader of manuals.
+/// The roff requests that a page may use. Readers of manual pages ignore a misspelt request silently.
 const REQUESTS: [&str; 11] = ["TH", "SH", "TP", "RS", "RE", "IP", "PP", "br", "nf", "fi", "ie"];
 
 fn run(program: &str, args: &[&str]) -> String {
@@ -53,14 +53,14 @@ fn the_long_version_says_what_the_metrics_say_of_the_build() {
         assert_eq!(run(program, &["--version"]), long);
         assert_eq!(run(program, &["-V"]), format!("{program} {version}\n"));
     }
-    // It has no librdkafka in it.
+    // It does not link librdkafka.
     assert_eq!(
         run("query-api", &["--version"]),
         format!("query-api {version} (commit {commit})\n")
     );
 }
 
-/// What bash offers for the last of `words`, after it has read the completions.
+/// The completions that bash offers for the last of `words`.
 fn offered(script: &Path, words: &[&str]) -> Vec<String> {
     let ask = r#"
         source "$1" && complete -p bookend >/dev/null || exit 3
@@ -106,7 +106,7 @@ fn completions_for_every_shell_know_every_command_and_its_flags() {
     assert_eq!(unknown.status.code(), Some(64), "{}", said(&unknown));
 }
 
-/// What is wrong with `page` for whoever reads manuals.
+/// The faults of a manual page.
 fn faults(page: &str) -> Vec<String> {
     let mut faults = Vec::new();
     for line in page.lines().filter(|line| line.starts_with('.')) {
@@ -117,7 +117,7 @@ fn faults(page: &str) -> Vec<String> {
     }
     let count = |request: &str| page.lines().filter(|line| *line == request).count();
     if count(".nf") != count(".fi") {
-        faults.push("a table that does not end".to_owned());
+        faults.push("a table without an end".to_owned());
     }
     if has("groff") {
         let dir = tempfile::tempdir().unwrap();
