@@ -1,13 +1,13 @@
-//! `bookend demo`: the service with data in it, and its answers, for someone who sees it for the first time.
+//! `bookend demo`: the service with artificial data and its replies, for a first look.
 //!
-//! The data directory is temporary and goes when the demo ends.
+//! The data directory is temporary and is removed when the demo ends.
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use indicatif::HumanCount;
 use ingest::metrics::{LAG, RECORDS_HANDLED};
-use shared::{cli, clock::Clock, progress::Progress};
+use shared::{clock::Clock, progress::Progress};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -16,44 +16,47 @@ use crate::{
     serve::{self, ServeConfig},
 };
 
-mod answers;
+mod replies;
 
-/// How long the service may take to answer everything that was loaded.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How often it is asked whether it has.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// The longest time for the service to process the loaded events.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// The interval at which its metrics are read.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What `bookend demo` shows.
+/// The arguments of `bookend demo`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct DemoArgs {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
     pub listen: SocketAddr,
 
-    /// How many sessions to make
+    /// Number of sessions to generate
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub sessions: u32,
 
-    /// The seed number of the data set: the same one gives the same sessions
+    /// Seed of the data set; the same seed gives the same sessions
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
 
-    /// Stop after the answers instead of serving on
+    /// Exit after the replies instead of continuing to serve
     #[arg(long)]
     pub once: bool,
 }
 
-/// Serves, loads, shows the answers, and goes on serving until `shutdown`.
+/// Starts the service, loads data, prints replies, and serves until `shutdown`.
 ///
 /// # Errors
-/// When the service cannot run or the data cannot be loaded.
+/// If the service cannot run or the data cannot be loaded.
 pub async fn run(
     args: DemoArgs,
     config: ServeConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
-        format!("cannot listen on {}; name a free port, as in --listen 127.0.0.1:5001", args.listen)
+        format!(
+            "cannot listen on {}; name a free port, for example --listen 127.0.0.1:5001",
+            args.listen
+        )
     })?;
     let url = format!("http://{}", listener.local_addr()?);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -61,7 +64,7 @@ pub async fn run(
     let serving = tokio::spawn(serve::run(config, listener, async move {
         tokio::select! {
             () = shutdown => {}
-            // Dropped without a word when the demo goes on serving.
+            // The sender is dropped without a message if the demo continues to serve.
             Ok(()) = stopped => {}
         }
     }));
@@ -69,7 +72,7 @@ pub async fn run(
     if once || shown.is_err() {
         stop.send(()).ok();
     }
-    let served = serving.await.context("the service was lost")?;
+    let served = serving.await.context("the task of the service failed")?;
     shown.and(served)
 }
 
@@ -77,8 +80,8 @@ async fn show(args: &DemoArgs, url: &str) -> anyhow::Result<()> {
     let data = GenerateArgs { sessions: args.sessions, seed: args.seed, ..GenerateArgs::default() };
     let data = Dataset::new(&data, Clock::machine().now());
     let events = data.len() as u64;
-    say(format_args!(
-        "Bookend serves on {url}; loading {} events of a made-up month",
+    replies::say(format_args!(
+        "Bookend listens on {url}; loading {} events of an artificial month",
         HumanCount(events)
     ))?;
     let options = LoadOptions { url: url.to_owned(), ..LoadOptions::default() };
@@ -86,43 +89,42 @@ async fn show(args: &DemoArgs, url: &str) -> anyhow::Result<()> {
     let progress = Progress::new(Some(events), template);
     let summary = load::load_lines(data.into_lines(), &options, &progress).await?.into_result()?;
     drop(progress);
-    let client = answers::Client::new(url)?;
-    wait_until_answered(&client, &summary).await?;
-    say(format_args!(
-        "{} events accepted in {:.1} s, and answered.\n",
+    let client = replies::QueryClient::new(url)?;
+    wait_until_processed(&client, &summary).await?;
+    replies::say(format_args!(
+        "{} events accepted in {:.1} s and processed.\n",
         HumanCount(summary.accepted),
         summary.elapsed.as_secs_f64()
     ))?;
-    answers::show(&client).await?;
+    replies::show(&client).await?;
     match args.once {
         true => Ok(()),
-        false => say(format_args!(
-            "\nIn a browser: {url}/dashboard shows all of it, {url}/ lets you try each call.\n\
-             Serving until you press Ctrl-C; the data goes with it."
+        false => replies::say(format_args!(
+            "\nOpen {url}/dashboard for the dashboard, or {url}/ to try each call.\n\
+             The service runs until you press Ctrl-C, which also deletes the data."
         )),
     }
 }
 
-/// The service says itself how far behind it is.
-async fn wait_until_answered(client: &answers::Client, summary: &Summary) -> anyhow::Result<()> {
+/// Waits until the metrics of the service show that every event is processed.
+async fn wait_until_processed(
+    client: &replies::QueryClient,
+    summary: &Summary,
+) -> anyhow::Result<()> {
     let progress =
         Progress::new(Some(summary.accepted), "pairing {wide_bar} {human_pos}/{human_len} events");
-    let answered = async {
+    let processed = async {
         loop {
             let metrics = client.text("/metrics").await?;
-            let handled = answers::sum(&metrics, RECORDS_HANDLED);
+            let handled = replies::sum(&metrics, RECORDS_HANDLED);
             progress.set_position(handled);
-            if handled >= summary.accepted && answers::sum(&metrics, LAG) == 0 {
+            if handled >= summary.accepted && replies::sum(&metrics, LAG) == 0 {
                 return anyhow::Ok(());
             }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    tokio::time::timeout(PATIENCE, answered)
+    tokio::time::timeout(TIMEOUT, processed)
         .await
-        .context("the service did not answer everything in time")?
-}
-
-fn say(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
-    Ok(cli::print(format!("{text}\n").as_bytes())?)
+        .context("the service did not process all events in time")?
 }

@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/manifest.rs"]
 mod manifest;
 #[path = "tidy/room.rs"]
@@ -168,11 +170,61 @@ fn a_dependency_against_the_arrows_is_found() {
 }
 
 #[test]
-fn the_production_part_ends_where_the_tests_begin() {
-    let source =
-        Source::read("ingest/src/log.rs", "//! A.\nfn f() {}\n#[cfg(test)]\nmod tests {}\n");
-    assert_eq!(source.production_lines(), 2);
-    assert!(!source.is_test(2) && source.is_test(3));
+fn only_the_item_under_the_attribute_is_a_test() {
+    let source = Source::read(
+        "ingest/src/log.rs",
+        "//! A.\n#[cfg(test)]\nuse a::{b, c};\nfn f() {}\n#[cfg(test)]\nmod tests {\n}\nfn g() {}\n\
+         impl A {\n    #[cfg(all(test, unix))]\n    fn h() {}\n    fn i() {}\n}\n\
+         struct B {\n    #[cfg(test)]\n    pub(super) fault: Map<u8, u8>,\n    dir: u8,\n}\n",
+    );
+    let tests: Vec<_> = (1..=18).filter(|line| source.is_test(*line)).collect();
+    assert_eq!(tests, [2, 3, 5, 6, 7, 10, 11, 15, 16]);
+    assert_eq!(source.production_lines(), 9);
     assert!(Source::read("ingest/tests/log.rs", "//! A.\n").is_test(1));
     assert!(Source::read("ingest/src/log/tests.rs", "//! A.\n").is_test(1));
+}
+
+/// The circles among planted files of the crate `planted`.
+fn planted(files: &[(&str, &str)]) -> Vec<String> {
+    let sources: Vec<_> = files
+        .iter()
+        .map(|(name, text)| Source::read(&format!("planted/src/{name}"), text))
+        .collect();
+    circles::circles(sources.iter())
+}
+
+#[test]
+fn a_planted_circle_of_siblings_is_found() {
+    let files = [
+        ("lib.rs", "mod a;\nmod b;\n"),
+        ("a.rs", "use crate::b::{self, Two};\npub struct One(Two);\n"),
+        ("b.rs", "pub struct Two;\nfn f() { super::a::g(); }\n"),
+    ];
+    let found = planted(&files);
+    assert!(
+        found.len() == 1
+            && found[0].starts_with("2 files")
+            && found[0].contains("planted::b → planted::a: g"),
+        "{found:?}"
+    );
+    // Without the arrow back it is not a circle, and code of tests makes no arrow.
+    let test = "pub struct Two;\n#[cfg(test)]\nmod tests { fn f() { crate::a::g(); } }\n";
+    assert_none(&planted(&[files[0], files[1], ("b.rs", test)]));
+}
+
+#[test]
+fn a_planted_circle_through_a_re_export_is_found() {
+    let files = [
+        ("lib.rs", "pub mod store;\nmod client;\n"),
+        ("store.rs", "pub use self::rows::Row as Line;\nmod rows;\n"),
+        ("store/rows.rs", "pub struct Row(crate::client::Client);\n"),
+        ("client.rs", "use crate::store;\npub struct Client;\nfn f(_: store::Line) {}\n"),
+    ];
+    let found = planted(&files);
+    assert!(
+        found.len() == 1 && found[0].contains("planted::client → planted::store::rows: Row"),
+        "{found:?}"
+    );
+    // The re-export alone is no arrow of its file.
+    assert!(!found[0].contains("planted::store →"), "{found:?}");
 }

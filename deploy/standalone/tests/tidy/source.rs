@@ -1,25 +1,28 @@
-//! A source file as its tokens: which paths, literals and types it names, line by line.
+//! A source file as its tokens: the paths, literals and types that it names, line by line.
 //!
-//! Comments and documentation are left out; a nested `use` is unfolded, so that `use std::{env}` names `std::env`.
+//! Comments and documentation are skipped. A nested `use` is unfolded, so that `use std::{env}` names
+//! `std::env`.
 
-use std::{fs, path::Path, sync::LazyLock};
+use std::{fs, ops::RangeInclusive, path::Path, sync::LazyLock};
 
-use proc_macro2::{Delimiter, Ident, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Spacing, TokenStream, TokenTree};
 
 use crate::room::Seen;
 
 /// One `.rs` file of the workspace.
 pub(crate) struct Source {
-    /// From the workspace's root.
+    /// The path from the root of the workspace.
     pub(crate) path: String,
-    /// Everything that stands in it.
+    /// The whole text.
     pub(crate) text: String,
-    /// The first line of its tests; the first of all when it is nothing else.
-    tests_from: usize,
+    /// The lines of the items under `#[cfg(test)]`; all lines of a file with nothing but tests.
+    tests: Vec<RangeInclusive<usize>>,
+    /// The tokens of production code, as text.
+    pub(crate) code: String,
     names: Names,
 }
 
-/// What a file names, each with its line.
+/// The names in a file, each with its line.
 #[derive(Default)]
 struct Names {
     paths: Vec<(usize, String)>,
@@ -36,7 +39,7 @@ pub(crate) static WORKSPACE: LazyLock<Vec<Source>> = LazyLock::new(|| {
     sources
 });
 
-/// The workspace's folder.
+/// The root of the workspace.
 pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 fn walk(dir: &Path, path: &str, sources: &mut Vec<Source>) {
@@ -46,7 +49,7 @@ fn walk(dir: &Path, path: &str, sources: &mut Vec<Source>) {
         let name = entry.file_name().into_string().unwrap();
         let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
         let kind = entry.file_type().unwrap();
-        if kind.is_dir() && !name.starts_with('.') && name != "target" {
+        if kind.is_dir() && !name.starts_with('.') && name != "target" && name != "node_modules" {
             walk(&entry.path(), &path, sources);
         } else if kind.is_file() && name.ends_with(".rs") {
             sources.push(Source::read(&path, &fs::read_to_string(entry.path()).unwrap()));
@@ -55,15 +58,17 @@ fn walk(dir: &Path, path: &str, sources: &mut Vec<Source>) {
 }
 
 impl Source {
-    /// The file at `path`, which holds `text`.
+    /// Reads the file at `path` with the content `text`.
     pub(crate) fn read(path: &str, text: &str) -> Self {
         let is_test = path.ends_with("/tests.rs")
             || path.split('/').any(|part| part == "tests" || part == "benches");
-        let tests_begin = |line: &str| line.starts_with("#[cfg(test)]");
-        let lines = text.lines().count();
-        let tests_from =
-            if is_test { 1 } else { text.lines().position(tests_begin).unwrap_or(lines) + 1 };
-        let tokens = text.parse().unwrap_or_else(|error| panic!("{path} is not Rust: {error}"));
+        let tokens: TokenStream =
+            text.parse().unwrap_or_else(|error| panic!("{path} is not Rust: {error}"));
+        let mut tests = Vec::new();
+        let code = production(tokens.clone(), &mut tests);
+        if is_test {
+            tests = vec![1..=usize::MAX];
+        }
         let mut names = Names::default();
         names.add(tokens, "");
         names.lines = text
@@ -71,10 +76,10 @@ impl Source {
             .enumerate()
             .map(|(index, line)| (index + 1, line.trim().to_owned()))
             .collect();
-        Self { path: path.to_owned(), text: text.to_owned(), tests_from, names }
+        Self { path: path.to_owned(), text: text.to_owned(), tests, code: code.to_string(), names }
     }
 
-    /// What it names, of one sort.
+    /// The names of one kind.
     pub(crate) fn names(&self, seen: Seen) -> impl Iterator<Item = (usize, &str)> {
         let names = match seen {
             Seen::Path => &self.names.paths,
@@ -87,17 +92,77 @@ impl Source {
 
     /// Whether `line` belongs to a test.
     pub(crate) fn is_test(&self, line: usize) -> bool {
-        line >= self.tests_from
+        self.tests.iter().any(|lines| lines.contains(&line))
     }
 
-    /// How many lines stand before its tests.
+    /// The number of lines that do not belong to tests.
     pub(crate) fn production_lines(&self) -> usize {
-        self.tests_from - 1
+        (1..=self.text.lines().count()).filter(|line| !self.is_test(*line)).count()
     }
 }
 
+/// Removes the items under `#[cfg(test)]` from `tokens`, and adds their lines to `tests`. An item
+/// ends with its first `;` or block, a field with its comma: what follows is not a test.
+pub(crate) fn production(
+    tokens: TokenStream,
+    tests: &mut Vec<RangeInclusive<usize>>,
+) -> TokenStream {
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    let mut kept = Vec::new();
+    let mut position = 0;
+    while position < tokens.len() {
+        let attribute = tokens.get(position..position + 2).filter(|two| is_cfg_test(two));
+        if attribute.is_some() {
+            let field = is_field(&tokens[position + 2..]);
+            let end = (position + 2..tokens.len()).find(|at| ends(&tokens[*at], field));
+            let end = end.unwrap_or(tokens.len() - 1);
+            tests.push(tokens[position].span().start().line..=tokens[end].span().end().line);
+            position = end + 1;
+            continue;
+        }
+        kept.push(match &tokens[position] {
+            TokenTree::Group(group) => {
+                Group::new(group.delimiter(), production(group.stream(), tests)).into()
+            }
+            token => token.clone(),
+        });
+        position += 1;
+    }
+    kept.into_iter().collect()
+}
+
+/// Whether `token` ends an item, or a field of a struct.
+fn ends(token: &TokenTree, field: bool) -> bool {
+    match token {
+        TokenTree::Punct(punct) => punct.as_char() == if field { ',' } else { ';' },
+        TokenTree::Group(group) => !field && group.delimiter() == Delimiter::Brace,
+        _ => false,
+    }
+}
+
+/// Whether `tokens` begin with a field: its visibility, its name and a single colon.
+fn is_field(tokens: &[TokenTree]) -> bool {
+    let mut tokens = tokens.iter().skip_while(|token| match token {
+        TokenTree::Ident(ident) => ident == "pub",
+        TokenTree::Group(group) => group.delimiter() == Delimiter::Parenthesis,
+        _ => false,
+    });
+    matches!(
+        (tokens.next(), tokens.next()),
+        (Some(TokenTree::Ident(_)), Some(TokenTree::Punct(colon)))
+            if colon.as_char() == ':' && colon.spacing() == Spacing::Alone
+    )
+}
+
+/// Whether these two tokens are `#` and `[cfg(…)]` with the word `test`, not negated.
+fn is_cfg_test(tokens: &[TokenTree]) -> bool {
+    let [TokenTree::Punct(hash), TokenTree::Group(attribute)] = tokens else { return false };
+    let text: String = attribute.stream().to_string().split_whitespace().collect();
+    hash.as_char() == '#' && (text == "cfg(test)" || text.starts_with("cfg(all(test,"))
+}
+
 impl Names {
-    /// Adds what `tokens` name; `within` is the path before the braces they stand in, as `std::`.
+    /// Adds the names in `tokens`. `within` is the path before their braces, as in `std::`.
     fn add(&mut self, tokens: TokenStream, within: &str) {
         let mut path: Option<(usize, String)> = None;
         let mut last = String::new();
@@ -126,19 +191,14 @@ impl Names {
                     (path, last) = (None, String::new());
                 }
                 TokenTree::Group(group) => {
-                    let is_doc = group
-                        .stream()
-                        .into_iter()
-                        .next()
-                        .is_some_and(|first| first.to_string() == "doc");
+                    let first = group.stream().into_iter().next();
+                    let is_doc = first.is_some_and(|first| first.to_string() == "doc");
                     let inside = path
                         .take()
                         .filter(|_| colons == 2 && group.delimiter() == Delimiter::Brace);
                     if !(is_doc && group.delimiter() == Delimiter::Bracket) {
-                        self.add(
-                            group.stream(),
-                            &inside.map(|(_, path)| format!("{path}::")).unwrap_or_default(),
-                        );
+                        let within = inside.map(|(_, path)| format!("{path}::"));
+                        self.add(group.stream(), &within.unwrap_or_default());
                     }
                     last = String::new();
                 }

@@ -1,17 +1,16 @@
-//! The three questions, asked as anyone would ask them, and their answers as tables.
+//! Sends the three questions of the demo over HTTP and prints the replies as tables.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use anyhow::Context;
 use serde::{Deserialize, de::DeserializeOwned};
+use shared::cli;
 
-use super::say;
-
-/// How many rows of a long answer are shown.
+/// The most rows that a table shows.
 const ROWS: usize = 8;
 
-/// Asks the running service.
-pub(super) struct Client {
+/// A client of the running service.
+pub(super) struct QueryClient {
     url: String,
     http: reqwest::Client,
 }
@@ -47,7 +46,7 @@ struct Session {
     duration_ms: u64,
 }
 
-impl Client {
+impl QueryClient {
     pub(super) fn new(url: &str) -> anyhow::Result<Self> {
         Ok(Self { url: url.to_owned(), http: reqwest::Client::builder().no_proxy().build()? })
     }
@@ -60,7 +59,7 @@ impl Client {
 
     async fn ask<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         serde_json::from_str(&self.text(path).await?)
-            .with_context(|| format!("the answer to {path} cannot be read"))
+            .with_context(|| format!("the reply to {path} cannot be read"))
     }
 
     fn curl(&self, path: &str) -> String {
@@ -68,8 +67,8 @@ impl Client {
     }
 }
 
-/// Asks the three questions and shows the answers.
-pub(super) async fn show(client: &Client) -> anyhow::Result<()> {
+/// Sends the three questions and prints the replies.
+pub(super) async fn show(client: &QueryClient) -> anyhow::Result<()> {
     let path = "/v1/session-starts/counts?days=7";
     let Counts { countries } = client.ask(path).await?;
     let mut ranked: Vec<_> = countries.iter().collect();
@@ -108,18 +107,18 @@ pub(super) async fn show(client: &Client) -> anyhow::Result<()> {
         vec![ended_at.clone(), started_at.clone(), minutes, country.clone(), session_id.clone()]
     });
     say(format_args!(
-        "3. Which are a user's last 20 complete sessions?\n{}\n",
+        "3. What are the last 20 complete sessions of a user?\n{}\n",
         client.curl(&path)
     ))?;
     say(format_args!(
         "{}",
         table(&["ended_at", "started_at", "duration", "country", "session_id"], rows.collect())
     ))?;
-    say(format_args!("  {} sessions in the answer", sessions.len()))
+    say(format_args!("  {} sessions in the reply", sessions.len()))
 }
 
-/// Among the users who were active of late, the one with the most sessions to show.
-async fn busiest(client: &Client) -> anyhow::Result<String> {
+/// Returns the user with the most sessions among those who were active recently.
+async fn busiest(client: &QueryClient) -> anyhow::Result<String> {
     let Starts { countries } = client.ask("/v1/session-starts?days=3&limit=50").await?;
     let mut best = (0, String::new());
     for start in countries.values().flatten().take(50) {
@@ -130,7 +129,7 @@ async fn busiest(client: &Client) -> anyhow::Result<String> {
     Ok(best.1)
 }
 
-/// The sum of a metric over its labels.
+/// Returns the sum of a metric over its labels.
 pub(super) fn sum(metrics: &str, name: &str) -> u64 {
     let values = metrics.lines().filter(|line| line.starts_with(name));
     values
@@ -156,4 +155,9 @@ fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Prints a line.
+pub(super) fn say(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+    Ok(cli::print(format!("{text}\n").as_bytes())?)
 }
