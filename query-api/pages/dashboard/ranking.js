@@ -50,7 +50,7 @@ export class Ranking {
   #head({ key, title, kind }) {
     const active = this.#sort.key === key;
     const direction = this.#sort.reversed ? "descending" : "ascending";
-    // The first order of the starts is descending.
+    // Unlike the other columns, starts are first sorted in descending order.
     const order = key === "starts" ? (this.#sort.reversed ? "ascending" : "descending") : direction;
     const sort = () => {
       this.#sort = { key, reversed: active && !this.#sort.reversed };

@@ -44,7 +44,7 @@ function axisOf(sessions) {
 
 const label = (tick, step) => (step >= DAY ? day(tick) : step >= HOUR ? `${day(tick)} ${time(tick)}` : time(tick));
 
-/** Positions an element on the axis. The content security policy forbids style attributes in markup. */
+/** Positions an element on the axis. It uses the style object, because the content security policy forbids style attributes. */
 function at(element, left, width = null) {
   element.style.left = `${left}%`;
   if (width !== null) element.style.width = `${width}%`;

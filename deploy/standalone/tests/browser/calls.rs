@@ -1,4 +1,4 @@
-//! The page at `/`: a reader sends every request, for every host name of the page.
+//! The API page at `/`: a reader can send every request, under every host name of the page.
 
 use std::collections::BTreeMap;
 
