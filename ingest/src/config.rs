@@ -1,4 +1,4 @@
-//! The settings of the endpoint and the consumer, and of the program that runs them.
+//! The settings of the endpoint and the consumer, and of the program `ingest`.
 
 use std::str::FromStr;
 
@@ -14,21 +14,21 @@ use crate::{
     log::config::{LogConfig, kafka_settings},
 };
 
-/// Limits on what clients and the consumer may use.
+/// The limits of the endpoint and the consumer.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Those of the endpoint.
+    /// The limits of the endpoint.
     pub endpoint: EndpointOptions,
-    /// Those of the consumer.
+    /// The limits of the consumer.
     pub consumer: ConsumerOptions,
 }
 
-/// What a process does of the two things that ingest is.
+/// The parts of ingest that a process runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
-    /// Takes batches.
+    /// The endpoint.
     Http,
-    /// Pairs what was taken.
+    /// The consumer.
     Consumer,
     /// Both.
     #[default]
@@ -36,8 +36,8 @@ pub enum Role {
 }
 
 impl Role {
-    /// A consumer waits for its store most of the time, and where that is on the same machine, it is the store that has the most
-    /// to do.
+    /// The share of the processors. A consumer waits for its store most of the time; on a shared
+    /// machine the store needs the other half.
     #[must_use]
     pub fn threads(self) -> Threads {
         match self {
@@ -50,15 +50,15 @@ impl Role {
 /// The configuration of the program `ingest`.
 #[derive(Clone, Debug)]
 pub struct IngestConfig {
-    /// What every process is told.
+    /// The settings that every process has.
     pub process: ProcessConfig,
-    /// Its role.
+    /// The parts to run.
     pub role: Role,
     /// The log.
     pub log: LogConfig,
     /// The store.
     pub store: StoreConfig,
-    /// Limits.
+    /// The limits.
     pub limits: Limits,
 }
 
@@ -68,21 +68,21 @@ pub struct IngestConfig {
 pub fn settings() -> Vec<Setting> {
     let setting = |name, value, default, help| Setting::new(name, value, default, help).under("Ingest");
     vec![
-        setting("body-timeout", "TIME", "15s", "How long a client may take to send a body; then it is answered 408"),
-        setting("max-batch-events", "N", "1000", "The most events in a batch"),
-        setting("max-body", "BYTES", "1MiB", "The longest body of a batch, before and after inflating"),
-        setting("max-inflight", "BYTES", "64MiB", "The most bytes of bodies held at once; one more is answered 503"),
-        setting("future-tolerance", "TIME", "5m", "How much later than now an event may be"),
-        setting("quota", "N", "", "The most events a second from one client address; more is answered 429; off by default"),
-        setting("consumer-batch", "BYTES", "", "How many bytes of records are handled together, as far as so many wait; by default 1MiB of an embedded log, and 24MiB of Kafka's, where more together cost the store less and twice as much is kept ready"),
-        setting("log-partitions", "N", "6", "How many partitions a new log gets"),
+        setting("body-timeout", "TIME", "15s", "Time limit for receiving a request body; slower clients get 408"),
+        setting("max-batch-events", "N", "1000", "Maximum number of events in a batch"),
+        setting("max-body", "BYTES", "1MiB", "Maximum size of a request body, before and after decompression"),
+        setting("max-inflight", "BYTES", "64MiB", "Maximum total size of request bodies in memory; further requests get 503"),
+        setting("future-tolerance", "TIME", "5m", "How far in the future the time of an event may be"),
+        setting("quota", "N", "", "Maximum events per second from one client address; more get 429 [default: no limit]"),
+        setting("consumer-batch", "BYTES", "", "Target size of a consumer batch [default: 1MiB embedded, 24MiB Kafka]"),
+        setting("log-partitions", "N", "6", "Number of partitions of a new log"),
     ]
 }
 
 /// All settings of the program `ingest`.
 #[must_use]
 pub fn program_settings() -> Vec<Setting> {
-    let role = "What this process does: http (take batches), consumer (pair them) or both";
+    let role = "Parts to run: http (the endpoint), consumer or both";
     let mut all = shared::cli::settings("127.0.0.1:5000");
     all.push(Setting::new("role", "ROLE", "both", role));
     all.extend(settings());
@@ -92,12 +92,12 @@ pub fn program_settings() -> Vec<Setting> {
 }
 
 impl Limits {
-    /// Reads the settings, for what appends to `log` and polls it, which is told of its share; mistakes are noted in `given`.
+    /// Reads the settings, and sets the memory of `log` by them. Mistakes are recorded in `given`.
     pub fn read(given: &mut Settings, log: &mut LogConfig) -> Self {
         let future_tolerance_ms = given.get::<DurationValue>("future-tolerance").millis();
         let (batch_bytes, batches) = log.micro_batches();
         let batch_bytes = given.get_optional("consumer-batch").map_or(batch_bytes, whole);
-        log.keep_ready(batch_bytes);
+        log.set_buffer(batch_bytes);
         let limits = Self {
             endpoint: EndpointOptions {
                 max_events: given.get("max-batch-events"),
@@ -120,7 +120,7 @@ impl Limits {
         if limits.endpoint.max_inflight_bytes < 2 * limits.endpoint.max_body_bytes {
             given.mistake(
                 "max-inflight",
-                "it must hold at least one body, sent and inflated: twice --max-body",
+                "it must be at least twice --max-body, to hold one body compressed and decompressed",
             );
         }
         limits
@@ -153,7 +153,7 @@ impl FromStr for Role {
             "http" => Ok(Self::Http),
             "consumer" => Ok(Self::Consumer),
             "both" => Ok(Self::Both),
-            _ => Err("write http, consumer or both"),
+            _ => Err("expected http, consumer or both"),
         }
     }
 }

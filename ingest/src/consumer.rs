@@ -1,8 +1,9 @@
 //! The consumer: polls the log, pairs events into sessions, and commits what is written.
 //!
-//! Each poll is a micro-batch, which goes through write, read back, decide, write. Several are in flight at once, and they
-//! finish in the order in which they were polled, so the committed offsets are always a contiguous frontier. A passing fault
-//! stalls the consumer and is retried without limit. Only records that can never become events go to the dead letters.
+//! Each poll is a micro-batch, which goes through write, read back, decide, write. Several are in
+//! flight at once, and they finish in the order in which they were polled, so the committed offsets
+//! are always a contiguous frontier. A passing fault stalls the consumer and is retried without
+//! limit. Only records that can never become events go to the dead letters.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -14,20 +15,17 @@ use shared::{
     timestamp::SECOND,
 };
 use thiserror::Error;
-use tokio::{task::JoinSet, time::Instant};
+use tokio::time::Instant;
 
-use self::{
-    batch::MicroBatch,
-    in_flight::{Backlog, InFlight},
-    outcome::{became_complete, outcome_of},
-};
+use self::in_flight::{Backlog, InFlight};
 use crate::{
-    log::{DeadLetter, DeadLetterCode, Log, LogError, Offsets, Record},
-    metrics::{ConsumerMetrics, Handled},
+    log::{Log, LogError, Offsets, Record},
+    metrics::ConsumerMetrics,
     pairing,
 };
 
 mod batch;
+mod handle;
 mod in_flight;
 mod outcome;
 mod retry;
@@ -44,7 +42,8 @@ pub struct ConsumerOptions {
     pub batches: usize,
     /// How long handled records may remain uncommitted.
     pub commit_interval: Duration,
-    /// How long a shutdown waits for the records in flight. Those not committed in time are polled again after a restart.
+    /// How long a shutdown waits for the records in flight. Those not committed in time are polled
+    /// again after a restart.
     pub stop_timeout: Duration,
     /// How far an event's time may be after its append time, in milliseconds.
     pub future_tolerance_ms: i64,
@@ -112,7 +111,8 @@ impl Consumer {
         Self { log, store, clock, metrics, options, decide, in_flight }
     }
 
-    /// Consumes until `shutdown`, then finishes and commits the records in flight, within the stop timeout.
+    /// Consumes until `shutdown`, then finishes and commits the records in flight, within the stop
+    /// timeout.
     ///
     /// # Errors
     /// [`ConsumerError`] when the log or the store has failed for good.
@@ -180,7 +180,8 @@ impl Consumer {
         Ok(())
     }
 
-    /// Updates the metrics of the lag. Called at intervals too, because a stalled consumer commits nothing.
+    /// Updates the metrics of the lag. Called at intervals too, because a stalled consumer commits
+    /// nothing.
     pub fn show_lag(&self) {
         // The age covers the partitions of this process only; other processes show that of theirs.
         let (held, mut has_backlog) = (self.log.held(), false);
@@ -207,103 +208,5 @@ impl Consumer {
         let offsets = records.iter().map(|record| (record.partition, record.offset + 1)).collect();
         self.handle_contained(records).await?;
         Ok(offsets)
-    }
-
-    /// Handles records on a task of their own, so that micro-batches overlap and a panic is contained. After a panic they are
-    /// handled one by one, and a record that panics again becomes a dead letter.
-    async fn handle_contained(&self, records: Vec<Record>) -> Result<(), ConsumerError> {
-        let records = Arc::new(records);
-        if let Some(outcome) = self.unless_panicked(Arc::clone(&records)).await {
-            return outcome;
-        }
-        tracing::error!(
-            records = records.len(),
-            "handling a micro-batch panicked; its records are handled one by one"
-        );
-        for record in records.iter() {
-            if let Some(outcome) = self.unless_panicked(Arc::new(vec![record.clone()])).await {
-                outcome?;
-                continue;
-            }
-            let (partition, offset) = (record.partition, record.offset);
-            tracing::error!(
-                partition,
-                offset,
-                "handling a record panicked; it goes to the dead letters"
-            );
-            self.dead_letter(vec![DeadLetter {
-                code: DeadLetterCode::Panicked,
-                record: record.clone(),
-            }])
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// Handles `records`; returns `None` if that panicked.
-    async fn unless_panicked(
-        &self,
-        records: Arc<Vec<Record>>,
-    ) -> Option<Result<(), ConsumerError>> {
-        // The set aborts its task on drop: a dropped consumer handles nothing more.
-        let mut task = JoinSet::new();
-        task.spawn(self.clone().handle(records));
-        match task.join_next().await {
-            Some(Ok(outcome)) => Some(outcome),
-            Some(Err(lost)) if lost.is_panic() => None,
-            // The runtime is shutting down, which says nothing about the records.
-            _ => std::future::pending().await,
-        }
-    }
-
-    async fn handle(self, records: Arc<Vec<Record>>) -> Result<(), ConsumerError> {
-        let MicroBatch { sightings, sources, mut letters, mut counts, .. } =
-            MicroBatch::read(&records, self.options.future_tolerance_ms);
-        let sightings = Arc::new(sightings);
-        let absorb = || self.store.absorb(Arc::clone(&sightings), self.clock.now());
-        let known = self.retry_store("absorb", absorb).await?;
-        let mut effects = Vec::with_capacity(2 * known.len());
-        // Handled facts are freed at once: they are most of a large micro-batch's memory.
-        for ((sighting, known), sources) in sightings.iter().zip(known).zip(sources) {
-            effects.extend((self.decide)(&sighting.key, &known.facts, &sighting.facts));
-            for ((fact, absorbed), source) in
-                sighting.facts.iter().zip(&known.absorbed).zip(sources)
-            {
-                let outcome = outcome_of(&known.facts, fact, *absorbed);
-                if outcome == Handled::DeadLettered {
-                    letters.push(DeadLetter {
-                        code: DeadLetterCode::Contested,
-                        record: records[source].clone(),
-                    });
-                } else {
-                    *counts.entry(outcome).or_default() += 1;
-                }
-            }
-            if became_complete(sighting, &known) {
-                self.metrics.completed.inc();
-            }
-        }
-        drop(sightings);
-        let effects = Arc::new(effects);
-        // Each try reads the clock, because a row's time to live depends on it.
-        let apply = || self.store.apply(Arc::clone(&effects), self.clock.now());
-        self.retry_store("apply", apply).await?;
-        self.dead_letter(letters).await?;
-        for (outcome, records) in counts {
-            self.metrics.count(outcome, records);
-        }
-        Ok(())
-    }
-
-    async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<(), ConsumerError> {
-        if letters.is_empty() {
-            return Ok(());
-        }
-        self.retry_log(|| self.log.dead_letter(letters.clone())).await?;
-        for letter in &letters {
-            self.metrics.dead_lettered(letter.code, 1);
-            self.metrics.count(Handled::DeadLettered, 1);
-        }
-        Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! Takes batches of session events, keeps them in the log, and pairs them into completed sessions.
+//! Ingest: the endpoint, which appends batches of session events to the log, and the consumer,
+//! which pairs them into completed sessions in the store.
 
 pub mod config;
 pub mod consumer;

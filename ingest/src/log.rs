@@ -1,8 +1,10 @@
-//! The log: the durable stream of records between the endpoint and the consumer, on one of two backends.
+//! The log: the durable stream of records between the endpoint and the consumer, on one of two
+//! backends.
 //!
-//! An append returns once its records are durable. Polled records are delivered again after a restart until their offsets
-//! are committed; a committed offset is the next one to read. Records that can never become events go to the dead letters
-//! beside the log. Nothing here parses a record's value.
+//! An append returns once its records are durable. Polled records are delivered again after a
+//! restart until their offsets are committed; a committed offset is the next one to read. Records
+//! that can never become events go to the dead letters beside the log. Nothing here parses a
+//! record's value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,8 +45,8 @@ impl Log {
     /// Appends records; returns when every one of them is durable.
     ///
     /// # Errors
-    /// Any [`LogError`]. Some of the records may be durable nevertheless. Appending them again is harmless, because every
-    /// event may be repeated.
+    /// Any [`LogError`]. Some of the records may be durable nevertheless. Appending them again is
+    /// harmless, because every event may be repeated.
     pub async fn append(&self, records: Vec<NewRecord>) -> Result<(), LogError> {
         match self {
             Self::Embedded(log) => log.append(records).await,
@@ -52,8 +54,8 @@ impl Log {
         }
     }
 
-    /// Returns the records after those polled before: at least one, and about `bytes` of values at most. Waits for the
-    /// first one.
+    /// Returns the records after those polled before: at least one, and about `bytes` of values at
+    /// most. Waits for the first one.
     ///
     /// # Errors
     /// [`LogError::Corrupt`] or [`LogError::Poisoned`].
@@ -64,7 +66,8 @@ impl Log {
         }
     }
 
-    /// Makes durable that every record before `offsets` is handled and need not be delivered after a restart.
+    /// Makes durable that every record before `offsets` is handled and need not be delivered after
+    /// a restart.
     ///
     /// # Errors
     /// Any [`LogError`].
@@ -86,8 +89,8 @@ impl Log {
         }
     }
 
-    /// Returns the records after `cursor`, committed or not, about `bytes` of values; none at the end of the log. Records
-    /// removed by the log's retention are skipped.
+    /// Returns the records after `cursor`, committed or not, about `bytes` of values; none at the
+    /// end of the log. Records removed by the log's retention are skipped.
     ///
     /// # Errors
     /// [`LogError::Corrupt`] or [`LogError::Poisoned`].
@@ -112,11 +115,12 @@ impl Log {
         }
     }
 
-    /// Appends the dead letters whose code is `wanted` to the log again, with their original append time. The others remain
-    /// dead letters. Calls `progress` after every step.
+    /// Appends the dead letters whose code is `wanted` to the log again, with their original append
+    /// time. The others remain dead letters. Calls `progress` after every step.
     ///
     /// # Errors
-    /// Any [`LogError`]. The next call may append again what this one had appended, which is harmless.
+    /// Any [`LogError`]. The next call may append again what this one had appended, which is
+    /// harmless.
     pub async fn redrive(
         &self,
         wanted: impl Fn(DeadLetterCode) -> bool,
@@ -164,8 +168,8 @@ impl Log {
         }
     }
 
-    /// The append time of the oldest record that is fetched and not polled yet. `None` on the embedded log, which delivers
-    /// records in the order of their age.
+    /// The append time of the oldest record that is fetched and not polled yet. `None` on the
+    /// embedded log, which delivers records in the order of their age.
     #[must_use]
     pub fn oldest_waiting(&self) -> Option<Timestamp> {
         match self {
@@ -183,8 +187,9 @@ impl Log {
         }
     }
 
-    /// Finishes appends in flight for a limited time and leaves the consumer group, so that another process takes over at
-    /// once. A log that is only dropped is as safe, but its partitions move later. Nothing is appended or polled afterwards.
+    /// Finishes appends in flight for a limited time and leaves the consumer group, so that another
+    /// process takes over at once. A log that is only dropped is as safe, but its partitions move
+    /// later. Nothing is appended or polled afterwards.
     pub async fn close(&self) {
         match self {
             Self::Embedded(_) => {}

@@ -1,4 +1,4 @@
-//! `ingest`: takes batches of session events to Kafka, and pairs what lies there into completed sessions in Cassandra.
+//! The program `ingest`: the endpoint and the consumer on Kafka and Cassandra.
 
 use std::process::ExitCode;
 
@@ -8,14 +8,15 @@ use ingest::{
 };
 use shared::cli;
 
-/// Threads come and go with every request: an allocator that returns memory across threads keeps the process small.
+/// Requests allocate on one thread and free on another. An allocator that returns such memory
+/// keeps the process small.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let program = cli::program(
         "ingest",
-        "Takes batches of session events to Kafka, and pairs what lies there into completed sessions in Cassandra.",
+        "Accepts batches of session events into Kafka and pairs them into sessions in Cassandra.",
         Some(&librdkafka_version()),
     );
     cli::main(program, &program_settings(), |given| {

@@ -1,4 +1,5 @@
-//! The metrics of the endpoint and the consumer. Label values come from closed sets, never from a user or a session.
+//! The metrics of the endpoint and the consumer. Label values come from closed sets, never from a
+//! user or a session.
 
 mod consumer;
 mod endpoint;

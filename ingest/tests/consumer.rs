@@ -1,4 +1,5 @@
-//! The consumer between a real log and a real store: what is answered, what is committed, what is counted.
+//! The consumer between a real log and a real store: what is answered, what is committed, what is
+//! counted.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 use std::{
@@ -123,7 +124,8 @@ impl Place {
         Self::open(dir, settings)
     }
 
-    /// Appends what a direct producer may have written, each on the partition of the user that it names first.
+    /// Appends what a direct producer may have written, each on the partition of the user that it
+    /// names first.
     async fn append(&self, values: impl IntoIterator<Item = String>) {
         self.append_at(None, values).await;
     }

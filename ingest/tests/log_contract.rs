@@ -1,5 +1,5 @@
-//! The contract of `Log`: what every backend keeps, and beside it what the embedded one promises of its directory. Kafka is a
-//! real one.
+//! The contract of `Log`: what every backend keeps, and beside it what the embedded one promises of
+//! its directory. Kafka is a real one.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{collections::BTreeMap, time::Duration};
@@ -23,7 +23,8 @@ mod kafka;
 /// Long enough for the slowest machine: a test that meets it has failed.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// One log of one backend, which can be opened again and again while what it handed out is dropped before.
+/// One log of one backend, which can be opened again and again while what it handed out is dropped
+/// before.
 trait Backend: Sized {
     async fn fresh() -> Self;
     /// As the process would open it at its start.
@@ -83,7 +84,8 @@ async fn poll(log: &Log, count: usize) -> Vec<Record> {
     polled
 }
 
-/// Asserts that polling gives exactly `expected` and then waits: a record appended afterwards is the next to come.
+/// Asserts that polling gives exactly `expected` and then waits: a record appended afterwards is
+/// the next to come.
 async fn poll_exactly(log: &Log, expected: &[NewRecord]) {
     let last = record("last", "last");
     log.append(vec![last.clone()]).await.unwrap();

@@ -1,5 +1,6 @@
-//! Handling, storing and answering together, against a naive model: random micro-batches, repetitions, crashes at any place,
-//! zombies, restarts and sweeps, and answers at an instant that moves over the year.
+//! Handling, storing and answering together, against a naive model: random micro-batches,
+//! repetitions, crashes at any place, zombies, restarts and sweeps, and answers at an instant that
+//! moves over the year.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 #[path = "pairing_store/home.rs"]
@@ -43,9 +44,11 @@ use self::{
     world::World,
 };
 
-/// The instant at which every run begins. Events lie within the year before it, on its edges, and beyond.
+/// The instant at which every run begins. Events lie within the year before it, on its edges, and
+/// beyond.
 const BEGIN: i64 = 1_700_000_000_000;
-/// Times are chosen on a coarse grid, so that they are often equal, with a step of a millisecond about each line.
+/// Times are chosen on a coarse grid, so that they are often equal, with a step of a millisecond
+/// about each line.
 const GRID: i64 = RETENTION / 4;
 
 type Seen = (SessionKey, Fact);

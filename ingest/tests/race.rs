@@ -1,5 +1,5 @@
-//! The race of two consumers, forced: the halves of two thousand sessions, with conflicts among them, handled at the same
-//! instant by two consumers that share nothing but one Cassandra.
+//! The race of two consumers, forced: the halves of two thousand sessions, with conflicts among
+//! them, handled at the same instant by two consumers that share nothing but one Cassandra.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +32,8 @@ fn start(ms: i64, country: &str) -> Fact {
     Fact::Start(Start { ts: at(ms), country: Country::normalise(country) })
 }
 
-/// The facts of the session `number` that come to the one consumer, and those that come to the other.
+/// The facts of the session `number` that come to the one consumer, and those that come to the
+/// other.
 fn halves(number: i64) -> (Vec<Fact>, Vec<Fact>) {
     let begun = NOW - SESSIONS * MINUTE + number * MINUTE;
     let country = COUNTRIES[usize::try_from(number % 3).unwrap()];

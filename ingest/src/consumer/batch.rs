@@ -1,4 +1,5 @@
-//! A micro-batch: polled records parsed as events and grouped by session, so that each session is handled once.
+//! A micro-batch: polled records parsed as events and grouped by session, so that each session is
+//! handled once.
 
 use std::collections::BTreeMap;
 
@@ -65,8 +66,8 @@ impl MicroBatch {
 
     fn add(&mut self, sessions: &mut Sessions, (key, fact): (SessionKey, Fact), source: usize) {
         let (facts, sources) = sessions.entry(key).or_default();
-        // Further facts are contested, and the store detects repetitions too. Comparing all of them would take seconds if one
-        // session filled the micro-batch.
+        // Further facts are contested, and the store detects repetitions too. Comparing all of them
+        // would take seconds if one session filled the micro-batch.
         let compared = &facts[..facts.len().min(MAX_FACTS)];
         #[cfg(test)]
         {

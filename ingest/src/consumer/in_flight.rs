@@ -49,8 +49,9 @@ impl InFlight {
         self.0.lock().batches.clear();
     }
 
-    /// Measures the records in flight at `now`. `waiting` is the append time of the oldest record that waits for a poll. The
-    /// age of a backlog that was not fetched yet is unknown: it counts from the last time that `moved` was set.
+    /// Measures the records in flight at `now`. `waiting` is the append time of the oldest record
+    /// that waits for a poll. The age of a backlog that was not fetched yet is unknown: it counts
+    /// from the last time that `moved` was set.
     pub(super) fn measure(
         &self,
         has_backlog: bool,

@@ -1,4 +1,5 @@
-//! Retries of the consumer: a passing fault of the store or the log stalls it, and never loses a record.
+//! Retries of the consumer: a passing fault of the store or the log stalls it, and never loses a
+//! record.
 
 use std::{future::Future, time::Duration};
 

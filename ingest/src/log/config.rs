@@ -1,4 +1,4 @@
-//! Which log, and how it is reached: the settings of every program that has one.
+//! The settings of the log, embedded or on Kafka.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,19 +18,20 @@ use super::{
     kafka::{KafkaLogOptions, Mistake, setup},
 };
 
-/// How many polls of Kafka's records are kept ready: half of that room is for all partitions, the rest for the next one.
+/// The size of Kafka's record buffer in consumer batches: half of it is for all partitions, the
+/// rest for the next one.
 const READY_BATCHES: usize = 2;
 
-/// A log that is not open yet.
+/// The configuration of a log.
 #[derive(Clone, Debug)]
 pub enum LogConfig {
-    /// In this process, in a directory.
+    /// In files of this process, in a directory.
     Embedded(PathBuf, EmbeddedLogOptions),
-    /// A topic of Kafka.
+    /// A topic on Kafka.
     Kafka(Box<KafkaLogOptions>, NewTopics),
 }
 
-/// How topics are made that do not exist yet.
+/// The layout of the topics that `setup` creates.
 #[derive(Clone, Copy, Debug)]
 pub struct NewTopics {
     partitions: i32,
@@ -43,9 +44,9 @@ pub struct NewTopics {
 pub fn embedded_settings() -> Vec<Setting> {
     let setting = |name, value, default, help| Setting::new(name, value, default, help).under("Embedded log");
     vec![
-        setting("log-segment", "BYTES", "64MiB", "The size of the files of the embedded log"),
-        setting("log-retention-time", "TIME", "7d", "How long the embedded log keeps what was consumed"),
-        setting("log-retention-size", "BYTES", "16GiB", "How much the embedded log keeps of what was consumed"),
+        setting("log-segment", "BYTES", "64MiB", "Size of a segment file of the embedded log"),
+        setting("log-retention-time", "TIME", "7d", "How long the embedded log keeps consumed records"),
+        setting("log-retention-size", "BYTES", "16GiB", "Maximum size of the embedded log's consumed records"),
     ]
 }
 
@@ -54,21 +55,21 @@ pub fn embedded_settings() -> Vec<Setting> {
 #[rustfmt::skip]
 pub fn kafka_settings() -> Vec<Setting> {
     let settings = [
-        Setting::new("kafka-brokers", "HOST:PORT,…", "127.0.0.1:9092", "The brokers to begin with"),
-        Setting::new("kafka-topic", "NAME", "session-events", "The topic of the events; what can be none goes to the topic with .dlq behind its name"),
-        Setting::new("kafka-group", "NAME", "bookend", "The consumer group"),
-        Setting::new("kafka-member", "NAME", "", "A name that this member of the group keeps over restarts, so that a short one moves no partition"),
-        Setting::new("kafka-group-protocol", "NAME", "classic", "Who deals out the partitions: classic (the members) or consumer (the brokers, from Kafka 4.0 on)"),
-        Setting::new("kafka-security", "PROTOCOL", "plaintext", "plaintext, tls, sasl-plaintext or sasl-tls"),
-        Setting::new("kafka-mechanism", "NAME", "PLAIN", "How to log in: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
-        Setting::new("kafka-username", "NAME", "", "Who logs in"),
-        Setting::secret("kafka-password", "With which password"),
-        Setting::new("kafka-ca-file", "FILE", "", "The certificates by which a broker is believed, in PEM; the machine's own otherwise"),
-        Setting::new("kafka-session-timeout", "TIME", "30s", "How long a member of the group may be silent before its partitions go to others; with the protocol consumer the brokers say it"),
-        Setting::new("kafka-delivery-timeout", "TIME", "10s", "How long an event may take to become durable; then it is given up, and the batch answered 503"),
-        Setting::new("kafka-append-deadline", "TIME", "12s", "How long a batch waits for that at most; longer than the delivery"),
-        Setting::new("kafka-replication", "N", "3", "On how many brokers `bookend setup` makes the topics keep every record"),
-        Setting::list("kafka-property", "KEY=VALUE", "Anything else that librdkafka knows, with the last word (repeatable)").redacted(),
+        Setting::new("kafka-brokers", "HOST:PORT,…", "127.0.0.1:9092", "Bootstrap brokers"),
+        Setting::new("kafka-topic", "NAME", "session-events", "Topic that events are read from; dead letters go to NAME.dlq"),
+        Setting::new("kafka-group", "NAME", "bookend", "Consumer group"),
+        Setting::new("kafka-member", "NAME", "", "Static name of this group member, so that a short restart moves no partition"),
+        Setting::new("kafka-group-protocol", "NAME", "classic", "Group protocol: classic, or consumer (the brokers assign partitions; needs Kafka 4.0)"),
+        Setting::new("kafka-security", "PROTOCOL", "plaintext", "Security protocol: plaintext, tls, sasl-plaintext or sasl-tls"),
+        Setting::new("kafka-mechanism", "NAME", "PLAIN", "SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
+        Setting::new("kafka-username", "NAME", "", "SASL user name"),
+        Setting::secret("kafka-password", "SASL password"),
+        Setting::new("kafka-ca-file", "FILE", "", "CA certificates that brokers are verified against, in PEM [default: the system's]"),
+        Setting::new("kafka-session-timeout", "TIME", "30s", "Silence after which a member loses its partitions (protocol classic only)"),
+        Setting::new("kafka-delivery-timeout", "TIME", "10s", "Time limit for an event to become durable; then its batch gets 503"),
+        Setting::new("kafka-append-deadline", "TIME", "12s", "Time limit for a batch to become durable; must exceed the delivery timeout"),
+        Setting::new("kafka-replication", "N", "3", "Replication factor of the topics that `bookend setup` creates"),
+        Setting::list("kafka-property", "KEY=VALUE", "Other librdkafka property, which overrides these settings (repeatable)").redacted(),
     ];
     settings.map(|setting| setting.under("Kafka")).into()
 }
@@ -84,7 +85,7 @@ impl LogConfig {
             reserve_bytes,
         };
         if !(1..=64).contains(&options.partitions) {
-            given.mistake("log-partitions", "an embedded log has 1 to 64 partitions");
+            given.mistake("log-partitions", "it must be between 1 and 64 for an embedded log");
         }
         Self::Embedded(data_dir.join("log"), options)
     }
@@ -92,7 +93,8 @@ impl LogConfig {
     /// Reads the settings of the log on Kafka.
     pub fn kafka(given: &mut Settings) -> Self {
         let defaults = KafkaLogOptions::default();
-        // In place of what cannot be read stands what cannot be wrong: each mistake is told once.
+        // An unreadable duration is replaced by the default, so that `check` does not report it
+        // again.
         let span =
             |given: &mut Settings, name, otherwise| given.get_or(name, DurationValue(otherwise)).0;
         let properties: Vec<String> = given.get_list("kafka-property");
@@ -117,7 +119,7 @@ impl LogConfig {
             ..defaults
         };
         if options.properties.len() < properties.len() {
-            given.mistake("kafka-property", "write KEY=VALUE");
+            given.mistake("kafka-property", "expected KEY=VALUE");
         }
         if let Err(Mistake { setting, cause }) = options.check() {
             given.mistake(setting, &cause);
@@ -127,15 +129,15 @@ impl LogConfig {
             replication: given.get("kafka-replication"),
         };
         if topics.partitions < 1 {
-            given.mistake("log-partitions", "a topic has at least one partition");
+            given.mistake("log-partitions", "it must be at least 1");
         }
         if topics.replication < 1 {
-            given.mistake("kafka-replication", "at least one broker has to keep a record");
+            given.mistake("kafka-replication", "it must be at least 1");
         }
         Self::Kafka(Box::new(options), topics)
     }
 
-    /// How long whoever appends has to wait to learn what became of it; `None` where that takes no limit of its own.
+    /// How long a caller must wait for the outcome of an append; `None` if the log sets no limit.
     #[must_use]
     pub fn append_deadline(&self) -> Option<Duration> {
         match self {
@@ -144,9 +146,9 @@ impl LogConfig {
         }
     }
 
-    /// How many bytes of records are best handled together, and how many such micro-batches are best under way at once. Of
-    /// Kafka's records many: Cassandra works least for each when those of a user come together, and their own overhead counts
-    /// too.
+    /// The best size of a micro-batch in bytes of records, and the best number of micro-batches in
+    /// flight. On Kafka the size is large: Cassandra works less per record when the records of a
+    /// user come together, and the records' own overhead counts too.
     #[must_use]
     pub fn micro_batches(&self) -> (usize, usize) {
         match self {
@@ -155,17 +157,18 @@ impl LogConfig {
         }
     }
 
-    /// Keeps enough records ready for polls of `batch_bytes`: for each to be of few partitions, those of several have to wait.
-    pub fn keep_ready(&mut self, batch_bytes: usize) {
+    /// Sets the size of the record buffer for polls of `batch_bytes`. For a poll to find records of
+    /// few partitions, records of several must be buffered.
+    pub fn set_buffer(&mut self, batch_bytes: usize) {
         if let Self::Kafka(options, _) = self {
             options.poll_bytes = batch_bytes.saturating_mul(READY_BATCHES);
         }
     }
 
-    /// Opens the log; `clock` stamps what is appended.
+    /// Opens the log. `clock` sets the append time of records.
     ///
     /// # Errors
-    /// Says which log cannot be opened, and why.
+    /// Names the log that cannot be opened, and the cause.
     pub async fn open(&self, clock: Clock) -> anyhow::Result<Log> {
         let _waiting = match self {
             Self::Embedded(dir, _) => {
@@ -178,7 +181,9 @@ impl LogConfig {
         match self {
             Self::Embedded(dir, options) => {
                 let log = EmbeddedLog::open(dir, *options, clock);
-                Ok(Log::Embedded(log.with_context(|| format!("{}", dir.display()))?))
+                Ok(Log::Embedded(
+                    log.with_context(|| format!("the log in {} cannot be opened", dir.display()))?,
+                ))
             }
             Self::Kafka(options, _) => {
                 Ok(Log::Kafka(KafkaLog::open(KafkaLogOptions::clone(options), clock).await?))
@@ -186,7 +191,7 @@ impl LogConfig {
         }
     }
 
-    /// Makes the topics that are missing; says in sentences what was done.
+    /// Creates the missing topics; returns sentences about what was done.
     ///
     /// # Errors
     /// When the brokers cannot be reached or refuse.
@@ -195,7 +200,7 @@ impl LogConfig {
             Self::Embedded(..) => Ok(vec!["the embedded log needs no setup".to_owned()]),
             Self::Kafka(options, NewTopics { partitions, replication }) => {
                 let _waiting =
-                    Progress::waiting(format!("making the topics at {}", options.brokers));
+                    Progress::waiting(format!("creating the topics at {}", options.brokers));
                 Ok(setup(options, *partitions, *replication).await?)
             }
         }

@@ -1,4 +1,5 @@
-//! The embedded log: a journal of records and a journal of dead letters in a data directory that one process owns.
+//! The embedded log: a journal of records and a journal of dead letters in a data directory that
+//! one process owns.
 
 use std::{
     fmt,
@@ -55,11 +56,12 @@ struct LetterHead {
 }
 
 impl EmbeddedLog {
-    /// Opens the log in `dir`, creating it if it is missing. `clock` sets the append time of records.
+    /// Opens the log in `dir`, creating it if it is missing. `clock` sets the append time of
+    /// records.
     ///
     /// # Errors
-    /// [`LogOpenError`]: another process has the directory open, or acknowledged bytes are damaged. A torn tail is not an
-    /// error: it is cut off.
+    /// [`LogOpenError`]: another process has the directory open, or acknowledged bytes are damaged.
+    /// A torn tail is not an error: it is cut off.
     pub fn open(
         dir: &Path,
         options: EmbeddedLogOptions,
@@ -172,8 +174,8 @@ impl EmbeddedLog {
             if !back.is_empty() {
                 self.append(back).await?;
             }
-            // Unwanted letters are appended again after those not read yet, so that one committed offset separates the
-            // redriven letters from the others.
+            // Unwanted letters are appended again after those not read yet, so that one committed
+            // offset separates the redriven letters from the others.
             if !kept.is_empty() {
                 self.dead_letter(kept).await?;
             }

@@ -1,7 +1,9 @@
-//! The log on Kafka: records in one topic, dead letters in another, committed offsets in a consumer group.
+//! The log on Kafka: records in one topic, dead letters in another, committed offsets in a consumer
+//! group.
 //!
-//! Nothing here blocks the runtime, and no fault of the cluster ends the process: until it has passed, appends are refused and
-//! polls wait. The first poll joins the group, so a process that only appends is not a member.
+//! Nothing here blocks the runtime, and no fault of the cluster ends the process: until it has
+//! passed, appends are refused and polls wait. The first poll joins the group, so a process that
+//! only appends is not a member.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -64,8 +66,8 @@ pub fn librdkafka_version() -> String {
 }
 
 impl KafkaLog {
-    /// Opens the log that `options` describe. The brokers may be unreachable. A `clock` that differs from the machine's sets
-    /// the append time in place of the brokers' clock.
+    /// Opens the log that `options` describe. The brokers may be unreachable. A `clock` that
+    /// differs from the machine's sets the append time in place of the brokers' clock.
     ///
     /// # Errors
     /// [`LogOpenError::Configuration`]: a mistake in the options, or a topic that does not exist.
@@ -86,8 +88,7 @@ impl KafkaLog {
                 .map(drop_aside)
         });
         joinable.await.map_err(|cause| LogOpenError::Configuration(format!("kafka: {cause}")))?;
-        let source =
-            TopicSource { clock, ..TopicSource::new(&options, &options.topic, &options.group) };
+        let source = TopicSource::new(&options, &options.topic, &options.group, clock);
         let records = Arc::<Positions>::default();
         let log = Self(Arc::new(Inner {
             clock,
@@ -118,7 +119,7 @@ impl KafkaLog {
                     RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition,
                 ))) => {
                     return Err(LogOpenError::Configuration(format!(
-                        "kafka: no topic {topic} exists; run `bookend setup` to create it"
+                        "kafka: topic {topic} does not exist; run `bookend setup` to create it"
                     )));
                 }
                 Err(RequestError::Kafka(KafkaError::ClientCreation(cause))) => {
@@ -139,14 +140,14 @@ impl KafkaLog {
     /// The records' topic for its consumer group.
     fn records_source(&self) -> TopicSource {
         let Inner { options, clock, .. } = &*self.0;
-        TopicSource { clock: *clock, ..TopicSource::new(options, &options.topic, &options.group) }
+        TopicSource::new(options, &options.topic, &options.group, *clock)
     }
 
     /// The dead letters' topic for the redrive group.
     fn letters_source(&self) -> TopicSource {
         let Inner { options, clock, .. } = &*self.0;
         let (topic, group) = (options.letters_topic(), options.redrive_group());
-        TopicSource { clock: *clock, ..TopicSource::new(options, &topic, &group) }
+        TopicSource::new(options, &topic, &group, *clock)
     }
 
     pub(super) fn producer(&self) -> &Producer {
@@ -161,8 +162,8 @@ impl KafkaLog {
         &self.0.records
     }
 
-    /// The number of records in the dead letters' topic after those already redriven or kept. Transaction markers count too,
-    /// if another program has written them there.
+    /// The number of records in the dead letters' topic after those already redriven or kept.
+    /// Transaction markers count too, if another program has written them there.
     pub(super) fn dead_letters(&self) -> u64 {
         let left = self.0.letters.get().into_values().map(|at| at.end - at.committed).sum::<i64>();
         u64::try_from(left).unwrap_or(0)

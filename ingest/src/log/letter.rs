@@ -1,4 +1,4 @@
-//! Dead letters: records that can not be handled, each with the reason, one of a closed set.
+//! Dead letters: records that cannot be handled, each with a code from a closed set.
 
 use std::{fmt, str::FromStr};
 
@@ -10,34 +10,34 @@ use super::Record;
 /// Why a record went to the dead letters. A closed set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeadLetterCode {
-    /// It is no valid event: the code of its rejection.
+    /// It is not a valid event: the code of the rejection.
     Rejected(RejectionCode),
-    /// Its session has too many distinct facts.
+    /// Its session has more distinct facts than a session may have.
     Contested,
-    /// Handling it panicked: a defect of ours, kept for when it is mended.
+    /// Handling it panicked. Such letters can be redriven once the defect is fixed.
     Panicked,
 }
 
-/// A record that can not be handled, with the reason and the place it came from.
+/// A record that cannot be handled, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Why.
+    /// The reason.
     pub code: DeadLetterCode,
-    /// The record as it was polled.
+    /// The record as polled.
     pub record: Record,
 }
 
-/// What a redrive did.
+/// The result of a redrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Redriven {
-    /// Dead letters looked at.
+    /// The number of dead letters read.
     pub looked_at: u64,
-    /// Of these, appended to the log again.
+    /// The number of those that were appended to the log again.
     pub appended: u64,
 }
 
 impl DeadLetterCode {
-    /// Every code, in the order of their texts' meaning: what is refused, then what is abuse, then what is our defect.
+    /// Every code: rejections first, then abuse, then our own defects.
     pub fn all() -> impl Iterator<Item = Self> {
         RejectionCode::ALL
             .iter()
@@ -46,7 +46,7 @@ impl DeadLetterCode {
             .chain([Self::Contested, Self::Panicked])
     }
 
-    /// The word by which it is known in a dead letter's header and a metric's label.
+    /// The code as it appears in the header of a dead letter and in metric labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ impl FromStr for DeadLetterCode {
     fn from_str(text: &str) -> Result<Self, String> {
         Self::all().find(|code| code.as_str() == text).ok_or_else(|| {
             let all: Vec<_> = Self::all().map(Self::as_str).collect();
-            format!("{text:?} is no code of a dead letter; they are {}", all.join(", "))
+            format!("unknown dead-letter code {text:?}; expected one of {}", all.join(", "))
         })
     }
 }

@@ -1,7 +1,8 @@
 //! Kafka's murmur2, with which its Java clients map a record's key to a partition.
 //!
-//! Source: `org.apache.kafka.common.utils.Utils.murmur2` and `BuiltInPartitioner.partitionForKey`. Not taken from a crate,
-//! because the partition of a key must never change: one other bit would scatter a user over two partitions.
+//! Source: `org.apache.kafka.common.utils.Utils.murmur2` and `BuiltInPartitioner.partitionForKey`.
+//! Not taken from a crate, because the partition of a key must never change: one other bit would
+//! scatter a user over two partitions.
 
 const SEED: u32 = 0x9747_b28c;
 const M: u32 = 0x5bd1_e995;

@@ -1,4 +1,4 @@
-//! What goes into the log and comes out of it, and where in the log it stands. Shapes alone.
+//! The records of the log, and positions in it. Types only: no backend is named here.
 
 use std::collections::BTreeMap;
 
@@ -11,58 +11,58 @@ pub type Partition = i32;
 /// For each partition, the next offset to read.
 pub type Offsets = BTreeMap<Partition, i64>;
 
-/// A record to append. Its key decides its partition, as Kafka's Java clients do it.
+/// A record to append. Its key decides its partition, with the partitioner of Kafka's Java clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewRecord {
-    /// What lies together is in order: the user. Without one it may lie in any partition; the embedded log takes an empty
-    /// one in its place.
+    /// The user: records with one key keep their order. A record without a key may go to any
+    /// partition; the embedded log stores an empty key instead.
     pub key: Option<Bytes>,
     /// One event, as JSON.
     pub value: Bytes,
-    /// What else stands on it; nearly always nothing. The embedded log does not keep it.
+    /// The headers, usually none. The embedded log does not store them.
     pub headers: Vec<Header>,
-    /// When it was first appended, for a record that comes back from the dead letters; else now.
+    /// The first append time of a record that was a dead letter; `None` means now.
     pub append_time: Option<Timestamp>,
 }
 
-/// What the log gives back.
+/// A record of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Where it lies.
+    /// The partition.
     pub partition: Partition,
-    /// Its place in the partition.
+    /// The offset in the partition.
     pub offset: i64,
-    /// Its key, as it was appended.
+    /// The key as it was appended.
     pub key: Option<Bytes>,
-    /// One event, as JSON, unless whoever appended it was mistaken. Without one it says that its key is deleted, which means
-    /// nothing here.
+    /// One event as JSON, unless a producer wrote something else. A record without a value deletes
+    /// its key in a compacted topic; the consumer skips it.
     pub value: Option<Bytes>,
-    /// What else stands on it, as whoever appended it gave it.
+    /// The headers as they were appended.
     pub headers: Vec<Header>,
-    /// When it was appended: the instant by which its event is judged.
+    /// The append time, at which its event is judged.
     pub append_time: Timestamp,
 }
 
-/// A name and a value that stand on a record beside its own.
+/// A header of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Its name; the same may occur again.
+    /// The name, not necessarily unique.
     pub name: String,
-    /// Its value.
+    /// The value.
     pub value: Option<Bytes>,
 }
 
-/// Where one partition stands.
+/// The position of a consumer in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The next offset to read after a restart.
+    /// The committed offset: the next one to read after a restart.
     pub committed: i64,
-    /// The offset that the next record will have.
+    /// The end: the offset of the next record to be appended.
     pub end: i64,
 }
 
 impl NewRecord {
-    /// A record that is new now.
+    /// A record without headers, appended now.
     #[must_use]
     pub fn new(key: Bytes, value: Bytes) -> Self {
         Self { key: Some(key), value, ..Self::default() }

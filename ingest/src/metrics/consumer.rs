@@ -13,7 +13,8 @@ use crate::log::DeadLetterCode;
 
 /// The counter of handled records. The sum over its outcomes is their number.
 pub const RECORDS_HANDLED: &str = "bookend_consumer_records_total";
-/// The gauge of the consumer's lag. The sum over its partitions is 0 once queries return everything in the log.
+/// The gauge of the consumer's lag. The sum over its partitions is 0 once queries return everything
+/// in the log.
 pub const LAG: &str = "bookend_consumer_lag_records";
 
 /// The metrics of the consumer.

@@ -11,7 +11,8 @@ pub enum Handled {
     Orphan,
     /// Its fact was stored already.
     Duplicate,
-    /// It was older than the retention when it was appended, or its session has been removed by the retention.
+    /// It was older than the retention when it was appended, or its session has been removed by the
+    /// retention.
     Expired,
     /// It was appended to the dead letters.
     DeadLettered,

@@ -1,5 +1,5 @@
-//! The decision against a model that was written from the words of the rule alone, with handlers that repeat, interleave and
-//! stop anywhere.
+//! The decision against a model that was written from the words of the rule alone, with handlers
+//! that repeat, interleave and stop anywhere.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,8 @@ fn facts_of<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> SessionFacts {
     all
 }
 
-/// What is to be seen of a session: its start, and its start and end, spelled as the rows that show them.
+/// What is to be seen of a session: its start, and its start and end, spelled as the rows that show
+/// them.
 fn canonical(facts: &[Fact]) -> BTreeSet<Effect> {
     let mut first: Option<(i64, &str)> = None;
     for fact in facts {
@@ -84,7 +85,8 @@ impl Handler {
     }
 }
 
-/// Decides what happens next. Where nothing is left it answers 0, which always goes on with the first.
+/// Decides what happens next. Where nothing is left it answers 0, which always goes on with the
+/// first.
 struct Chance(std::vec::IntoIter<u8>);
 
 impl Chance {
@@ -143,7 +145,8 @@ impl World {
     }
 }
 
-/// What is visible once every handler that finishes has finished, and after every step of a zombie from then on.
+/// What is visible once every handler that finishes has finished, and after every step of a zombie
+/// from then on.
 fn run(mut handlers: Vec<Handler>, markers: bool, chance: Vec<u8>) -> Vec<BTreeSet<Effect>> {
     let (mut world, mut chance) = (World::default(), Chance(chance.into_iter()));
     let mut seen = Vec::new();
@@ -169,7 +172,8 @@ fn a_fact() -> impl Strategy<Value = Fact> {
     ]
 }
 
-/// The facts of a session, and handlers for them: each fact has one that finishes, some have others that may stop.
+/// The facts of a session, and handlers for them: each fact has one that finishes, some have others
+/// that may stop.
 fn a_run() -> impl Strategy<Value = (Vec<Fact>, Vec<Handler>, Vec<u8>)> {
     let facts = vec(a_fact(), 1..8).prop_shuffle();
     let others = vec((vec(any::<Index>(), 1..4), any::<bool>()), 0..5);
@@ -195,8 +199,9 @@ fn a_run() -> impl Strategy<Value = (Vec<Fact>, Vec<Handler>, Vec<u8>)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Promises 2 and 3. Seen to fail when `decide` leaves out the markers (the control below is the same as a named
-    /// case), when an end answers only for the pairs that contain it, and when a start answers only for itself.
+    /// Promises 2 and 3. Seen to fail when `decide` leaves out the markers (the control below is
+    /// the same as a named case), when an end answers only for the pairs that contain it, and when
+    /// a start answers only for itself.
     #[test]
     fn whatever_the_order_exactly_the_canonical_rows_are_visible((facts, handlers, chance) in a_run()) {
         let expected = canonical(&facts);
@@ -232,7 +237,8 @@ fn one_by_one(facts: &[Fact]) -> Vec<Handler> {
     facts.iter().map(|fact| Handler::new(vec![fact.clone()], true)).collect()
 }
 
-/// The control: the simulation can fail. A late smaller start leaves the first pair visible if nothing marks it.
+/// The control: the simulation can fail. A late smaller start leaves the first pair visible if
+/// nothing marks it.
 #[test]
 fn without_markers_a_phantom_is_seen() {
     let facts = [start(2, "SK"), end(5), start(1, "AT")];
@@ -320,7 +326,8 @@ fn an_ordinary_pair_costs_two_rows_in_all_whichever_half_comes_last() {
     );
 }
 
-/// Its canonical start was taken by retention: whatever else it has is not canonical, and may have been written.
+/// Its canonical start was taken by retention: whatever else it has is not canonical, and may have
+/// been written.
 #[test]
 fn a_session_whose_start_has_left_supersedes_the_starts_it_still_has() {
     let mut facts = facts_of(&[start(1, "AT"), start(5, "SK"), end(7)]);

@@ -1,4 +1,5 @@
-//! What is answered of one session: as the store has it, and as the rule says from the events alone.
+//! What is answered of one session: as the store has it, and as the rule says from the events
+//! alone.
 
 use shared::{
     event::{Country, SessionEvent},

@@ -1,4 +1,5 @@
-//! A consumer that is ended at any instant and begins again gives the answers of one that never was.
+//! A consumer that is ended at any instant and begins again gives the answers of one that never
+//! was.
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
@@ -44,7 +45,8 @@ fn an_op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Runs a consumer for so many polls. What it has given to other threads by then goes on, as a disk does when a process ends.
+/// Runs a consumer for so many polls. What it has given to other threads by then goes on, as a disk
+/// does when a process ends.
 async fn consume_for(place: &Place, mut polls: usize) {
     let options =
         ConsumerOptions { batch_bytes: 1, commit_interval: Duration::ZERO, ..Default::default() };

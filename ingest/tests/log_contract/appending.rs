@@ -95,7 +95,8 @@ async fn a_poll_that_was_given_up_loses_nothing(backend: &impl Backend) {
     let mut answered = 0;
     for record in &all {
         log.append(vec![record.clone()]).await.unwrap();
-        // Looked at once and dropped, at whatever step that leaves it; now and then it is quick enough to answer.
+        // Looked at once and dropped, at whatever step that leaves it; now and then it is quick
+        // enough to answer.
         let polled = futures_util::FutureExt::now_or_never(log.poll(100));
         answered += polled.map_or(0, |polled| polled.unwrap().len());
     }

@@ -1,4 +1,5 @@
-//! What the embedded log promises of its directory: one owner, segments that leave when they are consumed, limits.
+//! What the embedded log promises of its directory: one owner, segments that leave when they are
+//! consumed, limits.
 
 use std::{fs, path::Path};
 
@@ -99,7 +100,8 @@ async fn an_append_that_nobody_waits_for_is_finished_before_the_next_owner_comes
     for round in 0..20_usize {
         let log = room.open_with(options(), noon());
         assert_eq!(read_all(&log).await.len(), round * 1_000);
-        // Nearly always it is given up before the writer is done; where it is not, that is well too.
+        // Nearly always it is given up before the writer is done; where it is not, that is well
+        // too.
         if let Some(answer) =
             futures_util::FutureExt::now_or_never(log.append(records("r", 5, 1_000)))
         {

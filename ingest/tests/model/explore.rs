@@ -1,4 +1,5 @@
-//! Visits every state that a world can come into. For the models; knows nothing of what a state means.
+//! Visits every state that a world can come into. For the models; knows nothing of what a state
+//! means.
 
 use std::{
     collections::{HashSet, VecDeque},

@@ -1,9 +1,11 @@
-//! The real decision about sessions with conflicting facts: handlers that write their facts, read back at least all that was
-//! acknowledged, and add the rows and markers that `decide` names, one by one in any order, interleaved in every way. Zombies
-//! repeat a fact at any time and stop anywhere.
+//! The real decision about sessions with conflicting facts: handlers that write their facts, read
+//! back at least all that was acknowledged, and add the rows and markers that `decide` names, one
+//! by one in any order, interleaved in every way. Zombies repeat a fact at any time and stop
+//! anywhere.
 //!
-//! What must hold from the moment on at which every fact was handled once: the rows without a marker are the canonical ones.
-//! Starts and completed sessions are checked apart: no step depends on which rows are there, so neither hides the other's faults.
+//! What must hold from the moment on at which every fact was handled once: the rows without a
+//! marker are the canonical ones. Starts and completed sessions are checked apart: no step depends
+//! on which rows are there, so neither hides the other's faults.
 
 use ingest::pairing::decide;
 use shared::{
@@ -29,7 +31,8 @@ enum Rule {
     Real,
     /// No markers.
     NoMarkers,
-    /// Of the markers, only those of rows that hold a handled fact itself, and not those that it dominates.
+    /// Of the markers, only those of rows that hold a handled fact itself, and not those that it
+    /// dominates.
     OwnMarkers,
 }
 
@@ -41,7 +44,8 @@ enum Listing {
 }
 
 struct Handler {
-    /// What it decides, by the facts that it may have read: rows in the low bits, markers above them.
+    /// What it decides, by the facts that it may have read: rows in the low bits, markers above
+    /// them.
     decides: Vec<Set>,
     facts: Set,
     /// Otherwise it is a zombie.
@@ -224,7 +228,8 @@ impl Rule {
     }
 }
 
-/// The rows of the rule in words: the smallest start, and with it the smallest end that is not before it.
+/// The rows of the rule in words: the smallest start, and with it the smallest end that is not
+/// before it.
 fn canonical(facts: &[Fact]) -> Vec<Effect> {
     let starts = facts
         .iter()

@@ -1,8 +1,10 @@
-//! A start and its end, handled by two consumers over a store of three replicas. Writes reach replicas one by one and as late
-//! as they like, reads look at one replica after another, and a zombie may repeat a start at any time and stop anywhere.
+//! A start and its end, handled by two consumers over a store of three replicas. Writes reach
+//! replicas one by one and as late as they like, reads look at one replica after another, and a
+//! zombie may repeat a start at any time and stop anywhere.
 //!
-//! What must hold: when both consumers have finished, one of them has seen both events and completed the session. The number of
-//! states is part of each check: another program in another language finds as many, and fewer would mean that a step is missing.
+//! What must hold: when both consumers have finished, one of them has seen both events and
+//! completed the session. The number of states is part of each check: another program in another
+//! language finds as many, and fewer would mean that a step is missing.
 
 use crate::explore::{Packed, World, between, explore, members};
 
@@ -79,7 +81,8 @@ impl Replicated {
         if handler.event == START { self.protocol.start } else { self.protocol.end }
     }
 
-    /// Adds every state in which the handler number `index` has gone on by a step, or its write has.
+    /// Adds every state in which the handler number `index` has gone on by a step, or its write
+    /// has.
     fn step(&self, index: usize, state: &State, next: &mut Vec<State>) {
         let (handler, handling) = (&self.handlers[index], state.handling[index]);
         let acts = self.acts(handler);

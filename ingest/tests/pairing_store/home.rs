@@ -64,7 +64,8 @@ pub(super) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The engine sets aside tens of mebibytes for its journal, nearly all of them a hole: that is copied as a hole.
+/// The engine sets aside tens of mebibytes for its journal, nearly all of them a hole: that is
+/// copied as a hole.
 pub(super) fn copy_file(from: &Path, to: &Path) {
     let (mut source, mut target) = (File::open(from).unwrap(), File::create(to).unwrap());
     let mut chunk = vec![0; 64 << 10];

@@ -15,8 +15,8 @@ impl Model {
         }
     }
 
-    /// A session of which nothing is as young as the horizon leaves no trace behind a sweep: what comes of it later makes
-    /// it anew. Nothing of one that keeps a fact is ever forgotten.
+    /// A session of which nothing is as young as the horizon leaves no trace behind a sweep: what
+    /// comes of it later makes it anew. Nothing of one that keeps a fact is ever forgotten.
     pub(super) fn sweep(&mut self, horizon: i64) {
         self.received.retain(|_, facts| facts.iter().any(|fact| time(fact) >= horizon));
     }

@@ -10,8 +10,8 @@ pub(super) enum Op {
     Persist,
     /// What was handled already comes again.
     Redeliver(prop::sample::Index),
-    /// The facts are written, then this many of the effects, then the process is gone; the records come again before the
-    /// next look at the answers.
+    /// The facts are written, then this many of the effects, then the process is gone; the records
+    /// come again before the next look at the answers.
     CrashInside(Vec<Seen>, usize),
     /// It has decided, and writes its effects only when all the others went on.
     Zombie(Vec<Seen>),

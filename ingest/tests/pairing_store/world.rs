@@ -83,8 +83,8 @@ impl World {
         }
     }
 
-    /// Whether a session has young facts in the model, and of these only lost ones: if the old were swept before the lost
-    /// come again, nobody could know of the old.
+    /// Whether a session has young facts in the model, and of these only lost ones: if the old were
+    /// swept before the lost come again, nobody could know of the old.
     pub(super) async fn is_unsure(&self) -> bool {
         let young = |fact: &Fact| time(fact) >= self.horizon();
         for (key, received) in &self.model.received {
@@ -110,7 +110,8 @@ impl World {
         self.model.sweep(self.horizon());
     }
 
-    /// A process that is gone leaves its files as they are, and nobody tidies up: what was not made durable may be lost.
+    /// A process that is gone leaves its files as they are, and nobody tidies up: what was not made
+    /// durable may be lost.
     pub(super) async fn crash(&mut self) {
         if let Home::Dir(dir) = &mut self.home {
             let copied = TempDir::new().unwrap();
@@ -239,7 +240,8 @@ impl World {
         assert_eq!(statuses, expected, "of {user} at {}", self.now);
     }
 
-    /// Nothing that is as young as the horizon is missing, and nothing is there that was never received.
+    /// Nothing that is as young as the horizon is missing, and nothing is there that was never
+    /// received.
     pub(super) fn look_at_facts(&self, key: &SessionKey, facts: &shared::session::SessionFacts) {
         let starts = facts.starts().iter().cloned().map(Fact::Start);
         let stored: BTreeSet<_> =

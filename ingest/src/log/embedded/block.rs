@@ -1,7 +1,8 @@
 //! The file format of a segment: a header, followed by blocks.
 //!
-//! A block holds the records that became durable together: a frame (magic, length, checksum), the offset of the first record
-//! of every partition, and the records. The last block of the log was never acknowledged if its checksum does not match.
+//! A block holds the records that became durable together: a frame (magic, length, checksum), the
+//! offset of the first record of every partition, and the records. The last block of the log was
+//! never acknowledged if its checksum does not match.
 
 use std::num::TryFromIntError;
 
@@ -14,10 +15,12 @@ use crate::log::LogError;
 pub(super) const MAX_PARTITIONS: u32 = 64;
 /// The length in bytes of a block's frame, which precedes its payload.
 pub(super) const FRAME: usize = 12;
-/// The maximum length of a payload in bytes; a longer one is damage. A group commit writes far less.
+/// The maximum length of a payload in bytes; a longer one is damage. A group commit writes far
+/// less.
 pub(super) const MAX_PAYLOAD: usize = 64 << 20;
 
-/// The maximum length of a record in bytes, as [`entry_len`] counts them: a block holds it beside a group.
+/// The maximum length of a record in bytes, as [`entry_len`] counts them: a block holds it beside a
+/// group.
 pub(super) const MAX_ENTRY: usize = 32 << 20;
 
 const SEGMENT_MAGIC: u64 = u64::from_be_bytes(*b"bookend1");
@@ -32,7 +35,8 @@ pub(super) struct Entry {
     pub(super) value: Bytes,
 }
 
-/// The header of a segment: its creation time, and the offset of its first record in every partition.
+/// The header of a segment: its creation time, and the offset of its first record in every
+/// partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SegmentHeader {
     pub(super) created: Timestamp,
@@ -66,7 +70,8 @@ pub(super) fn write_header(header: &SegmentHeader) -> Result<Vec<u8>, TryFromInt
     Ok(out)
 }
 
-/// Decodes the header at the start of a segment; returns it and the position of the first block. `None` if it is torn.
+/// Decodes the header at the start of a segment; returns it and the position of the first block.
+/// `None` if it is torn.
 pub(super) fn read_header(start: &[u8]) -> Option<(SegmentHeader, usize)> {
     let mut rest = start;
     if rest.try_get_u64().ok()? != SEGMENT_MAGIC {
@@ -81,8 +86,8 @@ pub(super) fn read_header(start: &[u8]) -> Option<(SegmentHeader, usize)> {
         .then_some((SegmentHeader { created, bases }, len))
 }
 
-/// Encodes `entries` as a block into `out`. The first record of each partition has the offset in `bases`; returns the offsets
-/// after the last ones.
+/// Encodes `entries` as a block into `out`. The first record of each partition has the offset in
+/// `bases`; returns the offsets after the last ones.
 ///
 /// # Errors
 /// [`LogError::Busy`] if an entry does not fit the format: nothing of it may become durable.

@@ -1,4 +1,5 @@
-//! The two system calls that the log's durability depends on, write and sync, so that tests can make them fail.
+//! The two system calls that the log's durability depends on, write and sync, so that tests can
+//! make them fail.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 

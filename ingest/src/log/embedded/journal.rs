@@ -1,8 +1,8 @@
 //! A journal: partitioned records in a sequence of segment files, made durable in groups.
 //!
-//! One thread writes. It takes the queued appends, writes them as one block, syncs, and acknowledges all of them: concurrent
-//! appends share a sync. After a failed sync the journal is poisoned: it promises nothing more until a restart has read what
-//! the disk really holds.
+//! One thread writes. It takes the queued appends, writes them as one block, syncs, and
+//! acknowledges all of them: concurrent appends share a sync. After a failed sync the journal is
+//! poisoned: it promises nothing more until a restart has read what the disk really holds.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -1,4 +1,5 @@
-//! Reading a journal: polls of uncommitted records, and reads at a cursor. Never past the durable end.
+//! Reading a journal: polls of uncommitted records, and reads at a cursor. Never past the durable
+//! end.
 
 use std::{
     io::{self, ErrorKind},
@@ -67,8 +68,8 @@ impl Journal {
 }
 
 impl Shared {
-    /// Reads complete blocks from the cursor on, about `bytes` of them and never past `until`, and moves the cursor after
-    /// them.
+    /// Reads complete blocks from the cursor on, about `bytes` of them and never past `until`, and
+    /// moves the cursor after them.
     async fn read(
         self: &Arc<Self>,
         cursor: &mut EmbeddedCursor,

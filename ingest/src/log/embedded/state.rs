@@ -1,4 +1,5 @@
-//! The state that the writer and the readers of a journal share: its durable end, the committed offsets, and its segments.
+//! The state that the writer and the readers of a journal share: its durable end, the committed
+//! offsets, and its segments.
 
 use std::{
     collections::VecDeque,
@@ -29,7 +30,8 @@ pub(super) struct Shared {
     pub(super) queued: AtomicUsize,
     /// Why the journal is poisoned, if it is.
     pub(super) failed: Mutex<Option<String>>,
-    /// The restart place on disk. Locked while it is written, so that the furthest commit is the last one written.
+    /// The restart place on disk. Locked while it is written, so that the furthest commit is the
+    /// last one written.
     pub(super) saved: Mutex<Place>,
 }
 
@@ -38,7 +40,8 @@ pub(super) struct JournalOffsets {
     pub(super) committed: Vec<i64>,
     /// Where reading begins after a restart: every record before this place is committed.
     pub(super) restart: Place,
-    /// The blocks that were polled and are not completely committed: where each begins, and the offsets after it.
+    /// The blocks that were polled and are not completely committed: where each begins, and the
+    /// offsets after it.
     pub(super) outstanding: VecDeque<(Place, Vec<i64>)>,
 }
 
@@ -57,7 +60,8 @@ impl Shared {
         }
     }
 
-    /// Removes consumed segments that are too old, or beyond the size limit. `last` is the segment being written.
+    /// Removes consumed segments that are too old, or beyond the size limit. `last` is the segment
+    /// being written.
     pub(super) fn retain(&self, last: u64) -> io::Result<()> {
         let consumed = self.saved.lock().segment;
         let numbers = segment::list(&self.dir)?;
@@ -71,7 +75,8 @@ impl Shared {
             if number >= consumed || number >= last {
                 break;
             }
-            // The following segment was created when this one was full: every record here is older than that.
+            // The following segment was created when this one was full: every record here is older
+            // than that.
             let (_, header) = segment::open(&self.dir, following)?;
             let old = header.is_some_and(|(header, _)| header.created < horizon);
             if !old && total <= self.options.log.retention_bytes {

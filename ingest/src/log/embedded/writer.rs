@@ -1,4 +1,5 @@
-//! The thread that writes a journal: all queued appends become one block, one sync and one acknowledgement.
+//! The thread that writes a journal: all queued appends become one block, one sync and one
+//! acknowledgement.
 
 use std::{fs::File, io, sync::Arc};
 
@@ -11,7 +12,8 @@ use super::{
 };
 use crate::log::LogError;
 
-/// The approximate size of a block in bytes. The first append of a group may be larger, and one more may follow.
+/// The approximate size of a block in bytes. The first append of a group may be larger, and one
+/// more may follow.
 pub(super) const GROUP_BYTES: usize = 4 << 20;
 
 /// An append that is not durable yet.

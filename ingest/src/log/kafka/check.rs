@@ -20,7 +20,7 @@ impl KafkaLogOptions {
             ("kafka-group", &self.group),
         ];
         if let Some((setting, _)) = named.iter().find(|(_, value)| value.trim().is_empty()) {
-            return mistake(setting, "must not be empty".to_owned());
+            return mistake(setting, "it must not be empty".to_owned());
         }
         let allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
         if !self.topic.chars().all(allowed) || self.letters_topic().len() > 249 {
@@ -33,8 +33,7 @@ impl KafkaLogOptions {
             return mistake("kafka-security", cause.to_owned());
         }
         if self.security.authenticates() && (self.username.is_none() || self.password.is_none()) {
-            let cause =
-                "SASL needs both a user name and a password; set kafka-username and kafka-password";
+            let cause = "SASL needs both a user name and a password; set --kafka-username and BOOKEND_KAFKA_PASSWORD";
             return mistake("kafka-security", cause.to_owned());
         }
         if let Some(file) = &self.ca_file
@@ -45,7 +44,8 @@ impl KafkaLogOptions {
         self.check_properties()
     }
 
-    /// Checks that librdkafka accepts the properties, and that a delivery ends before its request does.
+    /// Checks that librdkafka accepts the properties, and that a delivery ends before its request
+    /// does.
     fn check_properties(&self) -> Result<(), Mistake> {
         let refused = |error| self.refused_property(error);
         client::member(self).create_native_config().map_err(refused)?;
@@ -57,13 +57,14 @@ impl KafkaLogOptions {
             return Ok(());
         }
         let cause = format!(
-            "message.timeout.ms is {delivery}; it must be above 0 and below the {deadline} ms of kafka-append-deadline, \
+            "message.timeout.ms is {delivery}; it must be above 0 and below the {deadline} ms of --kafka-append-deadline, \
              or a rejected batch could still be appended"
         );
         Err(Mistake { setting: "kafka-delivery-timeout", cause })
     }
 
-    /// Names the setting behind the property that librdkafka refuses, and why, without its value, which may be a password.
+    /// Names the setting behind the property that librdkafka refuses, and why, without its value,
+    /// which may be a password.
     fn refused_property(&self, error: KafkaError) -> Mistake {
         let KafkaError::ClientConfig(_, cause, property, _) = error else {
             return Mistake { setting: "kafka-property", cause: error.to_string() };

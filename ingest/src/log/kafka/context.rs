@@ -1,5 +1,5 @@
-//! The callbacks of a librdkafka client: its log lines, rate-limited by kind, and whether any broker can be reached. A
-//! callback never blocks.
+//! The callbacks of a librdkafka client: its log lines, rate-limited by kind, and whether any
+//! broker can be reached. A callback never blocks.
 
 use std::{
     borrow::Cow,
@@ -14,7 +14,8 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use rdkafka::{ClientContext, config::RDKafkaLogLevel, error::KafkaError, types::RDKafkaErrorCode};
 
-/// The shortest time between two log lines of a kind. The next line carries the number of suppressed ones.
+/// The shortest time between two log lines of a kind. The next line carries the number of
+/// suppressed ones.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// The number of kinds of lines that are remembered.
 const KINDS: usize = 64;
@@ -99,7 +100,8 @@ impl Health {
 }
 
 impl Lines {
-    /// The number of suppressed lines of this kind since the last one written; `None` if this one is suppressed too.
+    /// The number of suppressed lines of this kind since the last one written; `None` if this one
+    /// is suppressed too.
     fn due(&self, kind: &str) -> Option<u64> {
         let mut kinds = self.0.lock();
         if let Some((written, suppressed)) = kinds.get_mut(kind) {

@@ -1,4 +1,5 @@
-//! Queries the brokers for the offsets of a topic, in a few requests for all partitions together. Every call blocks.
+//! Queries the brokers for the offsets of a topic, in a few requests for all partitions together.
+//! Every call blocks.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,8 +17,8 @@ pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The offsets of a topic as the brokers report them.
 pub(super) struct TopicOffsets {
-    /// The committed offset of the group and the end of every partition, up to where the client may read. Offsets that
-    /// retention has removed count as committed.
+    /// The committed offset of the group and the end of every partition, up to where the client may
+    /// read. Offsets that retention has removed count as committed.
     pub(super) positions: BTreeMap<Partition, Position>,
     /// The number of offsets that retention removed before the group committed them.
     pub(super) lost: BTreeMap<Partition, i64>,
@@ -47,8 +48,8 @@ pub(super) fn fetch_offsets<C: ConsumerContext>(
     Ok(found)
 }
 
-/// Fetches the ends of `partitions` as `client` sees them: a client that reads only committed records sees none after the
-/// first open transaction.
+/// Fetches the ends of `partitions` as `client` sees them: a client that reads only committed
+/// records sees none after the first open transaction.
 pub(super) fn fetch_ends<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     topic: &str,

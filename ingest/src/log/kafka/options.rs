@@ -14,8 +14,8 @@ pub struct KafkaLogOptions {
     pub topic: String,
     /// The consumer group.
     pub group: String,
-    /// The static name of this group member, so that a short restart moves no partition. Two running processes must not
-    /// share one.
+    /// The static name of this group member, so that a short restart moves no partition. Two
+    /// running processes must not share one.
     pub member: Option<String>,
     /// The protocol that assigns the partitions of the group.
     pub group_protocol: GroupProtocol,
@@ -33,13 +33,16 @@ pub struct KafkaLogOptions {
     pub properties: Vec<(String, String)>,
     /// The limit on the bytes of appends in flight. Appends beyond it are refused at once.
     pub append_bytes: usize,
-    /// The limit on the bytes of fetched records that wait for a poll, beside the driver's own small buffer.
+    /// The limit on the bytes of fetched records that wait for a poll, beside the driver's own
+    /// small buffer.
     pub poll_bytes: usize,
     /// How long a record may take to become durable. Afterwards it is never sent again.
     pub delivery_timeout: Duration,
-    /// How long a caller waits for an append: longer than a delivery may take, so that the outcome is known.
+    /// How long a caller waits for an append: longer than a delivery may take, so that the outcome
+    /// is known.
     pub append_deadline: Duration,
-    /// How long a member may be silent before its partitions move. With [`GroupProtocol::Consumer`] the brokers decide.
+    /// How long a member may be silent before its partitions move. With [`GroupProtocol::Consumer`]
+    /// the brokers decide.
     pub session_timeout: Duration,
     /// How long a revoked partition waits for the commit of its polled records.
     pub revoke_timeout: Duration,

@@ -1,5 +1,5 @@
-//! The last known positions of a topic's partitions: from the last query of the brokers, and from appends, polls and commits
-//! since. Reading them never waits.
+//! The last known positions of a topic's partitions: from the last query of the brokers, and from
+//! appends, polls and commits since. Reading them never waits.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,9 @@ impl Positions {
         self.0.lock().clone()
     }
 
-    /// Merges the result of a query that began when the positions were `before`. Progress reported meanwhile is kept. A
-    /// partition that has become shorter starts over: its topic was deleted and created again.
+    /// Merges the result of a query that began when the positions were `before`. Progress reported
+    /// meanwhile is kept. A partition that has become shorter starts over: its topic was deleted
+    /// and created again.
     pub(super) fn merge(
         &self,
         before: &BTreeMap<Partition, Position>,

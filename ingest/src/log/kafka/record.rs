@@ -1,4 +1,5 @@
-//! Copies records out of the driver's memory and decides their append time. Several records share one allocation.
+//! Copies records out of the driver's memory and decides their append time. Several records share
+//! one allocation.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -11,8 +12,8 @@ use shared::{clock::Clock, timestamp::Timestamp};
 
 use crate::log::{Header, Record};
 
-/// The header with the first append time of a record that was appended again. It is trusted only if it is earlier than the
-/// brokers' own time, because any producer can write it.
+/// The header with the first append time of a record that was appended again. It is trusted only if
+/// it is earlier than the brokers' own time, because any producer can write it.
 pub(super) const APPEND_TIME: &str = "bookend.append_time";
 
 /// The size in bytes of the allocation that records share.
@@ -56,12 +57,14 @@ impl RecordCopier {
         self.chunk.split().freeze()
     }
 
-    /// Returns the time at which an event is judged. A producer's own timestamp is trusted only if it is in the past.
+    /// Returns the time at which an event is judged. A producer's own timestamp is trusted only if
+    /// it is in the past.
     fn append_time(&mut self, kafka_time: KafkaTimestamp) -> Timestamp {
         let time = kafka_time.to_millis().and_then(Timestamp::from_millis);
         match (kafka_time, time) {
             (KafkaTimestamp::LogAppendTime(_), Some(time)) => time,
-            // A time before the clock's last reading is in the past; reading the clock for each record would be costly.
+            // A time before the clock's last reading is in the past; reading the clock for each
+            // record would be costly.
             (KafkaTimestamp::CreateTime(_), Some(time)) if time <= self.now => time,
             (KafkaTimestamp::CreateTime(_), Some(time)) => time.min(self.read_clock()),
             _ => self.read_clock(),
@@ -78,7 +81,8 @@ impl RecordCopier {
 fn headers<H: Headers>(all: &H) -> (Vec<Header>, Option<Timestamp>) {
     let (mut headers, mut first_appended) = (Vec::new(), None);
     for index in 0..all.count() {
-        // The driver panics on a name that is not UTF-8, which any producer can write: such a header is skipped.
+        // The driver panics on a name that is not UTF-8, which any producer can write: such a
+        // header is skipped.
         let Ok(header) = catch_unwind(AssertUnwindSafe(|| all.get(index))) else { continue };
         if header.key == APPEND_TIME {
             first_appended =

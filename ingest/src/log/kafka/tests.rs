@@ -1,4 +1,5 @@
-//! What the log on Kafka promises beyond the contract, on real brokers: each test has a topic and a group of its own.
+//! What the log on Kafka promises beyond the contract, on real brokers: each test has a topic and a
+//! group of its own.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -40,7 +41,8 @@ pub(super) async fn unmade() -> KafkaLogOptions {
     named(brokers.await.unwrap())
 }
 
-/// A name of its own for topic and group. The stack outlives this process, and what an earlier one left there is not ours.
+/// A name of its own for topic and group. The stack outlives this process, and what an earlier one
+/// left there is not ours.
 fn named(brokers: String) -> KafkaLogOptions {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let number = MADE.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! Runs blocking calls of the driver on threads of their own: neither the runtime nor a shutdown waits for them.
+//! Runs blocking calls of the driver on threads of their own: neither the runtime nor a shutdown
+//! waits for them.
 
 use std::thread;
 

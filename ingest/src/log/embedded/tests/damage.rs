@@ -15,7 +15,8 @@ async fn three_appends() -> (Room, usize, Vec<u8>) {
     (room, before, bytes)
 }
 
-/// Opens a log of which `bytes` are left, and asserts that the first two appends are there and that it goes on.
+/// Opens a log of which `bytes` are left, and asserts that the first two appends are there and that
+/// it goes on.
 async fn opens_without_the_last(room: &Room, bytes: &[u8], what: &str) {
     fs::write(room.segment(0), bytes).unwrap();
     let log = room.open();

@@ -50,7 +50,8 @@ async fn everyone_who_waits_for_a_failed_sync_is_told() {
     }
 }
 
-/// Seen to fail when the half that was written is not taken back: the next block is then shorter than it.
+/// Seen to fail when the half that was written is not taken back: the next block is then shorter
+/// than it.
 #[tokio::test]
 async fn a_disk_that_is_full_in_the_middle_of_a_write_leaves_no_half() {
     let room = Room::new();

@@ -14,7 +14,8 @@ enum Op {
     /// So much of what was polled, in sixteenths.
     Commit(usize),
     Reopen,
-    /// The process is gone while it appends: of the bytes of that append so much is on the disk, in sixteenths.
+    /// The process is gone while it appends: of the bytes of that append so much is on the disk, in
+    /// sixteenths.
     Crash(Vec<u8>, usize),
     /// The disk is full in the middle of an append.
     Full(Vec<u8>),

@@ -1,5 +1,6 @@
-//! Redrives dead letters. Wanted letters are appended to the log as they were. The others are appended to the dead letters
-//! again, after those not read yet, so that one committed offset separates the redriven letters from the others.
+//! Redrives dead letters. Wanted letters are appended to the log as they were. The others are
+//! appended to the dead letters again, after those not read yet, so that one committed offset
+//! separates the redriven letters from the others.
 
 use super::super::{
     KafkaLog,
@@ -16,8 +17,8 @@ use crate::log::{DeadLetterCode, LogError, NewRecord, Record, Redriven};
 const STEP_BYTES: usize = 1 << 20;
 
 impl KafkaLog {
-    /// Appends again the dead letters whose code is `wanted`. If a redrive is interrupted and repeated, or two run at once,
-    /// a letter may be appended twice, which is harmless.
+    /// Appends again the dead letters whose code is `wanted`. If a redrive is interrupted and
+    /// repeated, or two run at once, a letter may be appended twice, which is harmless.
     pub(in crate::log) async fn redrive(
         &self,
         wanted: impl Fn(DeadLetterCode) -> bool,

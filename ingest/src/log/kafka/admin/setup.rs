@@ -1,4 +1,5 @@
-//! Creates the topics of the log and reports how existing ones differ from what it would create. Changes nothing that exists.
+//! Creates the topics of the log and reports how existing ones differ from what it would create.
+//! Changes nothing that exists.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,6 +11,7 @@ use rdkafka::{
     error::KafkaError,
     types::RDKafkaErrorCode,
 };
+use shared::clock::Clock;
 
 use super::super::{
     client,
@@ -40,11 +42,12 @@ const NEEDED: [(&str, &str, &str); 2] = [
     ("cleanup.policy", "delete", "compaction removes older records of a user, which loses events"),
 ];
 
-/// Creates the missing topics of the log. Returns one sentence about each topic, and one about each setting that differs.
+/// Creates the missing topics of the log. Returns one sentence about each topic, and one about each
+/// setting that differs.
 ///
 /// # Errors
-/// [`LogOpenError::Configuration`] if the options are invalid, [`LogOpenError::Unavailable`] if the brokers refuse or cannot
-/// be reached.
+/// [`LogOpenError::Configuration`] if the options are invalid, [`LogOpenError::Unavailable`] if the
+/// brokers refuse or cannot be reached.
 pub async fn setup(
     options: &KafkaLogOptions,
     partitions: i32,
@@ -89,7 +92,8 @@ pub async fn setup(
     Ok(report)
 }
 
-/// Checks that a broker can be reached: on its own, the client that creates topics would only report a timeout.
+/// Checks that a broker can be reached: on its own, the client that creates topics would only
+/// report a timeout.
 async fn reach(options: &KafkaLogOptions) -> Result<(), LogOpenError> {
     let config = client::reader(options, &options.group);
     let probe = off_runtime("kafka-setup", move || {
@@ -97,7 +101,8 @@ async fn reach(options: &KafkaLogOptions) -> Result<(), LogOpenError> {
         let client: BaseConsumer<_> =
             client::create(&config, Context::new("setup", Arc::clone(&health)))?;
         let Err(timeout) = client.fetch_metadata(None, REQUEST_TIMEOUT) else { return Ok(None) };
-        // The connection's own error is more precise. It is delivered by a poll, at the latest after the next attempt.
+        // The connection's own error is more precise. It is delivered by a poll, at the latest
+        // after the next attempt.
         while health.cause().is_empty() && client.poll(Duration::from_millis(100)).is_some() {}
         let cause = health.cause();
         Ok(Some(if cause.is_empty() { timeout.to_string() } else { cause }))
@@ -122,7 +127,7 @@ async fn existing(
     partitions: i32,
     found: Option<&ConfigResource>,
 ) -> Result<Vec<String>, LogOpenError> {
-    let source = TopicSource::new(options, name, &options.group);
+    let source = TopicSource::new(options, name, &options.group, Clock::machine());
     let count = off_runtime("kafka-setup", move || source.partitions())
         .await
         .map_err(|cause| LogOpenError::Unavailable(format!("kafka: topic {name}: {cause}")))?

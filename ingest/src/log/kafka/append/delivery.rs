@@ -1,4 +1,5 @@
-//! The delivery reports of the records of one append: counted down as they arrive, without an allocation for each.
+//! The delivery reports of the records of one append: counted down as they arrive, without an
+//! allocation for each.
 
 use std::sync::{
     Arc, OnceLock,
@@ -16,8 +17,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use super::super::context::Context;
 use crate::log::Partition;
 
-/// The outstanding delivery reports of one append. They hold the append's permit until the last report, even if the caller
-/// has dropped its future.
+/// The outstanding delivery reports of one append. They hold the append's permit until the last
+/// report, even if the caller has dropped its future.
 pub(crate) struct Deliveries {
     outstanding: AtomicUsize,
     /// The number of outstanding reports of all appends.

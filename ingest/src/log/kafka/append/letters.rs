@@ -1,5 +1,5 @@
-//! The format of a dead letter: the key, value and headers of the original record, and the reason in headers of our own. A
-//! letter that is too large for the brokers is cut, and a header says so.
+//! The format of a dead letter: the key, value and headers of the original record, and the reason
+//! in headers of our own. A letter that is too large for the brokers is cut, and a header says so.
 
 use bytes::Bytes;
 use shared::timestamp::Timestamp;
@@ -17,13 +17,15 @@ const CUT: &str = "bookend.error.cut";
 /// The prefix of our headers.
 const OURS: &str = "bookend.error.";
 
-/// The cuts, tried in this order: the bytes kept of the value, and whether key and headers are kept.
+/// The cuts, tried in this order: the bytes kept of the value, and whether key and headers are
+/// kept.
 const CUTS: [(usize, bool); 3] = [(256 << 10, true), (16 << 10, false), (0, false)];
 
 /// The number of cuts.
 pub(crate) const CUT_COUNT: usize = CUTS.len();
 
-/// Encodes `letter`, whose record came from `topic`: whole if `cut` is 0, otherwise with the `cut`th cut.
+/// Encodes `letter`, whose record came from `topic`: whole if `cut` is 0, otherwise with the
+/// `cut`th cut.
 pub(crate) fn outgoing(letter: &DeadLetter, topic: &str, cut: usize) -> Outgoing {
     let Record { partition, offset, key, value, headers, append_time } = &letter.record;
     let header =

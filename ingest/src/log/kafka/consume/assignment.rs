@@ -1,5 +1,6 @@
-//! The partitions assigned to a member, and their fetched records. Decides which records a poll returns, which offsets may be
-//! committed, and how long a revoked partition is kept. Calls nothing of the driver.
+//! The partitions assigned to a member, and their fetched records. Decides which records a poll
+//! returns, which offsets may be committed, and how long a revoked partition is kept. Calls nothing
+//! of the driver.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +22,8 @@ pub(super) struct Assignment {
     limit: usize,
 }
 
-/// The partitions to fetch from. The count of assignment changes makes plans differ when the driver must be updated.
+/// The partitions to fetch from. The count of assignment changes makes plans differ when the driver
+/// must be updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FetchPlan {
     fetch: Fetch,
@@ -52,7 +54,8 @@ struct State {
     refused_since: Option<Instant>,
 }
 
-/// The progress of one partition since its assignment. Each offset is the next one; `None` before the first.
+/// The progress of one partition since its assignment. Each offset is the next one; `None` before
+/// the first.
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
     fetched: Option<i64>,
@@ -97,8 +100,9 @@ impl Assignment {
         self.state.lock().buffer.oldest()
     }
 
-    /// Removes revoked partitions and drops their buffered records. Waits for the commit of their polled records, at most for
-    /// `timeout`. Returns the number of partitions with uncommitted records.
+    /// Removes revoked partitions and drops their buffered records. Waits for the commit of their
+    /// polled records, at most for `timeout`. Returns the number of partitions with uncommitted
+    /// records.
     pub(super) fn lose(&self, partitions: &[Partition], timeout: Duration) -> usize {
         let mut state = self.state.lock();
         state.changes += 1;
@@ -115,7 +119,8 @@ impl Assignment {
         left
     }
 
-    /// Buffers a fetched record, unless its partition is not assigned. Returns whether the buffer was empty.
+    /// Buffers a fetched record, unless its partition is not assigned. Returns whether the buffer
+    /// was empty.
     pub(super) fn push(&self, record: Record) -> bool {
         let state = &mut *self.state.lock();
         let Some(held) = state.held.get_mut(&record.partition) else { return false };
@@ -133,9 +138,10 @@ impl Assignment {
         }
     }
 
-    /// Decides which partitions to fetch from, given the plan `before`. Until the buffer is an eighth full: all. Afterwards:
-    /// one at a time, until it fills half of the buffer, so that a poll finds many records of one partition. While the buffer
-    /// is full: none, until a quarter of it is free.
+    /// Decides which partitions to fetch from, given the plan `before`. Until the buffer is an
+    /// eighth full: all. Afterwards: one at a time, until it fills half of the buffer, so that a
+    /// poll finds many records of one partition. While the buffer is full: none, until a quarter of
+    /// it is free.
     pub(super) fn fetch_plan(&self, before: FetchPlan) -> FetchPlan {
         let state = &*self.state.lock();
         let full = if before.fetch == Fetch::None { self.limit / 4 * 3 } else { self.limit };
@@ -148,8 +154,8 @@ impl Assignment {
         FetchPlan { fetch, changes: state.changes }
     }
 
-    /// Returns the next records, about `bytes` of them and mostly of one partition, and the offsets after them. Returns at
-    /// least one record unless the buffer is empty.
+    /// Returns the next records, about `bytes` of them and mostly of one partition, and the offsets
+    /// after them. Returns at least one record unless the buffer is empty.
     pub(super) fn take(&self, bytes: usize) -> (Vec<Record>, Offsets) {
         let state = &mut *self.state.lock();
         let taken = state.buffer.take(bytes);
@@ -164,8 +170,9 @@ impl Assignment {
         (taken, ends)
     }
 
-    /// Returns those of `offsets` that are due: of assigned partitions, beyond the committed offset, and no further than was
-    /// polled. Unless it returns nothing, the caller must report the outcome to [`Assignment::end_commit`].
+    /// Returns those of `offsets` that are due: of assigned partitions, beyond the committed
+    /// offset, and no further than was polled. Unless it returns nothing, the caller must report
+    /// the outcome to [`Assignment::end_commit`].
     pub(super) fn begin_commit(&self, offsets: &Offsets) -> Offsets {
         let mut state = self.state.lock();
         let due = |(partition, offset): (&Partition, &i64)| {
@@ -194,8 +201,8 @@ impl Assignment {
         self.moved.notify_all();
     }
 
-    /// The positions of partitions that have a backlog although all their fetched records are committed. None while records
-    /// are buffered: fetching may be paused then.
+    /// The positions of partitions that have a backlog although all their fetched records are
+    /// committed. None while records are buffered: fetching may be paused then.
     pub(super) fn idle(
         &self,
         positions: &BTreeMap<Partition, Position>,
@@ -208,8 +215,9 @@ impl Assignment {
         idle.map(|(partition, at)| (*partition, *at)).collect()
     }
 
-    /// Of `offsets` without an uncommitted record before them, returns those that are due: of assigned partitions of which
-    /// nothing was fetched since. The caller reports the outcome as with [`Assignment::begin_commit`].
+    /// Of `offsets` without an uncommitted record before them, returns those that are due: of
+    /// assigned partitions of which nothing was fetched since. The caller reports the outcome as
+    /// with [`Assignment::begin_commit`].
     pub(super) fn begin_commit_ends(&self, offsets: &Offsets) -> Offsets {
         let mut state = self.state.lock();
         let due = |(partition, offset): (&Partition, &i64)| {
@@ -220,7 +228,8 @@ impl Assignment {
         state.begin(due)
     }
 
-    /// Whether no record has arrived for `limit` despite a backlog, or every commit has failed for that long.
+    /// Whether no record has arrived for `limit` despite a backlog, or every commit has failed for
+    /// that long.
     pub(super) fn is_stalled(
         &self,
         positions: &BTreeMap<Partition, Position>,

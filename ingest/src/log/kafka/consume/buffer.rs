@@ -1,8 +1,9 @@
 //! The buffer of fetched records, returned partition by partition.
 //!
-//! A user's events are in one partition, and the store's work grows with the number of users in a micro-batch. Records of one
-//! partition have fewer users than as many records of all. So a poll returns all records of one partition before those of the
-//! next. A small backlog is returned whole, as from one queue.
+//! A user's events are in one partition, and the store's work grows with the number of users in a
+//! micro-batch. Records of one partition have fewer users than as many records of all. So a poll
+//! returns all records of one partition before those of the next. A small backlog is returned
+//! whole, as from one queue.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -37,7 +38,8 @@ impl RecordBuffer {
         self.bytes
     }
 
-    /// The next partition that `has_more` and has less than `bytes` buffered; partitions without records are not considered.
+    /// The next partition that `has_more` and has less than `bytes` buffered; partitions without
+    /// records are not considered.
     pub(super) fn next_below(
         &self,
         bytes: usize,
@@ -66,9 +68,10 @@ impl RecordBuffer {
         held.records.push_back(record);
     }
 
-    /// Removes and returns the next records: at least one unless the buffer is empty, and about `bytes` at most. Starts no
-    /// further partition once half of `bytes` is reached. A partition with records left moves to the end of the order, so
-    /// that none is starved by another with a constant backlog.
+    /// Removes and returns the next records: at least one unless the buffer is empty, and about
+    /// `bytes` at most. Starts no further partition once half of `bytes` is reached. A partition
+    /// with records left moves to the end of the order, so that none is starved by another with a
+    /// constant backlog.
     pub(super) fn take(&mut self, bytes: usize) -> Vec<Record> {
         let (mut taken, mut sizes) = (Vec::new(), 0);
         while sizes < (bytes / 2).max(1)

@@ -1,5 +1,6 @@
-//! The consumer group as this process takes part in it, from the first poll to the close: one membership after the other. A
-//! thread queries the offsets of the topic and replaces a membership that is stalled or unusable.
+//! The consumer group as this process takes part in it, from the first poll to the close: one
+//! membership after the other. A thread queries the offsets of the topic and replaces a membership
+//! that is stalled or unusable.
 
 use std::{
     collections::BTreeSet,
@@ -68,7 +69,8 @@ impl Group {
         Self { inner: Arc::new(inner), committing: AsyncMutex::default() }
     }
 
-    /// Returns the next records, at least one; waits for the first. Dropping the future loses no record.
+    /// Returns the next records, at least one; waits for the first. Dropping the future loses no
+    /// record.
     pub(crate) async fn poll(&self, bytes: usize) -> Result<Vec<Record>, LogError> {
         loop {
             let arrived = self.inner.arrived.notified();
@@ -86,8 +88,8 @@ impl Group {
         }
     }
 
-    /// Commits `offsets` of the partitions assigned to this process. The records of other partitions are delivered again, to
-    /// their present owners.
+    /// Commits `offsets` of the partitions assigned to this process. The records of other
+    /// partitions are delivered again, to their present owners.
     pub(crate) async fn commit(&self, offsets: Offsets) -> Result<(), LogError> {
         let _committing = self.committing.lock().await;
         let Some(member) = self.inner.member.lock().clone() else { return Ok(()) };
@@ -174,7 +176,8 @@ impl Inner {
         }
     }
 
-    /// Whether `member` is stalled or unusable. While the brokers do not reply it is neither: a new member could not join.
+    /// Whether `member` is stalled or unusable. While the brokers do not reply it is neither: a new
+    /// member could not join.
     fn is_lost(&self, member: &Member, observer: &mut OffsetObserver) -> bool {
         if !self.observe(member, observer) {
             member.assignment.excuse();
@@ -215,8 +218,9 @@ impl Inner {
         }
     }
 
-    /// Queries the offsets; returns whether the brokers replied. A partition that has not moved since the last query,
-    /// although its end is past its committed offset, may end with transaction markers, which are not records.
+    /// Queries the offsets; returns whether the brokers replied. A partition that has not moved
+    /// since the last query, although its end is past its committed offset, may end with
+    /// transaction markers, which are not records.
     fn observe(&self, member: &Member, observer: &mut OffsetObserver) -> bool {
         let before = self.positions.get();
         match observer.query(&self.source) {
@@ -241,7 +245,8 @@ impl Inner {
         true
     }
 
-    /// Reads `partition` from its committed offset to its end, and commits the end if there is no record in between.
+    /// Reads `partition` from its committed offset to its end, and commits the end if there is no
+    /// record in between.
     fn skip_markers(
         &self,
         member: &Member,

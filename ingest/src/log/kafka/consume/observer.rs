@@ -1,4 +1,5 @@
-//! Observes the offsets of the topic over time, and finds partitions whose end no record will ever reach.
+//! Observes the offsets of the topic over time, and finds partitions whose end no record will ever
+//! reach.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -38,7 +39,8 @@ struct Clients {
 }
 
 impl OffsetObserver {
-    /// Queries the positions of the partitions. Their ends include the records of open transactions.
+    /// Queries the positions of the partitions. Their ends include the records of open
+    /// transactions.
     pub(super) fn query(
         &mut self,
         source: &TopicSource,
@@ -83,8 +85,9 @@ impl OffsetObserver {
         self.read.insert(partition, at);
     }
 
-    /// Of the partitions that are `idle` now, returns some that were so at the last query, are readable to their end, and
-    /// were not read there yet. Offsets after an open transaction are excluded: they may still become records.
+    /// Of the partitions that are `idle` now, returns some that were so at the last query, are
+    /// readable to their end, and were not read there yet. Offsets after an open transaction are
+    /// excluded: they may still become records.
     pub(super) fn unmoved(
         &mut self,
         mut idle: BTreeMap<Partition, Position>,

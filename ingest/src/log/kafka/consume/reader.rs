@@ -1,4 +1,5 @@
-//! Reads a topic from given offsets to given ends. A reader joins no group, and commits only when it is asked to.
+//! Reads a topic from given offsets to given ends. A reader joins no group, and commits only when
+//! it is asked to.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -53,10 +54,8 @@ pub(crate) struct TopicSource {
 impl ConsumerContext for Context {}
 
 impl TopicSource {
-    /// `topic` as `group` sees it, on the machine's clock.
-    pub(crate) fn new(options: &KafkaLogOptions, topic: &str, group: &str) -> Self {
-        let (topic, group) = (topic.to_owned(), group.to_owned());
-        Self { options: options.clone(), topic, group, clock: Clock::machine() }
+    pub(crate) fn new(options: &KafkaLogOptions, topic: &str, group: &str, clock: Clock) -> Self {
+        Self { options: options.clone(), topic: topic.into(), group: group.into(), clock }
     }
 
     /// The partitions of the topic. Blocks.
@@ -80,8 +79,8 @@ impl TopicSource {
         )
     }
 
-    /// Fetches the positions of the topic for the group. Retries for a short time if the topic is unknown, because it may
-    /// have just been created. Blocks.
+    /// Fetches the positions of the topic for the group. Retries for a short time if the topic is
+    /// unknown, because it may have just been created. Blocks.
     pub(crate) fn positions(&self) -> KafkaResult<BTreeMap<Partition, Position>> {
         let (client, begun) = (self.client()?, Instant::now());
         let outcome = loop {
@@ -98,7 +97,8 @@ impl TopicSource {
         outcome.map(|offsets| offsets.positions)
     }
 
-    /// A reader from `from` to the present ends. A partition missing from `from` is read from its oldest record. Blocks.
+    /// A reader from `from` to the present ends. A partition missing from `from` is read from its
+    /// oldest record. Blocks.
     pub(crate) fn read_from(self, from: &Offsets) -> KafkaResult<Reader> {
         let consumer = self.client()?;
         let positions = fetch_offsets(&consumer, &self.topic)?.positions;
@@ -181,7 +181,8 @@ impl Reader {
         Ok(records)
     }
 
-    /// Commits everything read for the group. A partition read to its end is committed to that end, past its last record.
+    /// Commits everything read for the group. A partition read to its end is committed to that end,
+    /// past its last record.
     pub(crate) fn commit(&self) -> KafkaResult<Offsets> {
         let mut offsets = self.next.clone();
         offsets.extend(self.ends.iter().filter(|(partition, _)| self.finished.contains(partition)));

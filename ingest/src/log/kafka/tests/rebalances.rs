@@ -1,4 +1,5 @@
-//! Several consumers in one group: partitions that move, that become more, and members that the group has given up.
+//! Several consumers in one group: partitions that move, that become more, and members that the
+//! group has given up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -128,7 +129,8 @@ async fn partitions_that_are_added_are_consumed_from_their_beginning() {
     until("all is committed", || log.positions().values().all(|at| at.committed == at.end)).await;
 }
 
-/// It holds its partitions back for longer than the group waits for a member: others have them when it wants to commit.
+/// It holds its partitions back for longer than the group waits for a member: others have them when
+/// it wants to commit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_the_group_has_given_up_is_harmless_and_comes_back() {
     let options = fresh(2).await;
@@ -159,7 +161,8 @@ async fn a_member_that_the_group_has_given_up_is_harmless_and_comes_back() {
     let more = poll(&quick, 1).await;
     quick.commit(behind(&more)).await.unwrap();
     let before = quick.positions();
-    // What it still believes to be its own is behind what is committed; refused or left out, it moves nothing back.
+    // What it still believes to be its own is behind what is committed; refused or left out, it
+    // moves nothing back.
     drop(slow.commit(behind(&held)).await);
     let now = open(&options).await.positions();
     for (partition, at) in &before {

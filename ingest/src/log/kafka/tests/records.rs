@@ -50,7 +50,12 @@ async fn a_dead_letter_keeps_key_value_and_headers_and_says_why() {
     log.dead_letter(vec![DeadLetter { code: DeadLetterCode::Panicked, record: record.clone() }])
         .await
         .unwrap();
-    let letters = TopicSource::new(&options, &options.letters_topic(), &options.redrive_group());
+    let letters = TopicSource::new(
+        &options,
+        &options.letters_topic(),
+        &options.redrive_group(),
+        Clock::machine(),
+    );
     let letter = tokio::task::spawn_blocking(move || letters.read_from_committed()?.read(1))
         .await
         .unwrap()
@@ -109,7 +114,8 @@ async fn a_producer_can_make_its_append_time_earlier_and_never_later() {
 #[tokio::test]
 async fn a_producer_s_stamp_is_believed_about_the_past_alone_where_the_topic_takes_it() {
     let options = unmade().await;
-    // What a producer finds no topic for, these brokers do not make: this one is made as someone else would.
+    // What a producer finds no topic for, these brokers do not make: this one is made as someone
+    // else would.
     let admin: rdkafka::admin::AdminClient<_> =
         ClientConfig::new().set("bootstrap.servers", &options.brokers).create().unwrap();
     for name in [options.topic.clone(), options.letters_topic()] {
@@ -177,7 +183,12 @@ async fn a_letter_that_is_too_large_is_cut_and_says_so_and_is_not_redriven() {
         log.redrive(|_| true, |_| {}).await.unwrap(),
         Redriven { looked_at: 2, appended: 0 }
     );
-    let reading = TopicSource::new(&options, &options.letters_topic(), &options.redrive_group());
+    let reading = TopicSource::new(
+        &options,
+        &options.letters_topic(),
+        &options.redrive_group(),
+        Clock::machine(),
+    );
     let read = tokio::task::spawn_blocking(move || reading.read_from_committed()?.read(usize::MAX));
     let mut kept = read.await.unwrap().unwrap();
     kept.sort_by_key(|letter| letter.value.as_ref().map(Bytes::len));

@@ -74,7 +74,9 @@ async fn a_password_is_never_shown() {
 #[tokio::test]
 async fn a_topic_that_is_missing_is_told_at_the_start() {
     let options = unmade().await;
-    assert!(mistake(options.clone()).await.contains(&format!("no topic {}", options.topic)));
+    assert!(
+        mistake(options.clone()).await.contains(&format!("topic {} does not exist", options.topic))
+    );
 }
 
 #[tokio::test]

@@ -63,7 +63,8 @@ async fn a_consumer_that_waits_for_its_caller_is_left_alone() {
     let log = open(&options).await;
     log.append(records("r", 500)).await.unwrap();
     let polled = poll(&log, 1).await;
-    // Once it was full, no more is fetched before a quarter of it is free. A broker that took too long may have made it anew.
+    // Once it was full, no more is fetched before a quarter of it is free. A broker that took too
+    // long may have made it anew.
     let filled =
         || group(&log).inner.member.lock().as_ref().is_some_and(|it| is_full(&it.assignment));
     until("it was filled", filled).await;

@@ -1,0 +1,116 @@
+//! Handling a micro-batch: write the facts, read them back, decide, write the rows.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::{
+    Consumer, ConsumerError,
+    batch::MicroBatch,
+    outcome::{became_complete, outcome_of},
+};
+use crate::{
+    log::{DeadLetter, DeadLetterCode, Record},
+    metrics::Handled,
+};
+
+impl Consumer {
+    /// Handles records on a task of their own, so that micro-batches overlap and a panic is
+    /// contained. After a panic they are handled one by one, and a record that panics again becomes
+    /// a dead letter.
+    pub(super) async fn handle_contained(&self, records: Vec<Record>) -> Result<(), ConsumerError> {
+        let records = Arc::new(records);
+        if let Some(outcome) = self.unless_panicked(Arc::clone(&records)).await {
+            return outcome;
+        }
+        tracing::error!(
+            records = records.len(),
+            "handling a micro-batch panicked; its records are handled one by one"
+        );
+        for record in records.iter() {
+            if let Some(outcome) = self.unless_panicked(Arc::new(vec![record.clone()])).await {
+                outcome?;
+                continue;
+            }
+            let (partition, offset) = (record.partition, record.offset);
+            tracing::error!(
+                partition,
+                offset,
+                "handling a record panicked; it goes to the dead letters"
+            );
+            self.dead_letter(vec![DeadLetter {
+                code: DeadLetterCode::Panicked,
+                record: record.clone(),
+            }])
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Handles `records`; returns `None` if that panicked.
+    async fn unless_panicked(
+        &self,
+        records: Arc<Vec<Record>>,
+    ) -> Option<Result<(), ConsumerError>> {
+        // The set aborts its task on drop: a dropped consumer handles nothing more.
+        let mut task = JoinSet::new();
+        task.spawn(self.clone().handle(records));
+        match task.join_next().await {
+            Some(Ok(outcome)) => Some(outcome),
+            Some(Err(lost)) if lost.is_panic() => None,
+            // The runtime is shutting down, which says nothing about the records.
+            _ => std::future::pending().await,
+        }
+    }
+
+    async fn handle(self, records: Arc<Vec<Record>>) -> Result<(), ConsumerError> {
+        let MicroBatch { sightings, sources, mut letters, mut counts, .. } =
+            MicroBatch::read(&records, self.options.future_tolerance_ms);
+        let sightings = Arc::new(sightings);
+        let absorb = || self.store.absorb(Arc::clone(&sightings), self.clock.now());
+        let known = self.retry_store("absorb", absorb).await?;
+        let mut effects = Vec::with_capacity(2 * known.len());
+        // Handled facts are freed at once: they are most of a large micro-batch's memory.
+        for ((sighting, known), sources) in sightings.iter().zip(known).zip(sources) {
+            effects.extend((self.decide)(&sighting.key, &known.facts, &sighting.facts));
+            for ((fact, absorbed), source) in
+                sighting.facts.iter().zip(&known.absorbed).zip(sources)
+            {
+                let outcome = outcome_of(&known.facts, fact, *absorbed);
+                if outcome == Handled::DeadLettered {
+                    letters.push(DeadLetter {
+                        code: DeadLetterCode::Contested,
+                        record: records[source].clone(),
+                    });
+                } else {
+                    *counts.entry(outcome).or_default() += 1;
+                }
+            }
+            if became_complete(sighting, &known) {
+                self.metrics.completed.inc();
+            }
+        }
+        drop(sightings);
+        let effects = Arc::new(effects);
+        // Each try reads the clock, because a row's time to live depends on it.
+        let apply = || self.store.apply(Arc::clone(&effects), self.clock.now());
+        self.retry_store("apply", apply).await?;
+        self.dead_letter(letters).await?;
+        for (outcome, records) in counts {
+            self.metrics.count(outcome, records);
+        }
+        Ok(())
+    }
+
+    async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<(), ConsumerError> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        self.retry_log(|| self.log.dead_letter(letters.clone())).await?;
+        for letter in &letters {
+            self.metrics.dead_lettered(letter.code, 1);
+            self.metrics.count(Handled::DeadLettered, 1);
+        }
+        Ok(())
+    }
+}
