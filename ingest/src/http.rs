@@ -1,24 +1,23 @@
-//! The ingest endpoint: reads a batch, judges its events, appends them to the log, and answers when they are durable.
+//! The ingest endpoint: reads a batch, judges its events, appends the accepted ones to the log, and
+//! replies when they are durable.
 //!
-//! A 200 is said only after every accepted event is durable. Nothing here pairs, stores or remembers.
+//! A reply with status 200 means that every accepted event is durable. The endpoint never pairs
+//! events and keeps no state of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
-use futures_util::Stream;
+use bytes::Bytes;
 use shared::{
     clock::Clock,
-    event::{BatchShape, EventBatch, RejectionCode, SessionEvent},
-    http::Client,
+    event::{BatchShape, EventBatch, SessionEvent},
+    http::{ClientAddress, Request, Route},
 };
-use tokio::time::Instant;
 use warp::{
-    Filter,
-    filters::BoxedFilter,
     http::{HeaderMap, header},
     reply::Response,
 };
 
+pub use self::options::EndpointOptions;
 use self::{
     body::{Body, InFlight},
     quota::Quota,
@@ -31,40 +30,27 @@ use crate::{
 };
 
 mod body;
-pub mod openapi;
+mod judge;
+mod openapi;
+mod options;
 mod quota;
 mod refusal;
 mod reply;
 
-/// The addresses that take a batch, each by POST.
+/// The paths that accept a batch by POST.
 pub const PATHS: [&str; 3] = ["/v1/events", "/user/batches", "/"];
 
-/// The methods that `path` takes at the endpoint; none for a path that is not the endpoint's.
+/// The routes of the endpoint: the same function at each of [`PATHS`].
 #[must_use]
-pub fn methods(path: &str) -> &'static [&'static str] {
-    if PATHS.contains(&path) { &["POST"] } else { &[] }
+pub fn routes() -> Vec<Route<Endpoint>> {
+    let route = |path| {
+        let answer = async |endpoint: Arc<Endpoint>, request| endpoint.answer(request).await;
+        Route::post(path, answer).described(openapi::call(path))
+    };
+    PATHS.map(route).into()
 }
 
-/// Limits on what a client may send.
-#[derive(Clone, Copy, Debug)]
-pub struct EndpointOptions {
-    /// The most events in a batch.
-    pub max_events: usize,
-    /// The longest body, before and after inflating, in bytes.
-    pub max_body_bytes: usize,
-    /// The most bytes of bodies held at once, for all clients together.
-    pub max_inflight_bytes: usize,
-    /// How long a client may take to send a body.
-    pub body_timeout: Duration,
-    /// How long an append may take before the client is told to try again.
-    pub append_timeout: Duration,
-    /// How much later than now an event may be, in milliseconds.
-    pub future_tolerance_ms: i64,
-    /// The most events a second from one client address; `None` for no limit.
-    pub quota_events_per_second: Option<u32>,
-}
-
-/// The endpoint with all that it needs.
+/// The endpoint: the state that its routes share.
 #[derive(Debug)]
 pub struct Endpoint {
     log: Log,
@@ -75,22 +61,8 @@ pub struct Endpoint {
     quota: Option<Quota>,
 }
 
-impl Default for EndpointOptions {
-    fn default() -> Self {
-        Self {
-            max_events: 1_000,
-            max_body_bytes: 1 << 20,
-            max_inflight_bytes: 64 << 20,
-            body_timeout: Duration::from_secs(15),
-            append_timeout: Duration::from_secs(12),
-            future_tolerance_ms: 5 * shared::timestamp::MINUTE,
-            quota_events_per_second: None,
-        }
-    }
-}
-
 impl Endpoint {
-    /// An endpoint in front of `log`.
+    /// An endpoint that appends to `log`.
     #[must_use]
     pub fn new(
         log: Log,
@@ -104,66 +76,39 @@ impl Endpoint {
         Self { log, clock, metrics, options, in_flight, quota }
     }
 
-    /// The endpoint's routes; they reject what is not theirs.
-    pub fn routes(self: Arc<Self>) -> BoxedFilter<(Response,)> {
-        let mine = warp::path::full().and_then(async |path: warp::path::FullPath| {
-            if PATHS.contains(&path.as_str()) {
-                Ok(path.as_str() == "/")
-            } else {
-                Err(warp::reject::not_found())
-            }
-        });
-        warp::post()
-            .and(mine)
-            .and(warp::header::headers_cloned())
-            .and(warp::ext::optional::<Client>())
-            .and(warp::body::stream())
-            .then(move |is_root, headers, client, body| {
-                let endpoint = Arc::clone(&self);
-                async move { endpoint.answer(is_root, headers, client, body).await }
-            })
-            .boxed()
-    }
-
-    async fn answer(
-        &self,
-        is_root: bool,
-        headers: HeaderMap,
-        client: Option<Client>,
-        body: impl Stream<Item = Result<impl Buf, warp::Error>>,
-    ) -> Response {
+    async fn answer(&self, request: Request) -> Response {
         let timer = self.metrics.request_duration.start_timer();
-        let reply = match self.take(&headers, client, body).await {
-            Ok((BatchShape::Rows, report)) if is_root && !wants_json(&headers) => {
-                report.into_text()
+        // The clients of the second seed look for the text alone.
+        let text_for_rows = request.route == "/" && !wants_json(&request.headers);
+        let reply = match self.take(request).await {
+            Ok((shape, report)) => report.to_response(text_for_rows && shape == BatchShape::Rows),
+            Err(refusal) => {
+                if let Refusal::Log(error) = &refusal {
+                    tracing::warn!(%error, "the log did not accept a batch; the client gets a 503");
+                }
+                refusal.to_response()
             }
-            Ok((_, report)) => report.into_reply(),
-            Err(refusal) => refusal.into_reply(&self.options),
         };
         timer.observe_duration();
         self.metrics.answered(reply.status().as_u16());
         reply
     }
 
-    async fn take(
-        &self,
-        headers: &HeaderMap,
-        client: Option<Client>,
-        body: impl Stream<Item = Result<impl Buf, warp::Error>>,
-    ) -> Result<(BatchShape, Report), Refusal> {
-        let format = body::format(headers)?;
-        let deadline = Instant::now() + self.options.body_timeout;
+    async fn take(&self, request: Request) -> Result<(BatchShape, Report), Refusal> {
+        let Request { headers, client, body, .. } = request;
+        let EndpointOptions { max_events, max_body_bytes, body_timeout, .. } = self.options;
+        let format = body::format(&headers)?;
         let body =
-            Body::read(headers, body, self.options.max_body_bytes, &self.in_flight, deadline)
-                .await?;
-        let batch = EventBatch::decode(body.bytes(), format, self.options.max_events)?;
+            Body::read(&headers, body, max_body_bytes, &self.in_flight, body_timeout).await?;
+        let batch = EventBatch::decode(body.bytes(), format, max_events)?;
         let sent = batch.events.len();
         self.metrics.batch_events.observe(precise(sent));
-        if let (Some(quota), Some(Client(address))) = (&self.quota, client) {
+        if let (Some(quota), Some(ClientAddress(address))) = (&self.quota, client) {
             quota.check(address, sent).map_err(|seconds| Refusal::Quota { seconds })?;
         }
         let shape = batch.shape;
-        let (events, report) = self.judge(batch);
+        let tolerance = self.options.future_tolerance_ms;
+        let (events, report) = judge::judge(batch, self.clock.now(), tolerance);
         if events.is_empty() && report.discarded.is_empty() {
             self.count_refused(&report);
             return Err(Refusal::NothingUsable(report));
@@ -171,33 +116,9 @@ impl Endpoint {
         if !events.is_empty() {
             self.append(&events, body).await?;
         }
-        // Only now: who is told to come again comes with the same events.
+        // Only after the append: a client that gets a 503 sends the same events again.
         self.count_refused(&report);
         Ok((shape, report))
-    }
-
-    /// Sorts the events of a batch by what becomes of them.
-    fn judge(&self, batch: EventBatch) -> (Vec<SessionEvent>, Report) {
-        let now = self.clock.now();
-        let mut events = Vec::with_capacity(batch.events.len());
-        let mut report = Report::default();
-        for (index, event) in batch.events.into_iter().enumerate() {
-            let judged = event.and_then(|event| {
-                event
-                    .judge(now, self.options.future_tolerance_ms)
-                    .map_err(|code| reply::too_far(code, &event, now))?;
-                Ok(event)
-            });
-            match judged {
-                Ok(event) => events.push(event),
-                Err(refused) if refused.code == RejectionCode::Expired => {
-                    report.discard(index, refused.code)
-                }
-                Err(refused) => report.reject(index, refused),
-            }
-        }
-        report.accepted = events.len();
-        (events, report)
     }
 
     fn count_refused(&self, report: &Report) {
@@ -207,8 +128,9 @@ impl Endpoint {
         }
     }
 
-    /// Appends on a task of its own: when a client goes away, or is told to come again, the records stay in memory until the
-    /// log has answered, and so does what `body` holds; and what became durable is counted, whoever still listens.
+    /// Appends the events in a task of its own. When the client disconnects or the append times out,
+    /// the records and the bytes of `body` stay in memory until the log has replied, and events that
+    /// became durable are counted.
     async fn append(&self, events: &[SessionEvent], body: Body) -> Result<(), Refusal> {
         let records = to_records(events);
         let accepted = records.len() as u64;
@@ -225,7 +147,8 @@ impl Endpoint {
             }
             outcome
         });
-        // What times out may become durable all the same: the client will repeat it, and a repetition changes nothing.
+        // An append that times out may still become durable. The client sends the batch again, and
+        // a repeated event changes nothing.
         match tokio::time::timeout(self.options.append_timeout, appending).await {
             Ok(Ok(outcome)) => outcome.map_err(Refusal::Log),
             Ok(Err(lost)) => Err(Refusal::Log(LogError::Busy(lost.to_string()))),
@@ -234,7 +157,7 @@ impl Endpoint {
     }
 }
 
-/// All events in one piece of memory: a record is two slices of it.
+/// Writes all events into one buffer; the key and the value of a record are slices of it.
 fn to_records(events: &[SessionEvent]) -> Vec<NewRecord> {
     let mut text = Vec::with_capacity(events.len() * 256);
     let mut ends = Vec::with_capacity(events.len());

@@ -1,15 +1,16 @@
-//! Running: the consumer beside whatever is served, and the program that does both on Kafka and Cassandra.
+//! Running a process: the consumer and the HTTP server until the shutdown, and the program `ingest`,
+//! which runs one of them or both on Kafka and Cassandra.
 
-use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use futures_util::future::BoxFuture;
 use shared::{
-    http::{self, ServeOptions, openapi},
+    http::{self, Router, Routes, ServeOptions},
     store::Store,
-    telemetry,
+    telemetry::{self, Probes},
 };
 use tokio::{net::TcpListener, sync::watch};
-use warp::{Filter, reply::Response};
 
 use crate::{
     config::{IngestConfig, Role},
@@ -20,13 +21,14 @@ use crate::{
     retention,
 };
 
-/// How often the lag is looked at while nothing is committed.
+/// The interval at which the lag is measured while nothing is committed.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Serves until `shutdown`; then finishes the requests under way, and then what was polled.
+/// Runs the program `ingest` until `shutdown` resolves, then finishes the requests in flight and
+/// then the records that were polled.
 ///
 /// # Errors
-/// When Kafka or Cassandra cannot be used at all, or fails for good.
+/// Kafka or Cassandra cannot be used, or the consumer failed permanently.
 pub async fn run(
     config: IngestConfig,
     listener: TcpListener,
@@ -47,55 +49,29 @@ pub async fn run(
     let consumer = store.map(|(store, metrics)| {
         Consumer::new(log.clone(), store, clock, metrics, config.limits.consumer)
     });
-    let endpoint = match config.role {
-        Role::Consumer => None,
-        Role::Http | Role::Both => {
-            let metrics = Arc::new(IngestMetrics::new(&registry)?);
-            Some(Arc::new(Endpoint::new(log.clone(), clock, metrics, config.limits.endpoint)))
-        }
-    };
-    let takes_batches = endpoint.is_some();
-    let methods = move |path: &str| {
-        let batches = if takes_batches { crate::http::methods(path) } else { &[] };
-        batches
-            .iter()
-            .chain(telemetry::methods(path))
-            .chain(openapi::methods(path))
-            .copied()
-            .collect()
-    };
-    let own = telemetry::routes(
-        registry,
-        ready(log.clone(), consumer.as_ref().map(|consumer| consumer.store.clone())),
-    );
-    let calls = if takes_batches { crate::http::openapi::calls() } else { Vec::new() };
-    let own = own.or(openapi::routes(&openapi::document(calls))).unify().boxed();
-    let routes = match endpoint {
-        Some(endpoint) => own.or(endpoint.routes()).unify().boxed(),
-        None => own,
-    };
+    let mut router = Router::default();
+    if config.role != Role::Consumer {
+        let metrics = Arc::new(IngestMetrics::new(&registry)?);
+        let endpoint = Endpoint::new(log.clone(), clock, metrics, config.limits.endpoint);
+        router = router.with(&Arc::new(endpoint), crate::http::routes());
+    }
+    let ready = ready(log.clone(), consumer.as_ref().map(|consumer| consumer.store.clone()));
+    let router = router.with(&Probes::new(registry, ready), telemetry::routes());
     tracing::info!(address = %listener.local_addr()?, role = ?config.role, "serving");
-    serve(
-        log,
-        consumer,
-        listener,
-        http::or_unknown(routes, methods),
-        config.process.connections(),
-        shutdown,
-    )
-    .await
+    let connections = config.process.connections();
+    serve(log, consumer, listener, router.into_filter()?, connections, shutdown).await
 }
 
-/// Serves `routes` until `shutdown`, and consumes beside it where there is a consumer; first ends what is served, and then
-/// what was polled.
+/// Serves `routes` and runs the consumer, if there is one, until `shutdown` resolves. Then finishes
+/// the requests in flight and after them the records that were polled.
 ///
 /// # Errors
-/// When the consumer has failed for good, which ends everything.
+/// The consumer failed permanently, which also ends the server.
 pub async fn serve(
     log: Log,
     consumer: Option<Consumer>,
     listener: TcpListener,
-    routes: impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static,
+    routes: Routes,
     connections: ServeOptions,
     shutdown: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
@@ -127,20 +103,16 @@ pub async fn serve(
     retention.abort();
     lag.abort();
     log.close().await;
-    outcome.context("the consumer was lost")?.context("the consumer stopped")?;
+    outcome.context("the task of the consumer panicked")?.context("the consumer failed")?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Whether the log, and the store where there is one, can serve.
+/// Returns the readiness check of a process that uses `log`, and `store` if it has one.
 pub fn ready(
     log: Log,
     store: Option<Store>,
-) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>>
-+ Clone
-+ Send
-+ Sync
-+ 'static {
+) -> impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static {
     move || {
         let (log, store) = (log.clone(), store.clone());
         Box::pin(async move {

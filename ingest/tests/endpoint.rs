@@ -4,14 +4,14 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use ingest::{
-    http::{Endpoint, EndpointOptions, methods},
+    http::{Endpoint, EndpointOptions, routes},
     log::{EmbeddedLog, Log, Record, embedded::EmbeddedLogOptions},
     metrics::IngestMetrics,
 };
 use prometheus::{Registry, TextEncoder};
 use shared::{
     clock::Clock,
-    http::{ServeOptions, or_unknown, serve},
+    http::{Router, ServeOptions, serve},
     timestamp::Timestamp,
 };
 use tempfile::TempDir;
@@ -64,7 +64,7 @@ impl Server {
         let registry = Registry::new();
         let metrics = Arc::new(IngestMetrics::new(&registry).unwrap());
         let endpoint = Arc::new(Endpoint::new(log.clone(), clock, metrics, options.endpoint));
-        let routes = or_unknown(endpoint.routes(), |path| methods(path).to_vec());
+        let routes = Router::default().with(&endpoint, routes()).into_filter().unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! The settings of the query service, and of the program that runs it.
+//! The settings of the program `query-api`.
 
 use shared::{
     cli::ProcessConfig,
@@ -11,18 +11,18 @@ use crate::QueryOptions;
 /// The configuration of the program `query-api`.
 #[derive(Clone, Debug)]
 pub struct QueryConfig {
-    /// What every process is told.
+    /// The settings of every process.
     pub process: ProcessConfig,
     /// The store.
     pub store: StoreConfig,
-    /// How it answers.
+    /// The options of the query service.
     pub options: QueryOptions,
 }
 
-/// All settings of the program `query-api`.
+/// The settings of the program `query-api`.
 #[must_use]
 pub fn program_settings() -> Vec<Setting> {
-    let tolerance = "How much later than now an event may be: the same as ingest is told";
+    let tolerance = "Time by which an event may be in the future; use the value of ingest";
     let mut all = shared::cli::settings("127.0.0.1:5001");
     all.push(Setting::new("future-tolerance", "TIME", "5m", tolerance));
     all.extend(cassandra_settings());

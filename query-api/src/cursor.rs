@@ -1,12 +1,13 @@
-//! Cursors: where a reply was cut, and of which question, as an opaque text that is safe in a URL.
+//! Cursors: the position at which a page ends and the query that it belongs to, as an opaque text
+//! that is safe in a URL.
 //!
-//! With a cursor the other parameters are given again and have to be the same (but for `limit`): a cursor that strayed into
-//! another question is refused rather than answered wrongly. The window is the one of the first page, which the cursor
-//! holds, for the window of `days` and `hours` would move on.
+//! A query with a cursor repeats the other parameters of the first query; only `limit` may change. A
+//! cursor of another query is refused, because its page would be wrong. The cursor contains the
+//! window of the first page, since a window given by `days` or `hours` moves with the clock.
 //!
-//! A cursor holds a position in the order of the answer, not a count of what was listed: what is added while a client
-//! reads on neither moves what it has not read yet nor brings back what it has. It is not signed, for it opens
-//! nothing that its own question would not.
+//! A cursor is a position in the order of the rows, not a count of rows. So rows that are added while
+//! a client reads the pages neither hide nor repeat other rows. A cursor is not signed, because it
+//! gives access to nothing that the query itself does not.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -19,28 +20,28 @@ use shared::{
 
 use crate::{error::QueryError, window::Span};
 
-/// What a question is recognised by: a hash of everything that its pages have in common.
+/// Identifies a query: a hash of the parameters that all its pages share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Question(u64);
+pub(crate) struct QueryHash(u64);
 
-/// Where a reply with the starts of countries was cut.
+/// The position at which a page of starts ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StartsCursor {
-    /// The window of the first page: all pages have the same.
+    /// The window of the first page, which all pages share.
     pub(crate) window: Window,
-    /// The country in which it was cut.
+    /// The country in which the page ends.
     pub(crate) country: Country,
-    /// The last start that was listed.
+    /// The last start on the page.
     pub(crate) last: StartPosition,
 }
 
-/// The spelling of a [`StartsCursor`].
+/// The encoded fields of a [`StartsCursor`].
 type StartsWire = (i64, i64, String, i64, String, String);
-/// The spelling of a [`SessionPosition`].
+/// The encoded fields of a [`SessionPosition`].
 type SessionsWire = (i64, String);
 
-impl Question {
+impl QueryHash {
     pub(crate) fn starts<'a>(span: Span, countries: impl Iterator<Item = &'a Country>) -> Self {
         let countries: Vec<_> = countries.map(Country::as_str).collect();
         Self::of(&format!("starts {span:?} {}", countries.join(",")))
@@ -50,7 +51,8 @@ impl Question {
         Self::of(&format!("sessions {status:?} {user}"))
     }
 
-    /// FNV-1a: cursors must outlive a restart and an upgrade, which the standard library's hashes do not promise.
+    /// Hashes with FNV-1a, whose result never changes. Cursors must stay valid after a restart and an
+    /// upgrade, and the hashes of the standard library may change between its versions.
     fn of(text: &str) -> Self {
         let step =
             |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
@@ -59,16 +61,16 @@ impl Question {
 }
 
 impl StartsCursor {
-    /// Behind `last`.
-    pub(crate) fn behind(window: Window, last: &SessionStart) -> Self {
+    /// The position after `last`.
+    pub(crate) fn after(window: Window, last: &SessionStart) -> Self {
         let SessionStart { user, session, country, ts } = last.clone();
         Self { window, country, last: StartPosition { ts, session, user } }
     }
 
-    pub(crate) fn write(&self, question: Question) -> String {
+    pub(crate) fn write(&self, query: QueryHash) -> Result<String, QueryError> {
         let Self { window, country, last } = self;
         encode(
-            question,
+            query,
             (
                 window.from.millis(),
                 window.to.millis(),
@@ -80,9 +82,9 @@ impl StartsCursor {
         )
     }
 
-    pub(crate) fn read(question: Question, text: &str) -> Result<Self, QueryError> {
+    pub(crate) fn read(query: QueryHash, text: &str) -> Result<Self, QueryError> {
         let read = || {
-            let (from, to, country, ts, session, user) = decode::<StartsWire>(question, text)?;
+            let (from, to, country, ts, session, user) = decode::<StartsWire>(query, text)?;
             Some(Self {
                 window: Window {
                     from: Timestamp::from_millis(from)?,
@@ -100,15 +102,18 @@ impl StartsCursor {
     }
 }
 
-/// Spells where a listing of a user's sessions was cut.
-pub(crate) fn write_session(question: Question, position: &SessionPosition) -> String {
-    encode(question, (position.ts.millis(), position.session.as_str()))
+/// Encodes the position at which a page of a user's sessions ends.
+pub(crate) fn write_session(
+    query: QueryHash,
+    position: &SessionPosition,
+) -> Result<String, QueryError> {
+    encode(query, (position.ts.millis(), position.session.as_str()))
 }
 
-/// Reads what [`write_session`] spelled.
-pub(crate) fn read_session(question: Question, text: &str) -> Result<SessionPosition, QueryError> {
+/// Decodes the result of [`write_session`].
+pub(crate) fn read_session(query: QueryHash, text: &str) -> Result<SessionPosition, QueryError> {
     let read = || {
-        let (ts, session) = decode::<SessionsWire>(question, text)?;
+        let (ts, session) = decode::<SessionsWire>(query, text)?;
         Some(SessionPosition {
             ts: Timestamp::from_millis(ts)?,
             session: SessionId::new(&session)?,
@@ -117,16 +122,15 @@ pub(crate) fn read_session(question: Question, text: &str) -> Result<SessionPosi
     read().ok_or(QueryError::InvalidCursor)
 }
 
-fn encode(question: Question, position: impl Serialize) -> String {
-    // Numbers and texts always have a JSON.
-    let json = serde_json::to_vec(&(question, position)).unwrap_or_default();
-    URL_SAFE_NO_PAD.encode(json)
+fn encode(query: QueryHash, position: impl Serialize) -> Result<String, QueryError> {
+    let json = serde_json::to_vec(&(query, position)).map_err(QueryError::Unwritable)?;
+    Ok(URL_SAFE_NO_PAD.encode(json))
 }
 
-fn decode<T: DeserializeOwned>(question: Question, text: &str) -> Option<T> {
+fn decode<T: DeserializeOwned>(query: QueryHash, text: &str) -> Option<T> {
     let json = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let (of, position): (Question, T) = serde_json::from_slice(&json).ok()?;
-    (of == question).then_some(position)
+    let (of, position): (QueryHash, T) = serde_json::from_slice(&json).ok()?;
+    (of == query).then_some(position)
 }
 
 #[cfg(test)]
@@ -146,30 +150,30 @@ mod tests {
         }
     }
 
-    fn question() -> Question {
-        Question::starts(Span::Last(1), [].into_iter())
+    fn query() -> QueryHash {
+        QueryHash::starts(Span::Last(1), [].into_iter())
     }
 
     #[test]
     fn a_cursor_comes_back_as_it_was_and_needs_no_escaping() {
-        let text = cursor().write(question());
+        let text = cursor().write(query()).unwrap();
         assert!(
             text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)),
             "{text}"
         );
-        assert_eq!(StartsCursor::read(question(), &text).unwrap(), cursor());
+        assert_eq!(StartsCursor::read(query(), &text).unwrap(), cursor());
     }
 
     #[test]
-    fn a_cursor_belongs_to_its_question() {
+    fn a_cursor_belongs_to_its_query() {
         let (sk, de) = (Country::normalise("SK"), Country::normalise("DE"));
-        let text = cursor().write(question());
+        let text = cursor().write(query()).unwrap();
         let others = [
-            Question::starts(Span::Last(2), [].into_iter()),
-            Question::starts(Span::Last(1), [&sk].into_iter()),
-            Question::starts(Span::Last(1), [&de].into_iter()),
-            Question::sessions(&UserId::new("u").unwrap(), Status::Complete),
-            Question::sessions(&UserId::new("u").unwrap(), Status::Open),
+            QueryHash::starts(Span::Last(2), [].into_iter()),
+            QueryHash::starts(Span::Last(1), [&sk].into_iter()),
+            QueryHash::starts(Span::Last(1), [&de].into_iter()),
+            QueryHash::sessions(&UserId::new("u").unwrap(), Status::Complete),
+            QueryHash::sessions(&UserId::new("u").unwrap(), Status::Open),
         ];
         for other in others {
             assert!(StartsCursor::read(other, &text).is_err());
@@ -179,20 +183,20 @@ mod tests {
 
     #[test]
     fn a_question_keeps_its_hash_from_one_build_to_the_next() {
-        assert_eq!(Question::of("bookend"), Question(0xb505_ae2b_372f_319d));
+        assert_eq!(QueryHash::of("bookend"), QueryHash(0xb505_ae2b_372f_319d));
     }
 
     #[test]
     fn a_garbled_cursor_is_refused() {
-        let text = cursor().write(question());
+        let text = cursor().write(query()).unwrap();
         for end in 0..text.len() {
-            assert!(StartsCursor::read(question(), &text[..end]).is_err());
+            assert!(StartsCursor::read(query(), &text[..end]).is_err());
         }
-        let forged = encode(question(), (0, 1, "not normalised", 0, "s", "u"));
-        assert!(StartsCursor::read(question(), &forged).is_err());
-        let forged = encode(question(), (0, i64::MAX, "SK", 0, "s", "u"));
-        assert!(StartsCursor::read(question(), &forged).is_err());
-        let forged = encode(question(), (0, 1, "SK", 0, "", "u"));
-        assert!(StartsCursor::read(question(), &forged).is_err());
+        let forged = encode(query(), (0, 1, "not normalised", 0, "s", "u")).unwrap();
+        assert!(StartsCursor::read(query(), &forged).is_err());
+        let forged = encode(query(), (0, i64::MAX, "SK", 0, "s", "u")).unwrap();
+        assert!(StartsCursor::read(query(), &forged).is_err());
+        let forged = encode(query(), (0, 1, "SK", 0, "", "u")).unwrap();
+        assert!(StartsCursor::read(query(), &forged).is_err());
     }
 }

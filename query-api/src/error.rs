@@ -1,69 +1,75 @@
-//! Why a question got no answer, worded for the client. Which status that is, `http` says.
+//! The errors of queries, in words for the client. `http` maps each one to a status.
 
 use shared::store::StoreError;
 use thiserror::Error;
 
-/// What an id may be: it follows the name of the faulty one.
-const ID: &str = "must be 1 to 128 bytes of UTF-8 without control characters, and not a placeholder such as `null`";
+/// The rule for an id, after the name of the id.
+const ID: &str = "must be 1 to 128 bytes of UTF-8 without control characters, and not a placeholder \
+                  such as `null`";
 
-/// Why a question got no answer.
+/// The reason why a query has no result.
 #[derive(Debug, Error)]
 pub(crate) enum QueryError {
-    #[error("the query string must be UTF-8, percent-encoded where it is not plain")]
+    #[error("the query string is not valid; percent-encode it as UTF-8")]
     InvalidQuery,
-    #[error("`{name}` is not a parameter of this call; it takes {known}")]
+    #[error("unknown parameter `{name}`; this call supports {known}")]
     UnknownParameter { name: String, known: String },
-    #[error("`{0}` may be given once only")]
+    #[error("the parameter `{0}` is given more than once; give it once")]
     RepeatedParameter(&'static str),
-    #[error("say how far to look back: {0}")]
+    #[error("the window is missing; give {0}")]
     MissingWindow(&'static str),
     #[error("{0}")]
     InvalidWindow(&'static str),
     #[error("`limit` must be a whole number from 1 to {0}")]
     InvalidLimit(usize),
-    #[error("`step` must be `hour` or `day`, or `minute` in a window of at most 2 days")]
+    #[error("`step` must be `hour` or `day`, or `minute` for a window of at most 2 days")]
     InvalidStep,
     #[error("`status` must be `complete`, `open` or `orphan`")]
     InvalidStatus,
     #[error(
-        "`cursor` must be the `next` of a reply to the same question: give the other parameters again as they were \
-         (`limit` may change), or leave the cursor out to begin anew"
+        "`cursor` does not belong to this query; repeat the other parameters of the query that \
+         returned it (`limit` may change), or omit `cursor` to start from the first page"
     )]
     InvalidCursor,
-    #[error("say whose sessions are meant: {0}")]
+    #[error("the user is missing; give {0}")]
     MissingUserId(&'static str),
     #[error("`user_id` {ID}")]
     InvalidUserId,
-    #[error("`player_id` is another name of `user_id`: give one of them")]
+    #[error("`user_id` and `player_id` are names of the same parameter; give only one of them")]
     ConflictingUserId,
     #[error("`session_id` {ID}")]
     InvalidSessionId,
     #[error("the body must be a JSON object such as {{\"user_id\": \"d6313e1f\"}}")]
     InvalidBody,
-    #[error("the body may be {0} bytes long at most")]
+    #[error("the body is larger than {0} bytes; send nothing but the user")]
     BodyTooLarge(usize),
-    #[error("the body did not come in time")]
+    #[error("the body did not arrive in time; send the request again")]
     SlowBody,
     #[error(
-        "nothing is known of this session of this user; a session is answered for a year, counted from its start"
+        "no events of this session are stored; a session is kept for one year, counted from its \
+         start"
     )]
     UnknownSession,
     #[error(
-        "too many uncut replies are under way; try again soon, or ask page by page at /v1/session-starts"
+        "too many streamed replies are in flight; try again in 1 s, or read page by page at \
+         /v1/session-starts"
     )]
     Busy,
-    #[error("too many questions are under way; try again soon")]
+    #[error("too many queries are in flight; try again in 1 s")]
     Crowded,
     /// The cause is for the log, not for the client.
-    #[error("the store cannot answer now; try again soon")]
+    #[error("the store cannot be read now; try again in 1 s")]
     Unavailable(StoreError),
     /// The cause is for the log, not for the client.
-    #[error("the store holds a row that cannot be read; the operator has to repair it")]
+    #[error("the store contains a row that cannot be read; the operator must repair the store")]
     Damaged(StoreError),
+    /// The cause is for the log, not for the client.
+    #[error("the reply could not be written as JSON; report this error to the operator")]
+    Unwritable(serde_json::Error),
 }
 
 impl QueryError {
-    /// The closed word for this in a reply.
+    /// The code in the reply, one of a closed set.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::InvalidQuery => "invalid_query",
@@ -86,6 +92,7 @@ impl QueryError {
             Self::Busy | Self::Crowded => "busy",
             Self::Unavailable(_) => "unavailable",
             Self::Damaged(_) => "damaged",
+            Self::Unwritable(_) => "unwritable",
         }
     }
 }

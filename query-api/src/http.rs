@@ -1,20 +1,16 @@
-//! The HTTP of the query service: which question a request asks, and how its answer or its error is said.
+//! The HTTP of the query service: the table of its routes.
+//!
+//! Handlers stand in the files below by subject; a handler only reads the store and never writes.
 
 use std::sync::Arc;
 
-use bytes::Buf;
-use futures_util::Stream;
-use shared::{clock::Clock, store::Store};
-use tokio::sync::Semaphore;
-use warp::{
-    Filter, Rejection,
-    filters::{BoxedFilter, path::FullPath},
-    http::Method,
-    reply::Response,
-};
+use futures_util::future::BoxFuture;
+use shared::http::{Request, Route, openapi::Call};
+use warp::http::Method;
 
-use self::{reply::Answer, route::Route};
-use crate::{QueryMetrics, QueryOptions, error::QueryError, params::Params};
+use self::reply::Answer;
+pub use self::service::QueryService;
+use crate::error::QueryError;
 
 mod body;
 mod dashboard;
@@ -22,119 +18,126 @@ mod docs;
 mod openapi;
 mod page;
 mod reply;
-mod route;
+mod service;
 mod starts;
 mod users;
 
-pub use self::{openapi::calls, route::methods};
+/// The reply to a query, once it is read.
+type Reading<'a> = BoxFuture<'a, Result<Answer, QueryError>>;
 
-/// What every call builds on.
-struct Service {
-    store: Store,
-    clock: Clock,
-    options: QueryOptions,
-    metrics: Arc<QueryMetrics>,
-    /// Turns at reading the store.
-    reads: Semaphore,
-    /// Turns at an uncut reply.
-    streams: Arc<Semaphore>,
-}
-
-/// Every query, and the pages that ask them. What is neither (another path or method) is rejected as not found, for a filter
-/// behind this one to answer; [`methods`] tells such a filter whether the path is known here.
+/// The routes of the query service: the queries, the documentation page and the dashboard.
 #[must_use]
-pub fn routes(
-    store: Store,
-    clock: Clock,
-    metrics: Arc<QueryMetrics>,
-    options: QueryOptions,
-) -> BoxedFilter<(Response,)> {
-    let (docs, dashboard) =
-        (docs::routes(Arc::clone(&metrics)), dashboard::routes(Arc::clone(&metrics)));
-    let service = Arc::new(Service {
-        store,
-        clock,
-        options,
-        metrics,
-        reads: Semaphore::new(options.reads),
-        streams: Arc::new(Semaphore::new(options.streams)),
-    });
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    warp::path::full()
-        .and(warp::method())
-        .and_then(async |path: FullPath, method: Method| find(path.as_str(), &method))
-        .and(query)
-        .and(warp::body::stream())
-        .then(move |(route, head), query: String, body| {
-            let service = Arc::clone(&service);
-            async move { service.answer(route, head, &query, body).await }
+pub fn routes() -> Vec<Route<QueryService>> {
+    let queries = [
+        query("/v1/session-starts", openapi::starts::listed(), |service, request| {
+            Box::pin(service.starts(request))
+        }),
+        query("/v1/session-starts/counts", openapi::starts::counted(), |service, request| {
+            Box::pin(service.start_counts(request))
+        }),
+        query("/v1/users/{user_id}/sessions", openapi::users::sessions(), |service, request| {
+            Box::pin(service.sessions(request))
+        }),
+        query(
+            "/v1/users/{user_id}/sessions/{session_id}",
+            openapi::users::session(),
+            |service, request| Box::pin(service.session(request)),
+        ),
+        measured("/", openapi::older::root(), |service, request| Box::pin(service.root(request))),
+        query("/user/last-events", openapi::older::last_events(), |service, request| {
+            Box::pin(service.last_events(request))
+        }),
+        query("/user/last-sessions-user", openapi::older::last_sessions(), |service, request| {
+            Box::pin(service.last_sessions(request))
+        }),
+    ];
+    queries.into_iter().chain(docs::routes()).chain(dashboard::routes()).collect()
+}
+
+/// A route whose handler reads the store, once a permit to read is free.
+fn query(
+    template: &'static str,
+    description: Call,
+    read: for<'a> fn(&'a QueryService, Request) -> Reading<'a>,
+) -> Route<QueryService> {
+    measured(template, description, move |service, request| {
+        Box::pin(async move {
+            let _permit = service.read_permit().await?;
+            read(service, request).await
         })
-        .or(docs)
-        .unify()
-        .or(dashboard)
-        .unify()
-        .boxed()
+    })
 }
 
-/// The route, and whether its head alone is wanted.
-fn find(path: &str, method: &Method) -> Result<(Route, bool), Rejection> {
-    let head = *method == Method::HEAD;
-    match Route::of(path) {
-        Some(route) if head || *method == Method::GET => Ok((route, head)),
-        _ => Err(warp::reject::not_found()),
-    }
-}
-
-impl Service {
-    async fn answer<B, E>(
-        &self,
-        route: Route,
-        head: bool,
-        query: &str,
-        body: impl Stream<Item = Result<B, E>> + Send,
-    ) -> Response
-    where
-        B: Buf + Send,
-    {
-        let measured = self.metrics.begin(route.template());
-        match self.ask(&route, query, body).await {
+/// A route that is counted and timed under its template.
+fn measured(
+    template: &'static str,
+    description: Call,
+    answer: impl for<'a> Fn(&'a QueryService, Request) -> Reading<'a> + Copy + Send + Sync + 'static,
+) -> Route<QueryService> {
+    let handler = move |service: Arc<QueryService>, request: Request| async move {
+        let measured = service.metrics.begin(request.route);
+        let head = request.method == Method::HEAD;
+        match answer(&service, request).await {
             Ok(answer) => answer.into_response(measured, head),
             Err(error) => {
-                let response = error.into_response();
+                let response = error.to_response();
                 measured.answered(response.status().as_u16());
                 response
             }
         }
-    }
+    };
+    Route::get(template, handler).described(description)
+}
 
-    async fn ask<B, E>(
-        &self,
-        route: &Route,
-        query: &str,
-        body: impl Stream<Item = Result<B, E>> + Send,
-    ) -> Result<Answer, QueryError>
-    where
-        B: Buf + Send,
-    {
-        // What a slow client has still to send is waited for without a turn at the store.
-        let body = match route {
-            Route::Root => body::read(body, self.options.body_timeout).await?,
-            _ => Vec::new(),
+#[cfg(test)]
+mod tests {
+    use prometheus::{Registry, TextEncoder};
+    use serde_json::Value;
+    use shared::{
+        clock::Clock,
+        http::{Router, openapi::Tag},
+        store::{EmbeddedStore, Store, embedded::EmbeddedStoreOptions},
+    };
+
+    use super::*;
+    use crate::{QueryMetrics, QueryOptions};
+
+    #[tokio::test]
+    async fn a_route_that_is_added_in_one_place_appears_everywhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = EmbeddedStoreOptions {
+            cache_bytes: 8 << 20,
+            write_buffer_bytes: 16 << 20,
+            reserve_bytes: 0,
         };
-        if *route == Route::Root && body.trim_ascii().is_empty() {
-            Params::parse(query, &[])?;
-            return Ok(Answer::Page(docs::page()));
-        }
-        let turn = tokio::time::timeout(self.options.turn_timeout, self.reads.acquire()).await;
-        let Ok(Ok(_turn)) = turn else { return Err(QueryError::Crowded) };
-        match route {
-            Route::Root => self.root(query, &body).await,
-            Route::Starts => self.starts(query).await,
-            Route::StartCounts => self.start_counts(query).await,
-            Route::Sessions { user } => self.sessions(user, query).await,
-            Route::Session { user, session } => self.session(user, session, query).await,
-            Route::LastEvents => self.last_events(query).await,
-            Route::LastSessions => self.last_sessions(query).await,
-        }
+        let store = Store::Embedded(EmbeddedStore::open(dir.path(), options).unwrap());
+        let registry = Registry::new();
+        let metrics = Arc::new(QueryMetrics::new(&registry).unwrap());
+        let clock = Clock::machine();
+        let service = QueryService::new(store, clock, metrics, QueryOptions::default());
+        let description = Call::new(Tag::Questions, "One more", "A route that only a test has.");
+        let more = query("/v1/more/{user_id}", description, |_, request| {
+            Box::pin(async move { Answer::json(&request.segment(0), 1) })
+        });
+        let table = routes().into_iter().chain([more]).collect();
+        let filter = Router::default().with(&Arc::new(service), table).into_filter().unwrap();
+        let ask = async |method: &str, path: &str| {
+            warp::test::request().method(method).path(path).reply(&filter).await
+        };
+
+        let reply = ask("GET", "/v1/more/a%2Fb").await;
+        assert_eq!((reply.status().as_u16(), &reply.body()[..]), (200, &b"\"a%2Fb\""[..]));
+        let reply = ask("POST", "/v1/more/u").await;
+        assert_eq!(
+            (reply.status().as_u16(), &reply.headers()["allow"]),
+            (405, &"GET, HEAD".parse().unwrap())
+        );
+        assert_eq!(ask("GET", "/v1/more").await.status(), 404);
+        let document = ask("GET", "/openapi.json").await;
+        let document: Value = serde_json::from_slice(document.body()).unwrap();
+        assert_eq!(document["paths"]["/v1/more/{user_id}"]["get"]["summary"], "One more");
+        let shown = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        let series = r#"bookend_query_requests_total{route="/v1/more/{user_id}",status="200"} 1"#;
+        assert!(shown.contains(series), "{shown}");
     }
 }

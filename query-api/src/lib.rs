@@ -1,8 +1,10 @@
-//! Answers which sessions started where, and which are a user's last complete ones.
+//! The query service: returns the sessions that started in each country and the most recent sessions
+//! of a user.
 //!
-//! Reads only: it builds on [`shared::store`] and the canonical rule of [`shared::session`], writes nothing and never speaks
-//! to Kafka. An answer is a function of the events in the store and of the instant asked for: what is older than the
-//! retention is left out whether or not the store still holds it.
+//! It reads from [`shared::store`] and applies the canonical rule of [`shared::session`]. It never
+//! writes to the store and never connects to Kafka. A reply is a function of the events in the store
+//! and of the time of the query: it omits what is older than the retention, even when the store still
+//! contains it.
 
 pub mod config;
 mod cursor;
@@ -21,25 +23,27 @@ use std::time::Duration;
 use shared::timestamp::MINUTE;
 
 pub use crate::{
-    http::{calls, methods, routes},
+    http::{QueryService, routes},
     metrics::QueryMetrics,
 };
 
-/// How the query service answers. The default is right beside an ingest with its own default.
+/// The options of the query service. The defaults fit an ingest with its defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct QueryOptions {
-    /// How far a client's clock may run ahead, in milliseconds: the window of `days` and `hours` ends this much later than
-    /// now, so that a start stamped slightly ahead is seen at once. The ingest's tolerance, 5 minutes unless configured.
+    /// The time by which a client's clock may run ahead, in milliseconds. The window of `days` and
+    /// `hours` ends this much after now, so that it includes a start from such a client. This is the
+    /// tolerance of ingest, 5 minutes by default.
     pub future_tolerance_ms: i64,
-    /// How many requests may read the store at a time; the others wait for their turn. With the largest reply (10,000
-    /// starts, some 4 MB) this bounds the memory that answering takes.
+    /// The number of requests that may read the store at a time; others wait for a permit. The
+    /// largest reply has 10,000 starts, some 4 MB, so this limits the memory for replies.
     pub reads: usize,
-    /// How long a request may wait for its turn; then it is answered 503.
-    pub turn_timeout: Duration,
-    /// How many uncut replies may be under way; one more is answered 503. Each takes less than 1 MiB, however long it is,
-    /// and on Cassandra, where some days of some countries are read ahead, a few MiB: tens where a day has millions of starts.
+    /// The time that a request may wait for a permit; after it the reply is a 503.
+    pub permit_timeout: Duration,
+    /// The number of streamed replies that may be in flight; the next one gets a 503. Each takes less
+    /// than 1 MiB, however long it is. On Cassandra, which is read ahead by some days of some
+    /// countries, each takes a few MiB, or tens of MiB where a day has millions of starts.
     pub streams: usize,
-    /// How long a request's body may take to come.
+    /// The time that a client may take to send a request's body.
     pub body_timeout: Duration,
 }
 
@@ -48,7 +52,7 @@ impl Default for QueryOptions {
         Self {
             future_tolerance_ms: 5 * MINUTE,
             reads: 16,
-            turn_timeout: Duration::from_secs(15),
+            permit_timeout: Duration::from_secs(15),
             streams: 32,
             body_timeout: Duration::from_secs(10),
         }

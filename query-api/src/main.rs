@@ -1,18 +1,20 @@
-//! `query-api`: answers which sessions started where, and which are a user's last complete ones, from Cassandra.
+//! The program `query-api`: answers queries about session starts by country and about the sessions of
+//! a user, from Cassandra.
 
 use std::process::ExitCode;
 
 use query_api::config::{QueryConfig, program_settings};
 use shared::cli;
 
-/// Threads come and go with every request: an allocator that returns memory across threads keeps the process small.
+/// Memory is often freed by another thread than the one that allocated it; this allocator reuses such
+/// memory, which keeps the process small.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let program = cli::program(
         "query-api",
-        "Answers which sessions started where, and which are a user's last complete ones, from Cassandra.",
+        "Answer queries about session starts by country and the sessions of a user, from Cassandra",
         None,
     );
     cli::main(program, &program_settings(), |given| {

@@ -1,10 +1,10 @@
-//! What the query service counts. The names are a contract with dashboards and alerts.
+//! The metrics of the query service. Their names are a contract with dashboards and alerts.
 
 use std::{sync::Arc, time::Instant};
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
-/// The metrics of the query service. Their labels come from closed sets: the routes, and the statuses that are answered.
+/// The metrics of the query service. Their labels come from closed sets: routes and HTTP statuses.
 #[derive(Debug)]
 pub struct QueryMetrics {
     requests: IntCounterVec,
@@ -12,7 +12,7 @@ pub struct QueryMetrics {
     rows: IntCounterVec,
 }
 
-/// A request that is being answered. It is counted when this is dropped, as `aborted` when it got no whole answer.
+/// A request in flight. Dropping this counts the request, as `aborted` unless its reply is complete.
 pub(crate) struct Measured {
     metrics: Arc<QueryMetrics>,
     route: &'static str,
@@ -24,20 +24,20 @@ impl QueryMetrics {
     /// Registers the metrics in `registry`.
     ///
     /// # Errors
-    /// [`prometheus::Error`] when a name is taken, which is a defect.
+    /// [`prometheus::Error`] when a name is registered twice, which is a defect.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
             requests: IntCounterVec::new(
                 Opts::new(
                     "bookend_query_requests_total",
-                    "Requests answered, by status; `aborted` when the client left or a streamed reply broke off",
+                    "Number of requests, by status; `aborted` when the reply was not sent completely",
                 ),
                 &["route", "status"],
             )?,
             duration: HistogramVec::new(
                 HistogramOpts::new(
                     "bookend_query_request_duration_seconds",
-                    "From a request's head to its answer, or to the end of a streamed one",
+                    "Time from a request's headers to the end of its reply in seconds",
                 )
                 .buckets(vec![
                     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
@@ -47,7 +47,7 @@ impl QueryMetrics {
             rows: IntCounterVec::new(
                 Opts::new(
                     "bookend_query_rows_total",
-                    "Starts, sessions, counts and facts that were answered",
+                    "Number of starts, sessions, counts and explanations in replies",
                 ),
                 &["route"],
             )?,
@@ -58,19 +58,19 @@ impl QueryMetrics {
         Ok(metrics)
     }
 
-    /// Begins to measure a request.
+    /// Starts to measure a request.
     pub(crate) fn begin(self: &Arc<Self>, route: &'static str) -> Measured {
         Measured { metrics: Arc::clone(self), route, began: Instant::now(), status: None }
     }
 }
 
 impl Measured {
-    /// Counts rows that were answered.
+    /// Counts rows of the reply.
     pub(crate) fn rows(&self, rows: usize) {
         self.metrics.rows.with_label_values(&[self.route]).inc_by(rows as u64);
     }
 
-    /// The request has its whole answer, with this HTTP status.
+    /// Counts the request with this HTTP status: its reply is complete.
     pub(crate) fn answered(mut self, status: u16) {
         self.status = Some(status);
     }

@@ -1,33 +1,32 @@
-//! The parameters of a question, as its query string spells them.
+//! The parameters of a query string.
+
+use percent_encoding::percent_decode_str;
 
 use crate::error::QueryError;
 
-/// The one parameter that may be repeated.
+/// The only parameter that may be repeated.
 pub(crate) const COUNTRY: &str = "country";
 
-/// As much of an unknown parameter's name as is repeated to the client, in characters.
+/// The number of characters of an unknown parameter's name that the error repeats.
 const SHOWN: usize = 40;
 
-/// Decoded parameters, each of them known to the call and, but for [`COUNTRY`], given once at most.
+/// Decoded parameters. The call supports each of them, and each except [`COUNTRY`] occurs only once.
 #[derive(Debug)]
 pub(crate) struct Params(Vec<(&'static str, String)>);
 
 impl Params {
-    /// Reads a query string; `known` are the parameters that the call takes.
+    /// Reads a query string; `known` are the parameters that the call supports.
     pub(crate) fn parse(query: &str, known: &[&'static str]) -> Result<Self, QueryError> {
         let mut params = Self(Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            // Forms, and the clients that behave like them, write a blank as `+`.
+            // Forms, and clients that behave like them, encode a space as `+`.
             let decode = |text: &str| {
                 percent_decode(&text.replace('+', " ")).ok_or(QueryError::InvalidQuery)
             };
             let (name, value) = (decode(name)?, decode(value)?);
             let Some(name) = known.iter().copied().find(|known| *known == name) else {
-                return Err(QueryError::UnknownParameter {
-                    name: name.chars().take(SHOWN).collect(),
-                    known: listed(known),
-                });
+                return Err(unknown(&name, known));
             };
             if name != COUNTRY && params.one(name).is_some() {
                 return Err(QueryError::RepeatedParameter(name));
@@ -37,17 +36,17 @@ impl Params {
         Ok(params)
     }
 
-    /// The value of a parameter.
+    /// Returns the value of a parameter.
     pub(crate) fn one(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
-    /// Every value of a parameter.
+    /// Returns every value of a parameter.
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(given, _)| *given == name).map(|(_, value)| value.as_str())
     }
 
-    /// `limit`, or its default.
+    /// Returns `limit`, or its default.
     pub(crate) fn limit(&self, default: usize, most: usize) -> Result<usize, QueryError> {
         let Some(text) = self.one("limit") else { return Ok(default) };
         let plain = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -56,37 +55,21 @@ impl Params {
     }
 }
 
-fn listed(known: &[&str]) -> String {
-    if known.is_empty() {
-        return "none".to_owned();
-    }
-    known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+/// The error for a parameter that is not one of `known`.
+pub(crate) fn unknown(name: &str, known: &[&str]) -> QueryError {
+    let listed: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+    let known = if known.is_empty() { "no parameters".to_owned() } else { listed.join(", ") };
+    QueryError::UnknownParameter { name: name.chars().take(SHOWN).collect(), known }
 }
 
-/// Decodes a text once; `None` when a `%` is not followed by two hexadecimal digits, or when the result is not UTF-8.
+/// Percent-decodes a text once; `None` when a `%` is not followed by two hexadecimal digits, or when
+/// the result is not UTF-8. The library alone would keep half an escape as it stands.
 pub(crate) fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, behind @ ..] = rest {
-        rest = behind;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let ([high, low], behind) = rest.split_first_chunk::<2>()?;
-        bytes.push(hex_digit(*high)? << 4 | hex_digit(*low)?);
-        rest = behind;
+    let whole = |rest: &str| matches!(rest.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+    if !text.split('%').skip(1).all(whole) {
+        return None;
     }
-    String::from_utf8(bytes).ok()
-}
-
-fn hex_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
+    percent_decode_str(text).decode_utf8().ok().map(Into::into)
 }
 
 #[cfg(test)]
@@ -118,7 +101,7 @@ mod tests {
         let params = Params::parse("country=SK&country=DE&", &["country"]).unwrap();
         assert_eq!(params.all("country").collect::<Vec<_>>(), ["SK", "DE"]);
         let again = Params::parse("days=1&days=1", &["days"]).unwrap_err();
-        assert_eq!(again.to_string(), "`days` may be given once only");
+        assert_eq!(again.to_string(), "the parameter `days` is given more than once; give it once");
     }
 
     #[test]
@@ -126,7 +109,7 @@ mod tests {
         let error = Params::parse("day=1", &["days", "hours"]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`day` is not a parameter of this call; it takes `days`, `hours`"
+            "unknown parameter `day`; this call supports `days`, `hours`"
         );
     }
 

@@ -1,21 +1,20 @@
-//! Running: the program that answers from Cassandra.
+//! Running the program `query-api`, which answers queries from Cassandra.
 
 use std::{future::Future, sync::Arc};
 
 use shared::{
-    http::{self, openapi},
+    http::{self, Router},
     store::cassandra::OnRetry,
-    telemetry,
+    telemetry::{self, Probes},
 };
 use tokio::net::TcpListener;
-use warp::Filter;
 
-use crate::{QueryMetrics, config::QueryConfig};
+use crate::{QueryMetrics, QueryService, config::QueryConfig};
 
-/// Answers until `shutdown`, and then finishes the requests under way.
+/// Answers queries until `shutdown` resolves, then finishes the requests in flight.
 ///
 /// # Errors
-/// When the store cannot be used at all.
+/// The store cannot be used.
 pub async fn run(
     config: QueryConfig,
     listener: TcpListener,
@@ -24,25 +23,16 @@ pub async fn run(
     let registry = telemetry::registry("none")?;
     let metrics = Arc::new(QueryMetrics::new(&registry)?);
     let store = config.store.open(OnRetry::default()).await?;
-    let own = telemetry::routes(registry, {
+    let service = QueryService::new(store.clone(), config.process.clock(), metrics, config.options);
+    let ready = move || {
         let store = store.clone();
-        move || {
-            let store = store.clone();
-            async move { store.ready().await.map_err(|error| error.to_string()) }
-        }
-    });
-    let own = own.or(openapi::routes(&openapi::document(crate::calls()))).unify();
-    let routes = own
-        .or(crate::routes(store, config.process.clock(), metrics, config.options))
-        .unify()
-        .boxed();
-    let known = |path: &str| {
-        let own = telemetry::methods(path).iter().chain(openapi::methods(path));
-        crate::methods(path).iter().chain(own).copied().collect()
+        async move { store.ready().await.map_err(|error| error.to_string()) }
     };
+    let router = Router::default()
+        .with(&Arc::new(service), crate::routes())
+        .with(&Probes::new(registry, ready), telemetry::routes());
     tracing::info!(address = %listener.local_addr()?, "serving");
-    http::serve(listener, http::or_unknown(routes, known), config.process.connections(), shutdown)
-        .await;
+    http::serve(listener, router.into_filter()?, config.process.connections(), shutdown).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The sessions of one user: the complete ones as the store lists them, the open and the orphans found by looking at all.
+//! The sessions of one user. The store lists the complete ones; open sessions and orphans are found by
+//! reading all sessions of the user.
 
 use std::collections::BinaryHeap;
 
@@ -10,26 +11,27 @@ use shared::{
     timestamp::Timestamp,
 };
 
-/// How many sessions are looked at in one step.
+/// The number of sessions that are read at a time.
 const STEP: usize = 256;
 
-/// A listed session; which of its fields are shown depends on its status.
+/// A session in a list. Its fields depend on its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Listed {
+pub(crate) enum ListedSession {
     Complete(CompletedSession),
     Open { key: SessionKey, country: Country, started_at: Timestamp },
     Orphan { key: SessionKey, ended_at: Timestamp },
 }
 
-/// Some sessions of a user, newest first, and where the others go on.
+/// One page of a user's sessions, newest first, and the position of the next page.
 #[derive(Debug)]
 pub(crate) struct Listing {
-    pub(crate) sessions: Vec<Listed>,
+    pub(crate) sessions: Vec<ListedSession>,
     pub(crate) next: Option<SessionPosition>,
 }
 
-/// At most `limit` sessions of `user` that are `status` when nothing before `horizon` is answered any more, newest first by
-/// the time of [`SessionPosition`], equal times by session; those behind `after` when it is given.
+/// Lists at most `limit` sessions of `user` with `status`, after the position `after` if it is given.
+/// The order is that of [`SessionPosition`]: newest first, equal times by session. Sessions from before
+/// `horizon` are omitted.
 pub(crate) async fn list(
     store: &Store,
     user: &UserId,
@@ -38,11 +40,11 @@ pub(crate) async fn list(
     after: Option<SessionPosition>,
     limit: usize,
 ) -> Result<Listing, StoreError> {
-    // One more than the limit tells whether there is a next page.
+    // One session more than the limit shows that there is a next page.
     let mut sessions = match status {
         Status::Complete => {
             let sessions = store.completed(user, horizon, after, limit + 1).await?;
-            sessions.into_iter().map(Listed::Complete).collect()
+            sessions.into_iter().map(ListedSession::Complete).collect()
         }
         Status::Open | Status::Orphan => {
             search(store, user, status, horizon, after, limit + 1).await?
@@ -50,12 +52,12 @@ pub(crate) async fn list(
     };
     let cut = sessions.len() > limit;
     sessions.truncate(limit);
-    let next = sessions.last().filter(|_| cut).map(Listed::position);
+    let next = sessions.last().filter(|_| cut).map(ListedSession::position);
     Ok(Listing { sessions, next })
 }
 
-/// Looks at every session of the user and keeps the `limit` that come first: there is no index of what is not complete,
-/// for nearly every session would enter it only to leave it again.
+/// Reads every session of the user and keeps the first `limit`. There is no index of open sessions
+/// and orphans, because nearly every session would enter it only to leave it again.
 async fn search(
     store: &Store,
     user: &UserId,
@@ -63,7 +65,7 @@ async fn search(
     horizon: Timestamp,
     after: Option<SessionPosition>,
     limit: usize,
-) -> Result<Vec<Listed>, StoreError> {
+) -> Result<Vec<ListedSession>, StoreError> {
     let mut first = BinaryHeap::with_capacity(limit + 1);
     let mut seen = None;
     loop {
@@ -72,9 +74,9 @@ async fn search(
             sessions.last().filter(|_| sessions.len() == STEP).map(|(key, _)| key.session.clone());
         for (key, facts) in sessions {
             let listed =
-                Listed::of(key, &facts, horizon).filter(|listed| listed.status() == status);
+                ListedSession::of(key, &facts, horizon).filter(|listed| listed.status() == status);
             let Some(listed) =
-                listed.filter(|listed| after.as_ref().is_none_or(|after| listed.is_behind(after)))
+                listed.filter(|listed| after.as_ref().is_none_or(|after| listed.is_after(after)))
             else {
                 continue;
             };
@@ -89,8 +91,8 @@ async fn search(
     }
 }
 
-impl Listed {
-    /// What is answered of a session; `None` once it has left.
+impl ListedSession {
+    /// The session as it is listed; `None` after its retention has ended.
     pub(crate) fn of(key: SessionKey, facts: &SessionFacts, horizon: Timestamp) -> Option<Self> {
         match facts.status(horizon)? {
             Status::Complete => facts.completed(&key).map(Self::Complete),
@@ -123,19 +125,19 @@ impl Listed {
         SessionPosition { ts, session: session.clone() }
     }
 
-    fn is_behind(&self, after: &SessionPosition) -> bool {
+    fn is_after(&self, after: &SessionPosition) -> bool {
         let (ts, session) = self.order();
         ts < after.ts || ts == after.ts && *session > after.session
     }
 }
 
-impl Serialize for Listed {
+impl Serialize for ListedSession {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let key = match self {
             Self::Complete(session) => return session.serialize(serializer),
             Self::Open { key, .. } | Self::Orphan { key, .. } => key,
         };
-        let mut object = serializer.serialize_struct("Listed", 4)?;
+        let mut object = serializer.serialize_struct("ListedSession", 4)?;
         object.serialize_field("user_id", &key.user)?;
         object.serialize_field("session_id", &key.session)?;
         match self {
@@ -150,9 +152,9 @@ impl Serialize for Listed {
     }
 }
 
-/// Sorts by the order of the listing: the smaller comes first.
+/// A session that sorts by the order of the list.
 #[derive(PartialEq, Eq)]
-struct Ranked(Listed);
+struct Ranked(ListedSession);
 
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {

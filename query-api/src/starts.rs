@@ -1,4 +1,5 @@
-//! The starts of many countries: read in bounded pieces, a few countries ahead, in the order of the countries.
+//! The starts of many countries: reads them in bounded pieces, a few countries ahead, in the order
+//! of the countries.
 
 use std::{collections::BTreeMap, pin::pin};
 
@@ -12,41 +13,42 @@ use shared::{
     store::{StartPosition, Store, StoreError, Window},
     timestamp::Timestamp,
 };
+use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::cursor::StartsCursor;
+use crate::{cursor::StartsCursor, error::QueryError};
 
-/// How many countries are read at a time.
+/// The number of countries that are read at a time.
 const AHEAD: usize = 4;
-/// The most starts that are read at a time.
+/// The largest number of starts that are read at a time.
 const PIECE: usize = 512;
-/// A chunk of a streamed reply is sent once it is this long, in bytes.
+/// The size at which a chunk of a streamed reply is sent, in bytes.
 const CHUNK: usize = 32 << 10;
 
-/// Some starts of one country. A country has one piece at least, though it may be empty.
+/// Some starts of one country. Every country has at least one piece, which may be empty.
 #[derive(Debug)]
 pub(crate) struct Piece {
     pub(crate) country: Country,
     pub(crate) starts: Vec<SessionStart>,
 }
 
-/// The starts of a reply that is bounded by a limit.
+/// One page of starts.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// Every country that was to be named or has a start here.
+    /// The countries that have a start on this page.
     pub(crate) countries: BTreeMap<Country, Vec<SessionStart>>,
     pub(crate) next: Option<StartsCursor>,
 }
 
-/// How many starts each country has in each slot of time, by the slot's beginning.
+/// The number of starts of a country in each slot of time, by the beginning of the slot.
 pub(crate) type Counted = (Country, BTreeMap<Timestamp, u64>);
 
-/// How many starts there were in a slot of time.
+/// The number of starts in one slot of time.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Slot {
-    /// When the slot begins: a whole UTC minute, hour or day.
+    /// The beginning of the slot: a whole minute, hour or day in UTC.
     ts: Timestamp,
-    /// Never 0: empty slots are left out.
+    /// The number of starts, which is never 0: empty slots are omitted.
     #[schema(minimum = 1)]
     starts: u64,
 }
@@ -55,12 +57,30 @@ pub(crate) struct Slot {
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
-    /// How many rows it holds.
+    /// The number of rows in it.
     pub(crate) rows: usize,
 }
 
-/// The starts of `countries`, which have none behind their instant, in `window`: a piece of at most `size` after another. The
-/// first country may begin behind a start.
+/// The reason why a streamed reply cannot be continued.
+#[derive(Debug, Error)]
+pub(crate) enum ChunkError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a row could not be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<ChunkError> for QueryError {
+    fn from(error: ChunkError) -> Self {
+        match error {
+            ChunkError::Store(error) => error.into(),
+            ChunkError::Json(error) => Self::Unwritable(error),
+        }
+    }
+}
+
+/// Reads the starts of `countries` in `window`, in pieces of at most `size`. The instant of a country
+/// is an upper bound on its newest start. The first country may begin after the start `first`.
 pub(crate) fn pieces(
     store: Store,
     countries: BTreeMap<Country, Timestamp>,
@@ -97,7 +117,7 @@ pub(crate) fn pieces(
     }
 }
 
-/// At most `limit` starts; `window` is what is read, `asked` what the cursor of the next page shall repeat.
+/// Reads at most `limit` starts in `window`; the cursor of the next page contains the window `asked`.
 pub(crate) async fn page(
     store: Store,
     countries: BTreeMap<Country, Timestamp>,
@@ -105,7 +125,7 @@ pub(crate) async fn page(
     first: Option<StartPosition>,
     limit: usize,
 ) -> Result<Page, StoreError> {
-    // One more than the limit tells whether there is a next page.
+    // One start more than the limit shows that there is a next page.
     let size = PIECE.min(limit + 1);
     let mut pieces = pin!(pieces(store, countries, window, first, size));
     let mut page = Page { countries: BTreeMap::new(), next: None };
@@ -119,14 +139,15 @@ pub(crate) async fn page(
             page.countries.entry(country).or_default().append(&mut starts);
         }
         if cut {
-            page.next = last.map(|last| StartsCursor::behind(asked, &last));
+            page.next = last.map(|last| StartsCursor::after(asked, &last));
             break;
         }
     }
     Ok(page)
 }
 
-/// How many starts of each of `countries` lie in each slot of `step` milliseconds of `window`, in their order.
+/// Counts the starts of each of `countries` in each slot of `step` milliseconds of `window`, in the
+/// order of the countries.
 pub(crate) fn counts(
     store: Store,
     countries: BTreeMap<Country, Timestamp>,
@@ -148,10 +169,10 @@ pub(crate) fn counts(
         .buffered(AHEAD)
 }
 
-/// Writes `{"SK":[start…],"DE":[]}` from pieces, with no more in memory than a piece and a chunk.
+/// Writes `{"SK":[start…],"DE":[]}` from pieces, with at most one piece and one chunk in memory.
 pub(crate) fn uncut(
     pieces: impl Stream<Item = Result<Piece, StoreError>> + Send,
-) -> impl Stream<Item = Result<Chunk, StoreError>> + Send {
+) -> impl Stream<Item = Result<Chunk, ChunkError>> + Send {
     try_stream! {
         let mut pieces = pin!(pieces);
         let mut writer = Writer::default();
@@ -163,14 +184,14 @@ pub(crate) fn uncut(
                 if current.is_some() {
                     writer.raw("],");
                 }
-                writer.json(&country);
+                writer.json(&country)?;
                 writer.raw(":[");
                 separator = "";
                 current = Some(country);
             }
             for start in &starts {
                 writer.raw(separator);
-                writer.row(start);
+                writer.row(start)?;
                 separator = ",";
                 if writer.is_full() {
                     yield writer.take();
@@ -182,11 +203,12 @@ pub(crate) fn uncut(
     }
 }
 
-/// Writes `head`, which ends with an opened object, then `"SK":[{"ts","starts"}…]` for each country, and closes both objects.
+/// Writes `head`, which ends with an open object, then `"SK":[{"ts","starts"}…]` for each country,
+/// and closes both objects.
 pub(crate) fn series(
     head: String,
     counts: impl Stream<Item = Result<Counted, StoreError>> + Send,
-) -> impl Stream<Item = Result<Chunk, StoreError>> + Send {
+) -> impl Stream<Item = Result<Chunk, ChunkError>> + Send {
     try_stream! {
         let mut counts = pin!(counts);
         let mut writer = Writer::default();
@@ -195,12 +217,12 @@ pub(crate) fn series(
         while let Some((country, slots)) = counts.next().await.transpose()? {
             writer.raw(comma);
             comma = ",";
-            writer.json(&country);
+            writer.json(&country)?;
             writer.raw(":[");
             let mut separator = "";
             for (ts, starts) in slots {
                 writer.raw(separator);
-                writer.row(&Slot { ts, starts });
+                writer.row(&Slot { ts, starts })?;
                 separator = ",";
             }
             writer.raw("]");
@@ -213,21 +235,21 @@ pub(crate) fn series(
     }
 }
 
-/// The numbers alone: all slots of a country together.
+/// Sums the slots of each country.
 pub(crate) async fn totals(
     counts: impl Stream<Item = Result<Counted, StoreError>> + Send,
 ) -> Result<BTreeMap<Country, u64>, StoreError> {
     counts.map_ok(|(country, slots)| (country, slots.values().sum())).try_collect().await
 }
 
-/// The size of the pieces of a reply that is not cut.
+/// The size of the pieces of a streamed reply.
 pub(crate) const UNCUT_PIECE: usize = PIECE;
 
 fn position(start: &SessionStart) -> StartPosition {
     StartPosition { ts: start.ts, session: start.session.clone(), user: start.user.clone() }
 }
 
-/// Gathers JSON until it is worth sending.
+/// Collects JSON until there is enough for a chunk.
 #[derive(Default)]
 struct Writer {
     bytes: Vec<u8>,
@@ -239,14 +261,13 @@ impl Writer {
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
-    fn json(&mut self, value: &impl Serialize) {
-        // Writing texts and numbers into memory cannot fail.
-        serde_json::to_writer(&mut self.bytes, value).unwrap_or_default();
+    fn json(&mut self, value: &impl Serialize) -> serde_json::Result<()> {
+        serde_json::to_writer(&mut self.bytes, value)
     }
 
-    fn row(&mut self, value: &impl Serialize) {
-        self.json(value);
+    fn row(&mut self, value: &impl Serialize) -> serde_json::Result<()> {
         self.rows += 1;
+        self.json(value)
     }
 
     fn is_full(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Which span of time a question means.
+//! The window of a query: the time span that its parameters give.
 
 use shared::{
     store::Window,
@@ -7,26 +7,35 @@ use shared::{
 
 use crate::{error::QueryError, params::Params};
 
-/// A span of time as it was asked for; which window that is depends on the instant of the question.
+/// A time span as the query gives it; the window that it means depends on the time of the query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Span {
-    /// The last so many milliseconds.
+    /// The last given number of milliseconds.
     Last(i64),
-    /// From an instant to another, or to now.
+    /// From one instant to another, or to now.
     Since(Timestamp, Option<Timestamp>),
 }
 
-const LENGTH: &str =
-    "`days` and `hours` must be numbers above 0, fractions allowed, and at most a year";
-const WAYS: &str = "give the window in one way: `days`, or `hours`, or `from` with or without `to`";
-const ORDER: &str = "`from` must not be after `to`, which is now when it is left out";
-const INSTANT: &str = "`from` and `to` must be RFC 3339 times such as 2019-05-12T00:00:00Z";
+/// An example of each way to give a window.
+pub(crate) const EXAMPLES: &str =
+    "days=1, or hours=1.5, or from=2019-05-12T00:00:00Z&to=2019-05-13T00:00:00Z";
+/// An example of each way to give a window by its length.
+pub(crate) const LENGTH_EXAMPLES: &str = "days=1, or hours=1.5";
+
+pub(crate) const LENGTH: &str =
+    "`days` and `hours` must be numbers above 0 and at most one year; fractions are allowed";
+pub(crate) const WAYS: &str =
+    "the window must be given in one way: `days`, or `hours`, or `from` with or without `to`";
+pub(crate) const ONE_LENGTH: &str = "the window must be given by `days` or by `hours`, not by both";
+pub(crate) const ORDER: &str = "`from` must not be after `to`; without `to`, the window ends now";
+pub(crate) const INSTANT: &str =
+    "`from` and `to` must be RFC 3339 times such as 2019-05-12T00:00:00Z";
 
 impl Span {
-    /// The parameters that [`read`](Self::read) looks at.
+    /// The parameters that [`read`](Self::read) uses.
     pub(crate) const PARAMETERS: [&str; 4] = ["days", "hours", "from", "to"];
 
-    /// Reads the one span that was asked for.
+    /// Reads the span that the parameters give.
     pub(crate) fn read(params: &Params) -> Result<Self, QueryError> {
         let [days, hours, from, to] = Self::PARAMETERS.map(|name| params.one(name));
         match (days, hours, from, to) {
@@ -35,26 +44,23 @@ impl Span {
             (None, None, Some(from), to) => {
                 Ok(Self::Since(instant(from)?, to.map(instant).transpose()?))
             }
-            (None, None, None, None) => Err(QueryError::MissingWindow(
-                "days=1, or hours=1.5, or from=2019-05-12T00:00:00Z&to=2019-05-13T00:00:00Z",
-            )),
+            (None, None, None, None) => Err(QueryError::MissingWindow(EXAMPLES)),
             (_, _, _, _) => Err(QueryError::InvalidWindow(WAYS)),
         }
     }
 
-    /// Reads the span of a call that takes `days` and `hours` only.
+    /// Reads the span of a call that supports only `days` and `hours`.
     pub(crate) fn read_length(params: &Params) -> Result<Self, QueryError> {
         match (params.one("days"), params.one("hours")) {
             (Some(days), None) => last(days, DAY),
             (None, Some(hours)) => last(hours, HOUR),
-            (None, None) => Err(QueryError::MissingWindow("days=1, or hours=1.5")),
-            (Some(_), Some(_)) => {
-                Err(QueryError::InvalidWindow("give `days` or `hours`, not both"))
-            }
+            (None, None) => Err(QueryError::MissingWindow(LENGTH_EXAMPLES)),
+            (Some(_), Some(_)) => Err(QueryError::InvalidWindow(ONE_LENGTH)),
         }
     }
 
-    /// The window that is meant at `now`; one of a length ends `tolerance_ms` later, for the starts that are stamped ahead.
+    /// Returns the window at `now`. A window given by its length ends `tolerance_ms` after `now`, so
+    /// that it includes starts from clients whose clocks run ahead.
     pub(crate) fn window(self, now: Timestamp, tolerance_ms: i64) -> Result<Window, QueryError> {
         let window = match self {
             Self::Last(length) => Window { from: now - length, to: now + tolerance_ms },
@@ -65,10 +71,10 @@ impl Span {
 }
 
 fn last(text: &str, unit: i64) -> Result<Span, QueryError> {
-    // `parse` reads `inf` and `nan` too; neither is within the bounds.
+    // `parse` also accepts `inf` and `nan`, which are outside the bounds.
     let length = text.parse::<f64>().ok().map(|number| number * unit as f64);
     match length {
-        // A window so short still holds the instant asked for.
+        // Rounded up, so that the shortest window is not empty.
         Some(length) if length > 0.0 && length <= RETENTION as f64 => {
             Ok(Span::Last(length.ceil() as i64))
         }
@@ -76,7 +82,7 @@ fn last(text: &str, unit: i64) -> Result<Span, QueryError> {
     }
 }
 
-/// Reads an instant. A `+` before the zone that was not escaped has become a blank on its way.
+/// Reads an instant. A `+` before the zone that the client did not escape arrives as a space.
 fn instant(text: &str) -> Result<Timestamp, QueryError> {
     let zone = || {
         let (time, zone) = text.rsplit_once(' ')?;
@@ -136,7 +142,7 @@ mod tests {
         assert!(
             read("")
                 .unwrap_err()
-                .starts_with("say how far to look back: days=1, or hours=1.5, or from=")
+                .starts_with("the window is missing; give days=1, or hours=1.5, or from=")
         );
     }
 

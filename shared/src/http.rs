@@ -1,13 +1,13 @@
-//! Serving HTTP: the accept loop under warp's routes, and the one shape of an error.
+//! Serving HTTP: the accept loop, and what every service needs of HTTP.
 //!
-//! warp's own server has no limit on connections or on the time a client takes for its headers, so the loop is ours: it
-//! bounds both, tells routes who the client is, and drains what is under way when it is told to stop.
+//! warp's own server limits neither the connections nor the time that a client takes for its
+//! headers. This loop limits both, passes the client's address to the handlers, and drains the
+//! requests in flight at a shutdown. It knows no path: see `router` for that.
 
 use std::{
-    convert::Infallible,
     future::Future,
     io::{self, Write},
-    net::{IpAddr, Shutdown, SocketAddr},
+    net::{Shutdown, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -16,65 +16,45 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
+    service::TowerToHyperService,
 };
-use serde::Serialize;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
-use warp::{
-    Filter, Reply,
-    filters::BoxedFilter,
-    http::{HeaderValue, StatusCode, header},
-    reply::Response,
-};
 
 use self::stream::ClientStream;
+pub use self::{
+    reply::{ErrorReply, Fault, HttpError, json_reply},
+    request::{ClientAddress, Request, RequestBody},
+    router::{Route, Router, Routes, document},
+};
 
 pub mod openapi;
+mod reply;
+mod request;
+mod router;
 mod stream;
 
-/// How long the loop waits before it accepts again after it could not, as when the process has too many files open.
+/// The pause after a failed accept, for example because the process has too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// The most a connection's read buffer grows to, in bytes; also the limit on a request's headers.
+/// The largest size of a connection's read buffer, in bytes; it also limits a request's headers.
 const BUFFER: usize = 64 << 10;
-/// What a client hears whose connection is one too many.
-const TOO_MANY: &str =
-    r#"{"error":{"code":"unavailable","message":"too many connections are open at the moment"}}"#;
+/// The body of the reply to a connection over the limit.
+const TOO_MANY: &str = r#"{"error":{"code":"unavailable","message":"too many connections are open; try again in 1 s"}}"#;
 
 /// Limits on connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ServeOptions {
-    /// How many connections may be open; one more is told 503 and closed.
+    /// The number of connections that may be open; the next one gets a 503 and is closed.
     pub max_connections: usize,
-    /// How long a client may take for a request's headers, and stay idle between requests.
+    /// The time that a client may take for a request's headers, and stay idle between requests.
     pub header_timeout: Duration,
-    /// How long a client may leave an answer unread before it is cut off.
+    /// The time for which a client may leave a reply unread before its connection is closed.
     pub write_timeout: Duration,
-    /// How long requests under way may take once the process was told to stop.
+    /// The time that the requests in flight may take after a shutdown has begun.
     pub drain_timeout: Duration,
-}
-
-/// Who sent a request: found in its extensions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Client(pub IpAddr);
-
-/// `{"error":{"code","message"}}`, the one shape of an error.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Error)]
-pub struct ErrorReply<'a> {
-    /// What is wrong.
-    pub error: Fault<'a>,
-}
-
-/// What is wrong.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct Fault<'a> {
-    /// A word that never changes.
-    pub code: &'a str,
-    /// A sentence for the client.
-    pub message: &'a str,
 }
 
 impl Default for ServeOptions {
@@ -88,14 +68,15 @@ impl Default for ServeOptions {
     }
 }
 
-/// Serves `routes` on `listener` until `shutdown`, then lets the requests under way finish; those that do not in time are cut.
+/// Serves `routes` on `listener` until `shutdown` resolves, then waits for the requests in flight;
+/// those that take longer than the drain timeout are aborted.
 pub async fn serve(
     listener: TcpListener,
-    routes: impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static,
+    routes: Routes,
     options: ServeOptions,
     shutdown: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
+    let permits = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     let graceful = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -107,31 +88,27 @@ pub async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    tracing::warn!(%error, "accepting a connection failed; trying again");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             },
         };
-        match Arc::clone(&places).try_acquire_owned() {
-            Ok(place) => {
-                let watcher = graceful.watcher();
-                connections.spawn(connection(
-                    stream,
-                    client,
-                    routes.clone(),
-                    options,
-                    watcher,
-                    place,
-                ));
+        match Arc::clone(&permits).try_acquire_owned() {
+            Ok(permit) => {
+                let (routes, watcher) = (routes.clone(), graceful.watcher());
+                connections.spawn(connection(stream, client, routes, options, watcher, permit));
             }
-            // It is of no use to learn that the client did not wait for it.
-            Err(_) => refuse(stream).unwrap_or_default(),
+            Err(_none_free) => {
+                if let Err(error) = refuse(stream) {
+                    tracing::debug!(%error, "a client left before its connection was refused");
+                }
+            }
         }
     }
     drop(listener);
     if tokio::time::timeout(options.drain_timeout, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests that did not finish in time were cut");
+        tracing::warn!("requests that did not finish within the drain timeout were aborted");
     }
     connections.shutdown().await;
 }
@@ -139,16 +116,16 @@ pub async fn serve(
 async fn connection(
     stream: TcpStream,
     client: SocketAddr,
-    routes: impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static,
+    routes: Routes,
     options: ServeOptions,
     watcher: Watcher,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 ) {
-    // Without it a small answer may wait for the client's delayed acknowledgement.
+    // Otherwise a small reply may wait for the client's delayed acknowledgement.
     stream.set_nodelay(true).ok();
-    let routes = hyper_util::service::TowerToHyperService::new(warp::service(routes));
+    let routes = TowerToHyperService::new(warp::service(routes));
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(Client(client.ip().to_canonical()));
+        request.extensions_mut().insert(ClientAddress(client.ip().to_canonical()));
         hyper::service::Service::call(&routes, request)
     });
     let connection = http1::Builder::new()
@@ -156,14 +133,15 @@ async fn connection(
         .header_read_timeout(options.header_timeout)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(ClientStream::new(stream, options.write_timeout)), service);
-    // A client that breaks off, or never asks, is no event worth a line.
+    // A client that disconnects early is not worth a line at the default level.
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended early");
     }
 }
 
-/// Tells a client that its connection is one too many, and closes it before the next is accepted: so that however many come
-/// at once, the files that connections hold stay within their limit. A new connection's buffer is empty, so this never waits.
+/// Refuses a connection over the limit and closes it before the next one is accepted, so that a
+/// burst of connections cannot use up the open files. The send buffer of a new connection is empty,
+/// so the write never blocks.
 fn refuse(stream: TcpStream) -> io::Result<()> {
     let mut stream = stream.into_std()?;
     let head = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n";
@@ -172,45 +150,4 @@ fn refuse(stream: TcpStream) -> io::Result<()> {
     let text = format!("{head}{kind}\r\ncontent-length: {length}\r\n\r\n{TOO_MANY}");
     stream.write_all(text.as_bytes())?;
     stream.shutdown(Shutdown::Write)
-}
-
-/// An error as it is answered.
-#[must_use]
-pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
-    json_reply(status, &ErrorReply { error: Fault { code, message } })
-}
-
-/// An error that passes: with the seconds after which it is worth trying again.
-#[must_use]
-pub fn error_for_now(status: StatusCode, code: &str, message: &str, retry_after: u64) -> Response {
-    let mut reply = error(status, code, message);
-    reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
-    reply
-}
-
-/// `body` as a JSON reply.
-#[must_use]
-pub fn json_reply(status: StatusCode, body: &impl Serialize) -> Response {
-    warp::reply::with_status(warp::reply::json(body), status).into_response()
-}
-
-/// `routes`, and an answer for what none of them takes: 405 for a path of `known` with another method, else 404.
-pub fn or_unknown(
-    routes: BoxedFilter<(Response,)>,
-    known: impl Fn(&str) -> Vec<&'static str> + Clone + Send + Sync + 'static,
-) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
-    let unknown = warp::path::full().map(move |path: warp::path::FullPath| {
-        let methods = known(path.as_str());
-        if methods.is_empty() {
-            return error(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address");
-        }
-        let allow = methods.join(", ");
-        let message = format!("this address takes {allow}");
-        let mut reply = error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &message);
-        if let Ok(allow) = HeaderValue::from_str(&allow) {
-            reply.headers_mut().insert(header::ALLOW, allow);
-        }
-        reply
-    });
-    routes.or(unknown).unify()
 }

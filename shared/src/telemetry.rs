@@ -1,26 +1,40 @@
-//! What every process tells about itself: logs, `/metrics`, `/livez` and `/readyz`.
+//! What every process reports about itself: its log, `/metrics`, `/livez` and `/readyz`.
 //!
-//! A log line never holds a body or a secret. `/livez` never looks at what the process depends on; `/readyz` does.
+//! A log line never contains a body or a secret. `/livez` never checks what the process depends on;
+//! `/readyz` does.
 
 use std::{
     future::Future,
     io::{self, IsTerminal},
     str::FromStr,
+    sync::Arc,
 };
 
+use futures_util::future::BoxFuture;
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder, process_collector::ProcessCollector};
 use tracing_subscriber::{EnvFilter, fmt::time::ChronoUtc};
-use warp::{Filter, Reply, filters::BoxedFilter, http::StatusCode, reply::Response};
+use warp::{
+    Reply,
+    http::{StatusCode, header::CONTENT_TYPE},
+    reply::Response,
+};
 
-use crate::{build_info, progress};
+use crate::{
+    build_info,
+    http::{Route, openapi::process},
+    progress,
+};
 
-/// How log lines are written.
+const BUILD: &str = "bookend_build_info";
+const BUILD_HELP: &str = "The build of this process; always 1";
+
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For a person.
+    /// Text for people.
     #[default]
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -31,22 +45,23 @@ impl FromStr for LogFormat {
         match text {
             "human" => Ok(Self::Human),
             "json" => Ok(Self::Json),
-            _ => Err("it is neither `human` nor `json`"),
+            _ => Err("must be `human` or `json`"),
         }
     }
 }
 
-/// Writes log lines to standard error from now on; `filter` is tracing's, for example `info` or `ingest=debug`.
+/// Starts writing log lines to standard error. `filter` has the syntax of `tracing`, for example
+/// `info` or `ingest=debug`.
 ///
 /// # Errors
-/// Says what is wrong with the filter.
+/// The mistake in the filter.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
     let filter = read_filter(filter)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| progress::Lines);
-    // On a terminal the library looks at NO_COLOR by itself; a file or a journal is never coloured.
+    // On a terminal the library honours NO_COLOR; the lines of a file or a journal have no colours.
     let lines = if io::stderr().is_terminal() { lines } else { lines.with_ansi(false) };
     let lines = lines.with_timer(ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned()));
-    // A second call in one process, as tests make it, leaves the first in force.
+    // A second call in one process, as in tests, changes nothing.
     match format {
         LogFormat::Human => lines.try_init().ok(),
         LogFormat::Json => lines.json().try_init().ok(),
@@ -54,70 +69,80 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Says what is wrong with a filter, before it is used.
+/// Checks a filter before it is used.
 ///
 /// # Errors
-/// In words for who wrote it.
+/// The mistake in the filter.
 pub fn check_filter(filter: &str) -> Result<(), String> {
     read_filter(filter).map(|_usable| ())
 }
 
 fn read_filter(filter: &str) -> Result<EnvFilter, String> {
-    // The engine tells of its own housekeeping at `info`, which says nothing to whom this service is new.
+    // At `info` the storage engine logs its housekeeping, which does not help an operator.
     EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{filter}"))
         .map_err(|error| error.to_string())
 }
 
-/// A registry with what every process shows: `bookend_build_info` and the `process_*` metrics.
+/// Returns a registry with the metrics of every process: `bookend_build_info` and `process_*`.
 ///
 /// # Errors
-/// [`prometheus::Error`] when a name is taken, which is a defect.
+/// [`prometheus::Error`] when a name is registered twice, which is a defect.
 pub fn registry(librdkafka: &str) -> prometheus::Result<Registry> {
     let registry = Registry::new();
     registry.register(Box::new(ProcessCollector::for_self()))?;
-    let opts = Opts::new("bookend_build_info", "The build of this process; always 1");
+    let opts = Opts::new(BUILD, BUILD_HELP);
     let build = IntGaugeVec::new(opts, &["version", "commit", "librdkafka"])?;
     build.with_label_values(&[build_info::VERSION, build_info::COMMIT, librdkafka]).set(1);
     registry.register(Box::new(build))?;
     Ok(registry)
 }
 
-/// The methods that `path` takes in [`routes`]; none for a path that is not among them.
-#[must_use]
-pub fn methods(path: &str) -> &'static [&'static str] {
-    if matches!(path, "/metrics" | "/livez" | "/readyz") { &["GET", "HEAD"] } else { &[] }
+/// The health and the metrics of a process, as its routes report them.
+pub struct Probes {
+    registry: Registry,
+    ready: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
 }
 
-/// `/metrics`, `/livez` and `/readyz`. `ready` answers with the reason why the process cannot serve.
-pub fn routes<F>(
-    registry: Registry,
-    ready: impl Fn() -> F + Clone + Send + Sync + 'static,
-) -> BoxedFilter<(Response,)>
-where
-    F: Future<Output = Result<(), String>> + Send + 'static,
-{
-    let metrics = warp::path!("metrics").map(move || {
-        match TextEncoder::new().encode_to_string(&registry.gather()) {
-            Ok(text) => warp::reply::with_header(text, "content-type", prometheus::TEXT_FORMAT)
+impl Probes {
+    /// Reports the metrics of `registry`; `ready` returns the cause when the process cannot serve.
+    pub fn new<F>(registry: Registry, ready: impl Fn() -> F + Send + Sync + 'static) -> Arc<Self>
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        Arc::new(Self { registry, ready: Box::new(move || Box::pin(ready())) })
+    }
+
+    fn metrics(&self) -> Response {
+        match TextEncoder::new().encode_to_string(&self.registry.gather()) {
+            Ok(text) => warp::reply::with_header(text, CONTENT_TYPE, prometheus::TEXT_FORMAT)
                 .into_response(),
             Err(error) => {
-                warp::reply::with_status(error.to_string(), StatusCode::INTERNAL_SERVER_ERROR)
+                let text = format!("encoding the metrics failed: {error}\n");
+                warp::reply::with_status(text, StatusCode::INTERNAL_SERVER_ERROR).into_response()
+            }
+        }
+    }
+
+    async fn readiness(&self) -> Response {
+        match (self.ready)().await {
+            Ok(()) => "ready\n".into_response(),
+            Err(cause) => {
+                warp::reply::with_status(format!("{cause}\n"), StatusCode::SERVICE_UNAVAILABLE)
                     .into_response()
             }
         }
-    });
-    let live = warp::path!("livez").map(|| "live\n".into_response());
-    let ready = warp::path!("readyz").then(move || {
-        let ready = ready();
-        async move {
-            match ready.await {
-                Ok(()) => "ready\n".into_response(),
-                Err(cause) => {
-                    warp::reply::with_status(format!("{cause}\n"), StatusCode::SERVICE_UNAVAILABLE)
-                        .into_response()
-                }
-            }
-        }
-    });
-    warp::get().or(warp::head()).unify().and(metrics.or(live).unify().or(ready).unify()).boxed()
+    }
+}
+
+/// The routes of every process: `/metrics`, `/livez` and `/readyz`.
+#[must_use]
+pub fn routes() -> Vec<Route<Probes>> {
+    let excerpt = format!("# HELP {BUILD} {BUILD_HELP}\n# TYPE {BUILD} gauge\n");
+    vec![
+        Route::get("/metrics", async |probes: Arc<Probes>, _| probes.metrics())
+            .described(process::metrics(&excerpt)),
+        Route::get("/livez", async |_, _| "live\n".into_response()).described(process::livez()),
+        Route::get("/readyz", async |probes: Arc<Probes>, _| probes.readiness().await)
+            .described(process::readyz()),
+    ]
 }

@@ -10,8 +10,8 @@ use std::{
 };
 
 use shared::{
-    http::{ServeOptions, error, or_unknown, serve},
-    telemetry,
+    http::{HttpError, Route, Router, ServeOptions, serve},
+    telemetry::{self, Probes},
 };
 use test_support::connection::{Connection, LIMIT, ask, bare, request};
 use tokio::{
@@ -19,7 +19,7 @@ use tokio::{
     sync::{Notify, oneshot},
     task::JoinHandle,
 };
-use warp::{Filter, Reply as _, filters::BoxedFilter, http::StatusCode, reply::Response};
+use warp::{Reply as _, http::StatusCode, reply::Response};
 
 struct Server {
     address: SocketAddr,
@@ -28,15 +28,12 @@ struct Server {
 }
 
 impl Server {
-    async fn start(routes: BoxedFilter<(Response,)>, options: ServeOptions) -> Self {
+    async fn start(router: Router, options: ServeOptions) -> Self {
+        let routes = router.into_filter().unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let known = |path: &str| {
-            let mine: &[_] = if path == "/hello" { &["GET"] } else { &[] };
-            mine.iter().chain(telemetry::methods(path)).copied().collect()
-        };
-        let served = tokio::spawn(serve(listener, or_unknown(routes, known), options, async {
+        let served = tokio::spawn(serve(listener, routes, options, async {
             stopped.await.ok();
         }));
         Self { address, stop, served }
@@ -49,12 +46,20 @@ impl Server {
     }
 }
 
-fn hello() -> BoxedFilter<(Response,)> {
-    warp::get().and(warp::path!("hello")).map(|| "hello".into_response()).boxed()
+/// A router with one route, `GET /hello`.
+fn at_hello<F>(answer: impl Fn() -> F + Send + Sync + 'static) -> Router
+where
+    F: Future<Output = Response> + Send + 'static,
+{
+    Router::default().with(&Arc::new(()), vec![Route::get("/hello", move |_, _| answer())])
+}
+
+fn hello() -> Router {
+    at_hello(async || "hello".into_response())
 }
 
 /// Answers when `free` is notified, and says on `begun` that it was asked.
-fn waiting(begun: &Arc<Notify>, free: &Arc<Notify>) -> BoxedFilter<(Response,)> {
+fn waiting(begun: &Arc<Notify>, free: &Arc<Notify>) -> Router {
     let (begun, free) = (Arc::clone(begun), Arc::clone(free));
     let answer = move || {
         let (begun, free) = (Arc::clone(&begun), Arc::clone(&free));
@@ -64,7 +69,7 @@ fn waiting(begun: &Arc<Notify>, free: &Arc<Notify>) -> BoxedFilter<(Response,)> 
             "at last".into_response()
         }
     };
-    warp::path!("hello").then(answer).boxed()
+    at_hello(answer)
 }
 
 #[tokio::test]
@@ -81,7 +86,7 @@ async fn another_method_is_405_with_those_that_are_allowed() {
     for method in ["POST", "DELETE", "OPTIONS"] {
         let reply = ask(server.address, request(method, "/hello", &[], "")).await;
         assert_eq!((reply.status, reply.code().as_str()), (405, "method_not_allowed"), "{method}");
-        assert_eq!(reply.header("allow"), Some("GET"));
+        assert_eq!(reply.header("allow"), Some("GET, HEAD"));
     }
 }
 
@@ -140,7 +145,7 @@ async fn headers_that_are_too_long_are_refused() {
 
 #[tokio::test]
 async fn a_client_that_reads_no_answer_is_cut_off() {
-    let endless = warp::path!("hello").map(|| vec![b'x'; 64 << 20].into_response()).boxed();
+    let endless = at_hello(async || vec![b'x'; 64 << 20].into_response());
     let options = ServeOptions {
         max_connections: 1,
         write_timeout: Duration::from_millis(50),
@@ -163,9 +168,10 @@ async fn ask_head(address: SocketAddr) -> u16 {
 
 #[tokio::test]
 async fn who_is_answered_while_it_still_sends_is_listened_to_a_moment_more() {
-    let refuse = warp::path!("hello")
-        .map(|| error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "no"))
-        .boxed();
+    let refuse =
+        async |_, _| HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "no").to_response();
+    let refuse = vec![Route::post("/hello", refuse)];
+    let refuse = Router::default().with(&Arc::new(()), refuse);
     let server = Server::start(refuse, ServeOptions::default()).await;
     let mut connection = Connection::open(server.address).await;
     connection
@@ -253,7 +259,7 @@ async fn what_is_not_done_in_time_is_cut_and_does_nothing_more() {
                 "never".into_response()
             }
         };
-        warp::path!("hello").then(answer).boxed()
+        at_hello(answer)
     };
     let options =
         ServeOptions { drain_timeout: Duration::from_millis(50), ..ServeOptions::default() };
@@ -267,9 +273,16 @@ async fn what_is_not_done_in_time_is_cut_and_does_nothing_more() {
     assert!(connection.is_cut().await);
 }
 
-fn told(ready: Result<(), String>) -> BoxedFilter<(Response,)> {
+fn probes<F>(ready: impl Fn() -> F + Send + Sync + 'static) -> Router
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
     let registry = telemetry::registry("none").unwrap();
-    telemetry::routes(registry, move || std::future::ready(ready.clone()))
+    Router::default().with(&Probes::new(registry, ready), telemetry::routes())
+}
+
+fn told(ready: Result<(), String>) -> Router {
+    probes(move || std::future::ready(ready.clone()))
 }
 
 #[tokio::test]
@@ -310,8 +323,7 @@ async fn a_process_that_can_serve_says_so() {
 
 #[tokio::test]
 async fn whether_a_process_lives_is_told_though_nothing_it_depends_on_answers() {
-    let registry = telemetry::registry("none").unwrap();
-    let server = Server::start(telemetry::routes(registry, pending), ServeOptions::default()).await;
+    let server = Server::start(probes(pending), ServeOptions::default()).await;
     assert_eq!(ask(server.address, bare("GET", "/livez")).await.status, 200);
 }
 

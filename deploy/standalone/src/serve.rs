@@ -9,16 +9,12 @@ use ingest::{
     metrics::{ConsumerMetrics, IngestMetrics},
     service,
 };
-use query_api::{QueryMetrics, QueryOptions};
+use query_api::{QueryMetrics, QueryOptions, QueryService};
 use shared::{
-    http::{
-        self,
-        openapi::{self, OpenApi},
-    },
-    telemetry,
+    http::{self, Route, Router, openapi::OpenApi},
+    telemetry::{self, Probes},
 };
 use tokio::net::TcpListener;
-use warp::Filter;
 
 mod config;
 
@@ -47,27 +43,27 @@ pub async fn run(
         Arc::new(IngestMetrics::new(&registry)?),
         config.limits.endpoint,
     );
-    let query = QueryOptions { future_tolerance_ms, ..QueryOptions::default() };
-    let query =
-        query_api::routes(store.clone(), clock, Arc::new(QueryMetrics::new(&registry)?), query);
-    let routes = telemetry::routes(registry, service::ready(log.clone(), Some(store)));
-    let routes = routes.or(openapi::routes(&description())).unify();
-    let routes = routes.or(Arc::new(endpoint).routes()).unify().or(query).unify();
-    let routes = http::or_unknown(routes.boxed(), methods);
+    let options = QueryOptions { future_tolerance_ms, ..QueryOptions::default() };
+    let metrics = Arc::new(QueryMetrics::new(&registry)?);
+    let queries = QueryService::new(store.clone(), clock, metrics, options);
+    let ready = service::ready(log.clone(), Some(store));
+    let routes = Router::default()
+        .with(&Arc::new(endpoint), ingest::http::routes())
+        .with(&Arc::new(queries), query_api::routes())
+        .with(&Probes::new(registry, ready), telemetry::routes())
+        .into_filter()?;
     tracing::info!(address = %listener.local_addr()?, data_dir = %config.data_dir.display(), "serving");
     service::serve(log, Some(consumer), listener, routes, config.process.connections(), shutdown)
         .await
 }
 
-/// What both services take, described as one: `specification/openapi.json`.
+/// The OpenAPI document of both services, which is `specification/openapi.json`.
 #[must_use]
 pub fn description() -> OpenApi {
-    openapi::document(ingest::http::openapi::calls().into_iter().chain(query_api::calls()))
-}
-
-/// The methods that `path` takes.
-fn methods(path: &str) -> Vec<&'static str> {
-    let own = telemetry::methods(path).iter().chain(openapi::methods(path));
-    let ingest = ingest::http::methods(path).iter();
-    ingest.chain(query_api::methods(path)).chain(own).copied().collect()
+    let ingest = ingest::http::routes();
+    let queries = query_api::routes();
+    let process = telemetry::routes();
+    let calls = ingest.iter().filter_map(Route::description);
+    let calls = calls.chain(queries.iter().filter_map(Route::description));
+    http::document(calls.chain(process.iter().filter_map(Route::description)))
 }

@@ -122,7 +122,7 @@ fn a_planted_stranger_is_found() {
 #[test]
 fn what_stands_in_its_room_is_left_alone() {
     for (path, text) in [
-        ("ingest/src/http.rs", "use warp::{Filter, http::StatusCode};"),
+        ("ingest/src/http.rs", "use warp::{Reply, http::StatusCode};"),
         ("ingest/src/http/body.rs", "use warp::http::HeaderMap;"),
         ("shared/src/clock.rs", "fn now() { std::time::SystemTime::now(); }"),
         ("shared/src/store/embedded/read.rs", "use fjall::Keyspace;"),

@@ -1,11 +1,12 @@
-//! Reading a body: within a deadline, within a size before and after inflating, and within what all bodies may hold.
+//! Reading a body: within a deadline, within a size before and after decompression, and within the
+//! bytes that all bodies in flight may hold together.
 
-use std::{io::Read, pin::pin, sync::Arc};
+use std::{io::Read, sync::Arc, time::Duration};
 
-use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{Stream, StreamExt};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use prometheus::IntGauge;
-use shared::event::BatchFormat;
+use shared::{event::BatchFormat, http::RequestBody};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
@@ -13,31 +14,31 @@ use tokio::{
 use warp::http::{HeaderMap, header};
 use zstd::zstd_safe::{self, zstd_sys::ZSTD_ErrorCode};
 
-/// What the library says when the output does not fit.
+/// The error of the library for output that does not fit.
 const ZSTD_TOO_SMALL: usize = ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall as usize;
 
-/// The bytes that all bodies together may hold.
+/// The bytes that all bodies in flight may hold together.
 #[derive(Debug)]
 pub(super) struct InFlight {
     free: Arc<Semaphore>,
     held: IntGauge,
 }
 
-/// A body that was read and inflated; what it holds is given back when it is dropped.
+/// A body that was read and decompressed; dropping it releases the bytes that it holds.
 #[derive(Debug)]
 pub(super) struct Body {
     bytes: Bytes,
     _held: Held,
 }
 
-/// Why a body was not read.
+/// The reason why a body was not read.
 #[derive(Debug)]
 pub(super) enum BodyError {
     TooLarge { limit: usize },
     MediaType(String),
     Encoding(String),
     Damaged(String),
-    Slow,
+    Slow { timeout: Duration },
     Busy,
 }
 
@@ -82,14 +83,15 @@ impl Drop for Held {
 }
 
 impl Body {
-    /// Reads a body to its end, before `deadline`.
+    /// Reads a body of at most `limit` bytes to its end, within `timeout`.
     pub(super) async fn read(
         headers: &HeaderMap,
-        chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
+        mut chunks: RequestBody,
         limit: usize,
         in_flight: &InFlight,
-        deadline: Instant,
+        timeout: Duration,
     ) -> Result<Self, BodyError> {
+        let deadline = Instant::now() + timeout;
         let encoding = encoding(headers)?;
         let announced = headers
             .get(header::CONTENT_LENGTH)
@@ -97,21 +99,23 @@ impl Body {
         if announced.is_some_and(|length: usize| length > limit) {
             return Err(BodyError::TooLarge { limit });
         }
-        let mut chunks = pin!(chunks);
         let mut held = in_flight.hold()?;
-        // What was announced is counted, and takes memory, only as it is sent; but the room for it need not be found twice.
+        // Announced bytes count as held, and take memory, only when they arrive; reserving their
+        // address space now saves a reallocation.
         let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
-        while let Some(chunk) =
-            timeout_at(deadline, chunks.next()).await.map_err(|_| BodyError::Slow)?
-        {
-            let mut chunk = chunk
-                .map_err(|error| BodyError::Damaged(format!("the body broke off: {error}")))?;
-            let length = chunk.remaining();
-            if body.len() + length > limit {
+        let next = async |chunks: &mut RequestBody| {
+            let next = timeout_at(deadline, chunks.next()).await;
+            next.map_err(|_elapsed| BodyError::Slow { timeout })
+        };
+        while let Some(chunk) = next(&mut chunks).await? {
+            let chunk = chunk.map_err(|error| {
+                BodyError::Damaged(format!("the body ended early: {error}; send the batch again"))
+            })?;
+            if body.len() + chunk.len() > limit {
                 return Err(BodyError::TooLarge { limit });
             }
-            in_flight.grow(&mut held, length)?;
-            body.extend_from_slice(&chunk.copy_to_bytes(length));
+            in_flight.grow(&mut held, chunk.len())?;
+            body.extend_from_slice(&chunk);
         }
         let bytes = match encoding {
             Encoding::Identity => body.freeze(),
@@ -132,7 +136,8 @@ impl Body {
     }
 }
 
-/// How the body is to be read: without a media type, and with the one curl sends unasked, it is JSON.
+/// The format of the body. Without a content type, and with the one that curl sends by default, a
+/// body is JSON.
 pub(super) fn format(headers: &HeaderMap) -> Result<BatchFormat, BodyError> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(BatchFormat::Json) };
     let value = String::from_utf8_lossy(value.as_bytes());
@@ -162,17 +167,18 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, BodyError> {
     }
 }
 
-/// Stops as soon as the limit is passed, whatever the body would inflate to.
-fn gunzip(body: &[u8], limit: usize) -> Result<Bytes, BodyError> {
+/// Decompresses gzip, and stops as soon as the output is over the limit.
+pub(super) fn gunzip(body: &[u8], limit: usize) -> Result<Bytes, BodyError> {
     let mut out = Vec::with_capacity(body.len().saturating_mul(4).min(limit));
     let mut inflated = flate2::read::MultiGzDecoder::new(body).take(limit as u64 + 1);
     inflated
         .read_to_end(&mut out)
-        .map_err(|error| BodyError::Damaged(format!("the body is no gzip: {error}")))?;
+        .map_err(|error| BodyError::Damaged(format!("the body is not valid gzip: {error}")))?;
     if out.len() > limit { Err(BodyError::TooLarge { limit }) } else { Ok(out.into()) }
 }
 
-/// Inflates into one buffer of the limit's size: no window is set aside at the body's word.
+/// Decompresses zstd into one buffer of the limit's size, so that the body cannot make the library
+/// allocate a window of its choice.
 fn unzstd(body: &[u8], limit: usize) -> Result<Bytes, BodyError> {
     let mut out: Vec<u8> = Vec::with_capacity(limit + 1);
     match zstd_safe::decompress(&mut out, body) {
@@ -183,7 +189,7 @@ fn unzstd(body: &[u8], limit: usize) -> Result<Bytes, BodyError> {
             Err(BodyError::TooLarge { limit })
         }
         Err(code) => Err(BodyError::Damaged(format!(
-            "the body is no zstd: {}",
+            "the body is not valid zstd: {}",
             zstd_safe::get_error_name(code)
         ))),
     }

@@ -1,4 +1,4 @@
-//! How many events a second one client address may send.
+//! The quota: the number of events per second that one client address may send.
 
 use std::{
     net::IpAddr,
@@ -8,7 +8,7 @@ use std::{
 
 use governor::{DefaultKeyedRateLimiter, RateLimiter, clock::Clock, clock::DefaultClock};
 
-/// After how many requests addresses that have been silent are forgotten.
+/// The number of requests after which the addresses with a full bucket are dropped.
 const FORGET_EVERY: usize = 4_096;
 
 /// A token bucket for each client address.
@@ -20,7 +20,7 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    /// `rate` events a second, and a burst that lets at least one full batch of `max_events` pass.
+    /// Allows `rate` events per second, and a burst of at least one full batch of `max_events`.
     pub(super) fn new(rate: u32, max_events: usize) -> Self {
         let rate = NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN);
         let batch =
@@ -33,7 +33,10 @@ impl Quota {
         }
     }
 
-    /// Takes `events` from the bucket of `client`; else says after how many seconds they will fit.
+    /// Takes `events` from the bucket of `client`.
+    ///
+    /// # Errors
+    /// The number of seconds after which the bucket will hold them.
     pub(super) fn check(&self, client: IpAddr, events: usize) -> Result<(), u64> {
         if self.requests.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.buckets.retain_recent();

@@ -1,21 +1,21 @@
-//! Why a batch is not taken, and what its client hears.
+//! The reasons why a batch is refused as a whole, and the reply for each.
 
 use shared::{
     event::BatchError,
-    http::{error, error_for_now},
+    http::{HttpError, json_reply},
 };
 use warp::{
     http::{HeaderValue, StatusCode, header},
     reply::Response,
 };
 
-use super::{EndpointOptions, body::BodyError, reply::Report};
+use super::{body::BodyError, reply::Report};
 use crate::log::LogError;
 
-/// After how many seconds a client that was told 503 should come again.
+/// The seconds after which a client should repeat a request that got a 503.
 const RETRY_AFTER: u64 = 1;
 
-/// Why a batch was not taken; one answer each.
+/// The reason why a batch is refused.
 pub(super) enum Refusal {
     Body(BodyError),
     Batch(BatchError),
@@ -38,73 +38,90 @@ impl From<BatchError> for Refusal {
 }
 
 impl Refusal {
-    pub(super) fn into_reply(self, options: &EndpointOptions) -> Response {
-        let too_large = StatusCode::PAYLOAD_TOO_LARGE;
+    /// The reply; a report lists the reason for each event.
+    pub(super) fn to_response(&self) -> Response {
+        let error = self.error();
+        let mut reply = match self {
+            Self::NothingUsable(report) => json_reply(error.status, &report.refusal(error.fault())),
+            _ => error.to_response(),
+        };
+        if matches!(self, Self::Body(BodyError::Slow { .. } | BodyError::Busy)) {
+            // The rest of the body is not read.
+            reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        reply
+    }
+
+    /// The status, the code and the message.
+    pub(super) fn error(&self) -> HttpError {
         match self {
-            Self::Body(BodyError::TooLarge { limit }) => error(
-                too_large,
-                "body_too_large",
-                &format!(
-                    "a body, before and after inflating, has at most {limit} bytes; send smaller batches"
-                ),
+            Self::Body(error) => body_error(error),
+            Self::Batch(error) => batch_error(error),
+            Self::NothingUsable(_) => HttpError::new(
+                StatusCode::BAD_REQUEST,
+                "nothing_usable",
+                "every event of the batch was rejected",
             ),
-            Self::Body(BodyError::MediaType(sent)) => error(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                &format!("send application/json or application/x-ndjson, not {sent}"),
-            ),
-            Self::Body(BodyError::Encoding(sent)) => error(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_encoding",
-                &format!("send a body as it is, or with gzip or zstd, not {sent}"),
-            ),
-            Self::Body(BodyError::Damaged(what)) => {
-                error(StatusCode::BAD_REQUEST, "damaged_body", &what)
+            Self::Quota { seconds } => HttpError::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "over_quota",
+                format!("the quota of events per second is used up; try again in {seconds} s"),
+            )
+            .retry_after(*seconds),
+            Self::Log(_) => unavailable("the log cannot accept the batch now; try again in 1 s"),
+            Self::TimedOut => {
+                unavailable("the log did not confirm the batch in time; send the same batch again")
             }
-            Self::Body(BodyError::Slow) => closing(error(
-                StatusCode::REQUEST_TIMEOUT,
-                "slow_body",
-                &format!(
-                    "the body did not arrive within {} seconds",
-                    options.body_timeout.as_secs()
-                ),
-            )),
-            Self::Body(BodyError::Busy) => {
-                closing(busy("too much is being received at the moment"))
-            }
-            Self::Batch(refused @ BatchError::TooManyEvents { .. }) => {
-                error(too_large, "too_many_events", &refused.to_string())
-            }
-            Self::Batch(refused) => {
-                let code = match refused {
-                    BatchError::NotJson(_) => "not_json",
-                    BatchError::Empty => "empty_batch",
-                    _ => "not_a_batch",
-                };
-                error(StatusCode::BAD_REQUEST, code, &refused.to_string())
-            }
-            Self::NothingUsable(report) => report.into_refusal(),
-            Self::Quota { seconds } => {
-                let text = format!(
-                    "more events than this service takes from one client; try again in {seconds} s"
-                );
-                error_for_now(StatusCode::TOO_MANY_REQUESTS, "over_quota", &text, seconds)
-            }
-            Self::Log(refused) => {
-                tracing::warn!(error = %refused, "a batch was not taken");
-                busy("the log cannot take this batch at the moment")
-            }
-            Self::TimedOut => busy("the log did not take this batch in time"),
         }
     }
 }
 
-fn busy(message: &str) -> Response {
-    error_for_now(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, RETRY_AFTER)
+fn body_error(error: &BodyError) -> HttpError {
+    let unsupported = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    match error {
+        BodyError::TooLarge { limit } => HttpError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!(
+                "the body is larger than {limit} bytes, before or after decompression; send \
+                 smaller batches"
+            ),
+        ),
+        BodyError::MediaType(sent) => HttpError::new(
+            unsupported,
+            "unsupported_media_type",
+            format!(
+                "the content type {sent} is not supported; send application/json or \
+                 application/x-ndjson"
+            ),
+        ),
+        BodyError::Encoding(sent) => HttpError::new(
+            unsupported,
+            "unsupported_encoding",
+            format!("the content encoding {sent} is not supported; use gzip, zstd or no encoding"),
+        ),
+        BodyError::Damaged(cause) => {
+            HttpError::new(StatusCode::BAD_REQUEST, "damaged_body", cause.as_str())
+        }
+        BodyError::Slow { timeout } => HttpError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "slow_body",
+            format!("the body did not arrive within {} s; send smaller batches", timeout.as_secs()),
+        ),
+        BodyError::Busy => unavailable("too many request bodies are in flight; try again in 1 s"),
+    }
 }
 
-/// What is left of the body will not be read.
-fn closing(mut reply: Response) -> Response {
-    reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    reply
+fn batch_error(error: &BatchError) -> HttpError {
+    let (status, code) = match error {
+        BatchError::NotJson(_) => (StatusCode::BAD_REQUEST, "not_json"),
+        BatchError::Empty => (StatusCode::BAD_REQUEST, "empty_batch"),
+        BatchError::NotABatch(_) => (StatusCode::BAD_REQUEST, "not_a_batch"),
+        BatchError::TooManyEvents { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_many_events"),
+    };
+    HttpError::new(status, code, error.to_string())
+}
+
+fn unavailable(message: &str) -> HttpError {
+    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message).retry_after(RETRY_AFTER)
 }

@@ -1,18 +1,17 @@
-//! The answer to a batch: what became of each of its events.
+//! The reply to a batch: the result for each of its events.
 
 use serde::Serialize;
 use shared::{
-    event::{Rejection, RejectionCode, SessionEvent},
+    event::{Rejection, RejectionCode},
     http::{Fault, json_reply},
-    timestamp::Timestamp,
 };
 use utoipa::ToSchema;
 use warp::{Reply, http::StatusCode, reply::Response};
 
-/// What the first seed's clients look for.
+/// The text that the clients of the seeds look for.
 pub(super) const SUCCESS: &str = "POST success";
 
-/// What became of the events of a batch.
+/// The result for the events of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) accepted: usize,
@@ -20,50 +19,50 @@ pub(super) struct Report {
     pub(super) rejected: Vec<Rejected>,
 }
 
-/// An event of more than a year ago.
+/// An event that is older than one year.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Discarded {
-    /// Its place in the batch, from 0.
+    /// The position of the event in the batch, counted from 0.
     index: usize,
-    /// `expired`
+    /// The reason, which is always `expired`.
     code: RejectionCode,
 }
 
-/// An event that was refused.
+/// An event that is not valid.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Rejected {
-    /// Its place in the batch, from 0.
+    /// The position of the event in the batch, counted from 0.
     index: usize,
-    /// Why.
+    /// The reason, as a word for programs.
     pub(super) code: RejectionCode,
-    /// What was wrong with this very event.
+    /// The fault of this event, as a sentence for people.
     detail: String,
 }
 
-/// What became of the events of a batch; together they are as many as were sent.
+/// The result for the events of a batch. Each event is counted or listed once.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Success {
-    /// Always `POST success`.
+pub(super) struct Success<'a> {
+    /// The text `POST success`, which older clients look for.
     message: &'static str,
-    /// How many events are durable now.
+    /// The number of events that are durable now.
     accepted: usize,
-    /// Those that are too old to be kept, which is nobody's fault.
-    discarded: Vec<Discarded>,
-    /// Those that are no events.
-    rejected: Vec<Rejected>,
+    /// The events that are older than one year. They are not kept, which is not an error.
+    discarded: &'a [Discarded],
+    /// The events that are not valid.
+    rejected: &'a [Rejected],
 }
 
-/// What became of a batch without a single event that can be used.
+/// The result for a batch of which every event was rejected.
 #[derive(Serialize, ToSchema)]
-pub(super) struct NothingUsable {
-    /// Its code is `nothing_usable`.
-    error: Fault<'static>,
-    /// 0
+pub(super) struct NothingUsable<'a> {
+    /// The error, whose code is `nothing_usable`.
+    error: Fault<'a>,
+    /// The number of events that were accepted, which is always 0.
     accepted: usize,
-    /// Empty.
-    discarded: Vec<Discarded>,
-    /// Why each event was refused.
-    rejected: Vec<Rejected>,
+    /// The events that are older than one year. The list is always empty.
+    discarded: &'a [Discarded],
+    /// The reason for each event.
+    rejected: &'a [Rejected],
 }
 
 impl Report {
@@ -75,31 +74,20 @@ impl Report {
         self.rejected.push(Rejected { index, code, detail });
     }
 
-    pub(super) fn into_reply(self) -> Response {
+    /// The body of a reply with status 200.
+    pub(super) fn success(&self) -> Success<'_> {
         let Self { accepted, discarded, rejected } = self;
-        json_reply(StatusCode::OK, &Success { message: SUCCESS, accepted, discarded, rejected })
+        Success { message: SUCCESS, accepted: *accepted, discarded, rejected }
     }
 
-    pub(super) fn into_text(self) -> Response {
-        SUCCESS.into_response()
-    }
-
-    pub(super) fn into_refusal(self) -> Response {
+    /// The body of a reply with `error`.
+    pub(super) fn refusal<'a>(&'a self, error: Fault<'a>) -> NothingUsable<'a> {
         let Self { accepted, discarded, rejected } = self;
-        let error =
-            Fault { code: "nothing_usable", message: "every event of the batch was rejected" };
-        json_reply(StatusCode::BAD_REQUEST, &NothingUsable { error, accepted, discarded, rejected })
+        NothingUsable { error, accepted: *accepted, discarded, rejected }
     }
-}
 
-/// Why an event that can be read is not taken at `now`.
-pub(super) fn too_far(code: RejectionCode, event: &SessionEvent, now: Timestamp) -> Rejection {
-    let ts = event.ts();
-    let detail = match code {
-        RejectionCode::Future => {
-            format!("ts {ts} is later than the clock of this service, {now}, allows")
-        }
-        _ => format!("ts {ts} is more than a year before {now}"),
-    };
-    Rejection::new(code, detail)
+    /// A reply with status 200: as text for older clients, else as JSON.
+    pub(super) fn to_response(&self, as_text: bool) -> Response {
+        if as_text { SUCCESS.into_response() } else { json_reply(StatusCode::OK, &self.success()) }
+    }
 }

@@ -1,43 +1,42 @@
-//! The one body that a question may have.
+//! The body of a query, which only `GET /` has.
 
-use std::{pin::pin, time::Duration};
+use std::{error::Error, time::Duration};
 
-use bytes::Buf;
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use shared::event::UserId;
 
 use crate::error::QueryError;
 
-/// The longest body, in bytes: an id with every byte escaped, and the object around it, several times over.
-const LONGEST: usize = 8 << 10;
+/// The largest body, in bytes: several times an id of which every byte is escaped.
+pub(super) const LONGEST: usize = 8 << 10;
 
-/// Unknown fields are left alone, as those of an event are.
+/// An example of a user in a query string.
+pub(super) const IN_QUERY: &str = "user_id=d6313e1f";
+/// An example of a user in a body.
+pub(super) const IN_BODY: &str = "a body such as {\"user_id\": \"d6313e1f\"}";
+
+/// Unknown fields are ignored, as in an event.
 #[derive(Deserialize)]
-struct WhoseSessions {
+struct NamedUser {
     user_id: Option<String>,
     player_id: Option<String>,
 }
 
-/// Reads a body of a few bytes; most requests have none.
-pub(super) async fn read<B: Buf, E>(
-    body: impl Stream<Item = Result<B, E>>,
+/// Reads the body to its end, within `timeout`.
+pub(super) async fn read<E: Error>(
+    mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
     timeout: Duration,
 ) -> Result<Vec<u8>, QueryError> {
     let all = async {
-        let mut body = pin!(body);
         let mut bytes = Vec::new();
-        while let Some(part) = body.next().await {
-            let mut part = part.map_err(|_broken_off| QueryError::InvalidBody)?;
-            if bytes.len() + part.remaining() > LONGEST {
+        while let Some(piece) = body.next().await {
+            let piece = piece.map_err(|_ended_early| QueryError::InvalidBody)?;
+            if bytes.len() + piece.len() > LONGEST {
                 return Err(QueryError::BodyTooLarge(LONGEST));
             }
-            while part.has_remaining() {
-                let chunk = part.chunk();
-                bytes.extend_from_slice(chunk);
-                let length = chunk.len();
-                part.advance(length);
-            }
+            bytes.extend_from_slice(&piece);
         }
         Ok(bytes)
     };
@@ -47,14 +46,14 @@ pub(super) async fn read<B: Buf, E>(
 /// Reads `{"user_id": "…"}` or `{"player_id": "…"}`.
 pub(super) fn user(body: &[u8]) -> Result<UserId, QueryError> {
     let object = body.trim_ascii_start().starts_with(b"{");
-    let whose: WhoseSessions = match serde_json::from_slice(body) {
-        Ok(whose) if object => whose,
+    let named: NamedUser = match serde_json::from_slice(body) {
+        Ok(named) if object => named,
         _ => return Err(QueryError::InvalidBody),
     };
-    either(whose.user_id, whose.player_id, "the body may be {\"user_id\": \"d6313e1f\"}")
+    either(named.user_id, named.player_id, IN_BODY)
 }
 
-/// The user that one of the two names gives; `example` shows a client that gave neither what to do.
+/// Returns the user that one of the two names gives; `example` shows how to name one.
 pub(super) fn either<T: AsRef<str>>(
     user: Option<T>,
     alias: Option<T>,
@@ -71,7 +70,7 @@ pub(super) fn either<T: AsRef<str>>(
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
+    use std::{convert::Infallible, pin::pin};
 
     use bytes::Bytes;
     use futures_util::stream;
@@ -99,9 +98,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_breaks_off_or_has_no_end_is_refused() {
-        let broken = stream::iter([Ok(Bytes::from_static(b"{}")), Err(())]);
+        let broken = stream::iter([Ok(Bytes::from_static(b"{}")), Err(std::fmt::Error)]);
         assert!(matches!(read(broken, SECOND).await, Err(QueryError::InvalidBody)));
         let endless = stream::repeat_with(|| part("          ")).take(LONGEST);
-        assert!(matches!(read(endless, SECOND).await, Err(QueryError::BodyTooLarge(LONGEST))));
+        assert!(matches!(
+            read(pin!(endless), SECOND).await,
+            Err(QueryError::BodyTooLarge(LONGEST))
+        ));
     }
 }

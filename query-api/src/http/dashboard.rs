@@ -1,31 +1,31 @@
 //! The dashboard at `/dashboard`.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, LazyLock},
-};
+use std::{borrow::Cow, sync::LazyLock};
 
+use shared::http::Route;
 use warp::{
-    Filter, Reply,
-    filters::{BoxedFilter, path::FullPath},
+    Reply,
     http::{HeaderValue, StatusCode, header},
     reply::Response,
 };
 
-use super::page::{self, CSS, File, HTML, JS};
-use crate::QueryMetrics;
+use super::{
+    page::{self, CSS, File, HTML, JS},
+    service::QueryService,
+};
 
-/// The label of all of it in the metrics.
+/// The label of the page and its files in metrics.
 const ROUTE: &str = "/dashboard";
 
-/// Nothing from elsewhere, nothing inline, no text that becomes markup or a script: ids are what clients chose.
+/// Allows nothing from other hosts, nothing inline, and no text to become markup or a script: ids
+/// are texts that clients chose.
 const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 const SVG: &str = "image/svg+xml";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Files below a folder of `pages`, each served below `/dashboard` by the name it has there.
+/// The files of a folder of `pages`, each served below `/dashboard` under its own name.
 macro_rules! files {
     ($($folder:literal: [$($kind:ident $name:literal),+ $(,)?]),+ $(,)?) => {
         [$($(file(
@@ -40,49 +40,35 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
     let page = file("/dashboard", HTML, include_str!("../../pages/dashboard/index.html"));
     let files = files![
         "dashboard": [
-            CSS "style.css", CSS "tables.css", SVG "icon.svg", JS "main.js", JS "api.js", JS "charts.js", JS "dom.js",
-            JS "events.js", JS "explain.js", JS "format.js", JS "metrics.js", JS "poll.js", JS "ranking.js", JS "rates.js",
-            JS "span.js", JS "stack.js", JS "starts.js", JS "status.js", JS "timeline.js", JS "user.js", JS "view.js",
-            JS "welcome.js", JS "window.js",
+            CSS "style.css", CSS "tables.css", SVG "icon.svg", JS "main.js", JS "api.js",
+            JS "charts.js", JS "dom.js", JS "events.js", JS "explain.js", JS "format.js",
+            JS "metrics.js", JS "poll.js", JS "ranking.js", JS "rates.js", JS "span.js",
+            JS "stack.js", JS "starts.js", JS "status.js", JS "timeline.js", JS "user.js",
+            JS "view.js", JS "welcome.js", JS "window.js",
         ],
         "vendor": [JS "uplot/uPlot.iife.min.js", CSS "uplot/uPlot.min.css", TEXT "uplot/LICENSE"],
     ];
     [page].into_iter().chain(files).collect()
 });
 
-/// Where who types a slash too many is sent.
+/// The path with a trailing slash, which redirects to the page.
 const SLASHED: &str = "/dashboard/";
 
 fn file(path: &'static str, kind: &'static str, text: &'static str) -> File {
     File::new(path, kind, POLICY, Cow::Borrowed(text.as_bytes()))
 }
 
-fn find(path: &str) -> Option<&'static File> {
-    FILES.iter().find(|file| file.path == path)
+/// The routes of the page, its files, and the path with a trailing slash.
+pub(super) fn routes() -> impl Iterator<Item = Route<QueryService>> {
+    let files = FILES.iter().map(|file| page::route(file, ROUTE));
+    files.chain([Route::get(SLASHED, async |_, _| redirect())])
 }
 
-/// Whether something is served at `path`.
-pub(super) fn is_known(path: &str) -> bool {
-    path == SLASHED || find(path).is_some()
-}
-
-/// The page and its files; every other path is rejected as not found.
-pub(super) fn routes(metrics: Arc<QueryMetrics>) -> BoxedFilter<(Response,)> {
-    let slashed =
-        warp::path::full()
-            .and_then(async |path: FullPath| {
-                if path.as_str() == SLASHED { Ok(()) } else { Err(warp::reject::not_found()) }
-            })
-            .untuple_one()
-            .and(warp::get().or(warp::head()).unify())
-            .map(|| {
-                // Relative, for a proxy may serve all of this below a path of its own.
-                let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
-                let to = HeaderValue::from_static("../dashboard");
-                response.headers_mut().insert(header::LOCATION, to);
-                response
-            });
-    page::routes(find, ROUTE, metrics).or(slashed).unify().boxed()
+fn redirect() -> Response {
+    let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
+    // Relative, because a proxy may serve Bookend below a path of its own.
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("../dashboard"));
+    response
 }
 
 #[cfg(test)]
@@ -120,7 +106,8 @@ mod tests {
                     Some(sibling) => format!("/dashboard/{sibling}"),
                     None => format!("/{name}"),
                 };
-                assert!(find(&path).is_some(), "{} names {name}", page.path);
+                let served = FILES.iter().any(|file| file.path == path);
+                assert!(served, "{} names {name}", page.path);
             }
         }
     }

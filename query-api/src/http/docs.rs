@@ -1,22 +1,27 @@
-//! The page at `/` that shows every call and lets a reader try it: Swagger UI, with all that it is made of in the program.
+//! The documentation page at `/`: Swagger UI, which shows every call and lets a reader try it. Its
+//! files are compiled into the program.
 
 use std::{
     borrow::Cow,
     sync::{Arc, LazyLock},
 };
 
+use shared::http::Route;
 use utoipa_swagger_ui::Config;
-use warp::{filters::BoxedFilter, http::HeaderMap, reply::Response};
+use warp::{http::HeaderMap, reply::Response};
 
-use super::page::{self, CSS, File, HTML, JS};
-use crate::QueryMetrics;
+use super::{
+    page::{self, CSS, File, HTML, JS},
+    service::QueryService,
+};
 
-/// The label in the metrics of the files that the page is made of.
+/// The label of the page's files in metrics.
 const ROUTE: &str = "/docs";
 
-/// Nothing from elsewhere. Swagger UI writes styles into its elements, and has its icons in its style.
-const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
-                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// Allows nothing from other hosts. Swagger UI uses inline styles, and icons as `data:` URLs.
+const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                      object-src 'none'; base-uri 'none'; form-action 'self'; \
+                      frame-ancestors 'none'";
 
 static PAGE: LazyLock<File> =
     LazyLock::new(|| own("/", HTML, include_str!("../../pages/docs/index.html")));
@@ -44,23 +49,14 @@ fn own(path: &'static str, kind: &'static str, text: &'static str) -> File {
     File::new(path, kind, POLICY, Cow::Borrowed(text.as_bytes()))
 }
 
-fn find(path: &str) -> Option<&'static File> {
-    FILES.iter().find(|file| file.path == path)
-}
-
-/// Whether `path` is a file of the page.
-pub(super) fn is_known(path: &str) -> bool {
-    find(path).is_some()
-}
-
 /// The page itself.
 pub(super) fn page() -> Response {
     PAGE.answer(&HeaderMap::new())
 }
 
-/// The files of the page; every other path is rejected as not found.
-pub(super) fn routes(metrics: Arc<QueryMetrics>) -> BoxedFilter<(Response,)> {
-    page::routes(find, ROUTE, metrics)
+/// The routes of the files of the page. The page itself is one of the replies of `/`.
+pub(super) fn routes() -> impl Iterator<Item = Route<QueryService>> {
+    FILES.iter().map(|file| page::route(file, ROUTE))
 }
 
 #[cfg(test)]
@@ -73,7 +69,7 @@ mod tests {
             PAGE.text().split('"').filter(|text| text.starts_with("docs/")).collect();
         assert_eq!(named.len(), FILES.len());
         for name in named {
-            assert!(is_known(&format!("/{name}")), "{name}");
+            assert!(FILES.iter().any(|file| file.path == format!("/{name}")), "{name}");
         }
     }
 

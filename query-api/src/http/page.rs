@@ -1,35 +1,35 @@
-//! What a browser is served: pages and the files that they are made of. All of them are in the program, so they need no disk and
-//! no network. Nothing here looks at the store: a page asks the same questions as any other reader.
+//! The pages for browsers and the files that they consist of. All of them are compiled into the
+//! program, so they need neither a disk nor a network. A page never reads the store: it sends the
+//! same queries as any other client.
 
 use std::{
     borrow::Cow,
-    future,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
+use shared::http::{Request, Route};
 use warp::{
-    Filter, Rejection, Reply,
-    filters::{BoxedFilter, path::FullPath},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    Reply,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     reply::Response,
 };
 
-use crate::QueryMetrics;
+use super::service::QueryService;
 
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 pub(super) const CSS: &str = "text/css; charset=utf-8";
 pub(super) const JS: &str = "text/javascript; charset=utf-8";
 
-/// A file with its address.
+/// A file and the path at which it is served.
 pub(super) struct File {
     pub(super) path: &'static str,
     pub(super) kind: &'static str,
     bytes: Cow<'static, [u8]>,
-    /// What a browser may do with it.
+    /// The content security policy.
     policy: &'static str,
-    /// Changes with its bytes.
-    tag: HeaderValue,
+    /// Identifies the bytes; `None` makes browsers load the file each time.
+    tag: Option<HeaderValue>,
 }
 
 impl File {
@@ -41,29 +41,31 @@ impl File {
     ) -> Self {
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
-        let tag = HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish()));
-        Self { path, kind, bytes, policy, tag: tag.unwrap_or(HeaderValue::from_static("\"0\"")) }
+        let tag = HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish())).ok();
+        Self { path, kind, bytes, policy, tag }
     }
 
-    /// The file, or that it is what the browser has already.
-    pub(super) fn answer(&self, asked: &HeaderMap) -> Response {
-        let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-        let unchanged = known.is_some_and(|tags| tags.split(',').any(|tag| tag.trim() == self.tag));
+    /// Returns the file, or 304 when the browser has it already.
+    pub(super) fn answer(&self, request: &HeaderMap) -> Response {
+        let known = request.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+        let unchanged = known
+            .zip(self.tag.as_ref())
+            .is_some_and(|(known, own)| known.split(',').any(|tag| tag.trim() == own));
         let mut response = match &self.bytes {
             _ if unchanged => StatusCode::NOT_MODIFIED.into_response(),
             Cow::Borrowed(bytes) => bytes.into_response(),
             Cow::Owned(bytes) => bytes.clone().into_response(),
         };
         let headers = response.headers_mut();
-        let mut say =
+        let mut set =
             |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
-        say(header::CONTENT_TYPE, self.kind);
-        say(header::CONTENT_SECURITY_POLICY, self.policy);
-        say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-        say(header::REFERRER_POLICY, "no-referrer");
-        // A browser asks again each time, and is mostly told that it has the file.
-        say(header::CACHE_CONTROL, "no-cache");
-        headers.insert(header::ETAG, self.tag.clone());
+        set(header::CONTENT_TYPE, self.kind);
+        set(header::CONTENT_SECURITY_POLICY, self.policy);
+        set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        set(header::REFERRER_POLICY, "no-referrer");
+        // The browser asks every time whether the file has changed; the reply is mostly 304.
+        set(header::CACHE_CONTROL, "no-cache");
+        headers.extend(self.tag.clone().map(|tag| (header::ETAG, tag)));
         response
     }
 
@@ -73,27 +75,15 @@ impl File {
     }
 }
 
-/// The files that `find` knows, counted as `label`; every other path is rejected as not found.
-pub(super) fn routes(
-    find: fn(&str) -> Option<&'static File>,
-    label: &'static str,
-    metrics: Arc<QueryMetrics>,
-) -> BoxedFilter<(Response,)> {
-    warp::path::full()
-        .and(warp::method())
-        .and_then(move |path: FullPath, method: Method| {
-            let read = method == Method::GET || method == Method::HEAD;
-            let file = find(path.as_str()).filter(|_| read);
-            future::ready(file.ok_or_else(|| -> Rejection { warp::reject::not_found() }))
-        })
-        .and(warp::header::headers_cloned())
-        .map(move |file: &'static File, headers: HeaderMap| {
-            let measured = metrics.begin(label);
-            let response = file.answer(&headers);
-            measured.answered(response.status().as_u16());
-            response
-        })
-        .boxed()
+/// The route of a file, which is counted as `label`.
+pub(super) fn route(file: &'static File, label: &'static str) -> Route<QueryService> {
+    let handler = move |service: Arc<QueryService>, request: Request| async move {
+        let measured = service.metrics.begin(request.route);
+        let response = file.answer(&request.headers);
+        measured.answered(response.status().as_u16());
+        response
+    };
+    Route::get(file.path, handler).labelled(label)
 }
 
 #[cfg(test)]

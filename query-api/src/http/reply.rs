@@ -1,4 +1,4 @@
-//! How an answer and an error are said over HTTP.
+//! The replies to queries over HTTP: whole, streamed, or an error.
 
 use std::{
     pin::Pin,
@@ -9,10 +9,7 @@ use std::{
 use async_stream::stream;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
-use shared::{
-    http::{ErrorReply, Fault},
-    store::StoreError,
-};
+use shared::http::HttpError;
 use tokio::sync::OwnedSemaphorePermit;
 use warp::{
     Reply,
@@ -20,34 +17,43 @@ use warp::{
     reply::Response,
 };
 
-use crate::{error::QueryError, metrics::Measured, starts::Chunk};
+use crate::{
+    error::QueryError,
+    metrics::Measured,
+    starts::{Chunk, ChunkError},
+};
 
-/// What a question is answered with.
+/// The seconds after which a client should repeat a query that got a 503.
+const RETRY_AFTER: u64 = 1;
+
+/// The reply to a query.
 pub(super) enum Answer {
-    /// A whole JSON text, and how many rows it holds.
+    /// A whole JSON text, and the number of rows in it.
     Whole(Vec<u8>, usize),
-    /// A JSON text that is written while it is sent, and the turn it has.
+    /// A JSON text that is written while it is sent, and the permit that it holds.
     Streamed(Chunks, OwnedSemaphorePermit),
     /// A page for people.
     Page(Response),
 }
 
-type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, StoreError>> + Send>>;
+type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, ChunkError>> + Send>>;
 
 impl Answer {
-    pub(super) fn json(value: &impl Serialize, rows: usize) -> Self {
-        // What is answered has texts for keys and no number that is not finite, so there is always a JSON of it.
-        Self::Whole(serde_json::to_vec(value).unwrap_or_default(), rows)
+    /// A reply with `value`, which holds `rows` rows.
+    pub(super) fn json(value: &impl Serialize, rows: usize) -> Result<Self, QueryError> {
+        Ok(Self::Whole(serde_json::to_vec(value).map_err(QueryError::Unwritable)?, rows))
     }
 
-    /// Waits for the first chunk, so that a store that is down is still answered with a status of its own.
+    /// A streamed reply. Waits for the first chunk, so that a store that is down is still reported
+    /// with a status of its own.
     pub(super) async fn streamed(
-        chunks: impl Stream<Item = Result<Chunk, StoreError>> + Send + 'static,
-        turn: OwnedSemaphorePermit,
+        chunks: impl Stream<Item = Result<Chunk, ChunkError>> + Send + 'static,
+        permit: OwnedSemaphorePermit,
     ) -> Result<Self, QueryError> {
         let mut chunks: Chunks = Box::pin(chunks);
         let first = chunks.next().await.transpose()?;
-        Ok(Self::Streamed(Box::pin(futures_util::stream::iter(first.map(Ok)).chain(chunks)), turn))
+        let chunks = futures_util::stream::iter(first.map(Ok)).chain(chunks);
+        Ok(Self::Streamed(Box::pin(chunks), permit))
     }
 
     pub(super) fn into_response(self, measured: Measured, head: bool) -> Response {
@@ -66,17 +72,17 @@ impl Answer {
                 measured.answered(status.as_u16());
                 warp::reply().into_response()
             }
-            Self::Streamed(chunks, turn) => send(chunks, turn, measured, status),
+            Self::Streamed(chunks, permit) => send(chunks, permit, measured, status),
         };
         as_json(body, status)
     }
 }
 
-/// Sends chunks as the client takes them. When the store fails on the way the body breaks off without its end, which no
-/// client can mistake for a whole answer.
+/// Sends chunks as fast as the client reads them. When the store fails meanwhile, the body ends
+/// without its last chunk, which no client can mistake for a complete reply.
 fn send(
     mut chunks: Chunks,
-    turn: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
     measured: Measured,
     status: StatusCode,
 ) -> Response {
@@ -88,34 +94,41 @@ fn send(
                     yield Ok(chunk.bytes);
                 }
                 Err(error) => {
-                    tracing::error!(%error, "a streamed reply broke off");
+                    tracing::error!(%error, "a streamed reply was aborted");
                     yield Err(error);
                     return;
                 }
             }
         }
         measured.answered(status.as_u16());
-        drop(turn);
+        drop(permit);
     };
     warp::reply::stream(Exclusive(Mutex::new(Box::pin(body)))).into_response()
 }
 
 impl QueryError {
-    pub(super) fn into_response(self) -> Response {
-        match &self {
-            Self::Unavailable(cause) => tracing::warn!(%cause, "a question was not answered"),
-            Self::Damaged(cause) => tracing::error!(%cause, "a question cannot be answered"),
+    /// The reply; an error of the store is also logged with its cause.
+    pub(super) fn to_response(&self) -> Response {
+        match self {
+            Self::Unavailable(cause) => {
+                tracing::warn!(%cause, "the store was not available for a query");
+            }
+            Self::Damaged(cause) => tracing::error!(%cause, "a query read a damaged row"),
+            Self::Unwritable(cause) => tracing::error!(%cause, "a reply could not be written"),
             _ => {}
         }
-        let status = self.status();
-        let message = self.to_string();
-        let error = Fault { code: self.code(), message: &message };
-        let json = serde_json::to_vec(&ErrorReply { error }).unwrap_or_default();
-        let mut response = as_json(json.into_response(), status);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let error = self.http();
+        as_json(error.to_response(), error.status)
+    }
+
+    /// The error as a client receives it.
+    pub(super) fn http(&self) -> HttpError {
+        let error = HttpError::new(self.status(), self.code(), self.to_string());
+        if error.status == StatusCode::SERVICE_UNAVAILABLE {
+            error.retry_after(RETRY_AFTER)
+        } else {
+            error
         }
-        response
     }
 
     fn status(&self) -> StatusCode {
@@ -138,7 +151,7 @@ impl QueryError {
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::UnknownSession => StatusCode::NOT_FOUND,
             Self::Busy | Self::Crowded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Damaged(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Damaged(_) | Self::Unwritable(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -148,13 +161,14 @@ fn as_json(mut response: Response, status: StatusCode) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Answers change from one instant to the next, and the answer at `/` depends on a body that no cache looks at.
+    // Replies change from one moment to the next, and the reply at `/` depends on a request body,
+    // which caches ignore.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// A stream that one task polls, in the shape of one that several could look at, which warp asks for. The lock is never
-/// taken: who may poll has the stream to itself.
+/// Makes a stream `Sync`, as warp requires. The lock is never taken, because polling needs exclusive
+/// access to the stream anyway.
 struct Exclusive<S>(Mutex<Pin<Box<S>>>);
 
 impl<S: Stream> Stream for Exclusive<S> {
@@ -163,7 +177,7 @@ impl<S: Stream> Stream for Exclusive<S> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match self.0.get_mut() {
             Ok(stream) => stream.as_mut().poll_next(context),
-            // Nothing ever locks it, so nothing can have poisoned it.
+            // Nothing locks the mutex, so it cannot be poisoned.
             Err(poisoned) => poisoned.into_inner().as_mut().poll_next(context),
         }
     }
@@ -182,10 +196,12 @@ mod tests {
     };
     use warp::Filter;
 
+    use shared::store::StoreError;
+
     use super::*;
     use crate::QueryMetrics;
 
-    fn chunk(text: &'static str) -> Result<Chunk, StoreError> {
+    fn chunk(text: &'static str) -> Result<Chunk, ChunkError> {
         Ok(Chunk { bytes: Bytes::from_static(text.as_bytes()), rows: 1 })
     }
 
@@ -193,23 +209,25 @@ mod tests {
         StoreError::Unavailable("the disk has gone".to_owned())
     }
 
-    fn turn() -> OwnedSemaphorePermit {
+    fn permit() -> OwnedSemaphorePermit {
         Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap()
     }
 
-    /// What comes over the wire when these chunks are answered, and the metrics after it.
-    async fn wire(chunks: Vec<Result<Chunk, StoreError>>) -> (String, String) {
+    /// The bytes on the wire for a reply of these chunks, and the metrics after it.
+    async fn wire(
+        chunks: impl Fn() -> Vec<Result<Chunk, ChunkError>> + Clone + Send + Sync + 'static,
+    ) -> (String, String) {
         let registry = Registry::new();
         let metrics = Arc::new(QueryMetrics::new(&registry).unwrap());
         let route = warp::any().then(move || {
-            let (metrics, chunks) = (Arc::clone(&metrics), chunks.clone());
+            let (metrics, chunks) = (Arc::clone(&metrics), chunks());
             async move {
-                // Between chunks the server has a moment to send what it was given.
+                // Between two chunks the server gets the time to send the first one.
                 let chunks = futures_util::stream::iter(chunks).then(async |chunk| {
                     tokio::task::yield_now().await;
                     chunk
                 });
-                let answer = Answer::streamed(chunks, turn()).await.unwrap();
+                let answer = Answer::streamed(chunks, permit()).await.unwrap();
                 answer.into_response(metrics.begin("/"), false)
             }
         });
@@ -226,45 +244,46 @@ mod tests {
 
     #[tokio::test]
     async fn a_streamed_reply_ends_with_the_last_chunk() {
-        let (text, metrics) = wire(vec![chunk("{"), chunk("}")]).await;
+        let (text, metrics) = wire(|| vec![chunk("{"), chunk("}")]).await;
         assert!(text.ends_with("1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"), "{text:?}");
         assert!(metrics.contains(r#"requests_total{route="/",status="200"} 1"#), "{metrics}");
     }
 
     #[tokio::test]
     async fn a_store_that_fails_on_the_way_breaks_the_reply_off_without_its_end() {
-        let (text, metrics) = wire(vec![chunk("{"), Err(down())]).await;
+        let (text, metrics) = wire(|| vec![chunk("{"), Err(down().into())]).await;
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && !text.contains("0\r\n\r\n"), "{text:?}");
         assert!(metrics.contains(r#"requests_total{route="/",status="aborted"} 1"#), "{metrics}");
     }
 
     #[tokio::test]
     async fn a_store_that_fails_before_the_first_chunk_is_an_error_with_a_status() {
-        let answer = Answer::streamed(futures_util::stream::iter([Err(down())]), turn()).await;
+        let chunks = futures_util::stream::iter([Err(down().into())]);
+        let answer = Answer::streamed(chunks, permit()).await;
         assert!(matches!(answer, Err(QueryError::Unavailable(_))));
     }
 
     #[tokio::test]
     async fn a_passing_fault_is_a_503_that_says_when_to_come_again_and_tells_no_inner_matter() {
         for error in [down(), StoreError::Poisoned("the disk has gone".to_owned())] {
-            let response = QueryError::from(error).into_response();
+            let response = QueryError::from(error).to_response();
             assert_eq!(
                 (response.status(), &response.headers()["retry-after"]),
                 (StatusCode::SERVICE_UNAVAILABLE, &HeaderValue::from_static("1"))
             );
             let reply = warp::test::request()
-                .reply(&warp::any().map(|| QueryError::from(down()).into_response()))
+                .reply(&warp::any().map(|| QueryError::from(down()).to_response()))
                 .await;
             assert_eq!(
                 reply.body(),
-                r#"{"error":{"code":"unavailable","message":"the store cannot answer now; try again soon"}}"#
+                r#"{"error":{"code":"unavailable","message":"the store cannot be read now; try again in 1 s"}}"#
             );
         }
     }
 
     #[test]
     fn a_damaged_row_is_a_500_for_no_repetition_heals_it() {
-        let response = QueryError::from(StoreError::Corrupt("starts".to_owned())).into_response();
+        let response = QueryError::from(StoreError::Corrupt("starts".to_owned())).to_response();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!response.headers().contains_key("retry-after"));
     }

@@ -1,13 +1,11 @@
-//! Questions about the starts of countries.
+//! Queries about the session starts of countries.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use shared::{
     event::Country,
+    http::Request,
     session::SessionStart,
     store::Window,
     timestamp::{DAY, HOUR, MINUTE, RETENTION, Timestamp},
@@ -15,67 +13,75 @@ use shared::{
 use utoipa::ToSchema;
 
 use super::{
-    Service,
-    openapi::{CountByCountry, StartsByCountry},
+    openapi::schema::{CountByCountry, StartsByCountry},
     reply::Answer,
+    service::QueryService,
 };
 use crate::{
-    cursor::{Question, StartsCursor},
+    cursor::{QueryHash, StartsCursor},
     error::QueryError,
     params::{COUNTRY, Params},
     starts::{self, Page},
     window::Span,
 };
 
-/// How many starts a reply holds unless it is said, and at most.
-const LIMIT: (usize, usize) = (1_000, 10_000);
+/// The parameters of `/v1/session-starts`.
+pub(super) const STARTS: [&str; 7] = ["days", "hours", "from", "to", COUNTRY, "limit", "cursor"];
+/// The parameters of `/v1/session-starts/counts`.
+pub(super) const COUNTS: [&str; 6] = ["days", "hours", "from", "to", COUNTRY, "step"];
+/// The parameters of `/user/last-events`.
+pub(super) const LAST_EVENTS: [&str; 2] = ["days", "hours"];
 
-/// The longest window whose minutes are counted, in milliseconds.
+/// The number of starts on a page, by default and at most.
+pub(super) const LIMIT: (usize, usize) = (1_000, 10_000);
+
+/// The longest window for which starts are counted by minute, in milliseconds.
 const MINUTES: i64 = 2 * DAY;
 
-/// Starts of countries in a window.
+/// One page of the starts in a window.
 #[derive(Serialize, ToSchema)]
 pub(super) struct StartsReply {
     /// The first instant of the window.
     from: Timestamp,
-    /// The first instant behind the window.
+    /// The first instant after the window.
     to: Timestamp,
-    /// Newest first. On the first page each country that is meant is a key.
+    /// The starts of each country, newest first. On the first page, every country of the query is a
+    /// key.
     #[schema(value_type = StartsByCountry)]
     countries: BTreeMap<Country, Vec<SessionStart>>,
-    /// The `cursor` of the next page.
+    /// The `cursor` of the next page; `null` on the last page.
     #[schema(required)]
     next: Option<String>,
 }
 
-/// How many starts there were in a window.
+/// The number of starts in a window.
 #[derive(Serialize, ToSchema)]
 pub(super) struct CountsReply {
     /// The first instant of the window.
     from: Timestamp,
-    /// The first instant behind the window.
+    /// The first instant after the window.
     to: Timestamp,
-    /// A key for each country that is meant.
+    /// The number of starts of each country of the query.
     #[schema(value_type = CountByCountry)]
     countries: BTreeMap<Country, u64>,
 }
 
-impl Service {
+impl QueryService {
     /// `/v1/session-starts`
-    pub(super) async fn starts(&self, query: &str) -> Result<Answer, QueryError> {
-        let known = ["days", "hours", "from", "to", COUNTRY, "limit", "cursor"];
-        let params = Params::parse(query, &known)?;
+    pub(super) async fn starts(&self, request: Request) -> Result<Answer, QueryError> {
+        let params = Params::parse(&request.query, &STARTS)?;
         let (span, named) = (Span::read(&params)?, named(&params));
         let limit = params.limit(LIMIT.0, LIMIT.1)?;
-        let question = Question::starts(span, named.iter());
+        let query = QueryHash::starts(span, named.iter());
         let cursor =
-            params.one("cursor").map(|text| StartsCursor::read(question, text)).transpose()?;
+            params.one("cursor").map(|text| StartsCursor::read(query, text)).transpose()?;
         let now = self.clock.now();
         let horizon = now - RETENTION;
         let mut countries = self.countries(named, horizon).await?;
         let (window, last) = match cursor {
             Some(StartsCursor { window, country, last }) => {
-                // It comes first even when no start of it is left, for the position belongs to it.
+                // This country comes first even when it has no more starts, because the position
+                // is in it.
                 countries = countries.split_off(&country);
                 countries.entry(country).or_insert(Timestamp::MAX);
                 (window, Some(last))
@@ -91,13 +97,13 @@ impl Service {
             countries.entry(country).or_default();
         }
         let Window { from, to } = window;
-        let next = next.map(|cursor| cursor.write(question));
-        Ok(Answer::json(&StartsReply { from, to, countries, next }, rows))
+        let next = next.map(|cursor| cursor.write(query)).transpose()?;
+        Answer::json(&StartsReply { from, to, countries, next }, rows)
     }
 
     /// `/v1/session-starts/counts`
-    pub(super) async fn start_counts(&self, query: &str) -> Result<Answer, QueryError> {
-        let params = Params::parse(query, &["days", "hours", "from", "to", COUNTRY, "step"])?;
+    pub(super) async fn start_counts(&self, request: Request) -> Result<Answer, QueryError> {
+        let params = Params::parse(&request.query, &COUNTS)?;
         let (span, named) = (Span::read(&params)?, named(&params));
         let step = match params.one("step") {
             None => None,
@@ -109,7 +115,7 @@ impl Service {
         let now = self.clock.now();
         let horizon = now - RETENTION;
         let window = span.window(now, self.options.future_tolerance_ms)?;
-        // A year of minutes in each country would be a reply that nobody reads, and hard to hold.
+        // A year by minute in each country would be a reply too large to read or to hold.
         if step.is_some_and(|(_, length)| length == MINUTE) && window.to - window.from > MINUTES {
             return Err(QueryError::InvalidStep);
         }
@@ -120,28 +126,28 @@ impl Service {
         let Some((name, _)) = step else {
             let countries = starts::totals(counts).await?;
             let rows = countries.len();
-            return Ok(Answer::json(&CountsReply { from, to, countries }, rows));
+            return Answer::json(&CountsReply { from, to, countries }, rows);
         };
-        let turn = self.stream_turn()?;
+        let permit = self.stream_permit()?;
         let head = format!(r#"{{"from":"{from}","to":"{to}","step":"{name}","series":{{"#);
-        Answer::streamed(starts::series(head, counts), turn).await
+        Answer::streamed(starts::series(head, counts), permit).await
     }
 
     /// `/user/last-events`
-    pub(super) async fn last_events(&self, query: &str) -> Result<Answer, QueryError> {
-        let span = Span::read_length(&Params::parse(query, &["days", "hours"])?)?;
-        let turn = self.stream_turn()?;
+    pub(super) async fn last_events(&self, request: Request) -> Result<Answer, QueryError> {
+        let span = Span::read_length(&Params::parse(&request.query, &LAST_EVENTS)?)?;
+        let permit = self.stream_permit()?;
         let now = self.clock.now();
         let horizon = now - RETENTION;
         let window = span.window(now, self.options.future_tolerance_ms)?.clip(horizon);
         let countries = self.countries(BTreeSet::new(), horizon).await?;
         let pieces =
             starts::pieces(self.store.clone(), countries, window, None, starts::UNCUT_PIECE);
-        Answer::streamed(starts::uncut(pieces), turn).await
+        Answer::streamed(starts::uncut(pieces), permit).await
     }
 
-    /// The countries of an answer: those that were named, or else every one that is known; and behind which instant each has
-    /// no start.
+    /// Returns the countries of a reply, each with an upper bound on its newest start: the named
+    /// ones, or every known country when none is named.
     async fn countries(
         &self,
         named: BTreeSet<Country>,
@@ -152,13 +158,9 @@ impl Service {
         }
         Ok(self.store.countries(horizon).await?)
     }
-
-    fn stream_turn(&self) -> Result<tokio::sync::OwnedSemaphorePermit, QueryError> {
-        Arc::clone(&self.streams).try_acquire_owned().map_err(|_none_free| QueryError::Busy)
-    }
 }
 
-/// The countries that were asked for, spelled as the events spell them.
+/// Returns the countries that the query names, normalised like those of events.
 fn named(params: &Params) -> BTreeSet<Country> {
     params.all(COUNTRY).map(Country::normalise).collect()
 }

@@ -1,44 +1,50 @@
-//! Questions about the sessions of one user.
+//! Queries about the sessions of one user.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use shared::{
     event::{SessionId, UserId},
+    http::Request,
     session::{SessionKey, Status},
     timestamp::RETENTION,
 };
 use utoipa::ToSchema;
 
-use super::{Service, body, reply::Answer};
+use super::{body, docs, reply::Answer, service::QueryService};
 use crate::{
-    cursor::{self, Question},
+    cursor::{self, QueryHash},
     error::QueryError,
     explain::explain,
     params::{Params, percent_decode},
-    sessions::{self, Listed},
+    sessions::{self, ListedSession},
 };
 
-/// How many sessions a reply holds unless it is said, and at most.
-const LIMIT: (usize, usize) = (20, 100);
+/// The parameters of `/v1/users/{user_id}/sessions`.
+pub(super) const SESSIONS: [&str; 3] = ["status", "limit", "cursor"];
+/// The parameters of `/user/last-sessions-user`.
+pub(super) const LAST_SESSIONS: [&str; 2] = ["user_id", "player_id"];
 
-/// Sessions of a user.
+/// The number of sessions on a page, by default and at most.
+pub(super) const LIMIT: (usize, usize) = (20, 100);
+
+/// One page of the sessions of a user.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SessionsReply {
-    /// As it was asked for.
+    /// The user of the query.
     user_id: UserId,
-    /// Newest first, equal times by session; a user that is not known has none.
-    sessions: Vec<Listed>,
-    /// The `cursor` of the next page.
+    /// The sessions, newest first and equal times by session. The list is empty for an unknown user.
+    sessions: Vec<ListedSession>,
+    /// The `cursor` of the next page; `null` on the last page.
     #[schema(required)]
     next: Option<String>,
 }
 
-impl Service {
+impl QueryService {
     /// `/v1/users/{user_id}/sessions`
-    pub(super) async fn sessions(&self, user: &str, query: &str) -> Result<Answer, QueryError> {
-        let user = user_id(user)?;
-        let params = Params::parse(query, &["status", "limit", "cursor"])?;
+    pub(super) async fn sessions(&self, request: Request) -> Result<Answer, QueryError> {
+        let user = user_id(request.segment(0))?;
+        let params = Params::parse(&request.query, &SESSIONS)?;
         let status = match params.one("status") {
             None | Some("complete") => Status::Complete,
             Some("open") => Status::Open,
@@ -46,52 +52,54 @@ impl Service {
             Some(_) => return Err(QueryError::InvalidStatus),
         };
         let limit = params.limit(LIMIT.0, LIMIT.1)?;
-        let question = Question::sessions(&user, status);
+        let query = QueryHash::sessions(&user, status);
         let after =
-            params.one("cursor").map(|text| cursor::read_session(question, text)).transpose()?;
+            params.one("cursor").map(|text| cursor::read_session(query, text)).transpose()?;
         let horizon = self.clock.now() - RETENTION;
         let listing = sessions::list(&self.store, &user, status, horizon, after, limit).await?;
-        let next = listing.next.map(|position| cursor::write_session(question, &position));
-        let rows = listing.sessions.len();
-        Ok(Answer::json(&SessionsReply { user_id: user, sessions: listing.sessions, next }, rows))
+        let next = listing.next.map(|position| cursor::write_session(query, &position));
+        let (sessions, next) = (listing.sessions, next.transpose()?);
+        let rows = sessions.len();
+        Answer::json(&SessionsReply { user_id: user, sessions, next }, rows)
     }
 
     /// `/v1/users/{user_id}/sessions/{session_id}`
-    pub(super) async fn session(
-        &self,
-        user: &str,
-        session: &str,
-        query: &str,
-    ) -> Result<Answer, QueryError> {
-        let user = user_id(user)?;
-        let session = percent_decode(session).and_then(|text| SessionId::new(&text));
+    pub(super) async fn session(&self, request: Request) -> Result<Answer, QueryError> {
+        let user = user_id(request.segment(0))?;
+        let session = percent_decode(request.segment(1)).and_then(|text| SessionId::new(&text));
         let session = session.ok_or(QueryError::InvalidSessionId)?;
-        Params::parse(query, &[])?;
+        Params::parse(&request.query, &[])?;
         let key = SessionKey { user, session };
         let facts = self.store.facts(&key).await?;
         let explanation = explain(key, facts, self.clock.now() - RETENTION);
-        Ok(Answer::json(&explanation.ok_or(QueryError::UnknownSession)?, 1))
+        Answer::json(&explanation.ok_or(QueryError::UnknownSession)?, 1)
     }
 
     /// `/user/last-sessions-user`
-    pub(super) async fn last_sessions(&self, query: &str) -> Result<Answer, QueryError> {
-        let params = Params::parse(query, &["user_id", "player_id"])?;
-        let user =
-            body::either(params.one("user_id"), params.one("player_id"), "user_id=d6313e1f")?;
+    pub(super) async fn last_sessions(&self, request: Request) -> Result<Answer, QueryError> {
+        let params = Params::parse(&request.query, &LAST_SESSIONS)?;
+        let user = body::either(params.one("user_id"), params.one("player_id"), body::IN_QUERY)?;
         let sessions = self.last(&user).await?;
         let rows = sessions.len();
-        Ok(Answer::json(&BTreeMap::from([(user, sessions)]), rows))
+        Answer::json(&BTreeMap::from([(user, sessions)]), rows)
     }
 
-    /// `/` with a body.
-    pub(super) async fn root(&self, query: &str, body: &[u8]) -> Result<Answer, QueryError> {
-        Params::parse(query, &[])?;
-        let sessions = self.last(&body::user(body)?).await?;
-        Ok(Answer::json(&sessions, sessions.len()))
+    /// `/`: the documentation page, or the last sessions of the user in the body.
+    pub(super) async fn root(&self, request: Request) -> Result<Answer, QueryError> {
+        // No permit to read is held while a slow client sends its body.
+        let body = body::read(request.body, self.options.body_timeout).await?;
+        if body.trim_ascii().is_empty() {
+            Params::parse(&request.query, &[])?;
+            return Ok(Answer::Page(docs::page()));
+        }
+        let _permit = self.read_permit().await?;
+        Params::parse(&request.query, &[])?;
+        let sessions = self.last(&body::user(&body)?).await?;
+        Answer::json(&sessions, sessions.len())
     }
 
-    /// The last complete sessions of a user.
-    async fn last(&self, user: &UserId) -> Result<Vec<Listed>, QueryError> {
+    /// Returns the last complete sessions of a user.
+    async fn last(&self, user: &UserId) -> Result<Vec<ListedSession>, QueryError> {
         let horizon = self.clock.now() - RETENTION;
         let listing =
             sessions::list(&self.store, user, Status::Complete, horizon, None, LIMIT.0).await?;

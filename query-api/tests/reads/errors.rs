@@ -1,6 +1,6 @@
 //! Everything that a client can do wrong, and what it is told.
 
-use query_api::{QueryOptions, methods};
+use query_api::QueryOptions;
 
 use crate::world::{World, at, error, start};
 
@@ -70,19 +70,21 @@ async fn an_error_says_what_would_be_right() {
     let message = async |path: &str| world.error(path).await.2;
     assert_eq!(
         message(&format!("{STARTS}?day=1")).await,
-        "`day` is not a parameter of this call; it takes `days`, `hours`, `from`, `to`, `country`, `limit`, `cursor`"
+        "unknown parameter `day`; this call supports `days`, `hours`, `from`, `to`, `country`, \
+         `limit`, `cursor`"
     );
     assert_eq!(
         message(STARTS).await,
-        "say how far to look back: days=1, or hours=1.5, or from=2019-05-12T00:00:00Z&to=2019-05-13T00:00:00Z"
+        "the window is missing; give days=1, or hours=1.5, or \
+         from=2019-05-12T00:00:00Z&to=2019-05-13T00:00:00Z"
     );
     assert_eq!(
         message("/user/last-events").await,
-        "say how far to look back: days=1, or hours=1.5"
+        "the window is missing; give days=1, or hours=1.5"
     );
     assert_eq!(
         message("/user/last-sessions-user").await,
-        "say whose sessions are meant: user_id=d6313e1f"
+        "the user is missing; give user_id=d6313e1f"
     );
     assert_eq!(
         message("/v1/users/u/sessions?limit=x").await,
@@ -90,7 +92,7 @@ async fn an_error_says_what_would_be_right() {
     );
     assert_eq!(
         message("/v1/users/u/sessions/s?a=b").await,
-        "`a` is not a parameter of this call; it takes none"
+        "unknown parameter `a`; this call supports no parameters"
     );
 }
 
@@ -170,22 +172,27 @@ async fn a_cursor_of_another_question_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_query_is_left_to_the_filter_behind() {
+async fn another_path_is_404_and_another_method_is_405_with_those_that_are_supported() {
     let world = World::new();
-    let requests = [
-        ("GET", "/nothing"),
-        ("GET", "/metrics"),
-        ("POST", "/"),
-        ("POST", STARTS),
-        ("DELETE", "/v1/users/u/sessions"),
-    ];
-    for (method, path) in requests {
-        let request = warp::test::request().method(method).path(path);
-        let rejection = request.filter(&world.routes).await.err();
-        assert!(rejection.is_some_and(|rejection| rejection.is_not_found()), "{method} {path}");
+    let ask = async |method: &str, path: &str| {
+        warp::test::request().method(method).path(path).reply(&world.routes).await
+    };
+    for path in ["/nothing", "/metrics", "/v1", "/docs", "/v1/events", "/v1/session-starts/"] {
+        let reply = ask("GET", path).await;
+        let (status, code, _) = error(reply.status().as_u16(), reply.body());
+        assert_eq!((status, code.as_str()), (404, "not_found"), "{path}");
     }
-    assert_eq!(methods("/v1/users/u/sessions"), ["GET", "HEAD"]);
-    assert!(methods("/nothing").is_empty());
+    for path in ["/v1/users/a", "/v1/users/a/b/sessions", "/v1/users/a/sessions/b/c"] {
+        assert_eq!(ask("GET", path).await.status(), 404, "{path}");
+    }
+    for path in ["/", STARTS, "/v1/users/u/sessions", "/v1/users/a/sessions/b", "/docs/page.css"] {
+        for method in ["POST", "DELETE", "OPTIONS"] {
+            let reply = ask(method, path).await;
+            assert_eq!(reply.headers()["allow"], "GET, HEAD", "{method} {path}");
+            let (status, code, _) = error(reply.status().as_u16(), reply.body());
+            assert_eq!((status, code.as_str()), (405, "method_not_allowed"), "{method} {path}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -200,14 +207,14 @@ async fn one_uncut_reply_too_many_is_a_503_that_says_when_to_come_again() {
 
 #[tokio::test]
 async fn a_question_whose_turn_does_not_come_in_time_is_a_503_that_says_when_to_come_again() {
-    let turn_timeout = std::time::Duration::from_millis(20);
-    let world = World::with(QueryOptions { reads: 0, turn_timeout, ..QueryOptions::default() });
+    let permit_timeout = std::time::Duration::from_millis(20);
+    let world = World::with(QueryOptions { reads: 0, permit_timeout, ..QueryOptions::default() });
     for path in ["/v1/users/u/sessions", "/v1/session-starts?days=1", "/user/last-events?days=1"] {
         let reply = world.reply(path).await;
         assert_eq!(reply.headers()["retry-after"], "1", "{path}");
         let (status, code, message) = error(reply.status().as_u16(), reply.body());
         assert_eq!((status, code.as_str()), (503, "busy"), "{path}");
-        assert!(message.starts_with("too many questions"), "{path}: {message}");
+        assert!(message.starts_with("too many queries"), "{path}: {message}");
     }
 }
 

@@ -3,23 +3,24 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use prometheus::{Registry, TextEncoder};
-use query_api::{QueryMetrics, QueryOptions, routes};
+use query_api::{QueryMetrics, QueryOptions, QueryService, routes};
 use serde_json::Value;
 use shared::{
     clock::Clock,
     event::{Country, SessionId, UserId},
+    http::{Router, Routes},
     session::{Fact, SessionKey, Start},
     store::{Effect, EmbeddedStore, Sighting, Store, embedded::EmbeddedStoreOptions},
     timestamp::Timestamp,
 };
-use warp::{filters::BoxedFilter, http::Response, hyper::body::Bytes};
+use warp::{http::Response, hyper::body::Bytes};
 
 /// The instant at which every test asks.
 pub(crate) const NOW: &str = "2019-05-13T12:00:00Z";
 
 pub(crate) struct World {
     pub(crate) store: Store,
-    pub(crate) routes: BoxedFilter<(warp::reply::Response,)>,
+    pub(crate) routes: Routes,
     registry: Registry,
     _dir: tempfile::TempDir,
 }
@@ -66,7 +67,9 @@ impl World {
         let store = Store::Embedded(EmbeddedStore::open(dir.path(), store).unwrap());
         let registry = Registry::new();
         let metrics = Arc::new(QueryMetrics::new(&registry).unwrap());
-        let routes = routes(store.clone(), Clock::starting_at(at(now)), metrics, options);
+        let clock = Clock::starting_at(at(now));
+        let service = Arc::new(QueryService::new(store.clone(), clock, metrics, options));
+        let routes = Router::default().with(&service, routes()).into_filter().unwrap();
         Self { store, routes, registry, _dir: dir }
     }
 

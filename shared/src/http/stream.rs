@@ -1,8 +1,9 @@
-//! A client's connection, which nobody holds by standing still.
+//! The connection of a client, which cannot be held open by a client that stands still.
 //!
-//! A client that does not read its answer is cut off after a while. One that is still sending when it is answered, as with
-//! a body that is too large, is listened to for a moment more: to close on unread bytes resets the connection, and the
-//! reset can reach the client before it has read the answer.
+//! A client that does not read its reply is disconnected after a timeout. A client that still sends
+//! when it gets its reply, for example of a body that is too large, is read from for a moment more:
+//! closing a socket with unread bytes resets the connection, and the reset can reach the client
+//! before it has read the reply.
 
 use std::{
     io,
@@ -17,10 +18,10 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// How long a client that was answered may go on sending before it is cut off.
+/// The time for which a client may still send after its reply.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// A connection with limits on how long it may stand still while it is written to, and how long its end takes.
+/// A connection with a limit on a stalled write and on the time that closing takes.
 #[derive(Debug)]
 pub(super) struct ClientStream {
     stream: TcpStream,
@@ -30,7 +31,7 @@ pub(super) struct ClientStream {
 }
 
 impl ClientStream {
-    /// `stream`, whose client may take `write_timeout` to make room for more.
+    /// Wraps `stream`; a write that makes no progress for `write_timeout` fails.
     pub(super) fn new(stream: TcpStream, write_timeout: Duration) -> Self {
         Self { stream, write_timeout, stalled: None, lingering: None }
     }
@@ -88,7 +89,7 @@ impl AsyncWrite for ClientStream {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// Says that nothing more is sent, then throws away what still comes until the client has hung up too.
+    /// Ends the sending side, then discards what still arrives until the client closes its side.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
@@ -106,7 +107,7 @@ impl AsyncWrite for ClientStream {
             let mut rest = ReadBuf::new(&mut scratch);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut rest)) {
                 Ok(()) if !rest.filled().is_empty() => {}
-                // It has hung up, in good order or not.
+                // The client closed the connection, or reset it.
                 _ => return Poll::Ready(Ok(())),
             }
         }

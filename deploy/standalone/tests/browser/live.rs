@@ -7,15 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use query_api::{QueryMetrics, QueryOptions};
+use query_api::{QueryMetrics, QueryOptions, QueryService};
 use shared::{
     clock::Clock,
-    http::{self, ServeOptions},
+    http::{self, Router, ServeOptions},
     store::{EmbeddedStore, Store, embedded::EmbeddedStoreOptions},
-    telemetry,
+    telemetry::{self, Probes},
 };
 use tokio::{net::TcpListener, runtime::Runtime};
-use warp::Filter;
 
 use crate::{
     data::ENDING_AT,
@@ -115,12 +114,15 @@ fn a_process_that_only_answers_questions_says_so() {
     let store = Store::Embedded(EmbeddedStore::open(data.path(), options).unwrap());
     let registry = telemetry::registry("none").unwrap();
     let metrics = Arc::new(QueryMetrics::new(&registry).unwrap());
-    let questions = query_api::routes(store, Clock::machine(), metrics, QueryOptions::default());
-    let routes = telemetry::routes(registry, || async { Ok(()) }).or(questions).unify().boxed();
+    let queries = QueryService::new(store, Clock::machine(), metrics, QueryOptions::default());
+    let routes = Router::default()
+        .with(&Arc::new(queries), query_api::routes())
+        .with(&Probes::new(registry, async || Ok(())), telemetry::routes())
+        .into_filter()
+        .unwrap();
     let runtime = Runtime::new().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    let routes = http::or_unknown(routes, |_path| Vec::new());
     runtime.spawn(http::serve(listener, routes, ServeOptions::default(), pending()));
 
     let browser = Browser::start();

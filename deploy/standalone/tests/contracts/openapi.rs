@@ -1,11 +1,12 @@
 //! The description of the HTTP API: the one kept in `specification/` is the one that the code makes, it knows every address
 //! that is served and no other, and its examples are of its schemas. That they are what is answered, the system tests hold.
 
-use std::collections::BTreeSet;
-
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
-use shared::{http::openapi, telemetry};
+use shared::{
+    http::{self, Route, openapi},
+    telemetry,
+};
 
 use super::{root, schema::SCHEMA};
 
@@ -13,7 +14,7 @@ const FILE: &str = "specification/openapi.json";
 
 /// What the code makes.
 fn served() -> Value {
-    serde_json::from_str(&openapi::text(&standalone::serve::description())).unwrap()
+    serde_json::from_str(&openapi::text(&standalone::serve::description()).unwrap()).unwrap()
 }
 
 /// A schema that refers to the components of `document`.
@@ -53,7 +54,7 @@ fn assert_refers_to_what_is_there(document: &Value, value: &Value) {
 
 #[test]
 fn the_description_that_is_kept_is_the_one_that_is_served() {
-    let made = openapi::text(&standalone::serve::description());
+    let made = openapi::text(&standalone::serve::description()).unwrap();
     #[expect(
         clippy::disallowed_methods,
         reason = "who renews the file says so to a test, not to the service"
@@ -68,21 +69,22 @@ fn the_description_that_is_kept_is_the_one_that_is_served() {
     );
 }
 
+/// The document follows from the table of routes, so it lists no other route.
 #[test]
-fn every_address_that_is_described_takes_the_methods_that_are_described() {
-    for (template, item) in members(&served()["paths"]) {
-        let path = template.replace("{user_id}", "u1").replace("{session_id}", "s1");
-        let ingest = ingest::http::methods(&path).iter().chain(query_api::methods(&path));
-        let own = telemetry::methods(&path).iter().chain(openapi::methods(&path));
-        let taken: BTreeSet<_> =
-            ingest.chain(own).filter(|method| **method != "HEAD").copied().collect();
-        let described: BTreeSet<_> =
-            members(item).map(|(method, _)| method.to_uppercase()).collect();
-        assert_eq!(taken, described.iter().map(String::as_str).collect(), "{template}");
+fn every_route_is_described_but_those_of_the_files_of_pages() {
+    fn undescribed<S>(routes: &[Route<S>]) -> Vec<&'static str> {
+        let hidden = routes.iter().filter(|route| route.description().is_none());
+        hidden.map(Route::template).collect()
+    }
+    assert!(undescribed(&ingest::http::routes()).is_empty());
+    assert!(undescribed(&telemetry::routes()).is_empty());
+    for path in undescribed(&query_api::routes()) {
+        let file = path == "/dashboard"
+            || ["/dashboard/", "/docs/"].iter().any(|folder| path.starts_with(folder));
+        assert!(file, "{path}");
     }
 }
 
-/// That the query service describes each of its questions is a test of its own.
 #[test]
 fn every_address_of_the_endpoint_and_of_a_process_is_described() {
     let served = served();
@@ -96,10 +98,16 @@ fn every_address_of_the_endpoint_and_of_a_process_is_described() {
 
 #[test]
 fn each_half_describes_its_own_calls_and_those_of_every_process() {
-    let halves = [(ingest::http::openapi::calls(), "post"), (query_api::calls(), "get")];
+    fn half<S>(routes: Vec<Route<S>>) -> Value {
+        let own = routes.iter().filter_map(Route::description);
+        let process = telemetry::routes();
+        let half = http::document(own.chain(process.iter().filter_map(Route::description)));
+        serde_json::from_str(&openapi::text(&half).unwrap()).unwrap()
+    }
     let whole = served();
-    for (calls, method) in halves {
-        let half: Value = serde_json::from_str(&openapi::text(&openapi::document(calls))).unwrap();
+    for (half, method) in
+        [(half(ingest::http::routes()), "post"), (half(query_api::routes()), "get")]
+    {
         assert!(half["paths"]["/livez"].is_object());
         assert_refers_to_what_is_there(&half, &half);
         for (path, item) in members(&half["paths"]) {
@@ -112,6 +120,31 @@ fn each_half_describes_its_own_calls_and_those_of_every_process() {
                 );
             }
         }
+    }
+}
+
+/// Every description and summary is a text that a developer understands at first reading.
+#[test]
+fn no_text_is_a_fragment() {
+    fn texts<'a>(value: &'a Value, found: &mut Vec<(&'a str, &'a str)>) {
+        for (key, member) in members(value) {
+            match member {
+                Value::String(text) if key == "description" => found.push((key, text)),
+                _ if key == "examples" || key == "example" => {}
+                _ => texts(member, found),
+            }
+        }
+        value.as_array().into_iter().flatten().for_each(|item| texts(item, found));
+    }
+    let (document, mut found) = (served(), Vec::new());
+    texts(&document, &mut found);
+    assert!(found.len() > 100, "{}", found.len());
+    for (_, text) in found {
+        let whole = text.ends_with('.') || text.ends_with("```");
+        assert!(
+            whole && text.split(' ').count() > 1 && !text.starts_with(char::is_lowercase),
+            "{text}"
+        );
     }
 }
 

@@ -55,17 +55,18 @@ pub(crate) const ROOMS: &[Room] = &[
         seen: Seen::Path,
         when: When::Production,
         of: ALL,
-        rooms: &[
-            "*/http.rs",
-            "*/http/*",
-            "shared/src/telemetry.rs",
-            // Where routes are joined.
-            "*/src/service.rs",
-            "deploy/standalone/src/serve.rs",
-        ],
-        teaches: "HTTP is spoken in an http.rs (or its folder), in telemetry.rs, and where a service.rs or serve.rs joins routes: \
-                  behind them there are only our own types",
+        rooms: &["*/http.rs", "*/http/*", "shared/src/telemetry.rs"],
+        teaches: "HTTP is spoken in an http.rs (or its folder) and in telemetry.rs; all other code uses our own types",
         planted: ("ingest/src/consumer.rs", "use warp::Filter;"),
+    },
+    Room {
+        names: &["warp::Filter", "warp::filters"],
+        seen: Seen::Path,
+        when: When::Production,
+        of: ALL,
+        rooms: &["shared/src/http/router.rs", "deploy/bench/*"],
+        teaches: "the only warp filter is the router in shared/src/http/router.rs: add an entry to the routes of the crate",
+        planted: ("ingest/src/http.rs", "use warp::{Filter, filters::BoxedFilter};"),
     },
     Room {
         names: &["utoipa::openapi", "utoipa_swagger_ui"],

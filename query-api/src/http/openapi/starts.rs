@@ -1,177 +1,134 @@
-//! The questions about the starts of countries, as they are described.
+//! The descriptions of the queries about the session starts of countries.
 
 use serde_json::{Value, json};
-use shared::http::openapi::{Call, Example, Reply, Schemas, Tag, add, of};
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{OneOfBuilder, RefOr, Schema},
-};
+use shared::http::openapi::{Call, Example, Reply, Tag, schema_ref};
+use utoipa::openapi::OneOfBuilder;
 use warp::http::StatusCode;
 
-use super::{Series, curl, not_now, params, refused};
-use crate::http::starts::{CountsReply, StartsReply};
+use super::{Errors, curl, failing, parameters, schema::Series};
+use crate::{
+    error::QueryError,
+    http::starts::{COUNTS, CountsReply, LIMIT, STARTS, StartsReply},
+    window::{EXAMPLES, INSTANT, LENGTH, ORDER, WAYS},
+};
 
-const LISTED: &str = "/v1/session-starts";
-const COUNTED: &str = "/v1/session-starts/counts";
+const PATH: &str = "/v1/session-starts";
+const COUNTS_PATH: &str = "/v1/session-starts/counts";
 
-/// A window of the examples whose answer is the same at any time.
+/// A window of the examples that does not move with the clock.
 const WINDOW: &str = "from=2018-11-07T00:00:00Z&to=2019-05-13T00:00:00Z";
 
-/// Counts with and without steps.
+/// Where the first page of the examples ends.
+const CURSOR: &str = "WzE1NTAxODcxMDU2NzU2NDk0NTYzLFsxNTQxNTQ4ODAwMDAwLDE1NTc3MDU2MDAwMDAsIkRFIiwxNTQxNTUzNDg5MDAwLCIwNjgzMDAzMC1kMDkxLTQyOGItODdkNi01MzkxNGQzZDJhMTgiLCI5NTk1YWYwMDYzZTk0Y2I4YTc2Y2I2NjI4YzZiODBlYiJdXQ";
+
+/// Counts with or without slots of time.
 enum Counts {}
 
-impl PartialSchema for Counts {
-    fn schema() -> RefOr<Schema> {
-        OneOfBuilder::new().item(of::<CountsReply>()).item(of::<Series>()).into()
-    }
+shared::schemas! {
+    Counts: CountsReply, Series => OneOfBuilder::new()
+        .item(schema_ref::<CountsReply>())
+        .item(schema_ref::<Series>());
 }
 
-impl ToSchema for Counts {
-    fn schemas(schemas: &mut Schemas) {
-        add::<CountsReply>(schemas);
-        add::<Series>(schemas);
-    }
+/// `/v1/session-starts`
+pub(in crate::http) fn listed() -> Call {
+    let whole = json!({
+        "from": "2018-11-24T12:00:00Z", "to": "2019-05-13T12:05:00Z",
+        "countries": of_170_days(), "next": null,
+    });
+    let page = |countries: Value, next: Option<&str>| {
+        json!({
+            "from": "2018-11-07T00:00:00Z", "to": "2019-05-13T00:00:00Z",
+            "countries": countries, "next": next,
+        })
+    };
+    let (german, slovak) = ("9595af0063e94cb8a76cb6628c6b80eb", "1ec36a67785046b3bce1dc432fad9129");
+    let german = start(german, "06830030-d091-428b-87d6-53914d3d2a18", "2018-11-07T01:18:09Z");
+    let slovak = start(slovak, "3346a60a-0989-4041-aacc-cf6ff44bd151", "2018-11-16T05:36:16Z");
+    let first = format!("{PATH}?{WINDOW}&country=SK&country=DE&limit=1");
+    let examples = [
+        Example::new("whole", curl(&format!("{PATH}?days=170")), whole),
+        Example::new("cut", curl(&first), page(json!({ "DE": [german], "SK": [] }), Some(CURSOR))),
+        Example::new(
+            "last",
+            curl(&format!("{first}&cursor={CURSOR}")),
+            page(json!({ "SK": [slovak] }), None),
+        ),
+    ];
+    let about = "Lists the session starts of each country, newest first, page by page. Give the \
+                 window by `days`, by `hours`, or by `from` with or without `to`. The window \
+                 includes its first instant and excludes its last one. A page that is not the last \
+                 one has a `next`: give it as `cursor` to get the next page.";
+    let call = Call::new(Tag::Questions, "List session starts by country", about)
+        .taking(parameters::query(&STARTS, LIMIT))
+        .answering(
+            StatusCode::OK,
+            Reply::new("One page of session starts.").json::<StartsReply>(examples),
+        );
+    let at = |query: &str| curl(&format!("{PATH}?days=170&{query}"));
+    let mut errors = wrong_window(PATH);
+    errors.push(("invalid_limit", at("limit=0"), QueryError::InvalidLimit(LIMIT.1)));
+    errors.push(("invalid_cursor", at("cursor=x"), QueryError::InvalidCursor));
+    failing(call, PATH, &STARTS, errors, false)
+}
+
+/// `/v1/session-starts/counts`
+pub(in crate::http) fn counted() -> Call {
+    let counts = json!({
+        "from": "2018-11-24T12:00:00Z", "to": "2019-05-13T12:05:00Z",
+        "countries": { "DE": 0, "GH": 1, "SK": 0, "TIN": 1, "ZZ": 0 },
+    });
+    let series = json!({
+        "from": "2018-11-07T00:00:00Z", "to": "2019-05-13T00:00:00Z", "step": "day",
+        "series": {
+            "DE": [{ "ts": "2018-11-07T00:00:00Z", "starts": 1 }],
+            "SK": [{ "ts": "2018-11-16T00:00:00Z", "starts": 1 }],
+        },
+    });
+    let by_day = format!("{COUNTS_PATH}?{WINDOW}&country=SK&country=DE&step=day");
+    let examples = [
+        Example::new("counts", curl(&format!("{COUNTS_PATH}?days=170")), counts),
+        Example::new("series", curl(&by_day), series),
+    ];
+    let about = "Counts the session starts of each country. With `step`, the reply has one number \
+                 for each slot of time instead: a whole minute, hour or day in UTC.";
+    let call = Call::new(Tag::Questions, "Count session starts by country", about)
+        .taking(parameters::query(&COUNTS, LIMIT))
+        .answering(
+            StatusCode::OK,
+            Reply::new("The number of session starts of each country.").json::<Counts>(examples),
+        );
+    let step = curl(&format!("{COUNTS_PATH}?days=170&step=week"));
+    let mut errors = wrong_window(COUNTS_PATH);
+    errors.push(("invalid_step", step, QueryError::InvalidStep));
+    failing(call, COUNTS_PATH, &COUNTS, errors, true)
 }
 
 fn start(user: &str, session: &str, ts: &str) -> Value {
     json!({ "user_id": user, "session_id": session, "ts": ts })
 }
 
-/// The starts of the seed that lie within its 170 days.
+/// The starts of the seed in the last 170 days.
 pub(super) fn of_170_days() -> Value {
+    let (ghanaian, tin) = ("a477ecabc3cc455cb1c6d1dab77d8e5c", "d6313e1fb7d247a6a034e2aadc30ab30");
     json!({
         "DE": [],
-        "GH": [start("a477ecabc3cc455cb1c6d1dab77d8e5c", "4c55263e-66b2-4814-b431-8ca4c1a9dcc8", "2018-11-29T19:31:43Z")],
+        "GH": [start(ghanaian, "4c55263e-66b2-4814-b431-8ca4c1a9dcc8", "2018-11-29T19:31:43Z")],
         "SK": [],
-        "TIN": [start("d6313e1fb7d247a6a034e2aadc30ab30", "674606b1-2270-4285-928f-eef4a6b90a60", "2019-04-16T20:40:50Z")],
+        "TIN": [start(tin, "674606b1-2270-4285-928f-eef4a6b90a60", "2019-04-16T20:40:50Z")],
         "ZZ": [],
     })
 }
 
-pub(super) fn listed() -> Call {
-    let whole = json!({ "from": "2018-11-24T12:00:00Z", "to": "2019-05-13T12:05:00Z", "countries": of_170_days(), "next": null });
-    let cut = json!({
-        "from": "2018-11-07T00:00:00Z",
-        "to": "2019-05-13T00:00:00Z",
-        "countries": {
-            "DE": [start("9595af0063e94cb8a76cb6628c6b80eb", "06830030-d091-428b-87d6-53914d3d2a18", "2018-11-07T01:18:09Z")],
-            "SK": [],
-        },
-        "next": CURSOR,
-    });
-    let last = json!({
-        "from": "2018-11-07T00:00:00Z",
-        "to": "2019-05-13T00:00:00Z",
-        "countries": {
-            "SK": [start("1ec36a67785046b3bce1dc432fad9129", "3346a60a-0989-4041-aacc-cf6ff44bd151", "2018-11-16T05:36:16Z")],
-        },
-        "next": null,
-    });
-    let page = format!("{LISTED}?{WINDOW}&country=SK&country=DE&limit=1");
-    let examples = [
-        Example::new("whole", curl(&format!("{LISTED}?days=170")), whole),
-        Example::new("cut", curl(&page), cut),
-        Example::new("last", curl(&format!("{page}&cursor={CURSOR}")), last),
-    ];
-    let about = "Newest first in each country. The window is given in one of the ways: `days`, or `hours`, or `from` with or without \
-                 `to`; it is half-open. A page that is cut goes on with its `next` as `cursor`.";
-    let call = Call::get(Tag::Questions, LISTED, "Which sessions started in each country", about)
-        .taking(params::window())
-        .taking(params::page(1_000, 10_000))
-        .answering(StatusCode::OK, Reply::new("The starts.").json::<StartsReply>(examples));
-    let mut wrong = wrong_window(LISTED);
-    wrong.extend([
-        Example::error(
-            "invalid_limit",
-            curl(&format!("{LISTED}?days=170&limit=0")),
-            "`limit` must be a whole number from 1 to 10000",
-        ),
-        invalid_cursor(&format!("{LISTED}?days=170&cursor=x")),
-    ]);
-    let takes = ["days", "hours", "from", "to", "country", "limit", "cursor"];
-    not_now(refused(call, LISTED, &takes, wrong), false)
-}
-
-pub(super) fn counted() -> Call {
-    let counts = json!({
-        "from": "2018-11-24T12:00:00Z",
-        "to": "2019-05-13T12:05:00Z",
-        "countries": { "DE": 0, "GH": 1, "SK": 0, "TIN": 1, "ZZ": 0 },
-    });
-    let series = json!({
-        "from": "2018-11-07T00:00:00Z",
-        "to": "2019-05-13T00:00:00Z",
-        "step": "day",
-        "series": {
-            "DE": [{ "ts": "2018-11-07T00:00:00Z", "starts": 1 }],
-            "SK": [{ "ts": "2018-11-16T00:00:00Z", "starts": 1 }],
-        },
-    });
-    let series_of = format!("{COUNTED}?{WINDOW}&country=SK&country=DE&step=day");
-    let examples = [
-        Example::new("counts", curl(&format!("{COUNTED}?days=170")), counts),
-        Example::new("series", curl(&series_of), series),
-    ];
-    let about = "Numbers alone; with `step` a series of them, in whole UTC minutes, hours or days.";
-    let call =
-        Call::get(Tag::Questions, COUNTED, "How many sessions started in each country", about)
-            .taking(params::window())
-            .taking([params::step()])
-            .answering(StatusCode::OK, Reply::new("The numbers.").json::<Counts>(examples));
-    let mut wrong = wrong_window(COUNTED);
-    wrong.push(Example::error(
-        "invalid_step",
-        curl(&format!("{COUNTED}?days=170&step=week")),
-        "`step` must be `hour` or `day`, or `minute` in a window of at most 2 days",
-    ));
-    not_now(
-        refused(call, COUNTED, &["days", "hours", "from", "to", "country", "step"], wrong),
-        true,
-    )
-}
-
-fn wrong_window(path: &str) -> Vec<Example> {
+fn wrong_window(path: &str) -> Errors {
     let invalid = |name, query: &str, message| {
-        Example::error_as(name, "invalid_window", curl(&format!("{path}?{query}")), message)
+        (name, curl(&format!("{path}?{query}")), QueryError::InvalidWindow(message))
     };
     vec![
-        Example::error(
-            "missing_window",
-            curl(path),
-            "say how far to look back: days=1, or hours=1.5, or from=2019-05-12T00:00:00Z&to=2019-05-13T00:00:00Z",
-        ),
-        invalid(
-            "invalid_length",
-            "days=0",
-            "`days` and `hours` must be numbers above 0, fractions allowed, and at most a year",
-        ),
-        invalid(
-            "two_windows",
-            "days=1&hours=1",
-            "give the window in one way: `days`, or `hours`, or `from` with or without `to`",
-        ),
-        invalid(
-            "wrong_order",
-            "from=2019-05-13T00:00:00Z&to=2019-05-12T00:00:00Z",
-            "`from` must not be after `to`, which is now when it is left out",
-        ),
-        invalid(
-            "invalid_instant",
-            "from=yesterday",
-            "`from` and `to` must be RFC 3339 times such as 2019-05-12T00:00:00Z",
-        ),
+        ("missing_window", curl(path), QueryError::MissingWindow(EXAMPLES)),
+        invalid("invalid_length", "days=0", LENGTH),
+        invalid("two_windows", "days=1&hours=1", WAYS),
+        invalid("wrong_order", "from=2019-05-13T00:00:00Z&to=2019-05-12T00:00:00Z", ORDER),
+        invalid("invalid_instant", "from=yesterday", INSTANT),
     ]
 }
-
-/// A cursor that is none of this question.
-pub(super) fn invalid_cursor(path: &str) -> Example {
-    Example::error(
-        "invalid_cursor",
-        curl(path),
-        "`cursor` must be the `next` of a reply to the same question: give the other parameters again as they were (`limit` may \
-         change), or leave the cursor out to begin anew",
-    )
-}
-
-/// Where the cut page of the examples goes on.
-const CURSOR: &str = "WzE1NTAxODcxMDU2NzU2NDk0NTYzLFsxNTQxNTQ4ODAwMDAwLDE1NTc3MDU2MDAwMDAsIkRFIiwxNTQxNTUzNDg5MDAwLCIwNjgzMDAzMC1kMDkxLTQyOGItODdkNi01MzkxNGQzZDJhMTgiLCI5NTk1YWYwMDYzZTk0Y2I4YTc2Y2I2NjI4YzZiODBlYiJdXQ";

@@ -1,11 +1,11 @@
-//! One call as it is described: what it takes, how it is answered, and an example of each that can be tried.
+//! The description of one call: its parameters, its replies, and examples that can be tried.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::{
     ToSchema,
     openapi::{
-        ContentBuilder, HeaderBuilder, HttpMethod, ObjectBuilder, OpenApi, PathItem, RefOr,
-        ResponseBuilder, Schema, Type,
+        ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, PathItem, RefOr, ResponseBuilder,
+        Schema, Type,
         example::{Example as Shown, ExampleBuilder},
         path::{Operation, OperationBuilder, Parameter},
         request_body::RequestBody,
@@ -13,72 +13,85 @@ use utoipa::{
         schema::AdditionalProperties,
     },
 };
-use warp::http::StatusCode;
+use warp::http::{Method, StatusCode};
 
-use super::{
-    Tag,
-    types::{Schemas, add, of},
-};
-use crate::http::ErrorReply;
+use super::schema::{Schemas, register, schema_ref};
+use crate::http::reply::{ErrorReply, HttpError};
 
-/// One call, by its method and path.
+/// The groups of calls, in the order of the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tag {
+    /// Sending events.
+    Events,
+    /// Queries about sessions.
+    Questions,
+    /// The calls of the seeds.
+    Older,
+    /// Health, metrics and this document.
+    Process,
+}
+
+/// The description of one call.
+#[derive(Clone)]
 pub struct Call {
-    path: &'static str,
-    method: HttpMethod,
     tag: Tag,
     operation: Operation,
     schemas: Schemas,
 }
 
-/// How a call is answered with one status.
+/// The reply to a call with one status.
 pub struct Reply {
     response: Response,
     schemas: Schemas,
 }
 
-/// An example of a reply: the command that gets it, and what it says.
+/// An example of a reply: the command that returns it, and the body.
 #[derive(Clone, Debug)]
 pub struct Example {
     name: &'static str,
-    asked: String,
-    said: Value,
+    command: String,
+    body: Value,
+    status: StatusCode,
+    passes: bool,
+}
+
+impl Tag {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Events => "Events",
+            Self::Questions => "Questions",
+            Self::Older => "Calls of older clients",
+            Self::Process => "The process",
+        }
+    }
+
+    pub(super) fn description(self) -> &'static str {
+        match self {
+            Self::Events => {
+                "Send events. The reply comes only after every accepted event is durable."
+            }
+            Self::Questions => "Query session starts by country and the sessions of a user.",
+            Self::Older => {
+                "The same functions at the paths and in the formats that older clients use."
+            }
+            Self::Process => "Health checks, metrics and this document.",
+        }
+    }
 }
 
 impl Call {
-    /// A question.
+    /// A call without parameters and replies.
     #[must_use]
-    pub fn get(tag: Tag, path: &'static str, summary: &str, description: &str) -> Self {
-        Self::new(HttpMethod::Get, tag, path, summary, description)
-    }
-
-    /// A call with a body.
-    #[must_use]
-    pub fn post(tag: Tag, path: &'static str, summary: &str, description: &str) -> Self {
-        Self::new(HttpMethod::Post, tag, path, summary, description)
-    }
-
-    fn new(
-        method: HttpMethod,
-        tag: Tag,
-        path: &'static str,
-        summary: &str,
-        description: &str,
-    ) -> Self {
-        let verb = if method == HttpMethod::Post { "post" } else { "get" };
-        let words = if path == "/" { "root" } else { path };
-        let words = words
-            .split(|letter: char| !letter.is_ascii_alphanumeric())
-            .filter(|word| !word.is_empty());
+    pub fn new(tag: Tag, summary: &str, description: &str) -> Self {
         let operation = OperationBuilder::new()
             .tag(tag.name())
             .summary(Some(summary))
             .description(Some(description))
-            .operation_id(Some(words.fold(verb.to_owned(), |id, word| format!("{id}_{word}"))))
             .build();
-        Self { path, method, tag, operation, schemas: Vec::new() }
+        Self { tag, operation, schemas: Vec::new() }
     }
 
-    /// What it takes in its path and its query.
+    /// Adds parameters of the path and the query.
     #[must_use]
     pub fn taking(mut self, parameters: impl IntoIterator<Item = Parameter>) -> Self {
         let parameters = parameters.into_iter().map(RefOr::T);
@@ -86,83 +99,79 @@ impl Call {
         self
     }
 
-    /// The body it takes, which is of `T`.
+    /// Adds the request body, a `T`.
     #[must_use]
     pub fn with_body<T: ToSchema>(mut self, body: RequestBody) -> Self {
-        add::<T>(&mut self.schemas);
+        register::<T>(&mut self.schemas);
         self.operation.request_body = Some(RefOr::T(body));
         self
     }
 
-    /// One of its answers.
+    /// Adds the reply with `status`.
     #[must_use]
     pub fn answering(mut self, status: StatusCode, reply: Reply) -> Self {
         self.schemas.extend(reply.schemas.into_iter().map(|(name, schema)| (name, closed(schema))));
-        self.operation
-            .responses
-            .responses
-            .insert(status.as_str().to_owned(), RefOr::T(reply.response));
+        let responses = &mut self.operation.responses.responses;
+        responses.insert(status.as_str().to_owned(), RefOr::T(reply.response));
         self
+    }
+
+    /// Adds a reply with an error; `examples` have one status, which is the status of the reply.
+    #[must_use]
+    pub fn failing(self, description: &str, examples: Vec<Example>) -> Self {
+        let Some(&Example { status, passes, .. }) = examples.first() else { return self };
+        let mut reply = Reply::new(description).json::<ErrorReply<'_>>(examples);
+        if passes {
+            let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+            let header = HeaderBuilder::new()
+                .schema(Some(seconds))
+                .description(Some("The number of seconds after which to repeat the request."));
+            reply.response.headers.insert("Retry-After".to_owned(), RefOr::T(header.build()));
+        }
+        self.answering(status, reply)
     }
 
     pub(super) fn tag(&self) -> Tag {
         self.tag
     }
 
-    /// Adds it to a description.
-    pub(super) fn enter(self, document: &mut OpenApi) {
+    /// Adds the call to a document.
+    pub(super) fn enter(mut self, method: &Method, path: &str, document: &mut OpenApi) {
+        let words = if path == "/" { "root" } else { path };
+        let words = words.split(|letter: char| !letter.is_ascii_alphanumeric());
+        let verb = method.as_str().to_ascii_lowercase();
+        let id = words.filter(|word| !word.is_empty()).fold(verb, |id, word| id + "_" + word);
+        self.operation.operation_id = Some(id);
         let mut item = PathItem::default();
-        match self.method {
-            HttpMethod::Post => item.post = Some(self.operation),
-            _ => item.get = Some(self.operation),
-        }
-        document.paths.paths.entry(self.path.to_owned()).or_default().merge_operations(item);
+        let operation = if *method == Method::POST { &mut item.post } else { &mut item.get };
+        *operation = Some(self.operation);
+        document.paths.paths.entry(path.to_owned()).or_default().merge_operations(item);
         document.components.get_or_insert_default().schemas.extend(self.schemas);
     }
 }
 
 impl Reply {
-    /// A reply without any content yet.
+    /// A reply without a body.
     #[must_use]
     pub fn new(description: &str) -> Self {
-        Self {
-            response: ResponseBuilder::new().description(description).build(),
-            schemas: Vec::new(),
-        }
+        let response = ResponseBuilder::new().description(description).build();
+        Self { response, schemas: Vec::new() }
     }
 
-    /// An error.
-    #[must_use]
-    pub fn error(description: &str, examples: impl IntoIterator<Item = Example>) -> Self {
-        Self::new(description).json::<ErrorReply<'_>>(examples)
-    }
-
-    /// An error that passes, and says when it is worth trying again.
-    #[must_use]
-    pub fn for_now(description: &str, examples: impl IntoIterator<Item = Example>) -> Self {
-        let mut reply = Self::error(description, examples);
-        let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
-        let header = HeaderBuilder::new()
-            .schema(Some(seconds))
-            .description(Some("After how many seconds to try again."));
-        reply.response.headers.insert("Retry-After".to_owned(), RefOr::T(header.build()));
-        reply
-    }
-
-    /// As JSON.
+    /// Adds a body that is a `T` as JSON.
     #[must_use]
     pub fn json<T: ToSchema>(mut self, examples: impl IntoIterator<Item = Example>) -> Self {
-        add::<T>(&mut self.schemas);
-        self.holding("application/json", of::<T>(), examples)
+        register::<T>(&mut self.schemas);
+        self.body("application/json", schema_ref::<T>(), examples)
     }
 
-    /// As text of the type `media`.
+    /// Adds a body that is text of the type `media`.
     #[must_use]
     pub fn text(self, media: &str, examples: impl IntoIterator<Item = Example>) -> Self {
-        self.holding(media, ObjectBuilder::new().schema_type(Type::String), examples)
+        self.body(media, ObjectBuilder::new().schema_type(Type::String), examples)
     }
 
-    fn holding(
+    fn body(
         mut self,
         media: &str,
         schema: impl Into<RefOr<Schema>>,
@@ -176,37 +185,39 @@ impl Reply {
 }
 
 impl Example {
-    /// What the command `asked`, a line of curl's to the default address, is answered with.
-    pub fn new(name: &'static str, asked: impl Into<String>, said: impl Into<Value>) -> Self {
-        Self { name, asked: asked.into(), said: said.into() }
+    /// A reply with `body` to `command`, which is a curl command to the default address, or a
+    /// sentence where no command alone brings the reply about.
+    pub fn new(name: &'static str, command: impl Into<String>, body: impl Into<Value>) -> Self {
+        let (command, body) = (command.into(), body.into());
+        Self { name, command, body, status: StatusCode::OK, passes: false }
     }
 
-    /// As [`new`](Self::new), of an error; its name is its code.
-    pub fn error(code: &'static str, asked: impl Into<String>, message: &str) -> Self {
-        Self::error_as(code, code, asked, message)
+    /// A reply with `error`; the name of the example is the code.
+    pub fn error(command: impl Into<String>, error: &HttpError) -> Self {
+        Self::new(error.code, command, json!(error.body())).of(error)
     }
 
-    /// As [`error`](Self::error), by a name of its own: where a code has several examples.
-    pub fn error_as(
-        name: &'static str,
-        code: &str,
-        asked: impl Into<String>,
-        message: &str,
-    ) -> Self {
-        Self::new(name, asked, serde_json::json!({ "error": { "code": code, "message": message } }))
+    /// The same reply under another name, for a code with several examples.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
+    fn of(self, error: &HttpError) -> Self {
+        Self { status: error.status, passes: error.retry_after.is_some(), ..self }
     }
 
     fn shown(self) -> RefOr<Shown> {
-        let description = if self.asked.starts_with("curl") || self.asked.contains("| curl") {
-            format!("```sh\n{}\n```", self.asked)
+        let description = if self.command.starts_with("curl") || self.command.contains("| curl") {
+            format!("```sh\n{}\n```", self.command)
         } else {
-            self.asked
+            self.command
         };
-        ExampleBuilder::new().description(description).value(Some(self.said)).into()
+        ExampleBuilder::new().description(description).value(Some(self.body)).into()
     }
 }
 
-/// What is answered has no field that is not described.
+/// Excludes fields of a reply that its schema does not list.
 fn closed(schema: RefOr<Schema>) -> RefOr<Schema> {
     match schema {
         RefOr::T(Schema::Object(mut object))

@@ -1,63 +1,75 @@
-//! The calls that every program takes: what a process tells about itself. Their routes are in `telemetry` and one floor up.
+//! The descriptions of the calls that every program serves: health, metrics and this document.
 
 use serde_json::json;
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, RefOr, Schema, Type},
-};
+use utoipa::openapi::ObjectBuilder;
 use warp::http::StatusCode;
 
-use super::{Call, Example, PATH, Reply, Tag};
+use super::{
+    call::{Call, Example, Reply, Tag},
+    schema::object_schema,
+};
 
-/// The description itself.
+/// An OpenAPI document.
 enum Description {}
 
-impl PartialSchema for Description {
-    fn schema() -> RefOr<Schema> {
-        let fields = ["openapi", "info", "paths"].into_iter();
-        let object = ObjectBuilder::new()
-            .schema_type(Type::Object)
-            .description(Some("An OpenAPI 3.1 document."));
-        fields.fold(object, ObjectBuilder::required).into()
-    }
+crate::schemas! {
+    Description => ["openapi", "info", "paths"].into_iter().fold(
+        object_schema([]).description(Some("An OpenAPI 3.1 document.")),
+        ObjectBuilder::required,
+    );
 }
 
-impl ToSchema for Description {}
-
-/// All of them.
-pub(super) fn calls() -> Vec<Call> {
+/// `/openapi.json`
+pub(crate) fn itself() -> Call {
     let version = env!("CARGO_PKG_VERSION");
     let excerpt = json!({ "openapi": "3.1.0", "info": { "title": "Bookend", "version": version } });
-    let description = Example::new("excerpt", "curl http://127.0.0.1:5000/openapi.json", excerpt);
-    let metrics = "# HELP bookend_build_info The build of this process; always 1\n# TYPE bookend_build_info gauge\n";
-    let metrics = Example::new("excerpt", "curl http://127.0.0.1:5000/metrics", metrics);
+    let excerpt = Example::new("excerpt", "curl http://127.0.0.1:5000/openapi.json", excerpt);
+    let reply = Reply::new("The description of every call that this process supports.");
+    call("The OpenAPI document", "Returns this description, in the format of OpenAPI 3.1.")
+        .answering(StatusCode::OK, reply.json::<Description>([excerpt]))
+}
+
+/// `/metrics`
+pub(crate) fn metrics(excerpt: &str) -> Call {
+    let excerpt = Example::new("excerpt", "curl http://127.0.0.1:5000/metrics", excerpt);
+    let reply = Reply::new("All metrics of this process.").text("text/plain", [excerpt]);
+    call("Metrics for Prometheus", "Returns all metrics in the text format of Prometheus.")
+        .answering(StatusCode::OK, reply)
+}
+
+/// `/livez`
+pub(crate) fn livez() -> Call {
     let live = Example::new("live", "curl http://127.0.0.1:5000/livez", "live\n");
+    let reply = Reply::new("The process is running.").text("text/plain", [live]);
+    call(
+        "Liveness check",
+        "Reports that the process is running. It does not check the log or the store.",
+    )
+    .answering(StatusCode::OK, reply)
+}
+
+/// `/readyz`
+pub(crate) fn readyz() -> Call {
     let ready = Example::new("ready", "curl http://127.0.0.1:5000/readyz", "ready\n");
     let full = Example::new(
         "full_disk",
-        "With a disk that has less room than `--min-free-disk` wants: `curl http://127.0.0.1:5000/readyz`",
-        "the log cannot take more now: 104857600 bytes are free on the disk, and 268435456 are to stay free\n",
+        "When the disk has less free space than `--min-free-disk`: \
+         `curl http://127.0.0.1:5000/readyz`",
+        "the log cannot take more now: 104857600 bytes are free on the disk, and 268435456 are to \
+         stay free\n",
     );
-    let get = |path, summary, description| Call::get(Tag::Process, path, summary, description);
-    vec![
-        get(PATH, "This description", "By OpenAPI 3.1.").answering(
-            StatusCode::OK,
-            Reply::new("The description of what this process takes.")
-                .json::<Description>([description]),
-        ),
-        get(
-            "/metrics",
-            "For Prometheus",
-            "Every metric of this process, in the text format of Prometheus.",
-        )
-        .answering(StatusCode::OK, Reply::new("The metrics.").text("text/plain", [metrics])),
-        get("/livez", "Whether the process runs", "Never looks at what it depends on.")
-            .answering(StatusCode::OK, Reply::new("It runs.").text("text/plain", [live])),
-        get("/readyz", "Whether it can serve", "Looks at the log and the store.")
-            .answering(StatusCode::OK, Reply::new("It can serve.").text("text/plain", [ready]))
-            .answering(
-                StatusCode::SERVICE_UNAVAILABLE,
-                Reply::new("It cannot, and why.").text("text/plain", [full]),
-            ),
-    ]
+    let not_ready = Reply::new("The process cannot serve requests. The text states the cause.");
+    call(
+        "Readiness check",
+        "Reports whether the log and the store that this process uses can serve requests.",
+    )
+    .answering(
+        StatusCode::OK,
+        Reply::new("The process can serve requests.").text("text/plain", [ready]),
+    )
+    .answering(StatusCode::SERVICE_UNAVAILABLE, not_ready.text("text/plain", [full]))
+}
+
+fn call(summary: &str, description: &str) -> Call {
+    Call::new(Tag::Process, summary, description)
 }

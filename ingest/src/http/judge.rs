@@ -1,0 +1,35 @@
+//! Judging a batch: each of its events by itself, by the service's clock.
+
+use shared::{
+    event::{EventBatch, Rejection, RejectionCode, SessionEvent},
+    timestamp::Timestamp,
+};
+
+use super::reply::Report;
+
+/// Separates the events that are accepted at `now` from the others, which the report lists.
+pub(super) fn judge(
+    batch: EventBatch,
+    now: Timestamp,
+    future_tolerance_ms: i64,
+) -> (Vec<SessionEvent>, Report) {
+    let mut events = Vec::with_capacity(batch.events.len());
+    let mut report = Report::default();
+    for (index, event) in batch.events.into_iter().enumerate() {
+        match event {
+            Err(rejection) => report.reject(index, rejection),
+            Ok(event) => match event.judge(now, future_tolerance_ms) {
+                Ok(()) => events.push(event),
+                Err(RejectionCode::Expired) => report.discard(index, RejectionCode::Expired),
+                Err(code) => report.reject(index, Rejection::new(code, too_late(&event, now))),
+            },
+        }
+    }
+    report.accepted = events.len();
+    (events, report)
+}
+
+fn too_late(event: &SessionEvent, now: Timestamp) -> String {
+    let ts = event.ts();
+    format!("ts {ts} is too far after the service's clock, {now}; check the clock of the client")
+}

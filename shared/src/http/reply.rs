@@ -1,0 +1,83 @@
+//! The replies that every service shares: JSON, and the one shape of an error.
+
+use serde::Serialize;
+use warp::{
+    Reply as _,
+    http::{HeaderValue, StatusCode, header},
+    reply::Response,
+};
+
+/// `{"error":{"code","message"}}`, the one shape of an error.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Error)]
+pub struct ErrorReply<'a> {
+    /// The error that the request ended with.
+    pub error: Fault<'a>,
+}
+
+/// The code and the message of an error.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Fault<'a> {
+    /// The kind of the error: a word that never changes, for programs.
+    pub code: &'a str,
+    /// The cause and what to do about it: a sentence for people, which may change.
+    pub message: &'a str,
+}
+
+/// An error as a client receives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpError {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The kind of the error: a word that never changes.
+    pub code: &'static str,
+    /// The cause and what to do about it.
+    pub message: String,
+    /// The seconds after which the same request may succeed, for an error that passes.
+    pub retry_after: Option<u64>,
+}
+
+impl HttpError {
+    /// An error that the same request meets again.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), retry_after: None }
+    }
+
+    /// The same error as one that passes after `seconds`.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// The body of the reply.
+    #[must_use]
+    pub fn body(&self) -> ErrorReply<'_> {
+        ErrorReply { error: self.fault() }
+    }
+
+    /// The code and the message.
+    #[must_use]
+    pub fn fault(&self) -> Fault<'_> {
+        Fault { code: self.code, message: &self.message }
+    }
+
+    /// The reply.
+    #[must_use]
+    pub fn to_response(&self) -> Response {
+        let mut reply = json_reply(self.status, &self.body());
+        if let Some(seconds) = self.retry_after {
+            reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        reply
+    }
+}
+
+/// A reply with `body` as JSON. A body that cannot be written as JSON becomes a 500 and a log line.
+#[must_use]
+pub fn json_reply(status: StatusCode, body: &impl Serialize) -> Response {
+    let mut reply = warp::reply::json(body).into_response();
+    if reply.status() == StatusCode::OK {
+        *reply.status_mut() = status;
+    }
+    reply
+}

@@ -1,0 +1,40 @@
+//! A request as its handler receives it.
+
+use std::{net::IpAddr, pin::Pin};
+
+use futures_util::Stream;
+use hyper::body::Bytes;
+use warp::http::{HeaderMap, Method};
+
+/// The address that a request came from; the accept loop adds it to the request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// The body of a request, in the pieces in which it arrives.
+pub type RequestBody = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
+
+/// A request whose path and method a route matches.
+pub struct Request {
+    /// The method; HEAD goes to the handler of GET.
+    pub method: Method,
+    /// The route's label in metrics: its path template, unless the route names another one.
+    pub route: &'static str,
+    /// The segments of the path that are variables in the template, in order, percent-encoded.
+    pub segments: Vec<String>,
+    /// The query string without its `?`, percent-encoded; empty when there is none.
+    pub query: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The address of the client; `None` where no accept loop added it, as in unit tests.
+    pub client: Option<ClientAddress>,
+    /// The body, of which nothing has been read yet.
+    pub body: RequestBody,
+}
+
+impl Request {
+    /// The variable segment at `index`, percent-encoded; empty when the template has fewer.
+    #[must_use]
+    pub fn segment(&self, index: usize) -> &str {
+        self.segments.get(index).map_or("", String::as_str)
+    }
+}

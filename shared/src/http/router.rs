@@ -1,0 +1,290 @@
+//! The router: makes one warp filter of a table of routes. No other file writes a warp filter.
+//!
+//! Everything that depends on which routes exist follows from the table: the handler of a path, 404
+//! for an unknown path, 405 with `Allow` for another method, HEAD, the OpenAPI document, and the
+//! label of a route in metrics. The router decides nothing else about a reply.
+
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt, future::BoxFuture};
+use hyper::body::Buf;
+use warp::{
+    Filter, Reply as _,
+    filters::{BoxedFilter, path::FullPath},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    reply::Response,
+};
+
+use super::{
+    openapi::{self, Call, OpenApi},
+    reply::HttpError,
+    request::{ClientAddress, Request, RequestBody},
+};
+
+/// The path of the OpenAPI document.
+const DOCUMENT: &str = "/openapi.json";
+
+/// The routes of a program as one warp filter.
+pub type Routes = BoxedFilter<(Response,)>;
+
+/// Answers a request with the help of the state that the routes of a crate share.
+type Handler<S> = Box<dyn Fn(Arc<S>, Request) -> BoxFuture<'static, Response> + Send + Sync>;
+
+/// An entry of the table of routes; its handler needs an `S`.
+pub struct Route<S> {
+    method: Method,
+    template: &'static str,
+    label: &'static str,
+    description: Option<Call>,
+    handler: Handler<S>,
+}
+
+/// An entry whose handler has its state.
+struct BoundRoute {
+    method: Method,
+    template: &'static str,
+    label: &'static str,
+    handler: Box<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>,
+}
+
+/// The table of all routes of a program.
+#[derive(Default)]
+pub struct Router {
+    routes: Vec<BoundRoute>,
+    calls: Vec<(Method, &'static str, Call)>,
+}
+
+impl<S> Route<S> {
+    /// A route for GET and HEAD. A segment of `template` in braces, as in `/users/{user_id}`,
+    /// matches any segment.
+    pub fn get<F>(
+        template: &'static str,
+        handler: impl Fn(Arc<S>, Request) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Response> + Send + 'static,
+    {
+        Self::new(Method::GET, template, handler)
+    }
+
+    /// A route for POST.
+    pub fn post<F>(
+        template: &'static str,
+        handler: impl Fn(Arc<S>, Request) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Response> + Send + 'static,
+    {
+        Self::new(Method::POST, template, handler)
+    }
+
+    fn new<F>(
+        method: Method,
+        template: &'static str,
+        handler: impl Fn(Arc<S>, Request) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Response> + Send + 'static,
+    {
+        let handler: Handler<S> = Box::new(move |state, request| Box::pin(handler(state, request)));
+        Self { method, template, label: template, description: None, handler }
+    }
+
+    /// Adds the description of the route to the OpenAPI document.
+    #[must_use]
+    pub fn described(self, call: Call) -> Self {
+        Self { description: Some(call), ..self }
+    }
+
+    /// Gives the route another label in metrics than its template.
+    #[must_use]
+    pub fn labelled(self, label: &'static str) -> Self {
+        Self { label, ..self }
+    }
+
+    /// The path template.
+    #[must_use]
+    pub fn template(&self) -> &'static str {
+        self.template
+    }
+
+    /// The description with its method and path template; `None` for a route that clients need not
+    /// know, such as a file of a page.
+    #[must_use]
+    pub fn description(&self) -> Option<(Method, &'static str, Call)> {
+        Some((self.method.clone(), self.template, self.description.clone()?))
+    }
+}
+
+impl Router {
+    /// Adds the routes of a crate, with the state that their handlers share.
+    #[must_use]
+    pub fn with<S: Send + Sync + 'static>(mut self, state: &Arc<S>, routes: Vec<Route<S>>) -> Self {
+        for route in routes {
+            self.calls.extend(route.description());
+            let (state, handler) = (Arc::clone(state), route.handler);
+            self.routes.push(BoundRoute {
+                method: route.method,
+                template: route.template,
+                label: route.label,
+                handler: Box::new(move |request| handler(Arc::clone(&state), request)),
+            });
+        }
+        self
+    }
+
+    /// The filter that answers every request, and serves the OpenAPI document of the table.
+    ///
+    /// # Errors
+    /// [`serde_json::Error`] when the document cannot be written as JSON, which is a defect.
+    pub fn into_filter(self) -> serde_json::Result<Routes> {
+        let text = Arc::new(openapi::text(&document(self.calls.iter().cloned()))?);
+        let serve = |text: Arc<String>, _| async move { document_reply(text.as_str()) };
+        let router = Arc::new(self.with(&text, vec![Route::get(DOCUMENT, serve)]));
+        let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+        Ok(warp::method()
+            .and(warp::path::full())
+            .and(query)
+            .and(warp::header::headers_cloned())
+            .and(warp::ext::optional::<ClientAddress>())
+            .and(warp::body::stream())
+            .then(move |method, path: FullPath, query, headers: HeaderMap, client, body| {
+                let (route, segments, body) = ("", Vec::new(), boxed(body));
+                let request = Request { method, route, segments, query, headers, client, body };
+                router.answer(path.as_str(), request)
+            })
+            .boxed())
+    }
+
+    fn answer(&self, path: &str, mut request: Request) -> BoxFuture<'static, Response> {
+        let matching = || self.routes.iter().filter(|route| matches(route.template, path));
+        let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
+        if let Some(route) = matching().find(|route| route.method == *method) {
+            request.route = route.label;
+            request.segments = variables(route.template, path);
+            return (route.handler)(request);
+        }
+        let methods: Vec<_> = matching().flat_map(BoundRoute::methods).collect();
+        Box::pin(std::future::ready(not_routed(&methods)))
+    }
+}
+
+impl BoundRoute {
+    /// The methods that it takes.
+    fn methods(&self) -> impl Iterator<Item = &str> {
+        let head = if self.method == Method::GET { Some("HEAD") } else { None };
+        std::iter::once(self.method.as_str()).chain(head)
+    }
+}
+
+/// The OpenAPI document of a program that serves `calls` and this document.
+#[must_use]
+pub fn document(calls: impl IntoIterator<Item = (Method, &'static str, Call)>) -> OpenApi {
+    let itself = (Method::GET, DOCUMENT, openapi::itself());
+    openapi::document(calls.into_iter().chain([itself]))
+}
+
+/// 405 with the methods that the path takes, or 404 when it takes none.
+fn not_routed(methods: &[&str]) -> Response {
+    if methods.is_empty() {
+        let message = "nothing is served at this path; GET /openapi.json lists the paths";
+        return HttpError::new(StatusCode::NOT_FOUND, "not_found", message).to_response();
+    }
+    let allow = methods.join(", ");
+    let message = format!("this path does not support this method; use {allow}");
+    let error = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+    let mut reply = error.to_response();
+    if let Ok(allow) = HeaderValue::from_str(&allow) {
+        reply.headers_mut().insert(header::ALLOW, allow);
+    }
+    reply
+}
+
+fn is_variable(segment: &str) -> bool {
+    segment.starts_with('{')
+}
+
+/// Whether a raw path has the shape of `template`. A slash within an id is sent as `%2F`, so raw
+/// slashes always separate segments.
+fn matches(template: &str, path: &str) -> bool {
+    if !template.contains('{') {
+        return template == path;
+    }
+    let mut segments = path.split('/');
+    template.split('/').all(|expected| {
+        segments.next().is_some_and(|found| is_variable(expected) || expected == found)
+    }) && segments.next().is_none()
+}
+
+fn variables(template: &str, path: &str) -> Vec<String> {
+    let pairs = template.split('/').zip(path.split('/'));
+    pairs.filter(|(expected, _)| is_variable(expected)).map(|(_, found)| found.to_owned()).collect()
+}
+
+fn boxed(body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send + 'static) -> RequestBody {
+    Box::pin(body.map(|piece| piece.map(|mut piece| piece.copy_to_bytes(piece.remaining()))))
+}
+
+fn document_reply(text: &str) -> Response {
+    let mut reply = text.to_owned().into_response();
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::body::Bytes;
+
+    use super::*;
+    use crate::http::openapi::Tag;
+
+    fn route(method: Method, template: &'static str) -> Route<()> {
+        let answer = async |_, request: Request| {
+            let Request { method, route, segments, query, .. } = request;
+            format!("{method} {route} {segments:?} {query}").into_response()
+        };
+        Route::new(method, template, answer)
+    }
+
+    async fn ask(routes: Vec<Route<()>>, method: &str, path: &str) -> (u16, HeaderMap, Bytes) {
+        let filter = Router::default().with(&Arc::new(()), routes).into_filter().unwrap();
+        let reply = warp::test::request().method(method).path(path).reply(&filter).await;
+        (reply.status().as_u16(), reply.headers().clone(), reply.body().clone())
+    }
+
+    #[tokio::test]
+    async fn a_raw_slash_separates_segments_and_an_escaped_one_is_within_an_id() {
+        let routes = || vec![route(Method::GET, "/users/{user}/sessions/{session}")];
+        let (status, _, body) = ask(routes(), "GET", "/users/a%2Fb/sessions/%25?c=%20").await;
+        let shown = r#"GET /users/{user}/sessions/{session} ["a%2Fb", "%25"] c=%20"#;
+        assert_eq!((status, &body[..]), (200, shown.as_bytes()));
+        for path in ["/users/a/b/sessions/c", "/users/a/sessions/b/c", "/users/a/sessions", "/"] {
+            assert_eq!(ask(routes(), "GET", path).await.0, 404, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_methods_of_a_path_may_come_from_several_crates() {
+        let routes = || vec![route(Method::POST, "/"), route(Method::GET, "/").labelled("label")];
+        assert_eq!(&ask(routes(), "POST", "/").await.2[..], b"POST / [] ");
+        assert_eq!(&ask(routes(), "HEAD", "/").await.2[..], b"HEAD label [] ");
+        let (status, headers, _) = ask(routes(), "OPTIONS", "/").await;
+        assert_eq!(
+            (status, &headers["allow"]),
+            (405, &HeaderValue::from_static("POST, GET, HEAD"))
+        );
+    }
+
+    #[tokio::test]
+    async fn the_document_lists_the_routes_that_are_described() {
+        let call = Call::new(Tag::Process, "Summary", "Description.");
+        let routes = vec![route(Method::GET, "/a").described(call), route(Method::GET, "/b")];
+        let (_, _, body) = ask(routes, "GET", "/openapi.json").await;
+        let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
+        assert_eq!(paths, ["/a", "/openapi.json"]);
+    }
+}
