@@ -183,7 +183,7 @@ impl Consumer {
     /// Updates the metrics of the lag. Called at intervals too, because a stalled consumer commits
     /// nothing.
     pub fn show_lag(&self) {
-        // The age covers the partitions of this process only; other processes show that of theirs.
+        // The age covers the partitions of this process only.
         let (held, mut has_backlog) = (self.log.held(), false);
         for (partition, position) in self.log.positions() {
             has_backlog |= position.end > position.committed && held.contains(&partition);

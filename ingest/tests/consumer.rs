@@ -1,5 +1,4 @@
-//! The consumer between a real log and a real store: what is answered, what is committed, what is
-//! counted.
+//! The consumer between a real log and a real store: its answers, commits and metrics.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 use std::{
@@ -38,10 +37,10 @@ mod pairing;
 #[path = "consumer/stalls.rs"]
 mod stalls;
 
-/// Nothing that a test waits for takes longer.
+/// No test waits this long for anything.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// The instant at which every test begins.
+/// The time at which every test begins.
 fn now() -> Timestamp {
     Timestamp::parse("2026-03-01T12:00:00Z").unwrap()
 }
@@ -75,16 +74,16 @@ struct Place {
     dir: TempDir,
 }
 
-/// How a place is opened, and who consumes there.
+/// The settings of a place and its consumer.
 #[derive(Clone, Copy)]
 struct Settings {
     decide: Decide,
     options: ConsumerOptions,
-    /// Room that is to stay free on the store's disk, in bytes.
+    /// The space to keep free on the store's disk, in bytes.
     reserve: u64,
 }
 
-/// A consumer that runs.
+/// A running consumer.
 struct Running {
     consumer: Consumer,
     registry: Registry,
@@ -117,15 +116,15 @@ impl Place {
         Self { log, store, clock, dir }
     }
 
-    /// Closes both, and opens them again.
+    /// Closes the log and the store, and opens them again.
     fn reopen(self, settings: Settings) -> Self {
         let Self { log, store, dir, .. } = self;
         drop((log, store));
         Self::open(dir, settings)
     }
 
-    /// Appends what a direct producer may have written, each on the partition of the user that it
-    /// names first.
+    /// Appends values as a direct producer could write them, each keyed by the first user that it
+    /// names.
     async fn append(&self, values: impl IntoIterator<Item = String>) {
         self.append_at(None, values).await;
     }
@@ -162,7 +161,7 @@ impl Place {
         Running { ended: tokio::spawn(run), consumer, registry, stop }
     }
 
-    /// Handles everything that is in the log; gives back what was counted.
+    /// Handles everything in the log; returns the metrics.
     async fn settle(&self) -> Registry {
         let running = self.consume();
         self.until_committed().await;
@@ -191,12 +190,16 @@ impl Running {
         .await;
     }
 
-    /// Tells it to stop, and waits for its end.
+    /// Stops the consumer and waits for its end.
     async fn stop(self) -> Registry {
         let Self { consumer, registry, stop, ended } = self;
         drop(consumer);
         stop.send(()).unwrap();
-        tokio::time::timeout(LIMIT, ended).await.expect("it does not stop").unwrap().unwrap();
+        tokio::time::timeout(LIMIT, ended)
+            .await
+            .expect("the consumer did not stop")
+            .unwrap()
+            .unwrap();
         registry
     }
 }
@@ -219,13 +222,13 @@ async fn until(holds: impl Fn() -> bool) {
             tokio::task::yield_now().await;
         }
     });
-    waited.await.expect("it never came to hold");
+    waited.await.expect("timed out waiting for a condition");
 }
 
 fn metric(registry: &Registry, series: &str) -> f64 {
     let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
     let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    value.unwrap_or_else(|| panic!("there is no series {series}")).parse().unwrap()
+    value.unwrap_or_else(|| panic!("no series {series}")).parse().unwrap()
 }
 
 fn handled(registry: &Registry, outcome: &str) -> f64 {
@@ -236,7 +239,7 @@ fn dead(registry: &Registry, code: &str) -> f64 {
     metric(registry, &format!(r#"bookend_dead_letters_total{{code="{code}"}}"#))
 }
 
-/// A place where threads wait until they are let go on.
+/// A gate at which threads wait until it is opened.
 struct Gate(Mutex<(usize, bool)>, Condvar);
 
 impl Gate {
@@ -262,7 +265,7 @@ impl Gate {
     }
 }
 
-/// Opens a gate when a test ends, so that one that fails does not wait for its threads.
+/// Opens a gate at the end of a test, so that a failing test does not wait for its threads.
 struct OpenAtLast(&'static Gate);
 
 impl Drop for OpenAtLast {

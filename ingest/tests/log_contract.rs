@@ -1,5 +1,5 @@
-//! The contract of `Log`: what every backend keeps, and beside it what the embedded one promises of
-//! its directory. Kafka is a real one.
+//! The contract of `Log`, which every backend keeps, and the promises of the embedded log about its
+//! directory. The Kafka is a real one.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{collections::BTreeMap, time::Duration};
@@ -20,29 +20,28 @@ mod embedded;
 #[path = "log_contract/kafka.rs"]
 mod kafka;
 
-/// Long enough for the slowest machine: a test that meets it has failed.
+/// No test takes this long, even on a slow machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// One log of one backend, which can be opened again and again while what it handed out is dropped
-/// before.
+/// One log of one backend. Reopening it drops the previous one first.
 trait Backend: Sized {
     async fn fresh() -> Self;
-    /// As the process would open it at its start.
+    /// Opens it as a process does at its start.
     async fn open(&self) -> Log;
-    /// How many partitions it has.
+    /// The number of partitions.
     fn partitions(&self) -> u32;
-    /// The clock by which it stamps what is appended.
+    /// The clock that sets append times.
     fn clock(&self) -> Clock;
 }
 
-/// A test of each named behaviour for each backend: `behaviour(backend)`.
+/// Expands to a test of each named behaviour on each backend: `behaviour(backend)`.
 macro_rules! contract {
     ($($behaviour:ident),+ $(,)?) => {
         mod on_the_embedded_log {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $behaviour() {
-                    let backend = <crate::embedded::Room as crate::Backend>::fresh().await;
+                    let backend = <crate::embedded::LogDir as crate::Backend>::fresh().await;
                     tokio::time::timeout(crate::LIMIT, super::$behaviour(&backend)).await.unwrap();
                 }
             )+
@@ -70,13 +69,14 @@ fn records(prefix: &str, keys: usize, count: usize) -> Vec<NewRecord> {
     (0..count).map(|n| record(&format!("user-{}", n % keys), format!("{prefix}-{n}"))).collect()
 }
 
-/// Polls until `count` records came; more in the same poll are an error.
+/// Polls until `count` records have arrived. Panics if a poll returns more.
 async fn poll(log: &Log, count: usize) -> Vec<Record> {
     let mut polled = Vec::new();
     while polled.len() < count {
         let more = tokio::time::timeout(LIMIT, log.poll(100)).await;
-        let more =
-            more.unwrap_or_else(|_| panic!("only {} of {count} came", polled.len())).unwrap();
+        let more = more
+            .unwrap_or_else(|_| panic!("only {} of {count} have arrived", polled.len()))
+            .unwrap();
         assert!(!more.is_empty());
         polled.extend(more);
     }
@@ -84,8 +84,8 @@ async fn poll(log: &Log, count: usize) -> Vec<Record> {
     polled
 }
 
-/// Asserts that polling gives exactly `expected` and then waits: a record appended afterwards is
-/// the next to come.
+/// Asserts that polling returns exactly `expected` and then waits: the next record is one that is
+/// appended afterwards.
 async fn poll_exactly(log: &Log, expected: &[NewRecord]) {
     let last = record("last", "last");
     log.append(vec![last.clone()]).await.unwrap();
@@ -94,7 +94,7 @@ async fn poll_exactly(log: &Log, expected: &[NewRecord]) {
     assert_eq!(texts(&poll(log, expected.len()).await), texts_of_new(&expected));
 }
 
-/// In the order of their places: over several partitions a log has no order of its own.
+/// Sorts records by partition and offset: a log has no order across partitions.
 fn sorted(mut records: Vec<Record>) -> Vec<Record> {
     records.sort_by_key(|record| (record.partition, record.offset));
     records
@@ -117,7 +117,7 @@ fn texts_of_new(records: &[NewRecord]) -> Vec<Text> {
     all
 }
 
-/// Everything that is left in the log, whether or not it was committed.
+/// Reads every record of the log, committed or not.
 async fn read_all(log: &Log) -> Vec<Record> {
     let (mut cursor, mut all) = (log.cursor(), Vec::new());
     loop {
@@ -129,7 +129,7 @@ async fn read_all(log: &Log) -> Vec<Record> {
     }
 }
 
-/// By partition, in the order given.
+/// Groups records by partition, keeping their order.
 fn by_partition(records: &[Record]) -> BTreeMap<Partition, Vec<&Record>> {
     let mut partitions: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for record in records {

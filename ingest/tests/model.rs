@@ -1,10 +1,10 @@
-//! Why pairing loses nothing and shows nothing twice: every interleaving of small worlds, not a
-//! sample of them.
+//! Model checks of pairing: it loses nothing and shows nothing twice. They visit every interleaving
+//! of small worlds, not a sample.
 //!
-//! `replicas` is about the store's consistency: which order of writing and reading, at which
-//! quorums, lets no session be overlooked. `markers` is about the rows: that what the real decision
-//! writes leaves exactly the canonical rows visible, whoever comes late, twice or stops half-way.
-//! Each has controls: weaker protocols that must be found wrong, so that a pass means something.
+//! `replicas` checks the consistency of the store: which order of writes and reads, at which
+//! quorums, lets no session be missed. `markers` checks the rows: the real decision leaves exactly
+//! the canonical rows visible, even if handlers are late, repeat themselves or stop half-way. Both
+//! have controls: weaker protocols that must fail, so that a pass means something.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 #[path = "model/explore.rs"]

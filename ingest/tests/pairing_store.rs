@@ -1,5 +1,5 @@
-//! Handling, storing and answering together, against a naive model: random micro-batches,
-//! repetitions, crashes at any place, zombies, restarts and sweeps, and answers at an instant that
+//! Handling, storing and querying together, against a naive model: random micro-batches,
+//! repetitions, crashes at any place, zombies, restarts and sweeps. Queries run at a time that
 //! moves over the year.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -44,11 +44,11 @@ use self::{
     world::World,
 };
 
-/// The instant at which every run begins. Events lie within the year before it, on its edges, and
-/// beyond.
+/// The time at which every run begins. Events are within the year before it, at its limits, and
+/// outside.
 const BEGIN: i64 = 1_700_000_000_000;
-/// Times are chosen on a coarse grid, so that they are often equal, with a step of a millisecond
-/// about each line.
+/// Times are on a coarse grid, so that many are equal, with steps of a millisecond around each
+/// limit.
 const GRID: i64 = RETENTION / 4;
 
 type Seen = (SessionKey, Fact);
@@ -86,7 +86,7 @@ proptest! {
 }
 
 proptest! {
-    // Each is a keyspace of its own.
+    // Each one is a keyspace of its own.
     #![proptest_config(ProptestConfig {
         cases: 8,
         max_shrink_iters: 64,
@@ -134,7 +134,7 @@ fn what_was_made_durable_survives_a_crash() {
     });
 }
 
-/// The handler stops between the facts and the markers, and the sweep comes before the redelivery.
+/// The handler stops between the facts and the markers, and a sweep precedes the redelivery.
 #[test]
 fn a_start_that_was_swept_before_its_handling_was_repeated_supersedes_the_later_one() {
     run(vec![

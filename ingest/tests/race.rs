@@ -1,5 +1,5 @@
-//! The race of two consumers, forced: the halves of two thousand sessions, with conflicts among
-//! them, handled at the same instant by two consumers that share nothing but one Cassandra.
+//! Forces the race of two consumers that share only one Cassandra: they handle the two halves of
+//! two thousand sessions at the same instant, conflicting facts included.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use test_support::stack::Stack;
 use tokio::sync::Barrier;
 
 const SESSIONS: i64 = 2_000;
-/// How many sessions are handled in one step of either consumer.
+/// The number of sessions that a consumer handles in one step.
 const STEP: usize = 100;
 const USERS: i64 = 50;
 const NOW: i64 = 1_700_000_000_000;
@@ -32,8 +32,7 @@ fn start(ms: i64, country: &str) -> Fact {
     Fact::Start(Start { ts: at(ms), country: Country::normalise(country) })
 }
 
-/// The facts of the session `number` that come to the one consumer, and those that come to the
-/// other.
+/// The facts of session `number` for the first consumer, and those for the second.
 fn halves(number: i64) -> (Vec<Fact>, Vec<Fact>) {
     let begun = NOW - SESSIONS * MINUTE + number * MINUTE;
     let country = COUNTRIES[usize::try_from(number % 3).unwrap()];
@@ -44,10 +43,10 @@ fn halves(number: i64) -> (Vec<Fact>, Vec<Fact>) {
     };
     match number % 5 {
         0 => (one, other),
-        // A smaller start beside the end, in another country; a smaller end beside the start.
+        // A smaller start in another country beside the end; a smaller end beside the start.
         1 => (one, more(other, start(begun - 1, "ZZ"))),
         2 => (more(one, Fact::End(at(begun + 1))), other),
-        // Both consumers see the same, and a conflict too.
+        // Both consumers handle the same facts, with a conflict.
         3 => (
             more(one, Fact::End(at(begun + MINUTE))),
             more(more(other, start(begun, country)), start(begun, "AA")),
@@ -66,7 +65,8 @@ fn sighting(number: i64, facts: Vec<Fact>) -> Sighting {
     Sighting { key, facts }
 }
 
-/// What a consumer does with its micro-batches, each begun when the other begins its own.
+/// Handles the micro-batches of one consumer, each at the instant at which the other begins its
+/// own.
 async fn consume(store: Store, batches: Vec<Vec<Sighting>>, together: &Barrier) {
     for sightings in batches {
         together.wait().await;

@@ -1,4 +1,4 @@
-//! Retention: what is more than a year old leaves the store by itself, and nothing else does.
+//! Retention removes what is more than a year old from the store, and nothing else.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use shared::{
     timestamp::{DAY, HOUR, RETENTION, Timestamp},
 };
 
-/// Longer than a process waits before it begins to walk.
+/// Longer than the delay of the first sweep.
 const BEGUN: Duration = Duration::from_secs(3_600);
 
 fn key(session: &str) -> SessionKey {
@@ -28,7 +28,7 @@ async fn what_is_more_than_a_year_and_the_margin_old_leaves_the_store_by_itself(
     let end = |session, ts| Sighting { key: key(session), facts: vec![Fact::End(ts)] };
     store.absorb(vec![end("old", old), end("young", old + HOUR)], old + HOUR).await.unwrap();
 
-    // The first instant at which the old one is past the year and its margin of a day.
+    // The first instant at which the old session is past the year and its margin of a day.
     let walking =
         tokio::spawn(retention::run(store.clone(), Clock::starting_at(old + RETENTION + DAY + 1)));
     tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The errors of a log, whatever its backend.
+//! The errors of every log.
 
 use std::io;
 

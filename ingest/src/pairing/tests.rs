@@ -1,5 +1,5 @@
-//! The decision against a model that was written from the words of the rule alone, with handlers
-//! that repeat, interleave and stop anywhere.
+//! The decision against a model written independently from the rule, with handlers that repeat,
+//! interleave and stop at any step.
 
 use std::collections::BTreeSet;
 
@@ -32,8 +32,7 @@ fn facts_of<'a>(facts: impl IntoIterator<Item = &'a Fact>) -> SessionFacts {
     all
 }
 
-/// What is to be seen of a session: its start, and its start and end, spelled as the rows that show
-/// them.
+/// The visible rows of a session: its start, and its start and end, written like the rows.
 fn canonical(facts: &[Fact]) -> BTreeSet<Effect> {
     let mut first: Option<(i64, &str)> = None;
     for fact in facts {
@@ -62,7 +61,8 @@ fn canonical(facts: &[Fact]) -> BTreeSet<Effect> {
 #[derive(Clone, Debug)]
 struct Handler {
     batch: Vec<Fact>,
-    /// Otherwise it is a zombie: it may stop at any step, or go on when all is done.
+    /// Whether it always finishes. A zombie may stop at any step, or continue when all others are
+    /// done.
     finishes: bool,
     step: Step,
 }
@@ -85,8 +85,8 @@ impl Handler {
     }
 }
 
-/// Decides what happens next. Where nothing is left it answers 0, which always goes on with the
-/// first.
+/// Chooses the next step. Once the choices are used up it returns 0, which always continues with
+/// the first handler.
 struct Chance(std::vec::IntoIter<u8>);
 
 impl Chance {
@@ -95,7 +95,8 @@ impl Chance {
     }
 }
 
-/// A store that acknowledges, reads back at least what was acknowledged, and adds rows one by one.
+/// A store that acknowledges writes, reads back at least every acknowledged fact, and adds rows one
+/// by one.
 #[derive(Default)]
 struct World {
     issued: BTreeSet<Fact>,
@@ -145,8 +146,8 @@ impl World {
     }
 }
 
-/// What is visible once every handler that finishes has finished, and after every step of a zombie
-/// from then on.
+/// The visible rows once every handler that finishes has finished, and after each later step of a
+/// zombie.
 fn run(mut handlers: Vec<Handler>, markers: bool, chance: Vec<u8>) -> Vec<BTreeSet<Effect>> {
     let (mut world, mut chance) = (World::default(), Chance(chance.into_iter()));
     let mut seen = Vec::new();
@@ -172,7 +173,7 @@ fn a_fact() -> impl Strategy<Value = Fact> {
     ]
 }
 
-/// The facts of a session, and handlers for them: each fact has one that finishes, some have others
+/// The facts of a session and their handlers: each fact has one that finishes, and some have others
 /// that may stop.
 fn a_run() -> impl Strategy<Value = (Vec<Fact>, Vec<Handler>, Vec<u8>)> {
     let facts = vec(a_fact(), 1..8).prop_shuffle();
@@ -199,9 +200,9 @@ fn a_run() -> impl Strategy<Value = (Vec<Fact>, Vec<Handler>, Vec<u8>)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Promises 2 and 3. Seen to fail when `decide` leaves out the markers (the control below is
-    /// the same as a named case), when an end answers only for the pairs that contain it, and when
-    /// a start answers only for itself.
+    /// Promises 2 and 3. Seen to fail if `decide` writes no markers (the control below is the same
+    /// as a named case), if an end marks only the pairs that contain it, and if a start marks only
+    /// itself.
     #[test]
     fn whatever_the_order_exactly_the_canonical_rows_are_visible((facts, handlers, chance) in a_run()) {
         let expected = canonical(&facts);
@@ -237,8 +238,8 @@ fn one_by_one(facts: &[Fact]) -> Vec<Handler> {
     facts.iter().map(|fact| Handler::new(vec![fact.clone()], true)).collect()
 }
 
-/// The control: the simulation can fail. A late smaller start leaves the first pair visible if
-/// nothing marks it.
+/// The control: the simulation can fail. Without markers, a late smaller start leaves the first
+/// pair visible.
 #[test]
 fn without_markers_a_phantom_is_seen() {
     let facts = [start(2, "SK"), end(5), start(1, "AT")];
@@ -306,7 +307,7 @@ fn an_end_without_a_start_writes_no_row() {
     assert_eq!(decide(&key(), &facts_of(&[end(1), end(2)]), &[end(1), end(2)]), []);
 }
 
-/// What another event's consumer has written, or will write, costs nothing more.
+/// Rows that another event's consumer has written, or will write, are not written again.
 #[test]
 fn an_ordinary_pair_costs_two_rows_in_all_whichever_half_comes_last() {
     let both = facts_of(&[start(1, "SK"), end(2)]);
@@ -326,8 +327,8 @@ fn an_ordinary_pair_costs_two_rows_in_all_whichever_half_comes_last() {
     );
 }
 
-/// Its canonical start was taken by retention: whatever else it has is not canonical, and may have
-/// been written.
+/// Retention has removed its canonical start: its other rows are not canonical, and may have been
+/// written.
 #[test]
 fn a_session_whose_start_has_left_supersedes_the_starts_it_still_has() {
     let mut facts = facts_of(&[start(1, "AT"), start(5, "SK"), end(7)]);

@@ -1,5 +1,4 @@
-//! What is answered of one session: as the store has it, and as the rule says from the events
-//! alone.
+//! The answer to a query for one session: from the store, and derived from the events alone.
 
 use shared::{
     event::{Country, SessionEvent},
@@ -33,7 +32,7 @@ impl Answer {
     }
 }
 
-/// What has to be answered once all of `events`, those of other sessions among them, are handled.
+/// The expected answer after `events`, which may include those of other sessions.
 pub(crate) fn expected(key: &SessionKey, events: &[String]) -> Answer {
     let mut facts = SessionFacts::default();
     for event in events {

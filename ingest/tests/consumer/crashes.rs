@@ -1,5 +1,5 @@
-//! A consumer that is ended at any instant and begins again gives the answers of one that never
-//! was.
+//! A consumer that is killed at any instant and restarted gives the same answers as one that was
+//! not.
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
@@ -18,11 +18,11 @@ const USERS: [&str; 3] = ["a", "b", "c"];
 #[derive(Clone, Debug)]
 enum Op {
     Append(Vec<String>),
-    /// Consumes until it was polled so often, and is then dropped where it stands.
+    /// Drops the consumer after so many polls of its future.
     Crash {
         polls: usize,
     },
-    /// Consumes to the end of the log and stops in good order.
+    /// Consumes to the end of the log and stops cleanly.
     Settle,
 }
 
@@ -45,8 +45,8 @@ fn an_op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Runs a consumer for so many polls. What it has given to other threads by then goes on, as a disk
-/// does when a process ends.
+/// Runs a consumer for so many polls of its future. Work already handed to other threads continues,
+/// like the disk writes of a killed process.
 async fn consume_for(place: &Place, mut polls: usize) {
     let options =
         ConsumerOptions { batch_bytes: 1, commit_interval: Duration::ZERO, ..Default::default() };
@@ -67,7 +67,7 @@ async fn consume_for(place: &Place, mut polls: usize) {
     .await;
 }
 
-/// Opens both again, as soon as what the last consumer left on other threads has let go of them.
+/// Reopens both, once threads of the last consumer have released them.
 async fn reopen(place: Place) -> Place {
     let Place { log, store, dir, .. } = place;
     drop((log, store));
@@ -76,7 +76,7 @@ async fn reopen(place: Place) -> Place {
             tokio::task::yield_now().await;
         }
     });
-    free.await.expect("something still holds the log or the store");
+    free.await.expect("the log or the store is still open");
     Place::open(dir, Settings::default())
 }
 

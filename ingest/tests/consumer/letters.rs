@@ -1,4 +1,4 @@
-//! What becomes of records that can never be answered, and of those that come back.
+//! Records that cannot be handled, and records that are redriven.
 
 use super::*;
 
@@ -47,12 +47,12 @@ async fn what_comes_after_the_last_fact_that_a_session_may_have_is_contested() {
 async fn an_event_is_judged_by_when_it_was_appended_and_not_by_when_it_is_read() {
     let place = Place::new();
     let (year, day) = (RETENTION / MINUTE, DAY / MINUTE);
-    // Fresh when they were appended a year and a day ago; today they would be too old.
+    // Not expired when they were appended a year and a day ago; expired today.
     let then = now() - RETENTION - DAY;
     place.append_at(Some(then), [start("a", -year - day - 1), end("a", -year - day)]).await;
-    // Too far ahead of then, though it is long past today.
+    // Too far in the future then, although it is in the past today.
     place.append_at(Some(then), [end("f", -60)]).await;
-    // Too old today as it was then.
+    // Expired today as it was then.
     place.append([end("e", -year - 1)]).await;
     let counted = place.settle().await;
     assert_eq!(handled(&counted, "expired"), 1.0);
@@ -65,7 +65,7 @@ async fn an_event_is_judged_by_when_it_was_appended_and_not_by_when_it_is_read()
 }
 
 fn panics_for_mallory(key: &SessionKey, facts: &SessionFacts, handled: &[Fact]) -> Vec<Effect> {
-    assert!(key.user.as_str() != "mallory", "this is the defect");
+    assert!(key.user.as_str() != "mallory", "planted defect");
     decide(key, facts, handled)
 }
 

@@ -1,4 +1,4 @@
-//! What is answered and what is counted of events, in any order and over restarts.
+//! Answers and metrics for events in any order, and across restarts.
 
 use super::*;
 
@@ -59,7 +59,7 @@ async fn what_is_handled_is_counted_once_each() {
         ["paired", "open", "orphan", "duplicate", "expired", "dead_lettered", "superseded"]
             .map(|outcome| handled(&counted, outcome));
     assert_eq!(outcomes.iter().sum::<f64>(), sent, "{outcomes:?}");
-    // The two ends of `b` are told apart only by which came first.
+    // The order of handling alone decides the outcomes of the two ends of `b`.
     assert_eq!(outcomes[2..], [1.0, 1.0, 1.0, 1.0, 2.0]);
     assert_eq!(metric(&counted, "bookend_sessions_completed_total"), 1.0);
 }

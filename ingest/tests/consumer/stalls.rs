@@ -1,4 +1,4 @@
-//! What a consumer does that waits, is slow, is told to stop, or is gone.
+//! A consumer that waits, is slow, is stopped, or is dropped.
 
 use super::*;
 
@@ -41,7 +41,7 @@ async fn a_consumer_that_is_gone_lets_go_of_the_log_and_the_store() {
     drop(running.consumer);
     let Place { log, store, dir, .. } = place;
     drop((log, store));
-    // Whatever handled records for it would hold the lock of the log.
+    // A task that still handled records for it would hold the lock of the log.
     let options = EmbeddedLogOptions::default();
     until(|| EmbeddedLog::open(&dir.path().join("log"), options, Clock::machine()).is_ok()).await;
 }
@@ -71,7 +71,7 @@ async fn what_comes_behind_a_slow_micro_batch_is_answered_and_not_committed_befo
     assert_eq!(SLOW.waiting(), 1);
     let positions = place.log.positions();
     assert!(positions.values().all(|position| position.committed == 0), "{positions:?}");
-    // No more are polled than may be under way.
+    // No more are polled than may be in flight.
     assert_eq!(metric(&running.registry, "bookend_consumer_inflight_records"), 3.0);
     running.until_it_shows_an_age().await;
     let slow = murmur2::partition(b"slow", 3);

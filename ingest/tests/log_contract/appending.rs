@@ -95,8 +95,7 @@ async fn a_poll_that_was_given_up_loses_nothing(backend: &impl Backend) {
     let mut answered = 0;
     for record in &all {
         log.append(vec![record.clone()]).await.unwrap();
-        // Looked at once and dropped, at whatever step that leaves it; now and then it is quick
-        // enough to answer.
+        // Polled once and dropped, which may leave it at any step. Sometimes it completes at once.
         let polled = futures_util::FutureExt::now_or_never(log.poll(100));
         answered += polled.map_or(0, |polled| polled.unwrap().len());
     }
@@ -152,7 +151,7 @@ async fn the_append_time_of_a_record_is_now(backend: &impl Backend) {
     let (log, clock) = (backend.open().await, backend.clock());
     let before = clock.now();
     log.append(records("r", 9, 20)).await.unwrap();
-    // What was opened before may have been set by a clock that was started a little later.
+    // A log opened earlier may have a clock that was started slightly later.
     let now = before - MINUTE..=clock.now() + MINUTE;
     assert!(poll(&log, 20).await.iter().all(|record| now.contains(&record.append_time)));
 }

@@ -1,4 +1,4 @@
-//! What is committed does not come back, and everything else does.
+//! Committed records are not delivered again; all others are.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ async fn of_partitions_committed_in_part_each_rest_comes_back(backend: &impl Bac
         log.append(records(&format!("r{round}"), 12, 24)).await.unwrap();
     }
     let polled = poll(&log, 144).await;
-    // A different part of each partition, of one nothing and of one everything.
+    // A different part of each partition: nothing of one, everything of another.
     let mut offsets = all_ends(&log);
     for (partition, offset) in &mut offsets {
         *offset = *offset * i64::from(*partition) / i64::from(backend.partitions() - 1);

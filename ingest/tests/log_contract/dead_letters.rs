@@ -93,7 +93,7 @@ async fn a_redrive_that_was_given_up_can_be_repeated(backend: &impl Backend) {
     log.dead_letter(vec![letter(FUTURE, "u", b"1")]).await.unwrap();
     let interrupted = tokio::spawn({
         let log = log.clone();
-        async move { log.redrive(|_| panic!("given up in the middle of it"), |_| {}).await }
+        async move { log.redrive(|_| panic!("planted panic"), |_| {}).await }
     });
     assert!(interrupted.await.is_err());
     assert_eq!(log.dead_letters(), 1);

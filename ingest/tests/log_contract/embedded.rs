@@ -1,5 +1,5 @@
-//! What the embedded log promises of its directory: one owner, segments that leave when they are
-//! consumed, limits.
+//! The promises of the embedded log about its directory: one owner, removal of consumed segments,
+//! limits.
 
 use std::{fs, path::Path};
 
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::{Backend, poll, poll_exactly, read_all, record, records};
 
 /// A directory for a log.
-pub(crate) struct Room(TempDir);
+pub(crate) struct LogDir(TempDir);
 
 fn noon() -> Timestamp {
     Timestamp::parse("2024-05-13T12:00:00Z").unwrap()
@@ -25,12 +25,12 @@ fn options() -> EmbeddedLogOptions {
     EmbeddedLogOptions { reserve_bytes: 0, ..EmbeddedLogOptions::default() }
 }
 
-/// Many segments, of which none is removed for its age or length.
+/// Many segments, none of which is removed for its age or size.
 fn small_segments() -> EmbeddedLogOptions {
     EmbeddedLogOptions { segment_bytes: 300, retention_ms: 400 * DAY, ..options() }
 }
 
-impl Room {
+impl LogDir {
     fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
@@ -53,7 +53,7 @@ fn count(dir: &Path) -> usize {
     names.filter(|name| name.to_string_lossy().ends_with(".log")).count()
 }
 
-impl Backend for Room {
+impl Backend for LogDir {
     async fn fresh() -> Self {
         Self::new()
     }
@@ -86,22 +86,22 @@ async fn consume(log: &Log, count: usize) {
 
 #[tokio::test]
 async fn a_second_owner_is_told_that_it_is_locked() {
-    let room = Room::new();
-    let log = room.open_with(options(), noon());
-    assert!(matches!(room.try_open(options(), noon()), Err(LogOpenError::Locked)));
+    let dir = LogDir::new();
+    let log = dir.open_with(options(), noon());
+    assert!(matches!(dir.try_open(options(), noon()), Err(LogOpenError::Locked)));
     drop(log);
-    room.open_with(options(), noon());
+    dir.open_with(options(), noon());
 }
 
-/// Whoever appended has gone, the writer has not: the directory is free only when it has finished.
+/// A dropped append leaves its work to the writer: the directory is free only when the writer has
+/// finished.
 #[tokio::test]
 async fn an_append_that_nobody_waits_for_is_finished_before_the_next_owner_comes() {
-    let room = Room::new();
+    let dir = LogDir::new();
     for round in 0..20_usize {
-        let log = room.open_with(options(), noon());
+        let log = dir.open_with(options(), noon());
         assert_eq!(read_all(&log).await.len(), round * 1_000);
-        // Nearly always it is given up before the writer is done; where it is not, that is well
-        // too.
+        // Nearly always it is dropped before the writer is done. If not, the test passes as well.
         if let Some(answer) =
             futures_util::FutureExt::now_or_never(log.append(records("r", 5, 1_000)))
         {
@@ -112,8 +112,8 @@ async fn an_append_that_nobody_waits_for_is_finished_before_the_next_owner_comes
 
 #[tokio::test]
 async fn records_of_one_append_have_one_append_time() {
-    let room = Room::new();
-    let log = room.open_with(options(), noon());
+    let dir = LogDir::new();
+    let log = dir.open_with(options(), noon());
     log.append(records("r", 9, 20)).await.unwrap();
     let polled = poll(&log, 20).await;
     assert!(polled.iter().all(|record| record.append_time == polled[0].append_time));
@@ -121,20 +121,20 @@ async fn records_of_one_append_have_one_append_time() {
 
 #[tokio::test]
 async fn a_log_goes_over_many_segments_and_restarts() {
-    let room = Room::new();
+    let dir = LogDir::new();
     for round in 0..4 {
-        let log = room.open_with(small_segments(), noon());
+        let log = dir.open_with(small_segments(), noon());
         append_singly(&log, &format!("r{round}"), 25).await;
     }
-    assert!(room.segments() > 20, "{}", room.segments());
+    assert!(dir.segments() > 20, "{}", dir.segments());
     let all: Vec<_> = (0..4).flat_map(|round| records(&format!("r{round}"), 5, 25)).collect();
-    poll_exactly(&room.open_with(small_segments(), noon()), &all).await;
+    poll_exactly(&dir.open_with(small_segments(), noon()), &all).await;
 }
 
 #[tokio::test]
 async fn a_poll_waits_at_the_beginning_of_a_segment() {
-    let room = Room::new();
-    let log = room.open_with(EmbeddedLogOptions { segment_bytes: 1, ..options() }, noon());
+    let dir = LogDir::new();
+    let log = dir.open_with(EmbeddedLogOptions { segment_bytes: 1, ..options() }, noon());
     for n in 0..5 {
         let (polled, appended) =
             tokio::join!(log.poll(100), log.append(vec![record("a", format!("{n}"))]));
@@ -145,69 +145,69 @@ async fn a_poll_waits_at_the_beginning_of_a_segment() {
 
 #[tokio::test]
 async fn retention_never_removes_what_is_not_committed() {
-    let room = Room::new();
+    let dir = LogDir::new();
     let greedy =
         EmbeddedLogOptions { segment_bytes: 200, retention_bytes: 0, retention_ms: 0, ..options() };
-    let log = room.open_with(greedy, noon());
+    let log = dir.open_with(greedy, noon());
     append_singly(&log, "polled", 30).await;
     poll(&log, 30).await;
     append_singly(&log, "new", 30).await;
     drop(log);
-    let log = room.open_with(greedy, noon() + 400 * DAY);
+    let log = dir.open_with(greedy, noon() + 400 * DAY);
     append_singly(&log, "later", 30).await;
     drop(log);
     let mut all = records("polled", 5, 30);
     all.extend(records("new", 5, 30));
     all.extend(records("later", 5, 30));
-    poll_exactly(&room.open_with(greedy, noon() + 800 * DAY), &all).await;
+    poll_exactly(&dir.open_with(greedy, noon() + 800 * DAY), &all).await;
 }
 
 #[tokio::test]
 async fn what_is_consumed_and_too_old_is_removed() {
-    let room = Room::new();
+    let dir = LogDir::new();
     let options = EmbeddedLogOptions { segment_bytes: 200, retention_ms: DAY, ..options() };
-    let log = room.open_with(options, noon());
+    let log = dir.open_with(options, noon());
     append_singly(&log, "r", 50).await;
     consume(&log, 50).await;
     append_singly(&log, "young", 10).await;
-    let before = room.segments();
+    let before = dir.segments();
     assert!(before > 20);
     drop(log);
-    let log = room.open_with(options, noon() + 2 * DAY);
+    let log = dir.open_with(options, noon() + 2 * DAY);
     append_singly(&log, "later", 10).await;
-    assert!(room.segments() < before / 2, "{} of {before}", room.segments());
+    assert!(dir.segments() < before / 2, "{} of {before}", dir.segments());
     poll_exactly(&log, &[records("young", 5, 10), records("later", 5, 10)].concat()).await;
 }
 
 #[tokio::test]
 async fn what_is_consumed_and_too_much_is_removed() {
-    let room = Room::new();
+    let dir = LogDir::new();
     let options = EmbeddedLogOptions {
         segment_bytes: 200,
         retention_bytes: 2_000,
         retention_ms: 400 * DAY,
         ..options()
     };
-    let log = room.open_with(options, noon());
+    let log = dir.open_with(options, noon());
     for round in 0..20 {
         append_singly(&log, &format!("r{round}"), 10).await;
         consume(&log, 10).await;
     }
-    assert!(room.segments() < 20, "{}", room.segments());
+    assert!(dir.segments() < 20, "{}", dir.segments());
     drop(log);
-    poll_exactly(&room.open_with(options, noon()), &[]).await;
+    poll_exactly(&dir.open_with(options, noon()), &[]).await;
 }
 
 #[tokio::test]
 async fn a_commit_that_was_not_saved_lets_nothing_be_removed() {
-    let room = Room::new();
+    let dir = LogDir::new();
     let greedy =
         EmbeddedLogOptions { segment_bytes: 200, retention_bytes: 0, retention_ms: 0, ..options() };
-    let log = room.open_with(greedy, noon());
+    let log = dir.open_with(greedy, noon());
     append_singly(&log, "r", 20).await;
     poll(&log, 20).await;
-    // In the way of the file that is written first.
-    let obstacle = room.0.path().join("records").join("committed.new");
+    // Blocks the file that is written first.
+    let obstacle = dir.0.path().join("records").join("committed.new");
     fs::create_dir(&obstacle).unwrap();
     let ends: Offsets =
         log.positions().iter().map(|(partition, at)| (*partition, at.end)).collect();
@@ -216,14 +216,14 @@ async fn a_commit_that_was_not_saved_lets_nothing_be_removed() {
     drop(log);
     fs::remove_dir(obstacle).unwrap();
     let all = [records("r", 5, 20), records("more", 5, 20)].concat();
-    poll_exactly(&room.open_with(greedy, noon()), &all).await;
+    poll_exactly(&dir.open_with(greedy, noon()), &all).await;
 }
 
 #[tokio::test]
 async fn a_cursor_goes_on_behind_what_retention_removed() {
-    let room = Room::new();
+    let dir = LogDir::new();
     let greedy = EmbeddedLogOptions { segment_bytes: 200, retention_bytes: 0, ..options() };
-    let log = room.open_with(greedy, noon());
+    let log = dir.open_with(greedy, noon());
     append_singly(&log, "r", 20).await;
     let mut cursor = log.cursor();
     assert!(!log.read(&mut cursor, 1).await.unwrap().is_empty());
@@ -243,12 +243,12 @@ async fn a_cursor_goes_on_behind_what_retention_removed() {
 
 #[tokio::test]
 async fn a_log_keeps_the_partitions_it_was_made_with() {
-    let room = Room::new();
-    let log = room.open_with(EmbeddedLogOptions { partitions: 3, ..options() }, noon());
+    let dir = LogDir::new();
+    let log = dir.open_with(EmbeddedLogOptions { partitions: 3, ..options() }, noon());
     assert_eq!(log.positions().len(), 3);
     log.append(records("r", 20, 40)).await.unwrap();
     drop(log);
-    let log = room.open_with(options(), noon());
+    let log = dir.open_with(options(), noon());
     assert_eq!(log.positions().len(), 3);
     log.append(records("s", 20, 40)).await.unwrap();
     assert_eq!(poll(&log, 80).await.iter().map(|record| record.partition).max(), Some(2));
@@ -256,14 +256,14 @@ async fn a_log_keeps_the_partitions_it_was_made_with() {
 
 #[tokio::test]
 async fn without_room_on_the_disk_it_is_busy_and_keeps_what_it_has() {
-    let room = Room::new();
-    let log = room.open_with(options(), noon());
+    let dir = LogDir::new();
+    let log = dir.open_with(options(), noon());
     append_singly(&log, "r", 3).await;
     drop(log);
-    let log = room.open_with(EmbeddedLogOptions { reserve_bytes: u64::MAX, ..options() }, noon());
+    let log = dir.open_with(EmbeddedLogOptions { reserve_bytes: u64::MAX, ..options() }, noon());
     assert!(matches!(log.ready(), Err(LogError::Busy(_))));
     assert!(matches!(log.append(vec![record("a", "1")]).await, Err(LogError::Busy(_))));
     assert_eq!(poll(&log, 3).await.len(), 3);
     drop(log);
-    poll_exactly(&room.open_with(options(), noon()), &records("r", 5, 3)).await;
+    poll_exactly(&dir.open_with(options(), noon()), &records("r", 5, 3)).await;
 }

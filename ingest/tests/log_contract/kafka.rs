@@ -19,7 +19,7 @@ impl Backend for Topic {
     async fn fresh() -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
-        // The stack outlives this process, and what an earlier one left there is not ours.
+        // The stack outlives this process, so a name must not repeat an earlier one.
         let name =
             format!("contract-{}-{}-{number}", Clock::machine().now().millis(), std::process::id());
         let brokers =

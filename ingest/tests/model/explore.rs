@@ -1,30 +1,29 @@
-//! Visits every state that a world can come into. For the models; knows nothing of what a state
-//! means.
+//! Visits every reachable state of a world. Knows nothing of the meaning of a state.
 
 use std::{
     collections::{HashSet, VecDeque},
     fmt::Debug,
 };
 
-/// A small world: where it begins, what can happen next, and what must never be.
+/// A small world: its initial state, its steps, and its invariants.
 pub(crate) trait World {
-    /// All that distinguishes one moment from another.
+    /// A complete description of one moment.
     type State: Copy + Debug;
 
-    /// How everything begins.
+    /// The initial state.
     fn first(&self) -> Self::State;
 
-    /// The state in bits. Two states may have the same only if they are the same.
+    /// The state as bits. Different states have different bits.
     fn packed(&self, state: &Self::State) -> u64;
 
-    /// Adds every state that one step of anybody can lead to.
+    /// Adds every state that one step leads to.
     fn steps(&self, state: &Self::State, next: &mut Vec<Self::State>);
 
-    /// What is wrong with this state, if anything is.
+    /// The violated invariant, if any.
     fn fault(&self, state: &Self::State) -> Option<String>;
 }
 
-/// How many states there are, or the nearest one that is wrong.
+/// Returns the number of states, or the violation that takes the fewest steps.
 pub(crate) fn explore<W: World>(world: &W) -> Result<usize, String> {
     let first = world.first();
     let mut known = HashSet::from([world.packed(&first)]);
@@ -44,7 +43,7 @@ pub(crate) fn explore<W: World>(world: &W) -> Result<usize, String> {
     Ok(known.len())
 }
 
-/// Small numbers side by side in one word.
+/// Small numbers packed into one word.
 #[derive(Default)]
 pub(crate) struct Packed {
     word: u64,
@@ -52,11 +51,11 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// Adds a number that is below 2 to the power of `bits`.
+    /// Adds a number below 2 to the power of `bits`.
     pub(crate) fn add(&mut self, number: u32, bits: u32) {
         assert!(
             number >> bits == 0 && self.used + bits <= u64::BITS,
-            "the states of this world need more room"
+            "the states of this world need more bits"
         );
         self.word |= u64::from(number) << self.used;
         self.used += bits;
@@ -67,12 +66,12 @@ impl Packed {
     }
 }
 
-/// Each bit of `set` alone.
+/// Each bit of `set` on its own.
 pub(crate) fn members(set: u32) -> impl Iterator<Item = u32> {
     (0..u32::BITS).map(|bit| 1 << bit).filter(move |member| set & member != 0)
 }
 
-/// Every set that has all of `least`, and of `more` anything from nothing to everything.
+/// Every set that contains `least`, and any part of `more`.
 pub(crate) fn between(least: u32, more: u32) -> impl Iterator<Item = u32> {
     let mut part = Some(more & !least);
     std::iter::from_fn(move || {

@@ -1,11 +1,10 @@
-//! The real decision about sessions with conflicting facts: handlers that write their facts, read
-//! back at least all that was acknowledged, and add the rows and markers that `decide` names, one
-//! by one in any order, interleaved in every way. Zombies repeat a fact at any time and stop
-//! anywhere.
+//! Checks the real decision on sessions with conflicting facts. Handlers write their facts, read
+//! back at least every acknowledged fact, and add the rows and markers of `decide`, one by one in
+//! any order, with every interleaving. Zombies repeat a fact at any time and stop at any step.
 //!
-//! What must hold from the moment on at which every fact was handled once: the rows without a
-//! marker are the canonical ones. Starts and completed sessions are checked apart: no step depends
-//! on which rows are there, so neither hides the other's faults.
+//! Invariant, once every fact was handled: the rows without a marker are the canonical ones. Starts
+//! and completed sessions are checked separately. No step depends on existing rows, so neither
+//! check hides a violation of the other.
 
 use ingest::pairing::decide;
 use shared::{
@@ -17,26 +16,25 @@ use shared::{
 
 use crate::explore::{Packed, World, between, explore, members};
 
-/// Facts and rows are numbered; a set of them is a word with a bit each.
+/// Facts and rows are numbered; a set of them is a word with one bit each.
 type Set = u32;
 
-/// The most handlers, and bits that the effects of a handler take.
+/// The maximum number of handlers, and of bits for the effects of one handler.
 const HANDLERS: usize = 4;
 const EFFECTS: u32 = 8;
 
-/// Which of its effects a handler writes.
+/// The effects that a handler writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rule {
-    /// All, as the consumer does.
+    /// All of them, like the consumer.
     Real,
-    /// No markers.
+    /// All of them except markers.
     NoMarkers,
-    /// Of the markers, only those of rows that hold a handled fact itself, and not those that it
-    /// dominates.
+    /// All of them except markers of rows that a handled fact only supersedes.
     OwnMarkers,
 }
 
-/// Which rows are looked at.
+/// The rows that a check looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Listing {
     Starts,
@@ -44,11 +42,10 @@ enum Listing {
 }
 
 struct Handler {
-    /// What it decides, by the facts that it may have read: rows in the low bits, markers above
-    /// them.
+    /// The decisions for all facts that it may have read: rows in the low bits, markers above.
     decides: Vec<Set>,
     facts: Set,
-    /// Otherwise it is a zombie.
+    /// Whether it always finishes; a zombie may stop.
     finishes: bool,
 }
 
@@ -62,12 +59,12 @@ struct Session {
 
 #[derive(Clone, Copy, Debug)]
 struct State {
-    /// Facts that are on their way or there.
+    /// Facts that are written or in flight.
     sent: Set,
-    /// Facts that every read sees.
+    /// Facts that every read returns.
     acknowledged: Set,
     handling: [Handling; HANDLERS],
-    /// Rows and markers, numbered as in what a handler decides.
+    /// Rows and markers, numbered as in the decisions of a handler.
     written: Set,
 }
 
@@ -76,7 +73,7 @@ enum Handling {
     Begun,
     Sent,
     Acknowledged,
-    /// These effects are still to be written.
+    /// These effects are not written yet.
     Writing(Set),
 }
 
@@ -111,7 +108,7 @@ impl Session {
         rows.dedup();
         assert!(
             2 * rows.len() <= EFFECTS as usize && facts.len() + zombies.len() <= HANDLERS,
-            "a smaller session"
+            "the session exceeds the bits of the model"
         );
         let bit = |effect: Effect| {
             let above = if is_marker(&effect) { rows.len() } else { 0 };
@@ -200,7 +197,7 @@ impl World for Session {
         (handled && visible != self.canonical).then(|| {
             let rows = self.rows.iter().enumerate().filter(|(bit, _)| visible & 1 << bit != 0);
             format!(
-                "of {:?} this is visible: {:?}",
+                "visible rows of {:?}: {:?}",
                 self.facts,
                 rows.map(|(_, row)| row).collect::<Vec<_>>()
             )
@@ -228,7 +225,7 @@ impl Rule {
     }
 }
 
-/// The rows of the rule in words: the smallest start, and with it the smallest end that is not
+/// The canonical rows, stated independently: the smallest start, and the smallest end that is not
 /// before it.
 fn canonical(facts: &[Fact]) -> Vec<Effect> {
     let starts = facts
@@ -285,7 +282,7 @@ fn end(ms: i64) -> Fact {
     Fact::End(at(ms))
 }
 
-/// Explores a session of `facts` and `zombies`, once for each listing.
+/// Explores a session of `facts` and `zombies`, once for each kind of rows.
 fn check(rule: Rule, facts: &[Fact], zombies: &[Fact]) -> Result<usize, String> {
     let states = [Listing::Starts, Listing::Completed]
         .map(|listing| explore(&Session::new(listing, rule, facts, zombies)));

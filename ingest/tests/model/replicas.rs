@@ -1,10 +1,10 @@
-//! A start and its end, handled by two consumers over a store of three replicas. Writes reach
-//! replicas one by one and as late as they like, reads look at one replica after another, and a
-//! zombie may repeat a start at any time and stop anywhere.
+//! Checks a start and its end, handled by two consumers on a store of three replicas. Writes reach
+//! the replicas one by one with any delay, reads query one replica after another, and a zombie may
+//! repeat a start at any time and stop at any step.
 //!
-//! What must hold: when both consumers have finished, one of them has seen both events and
-//! completed the session. The number of states is part of each check: another program in another
-//! language finds as many, and fewer would mean that a step is missing.
+//! Invariant: when both consumers have finished, one of them has read both events and completed the
+//! session. Each check includes the number of states. An independent program in another language
+//! finds as many; fewer would mean that a step is missing.
 
 use crate::explore::{Packed, World, between, explore, members};
 
@@ -13,31 +13,31 @@ const START: u32 = 0b01;
 const END: u32 = 0b10;
 const BOTH: u32 = START | END;
 
-/// How many replicas are awaited.
+/// The number of replicas that are awaited.
 const ONE: u32 = 1;
 const QUORUM: u32 = 2;
 const ALL: u32 = 3;
 
-/// What a consumer does with an event, in this order; then it decides by what it has read.
+/// The steps of a consumer with an event, in this order. Afterwards it decides on the events read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Act {
     /// Sends the event to every replica and waits for the acknowledgements.
     Write,
-    /// Sends the event to every replica and goes on at once.
+    /// Sends the event to every replica without waiting.
     Send,
-    /// Waits for the acknowledgements of what was sent.
+    /// Waits for the acknowledgements of the events sent.
     Await,
-    /// Reads back what is known of the session.
+    /// Reads the facts of the session.
     Read,
 }
 
-/// How events are handled.
+/// A protocol for handling events.
 struct Protocol {
     start: &'static [Act],
     end: &'static [Act],
-    /// Acknowledgements that a write waits for.
+    /// The number of acknowledgements that a write waits for.
     write: u32,
-    /// Replicas that a read looks at.
+    /// The number of replicas that a read queries.
     read: u32,
 }
 
@@ -46,7 +46,7 @@ const WRITE_THEN_READ: &[Act] = &[Act::Write, Act::Read];
 /// One handling of one event.
 struct Handler {
     event: u32,
-    /// Otherwise it is a zombie, which may stop anywhere.
+    /// Whether it always finishes; a zombie may stop at any step.
     finishes: bool,
 }
 
@@ -57,22 +57,22 @@ struct Replicated {
 
 #[derive(Clone, Copy, Debug)]
 struct State {
-    /// The events that each replica holds.
+    /// The events on each replica.
     held: [u32; 3],
     handling: [Handling; 3],
     completed: bool,
 }
 
-/// How far a handler is.
+/// The progress of a handler.
 #[derive(Clone, Copy, Debug, Default)]
 struct Handling {
-    /// The acts behind it; one more when it has decided.
+    /// The number of steps completed; one more after the decision.
     done: usize,
     /// The replicas that its write has reached.
     reached: u32,
-    /// The replicas that its read has still to look at, once it has chosen some.
+    /// The replicas that its read must still query, once it has chosen them.
     unread: Option<u32>,
-    /// The events that it has read.
+    /// The events read.
     seen: u32,
 }
 
@@ -81,8 +81,7 @@ impl Replicated {
         if handler.event == START { self.protocol.start } else { self.protocol.end }
     }
 
-    /// Adds every state in which the handler number `index` has gone on by a step, or its write
-    /// has.
+    /// Adds every state in which handler `index`, or its write, is one step further.
     fn step(&self, index: usize, state: &State, next: &mut Vec<State>) {
         let (handler, handling) = (&self.handlers[index], state.handling[index]);
         let acts = self.acts(handler);

@@ -1,11 +1,11 @@
-//! Where a store lives, and how a crash leaves it.
+//! The places of a store, and the state in which a crash leaves them.
 
 use super::*;
 
-/// Where a store lives.
+/// The place of a store.
 pub(super) enum Home {
     Dir(TempDir),
-    /// Nothing leaves it while a test runs: the margin is longer than all of its times.
+    /// Rows do not expire during a test: the margin exceeds all of its times.
     Keyspace(CassandraOptions),
 }
 
@@ -19,14 +19,14 @@ impl Home {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let options = CassandraOptions {
             nodes: vec![stack::Stack::shared_plain().cassandra_nodes().to_owned()],
-            // The stack may still hold those of an earlier run.
+            // The stack may still hold the keyspaces of an earlier run.
             keyspace: format!(
                 "pairing_{}_{}_{number}",
                 Clock::machine().now().millis(),
                 std::process::id()
             ),
             margin_ms: 10 * RETENTION,
-            // So that the layout of a day changes now and then.
+            // Small enough for the layout of a day to change now and then.
             starts_per_partition: 3,
             ..CassandraOptions::default()
         };
@@ -64,8 +64,7 @@ pub(super) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The engine sets aside tens of mebibytes for its journal, nearly all of them a hole: that is
-/// copied as a hole.
+/// The engine reserves tens of mebibytes for its journal, mostly a hole, which is copied as a hole.
 pub(super) fn copy_file(from: &Path, to: &Path) {
     let (mut source, mut target) = (File::open(from).unwrap(), File::create(to).unwrap());
     let mut chunk = vec![0; 64 << 10];

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The rule in its own words, over every event ever received.
+/// The canonical rule, stated independently, over every event ever received.
 #[derive(Default)]
 pub(super) struct Model {
     pub(super) received: BTreeMap<SessionKey, BTreeSet<Fact>>,
@@ -15,8 +15,8 @@ impl Model {
         }
     }
 
-    /// A session of which nothing is as young as the horizon leaves no trace behind a sweep: what
-    /// comes of it later makes it anew. Nothing of one that keeps a fact is ever forgotten.
+    /// A sweep removes a session completely if all of its facts are older than the horizon; later
+    /// events start it again. A session that keeps any fact loses nothing.
     pub(super) fn sweep(&mut self, horizon: i64) {
         self.received.retain(|_, facts| facts.iter().any(|fact| time(fact) >= horizon));
     }

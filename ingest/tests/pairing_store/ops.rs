@@ -1,24 +1,24 @@
-//! What can happen, and how it is chosen.
+//! The operations, and how they are chosen.
 
 use super::*;
 
 #[derive(Clone, Debug)]
 pub(super) enum Op {
-    /// Handled, but not yet durable: its records come again after a crash.
+    /// Handles events without making them durable: a crash delivers their records again.
     Handle(Vec<Seen>),
-    /// What was handled is made durable, so that its records can be committed.
+    /// Makes handled events durable, so that their records can be committed.
     Persist,
-    /// What was handled already comes again.
+    /// Delivers handled events again.
     Redeliver(prop::sample::Index),
-    /// The facts are written, then this many of the effects, then the process is gone; the records
-    /// come again before the next look at the answers.
+    /// Writes the facts and this many of the effects, then crashes. The records are delivered again
+    /// before the next query.
     CrashInside(Vec<Seen>, usize),
-    /// It has decided, and writes its effects only when all the others went on.
+    /// Decides, and writes the effects only after all other handlers have continued.
     Zombie(Vec<Seen>),
     Awaken,
-    /// The process ends in good order.
+    /// Stops the process cleanly.
     Reopen,
-    /// The process is gone; what is on the disk now is what the next one finds.
+    /// Kills the process; the next one finds what is on the disk now.
     Crash,
     Sweep,
     Advance(i64),

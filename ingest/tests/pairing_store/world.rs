@@ -1,14 +1,14 @@
-//! The service as far as it is tested here, beside the model.
+//! The service under test, beside the model.
 
 use super::{home::copy, *};
 
-/// The service as far as it is tested here, and the model beside it.
+/// The service under test, and the model beside it.
 pub(super) struct World {
     pub(super) home: Home,
     pub(super) store: Option<Store>,
     pub(super) now: i64,
     pub(super) model: Model,
-    /// Handled in part, or lost: they come again.
+    /// Handled in part, or lost: they are delivered again.
     pub(super) undone: Vec<Vec<Seen>>,
     /// Handled and not yet durable.
     pub(super) loose: Vec<Vec<Seen>>,
@@ -40,7 +40,7 @@ impl World {
         self.now - RETENTION
     }
 
-    /// Writes the facts, and says what has to be written of it.
+    /// Writes the facts; returns the effects.
     pub(super) async fn absorb(&mut self, batch: &[Seen]) -> Vec<Effect> {
         let mut sightings: BTreeMap<SessionKey, Vec<Fact>> = BTreeMap::new();
         for (key, fact) in batch {
@@ -83,8 +83,8 @@ impl World {
         }
     }
 
-    /// Whether a session has young facts in the model, and of these only lost ones: if the old were
-    /// swept before the lost come again, nobody could know of the old.
+    /// Whether all young facts of a session in the model are lost. If its old facts were swept
+    /// before the lost ones are delivered again, no store could know of them.
     pub(super) async fn is_unsure(&self) -> bool {
         let young = |fact: &Fact| time(fact) >= self.horizon();
         for (key, received) in &self.model.received {
@@ -110,8 +110,7 @@ impl World {
         self.model.sweep(self.horizon());
     }
 
-    /// A process that is gone leaves its files as they are, and nobody tidies up: what was not made
-    /// durable may be lost.
+    /// A killed process leaves its files as they are: data that was not made durable may be lost.
     pub(super) async fn crash(&mut self) {
         if let Home::Dir(dir) = &mut self.home {
             let copied = TempDir::new().unwrap();
@@ -240,8 +239,8 @@ impl World {
         assert_eq!(statuses, expected, "of {user} at {}", self.now);
     }
 
-    /// Nothing that is as young as the horizon is missing, and nothing is there that was never
-    /// received.
+    /// Checks that no fact younger than the horizon is missing, and that no fact exists that was
+    /// never received.
     pub(super) fn look_at_facts(&self, key: &SessionKey, facts: &shared::session::SessionFacts) {
         let starts = facts.starts().iter().cloned().map(Fact::Start);
         let stored: BTreeSet<_> =

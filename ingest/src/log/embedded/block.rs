@@ -87,7 +87,7 @@ pub(super) fn read_header(start: &[u8]) -> Option<(SegmentHeader, usize)> {
 }
 
 /// Encodes `entries` as a block into `out`. The first record of each partition has the offset in
-/// `bases`; returns the offsets after the last ones.
+/// `bases`; returns the offsets after the last records.
 ///
 /// # Errors
 /// [`LogError::Busy`] if an entry does not fit the format: nothing of it may become durable.

@@ -1,4 +1,4 @@
-//! The directory of a log as a crash, a full disk, a failed sync or damage leaves it.
+//! The directory of a log after a crash, a full disk, a failed sync, or damage.
 
 use std::path::PathBuf;
 
@@ -10,19 +10,19 @@ mod damage;
 mod faults;
 mod model;
 
-/// A directory in which logs are opened, the disk under them, and what its files hold.
-struct Room {
+/// A directory for logs, and the disk below it.
+struct LogDir {
     dir: TempDir,
     disk: Disk,
     segment_bytes: u64,
 }
 
-impl Room {
+impl LogDir {
     fn new() -> Self {
         Self { dir: TempDir::new().unwrap(), disk: Disk::default(), segment_bytes: 1 << 20 }
     }
 
-    /// With a segment for every block.
+    /// One segment for each block.
     fn of_short_segments() -> Self {
         Self { segment_bytes: block::header_len(3) as u64 + 1, ..Self::new() }
     }
@@ -41,7 +41,7 @@ impl Room {
         self.try_open().unwrap()
     }
 
-    /// What the next open says of damage; a log that opens is a failure.
+    /// The damage that the next open reports; panics if the log opens.
     fn refusal(&self) -> String {
         match self.try_open() {
             Err(LogOpenError::Corrupt(why)) => why,
@@ -66,7 +66,7 @@ impl Room {
         *self.disk.fault.lock() = fault;
     }
 
-    /// The directory as it is now, as another process would find it if this one were gone.
+    /// A copy of the directory as it is now, like a killed process would leave it.
     fn copy(&self) -> Self {
         let copied = Self { dir: TempDir::new().unwrap(), disk: Disk::default(), ..*self };
         for journal in ["records", "dead-letters"] {
@@ -91,7 +91,7 @@ async fn append(log: &EmbeddedLog, values: &[&str]) -> Result<(), LogError> {
     log.append(values.iter().map(|value| record(value, value)).collect()).await
 }
 
-/// The values of everything in the log, in the order in which it was written.
+/// The values of every record, in the order in which they were written.
 async fn values(log: &EmbeddedLog) -> Vec<String> {
     let mut cursor = EmbeddedCursor::default();
     let mut values = Vec::new();

@@ -1,5 +1,5 @@
-//! What the log on Kafka promises beyond the contract, on real brokers: each test has a topic and a
-//! group of its own.
+//! The promises of the log on Kafka beyond the contract, on real brokers. Each test has a topic and
+//! a group of its own.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -24,28 +24,27 @@ mod settings;
 #[cfg(feature = "kafka-tls")]
 mod tls;
 
-/// Long enough for the slowest machine: a test that meets it has failed.
+/// No test takes this long, even on a slow machine.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
-/// A topic of its own on the stack that all tests share.
+/// Creates a topic of its own on the stack that all tests share.
 pub(super) async fn fresh(partitions: i32) -> KafkaLogOptions {
-    let options = unmade().await;
+    let options = absent().await;
     setup(&options, partitions, 1).await.unwrap();
     options
 }
 
-/// The same without the topic.
-pub(super) async fn unmade() -> KafkaLogOptions {
+/// Options for a topic that does not exist yet.
+pub(super) async fn absent() -> KafkaLogOptions {
     let brokers =
         tokio::task::spawn_blocking(|| stack::Stack::shared_plain().kafka_brokers().to_owned());
     named(brokers.await.unwrap())
 }
 
-/// A name of its own for topic and group. The stack outlives this process, and what an earlier one
-/// left there is not ours.
+/// A unique name for a topic and its group: the stack outlives this process and keeps older ones.
 fn named(brokers: String) -> KafkaLogOptions {
-    static MADE: AtomicU32 = AtomicU32::new(0);
-    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    static CREATED: AtomicU32 = AtomicU32::new(0);
+    let number = CREATED.fetch_add(1, Ordering::Relaxed);
     let name = format!("kafka-{}-{}-{number}", Clock::machine().now().millis(), std::process::id());
     let offsets_interval = Duration::from_millis(200);
     KafkaLogOptions {
@@ -65,37 +64,38 @@ pub(super) fn record(key: &str, value: impl Into<Bytes>) -> NewRecord {
     NewRecord::new(Bytes::copy_from_slice(key.as_bytes()), value.into())
 }
 
-/// `count` records under as many keys.
+/// `count` records with as many keys.
 pub(super) fn records(prefix: &str, count: usize) -> Vec<NewRecord> {
     (0..count).map(|n| record(&format!("user-{n}"), format!("{prefix}-{n}"))).collect()
 }
 
-/// The next `count` records, which need not come together.
+/// Polls until `count` records have arrived.
 pub(super) async fn poll(log: &Log, count: usize) -> Vec<Record> {
     let mut polled = Vec::new();
     while polled.len() < count {
         let more = tokio::time::timeout(LIMIT, log.poll(1_000)).await;
         polled.extend(
-            more.unwrap_or_else(|_| panic!("only {} of {count} came", polled.len())).unwrap(),
+            more.unwrap_or_else(|_| panic!("only {} of {count} have arrived", polled.len()))
+                .unwrap(),
         );
     }
     polled
 }
 
-/// Looks again and again until `condition` holds.
+/// Checks `condition` until it holds.
 pub(super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    // The brokers have the same processors: looking all the time would hold up what is waited for.
-    let mut looks = tokio::time::interval(Duration::from_millis(5));
+    // The brokers share the processors, so a busy loop would delay the condition.
+    let mut checks = tokio::time::interval(Duration::from_millis(5));
     let waited = tokio::time::timeout(LIMIT, async {
         while !condition() {
-            looks.tick().await;
+            checks.tick().await;
         }
     });
-    assert!(waited.await.is_ok(), "it never came to be that {what}");
+    assert!(waited.await.is_ok(), "timed out waiting until {what}");
 }
 
-/// Behind each of the records.
-pub(super) fn behind(records: &[Record]) -> Offsets {
+/// The offsets after the records.
+pub(super) fn offsets_after(records: &[Record]) -> Offsets {
     let mut offsets = Offsets::new();
     for record in records {
         let next = offsets.entry(record.partition).or_default();
@@ -104,8 +104,8 @@ pub(super) fn behind(records: &[Record]) -> Offsets {
     offsets
 }
 
-/// A producer that knows nothing of us.
-fn stranger(
+/// A producer of another program.
+fn other_producer(
     options: &KafkaLogOptions,
     more: &[(&str, &str)],
 ) -> ThreadedProducer<DefaultProducerContext> {
@@ -117,11 +117,11 @@ fn stranger(
     config.create().unwrap()
 }
 
-/// Appends as a stranger, off the runtime.
-async fn append_as_stranger(options: &KafkaLogOptions, record: Outgoing, timestamp: Option<i64>) {
+/// Appends a record as another program, off the runtime.
+async fn append_as_other(options: &KafkaLogOptions, record: Outgoing, timestamp: Option<i64>) {
     let options = options.clone();
     let appending = tokio::task::spawn_blocking(move || {
-        let producer = stranger(&options, &[]);
+        let producer = other_producer(&options, &[]);
         let mut new = BaseRecord::<[u8], [u8]>::to(&options.topic);
         (new.key, new.payload, new.timestamp) =
             (record.key.as_deref(), record.value.as_deref(), timestamp);

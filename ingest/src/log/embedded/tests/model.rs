@@ -11,13 +11,13 @@ use crate::log::Offsets;
 enum Op {
     Append(Vec<u8>),
     Poll(usize),
-    /// So much of what was polled, in sixteenths.
+    /// Commits this many sixteenths of the polled records.
     Commit(usize),
     Reopen,
-    /// The process is gone while it appends: of the bytes of that append so much is on the disk, in
-    /// sixteenths.
+    /// Kills the process during an append, of which this many sixteenths of the bytes are on the
+    /// disk.
     Crash(Vec<u8>, usize),
-    /// The disk is full in the middle of an append.
+    /// Fills the disk in the middle of an append.
     Full(Vec<u8>),
 }
 
@@ -33,15 +33,15 @@ fn an_op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A record's partition, offset and value.
+/// The partition, offset and value of a record.
 type Row = (Partition, i64, String);
 
 struct World {
-    room: Room,
+    dir: LogDir,
     log: Option<EmbeddedLog>,
-    /// Everything acknowledged, in its order.
+    /// Every acknowledged record, in order.
     rows: Vec<Row>,
-    /// What the next polls give.
+    /// The records that the next polls return.
     next: Vec<Row>,
     polled: Vec<Row>,
     committed: BTreeMap<Partition, i64>,
@@ -50,10 +50,10 @@ struct World {
 
 impl World {
     fn new(segment_bytes: u64) -> Self {
-        let room = Room { segment_bytes, ..Room::new() };
-        let log = Some(room.open());
+        let dir = LogDir { segment_bytes, ..LogDir::new() };
+        let log = Some(dir.open());
         let (rows, next, polled) = Default::default();
-        Self { room, log, rows, next, polled, committed: BTreeMap::new(), count: 0 }
+        Self { dir, log, rows, next, polled, committed: BTreeMap::new(), count: 0 }
     }
 
     fn log(&self) -> &EmbeddedLog {
@@ -88,7 +88,7 @@ impl World {
     }
 
     fn reopened(&mut self) {
-        self.log = Some(self.room.open());
+        self.log = Some(self.dir.open());
         self.polled.clear();
         let committed = |row: &&Row| row.1 >= self.committed.get(&row.0).copied().unwrap_or(0);
         self.next = self.rows.iter().filter(committed).cloned().collect();
@@ -97,12 +97,12 @@ impl World {
     async fn crash(&mut self, keys: &[u8], part: usize) {
         let records = self.records(keys);
         let rows = self.rows_of(&records);
-        let last = |room: &Room| *segment::list(&room.path("")).unwrap().last().unwrap();
-        let (before, durable) = (last(&self.room), self.room.bytes(last(&self.room)).len());
-        // Written, and not answered.
-        self.room.fail(Some(Fault::Sync));
+        let last = |dir: &LogDir| *segment::list(&dir.path("")).unwrap().last().unwrap();
+        let (before, durable) = (last(&self.dir), self.dir.bytes(last(&self.dir)).len());
+        // Written, and not acknowledged.
+        self.dir.fail(Some(Fault::Sync));
         assert!(matches!(self.log().append(records).await, Err(LogError::Poisoned(_))));
-        let after = self.room.copy();
+        let after = self.dir.copy();
         self.log = None;
         let mut bytes = after.bytes(last(&after));
         let durable = if last(&after) == before { durable } else { 0 };
@@ -110,7 +110,7 @@ impl World {
         let whole = kept == bytes.len();
         bytes.truncate(kept);
         fs::write(after.segment(last(&after)), bytes).unwrap();
-        self.room = after;
+        self.dir = after;
         if whole {
             self.rows.extend(rows);
         }
@@ -153,9 +153,9 @@ impl World {
             Op::Crash(keys, part) => self.crash(&keys, part).await,
             Op::Full(keys) => {
                 let records = self.records(&keys);
-                self.room.fail(Some(Fault::Full));
+                self.dir.fail(Some(Fault::Full));
                 assert!(matches!(self.log().append(records).await, Err(LogError::Busy(_))));
-                self.room.fail(None);
+                self.dir.fail(None);
             }
         }
     }

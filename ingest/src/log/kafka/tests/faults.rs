@@ -1,4 +1,4 @@
-//! Brokers that are gone, and more than there is room for.
+//! Brokers that are down or hang, and appends beyond the bound.
 
 use std::time::Instant;
 
@@ -20,14 +20,14 @@ async fn without_brokers_appends_are_refused_at_once_and_after_their_return_all_
     let log = open(&options).await;
     log.append(records("before", 10)).await.unwrap();
     let polled = poll(&log, 10).await;
-    log.commit(behind(&polled)).await.unwrap();
+    log.commit(offsets_after(&polled)).await.unwrap();
     tokio::task::block_in_place(|| stack.kill(Node::Kafka(1)));
     until("no broker can be reached", || log.ready().is_err()).await;
     let begun = Instant::now();
     assert!(is_busy(log.append(records("refused", 10)).await));
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(log.queued(), 0);
-    // Who comes while they are gone begins all the same.
+    // A process that starts meanwhile opens its log without a broker.
     let other = open(&options).await;
     let begun = Instant::now();
     assert!(is_busy(other.append(records("refused", 10)).await));
@@ -37,10 +37,11 @@ async fn without_brokers_appends_are_refused_at_once_and_after_their_return_all_
     other.append(records("other", 10)).await.unwrap();
     log.append(records("after", 10)).await.unwrap();
     let polled = poll(&log, 20).await;
-    // Nothing that was refused has come in after all.
+    // No refused record was appended after all.
     assert!(polled.iter().all(|record| !record.value.as_ref().unwrap().starts_with(b"refused")));
-    log.commit(behind(&polled)).await.unwrap();
-    until("all is committed", || log.positions().values().all(|at| at.committed == at.end)).await;
+    log.commit(offsets_after(&polled)).await.unwrap();
+    until("everything is committed", || log.positions().values().all(|at| at.committed == at.end))
+        .await;
     log.close().await;
     drop((log, other));
     tokio::task::block_in_place(|| drop(stack));

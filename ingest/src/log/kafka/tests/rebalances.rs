@@ -1,5 +1,5 @@
-//! Several consumers in one group: partitions that move, that become more, and members that the
-//! group has given up.
+//! Several consumers in one group: partitions that move, partitions that are added, and members
+//! that the group has removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +7,10 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-/// Polls, takes a moment, commits, until it is told to end; tells every record that was committed.
+/// Polls and commits until it is stopped; sends every committed record to `committed`.
 async fn consume(
     log: Log,
-    told: mpsc::UnboundedSender<Record>,
+    committed: mpsc::UnboundedSender<Record>,
     end: tokio::sync::watch::Receiver<bool>,
 ) {
     loop {
@@ -21,27 +21,31 @@ async fn consume(
             () = ended => return log.close().await,
         };
         tokio::task::yield_now().await;
-        while log.commit(behind(&polled)).await.is_err() {}
+        while log.commit(offsets_after(&polled)).await.is_err() {}
         for record in polled {
-            told.send(record).unwrap();
+            committed.send(record).unwrap();
         }
     }
 }
 
-/// Appends `rounds` times, while whatever is awaited goes on.
+/// Appends `rounds` times.
 async fn append(log: Log, rounds: usize) {
     for round in 0..rounds {
         log.append(records(&format!("r{round}"), 50)).await.unwrap();
     }
 }
 
-/// Receives until every one of `expected` distinct values was told; answers all records told.
-async fn all_told(told: &mut mpsc::UnboundedReceiver<Record>, expected: usize) -> Vec<Record> {
+/// Receives until `expected` distinct values have arrived; returns all records received.
+async fn receive_all(
+    receiver: &mut mpsc::UnboundedReceiver<Record>,
+    expected: usize,
+) -> Vec<Record> {
     let (mut values, mut records) = (BTreeSet::new(), Vec::new());
     while values.len() < expected {
-        let record = tokio::time::timeout(LIMIT, told.recv()).await;
-        let record =
-            record.unwrap_or_else(|_| panic!("{} of {expected} were told", values.len())).unwrap();
+        let record = tokio::time::timeout(LIMIT, receiver.recv()).await;
+        let record = record
+            .unwrap_or_else(|_| panic!("{} of {expected} have arrived", values.len()))
+            .unwrap();
         values.insert(record.value.clone().unwrap());
         records.push(record);
     }
@@ -60,16 +64,16 @@ async fn so_it_is_where_the_brokers_deal_the_partitions_out() {
 
 async fn members_come_and_go(group_protocol: GroupProtocol) {
     let options = KafkaLogOptions { group_protocol, ..fresh(6).await };
-    let (told, mut heard) = mpsc::unbounded_channel();
+    let (committed, mut receiver) = mpsc::unbounded_channel();
     let (end, ended) = tokio::sync::watch::channel(false);
     let first = open(&options).await;
-    let one = tokio::spawn(consume(first.clone(), told.clone(), ended));
+    let one = tokio::spawn(consume(first.clone(), committed.clone(), ended));
     let appending = tokio::spawn(append(first.clone(), 400));
-    let mut records = all_told(&mut heard, 2_000).await;
+    let mut records = receive_all(&mut receiver, 2_000).await;
     for _ in 0..2 {
         let second = open(&options).await;
         let (end, ended) = tokio::sync::watch::channel(false);
-        let other = tokio::spawn(consume(second.clone(), told.clone(), ended));
+        let other = tokio::spawn(consume(second.clone(), committed.clone(), ended));
         until("partitions have moved", || second.rebalances() > 0).await;
         end.send_replace(true);
         other.await.unwrap();
@@ -77,12 +81,12 @@ async fn members_come_and_go(group_protocol: GroupProtocol) {
     appending.await.unwrap();
     let known: BTreeSet<_> = records.iter().map(|record| record.value.clone()).collect();
     let left = 400 * 50 - known.len();
-    // Only what was not told before counts for the rest.
+    // Of the rest, only values that have not arrived before count.
     let mut values = known;
     while values.len() < 400 * 50 {
-        let record = tokio::time::timeout(LIMIT, heard.recv())
+        let record = tokio::time::timeout(LIMIT, receiver.recv())
             .await
-            .unwrap_or_else(|_| panic!("{left} were left"));
+            .unwrap_or_else(|_| panic!("{left} have not arrived"));
         let record = record.unwrap();
         values.insert(record.value.clone());
         records.push(record);
@@ -91,13 +95,17 @@ async fn members_come_and_go(group_protocol: GroupProtocol) {
     for record in &records {
         offsets.entry(record.partition).or_default().insert(record.offset);
     }
-    until("all is committed", || first.positions().values().all(|at| at.committed == at.end)).await;
+    until("everything is committed", || {
+        first.positions().values().all(|at| at.committed == at.end)
+    })
+    .await;
     for (partition, at) in first.positions() {
         assert_eq!(offsets[&partition], (0..at.end).collect(), "partition {partition}");
     }
-    // Partitions move with what was polled of them committed: next to nothing comes twice.
+    // A partition moves after its polled records are committed, so hardly any record is delivered
+    // twice.
     assert!(records.len() < 400 * 50 + 2_000, "{}", records.len());
-    until("it has all partitions again", || first.rebalances() >= 3).await;
+    until("it owns all partitions again", || first.rebalances() >= 3).await;
     end.send_replace(true);
     one.await.unwrap();
 }
@@ -109,14 +117,14 @@ async fn partitions_that_are_added_are_consumed_from_their_beginning() {
     let log = open(&options).await;
     log.append(records("before", 100)).await.unwrap();
     let polled = poll(&log, 100).await;
-    log.commit(behind(&polled)).await.unwrap();
+    log.commit(offsets_after(&polled)).await.unwrap();
     let admin: rdkafka::admin::AdminClient<_> =
         ClientConfig::new().set("bootstrap.servers", &options.brokers).create().unwrap();
     let more = rdkafka::admin::NewPartitions::new(&options.topic, 4);
     admin.create_partitions([&more], &rdkafka::admin::AdminOptions::new()).await.unwrap()[0]
         .clone()
         .unwrap();
-    // Another process may append there before this one knows of them.
+    // Another process may append to a partition before this one knows of it.
     let other = open(&options).await;
     other.append(records("after", 100)).await.unwrap();
     let polled = poll(&log, 100).await;
@@ -124,13 +132,14 @@ async fn partitions_that_are_added_are_consumed_from_their_beginning() {
         polled.iter().map(|record| record.partition).collect::<BTreeSet<_>>(),
         (0..4).collect()
     );
-    log.commit(behind(&polled)).await.unwrap();
-    until("all four are looked at", || log.positions().len() == 4).await;
-    until("all is committed", || log.positions().values().all(|at| at.committed == at.end)).await;
+    log.commit(offsets_after(&polled)).await.unwrap();
+    until("all four partitions are known", || log.positions().len() == 4).await;
+    until("everything is committed", || log.positions().values().all(|at| at.committed == at.end))
+        .await;
 }
 
-/// It holds its partitions back for longer than the group waits for a member: others have them when
-/// it wants to commit.
+/// The slow member keeps its partitions for longer than the group waits for it, so other members
+/// own them when it commits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_the_group_has_given_up_is_harmless_and_comes_back() {
     let options = fresh(2).await;
@@ -145,7 +154,7 @@ async fn a_member_that_the_group_has_given_up_is_harmless_and_comes_back() {
     slow.append(records("r", 100)).await.unwrap();
     let held = poll(&slow, 100).await;
     let quick = open(&options).await;
-    // It gets a part at once, and the rest when the group has given up the other.
+    // It is assigned a part at once, and the rest when the group has removed the slow member.
     let mut polled = poll(&quick, 1).await;
     while polled
         .iter()
@@ -156,24 +165,25 @@ async fn a_member_that_the_group_has_given_up_is_harmless_and_comes_back() {
     {
         polled.extend(poll(&quick, 1).await);
     }
-    quick.commit(behind(&polled)).await.unwrap();
+    quick.commit(offsets_after(&polled)).await.unwrap();
     quick.append(records("s", 100)).await.unwrap();
     let more = poll(&quick, 1).await;
-    quick.commit(behind(&more)).await.unwrap();
+    quick.commit(offsets_after(&more)).await.unwrap();
     let before = quick.positions();
-    // What it still believes to be its own is behind what is committed; refused or left out, it
-    // moves nothing back.
-    drop(slow.commit(behind(&held)).await);
+    // The slow member's offsets are before the committed ones. Refused or skipped, its commit moves
+    // nothing back.
+    drop(slow.commit(offsets_after(&held)).await);
     let now = open(&options).await.positions();
     for (partition, at) in &before {
         assert!(now[partition].committed >= at.committed, "{before:?} {now:?}");
     }
     quick.close().await;
     drop(quick);
-    // Alone again, it goes on with what is left.
+    // As the only member again, it consumes the rest.
     let left: i64 = now.values().map(|at| at.end - at.committed).sum();
     let mut rest = poll(&slow, usize::try_from(left).unwrap()).await;
     rest.retain(|record| record.value.as_ref().unwrap().starts_with(b"s"));
-    while slow.commit(behind(&rest)).await.is_err() {}
-    until("all is committed", || slow.positions().values().all(|at| at.committed == at.end)).await;
+    while slow.commit(offsets_after(&rest)).await.is_err() {}
+    until("everything is committed", || slow.positions().values().all(|at| at.committed == at.end))
+        .await;
 }

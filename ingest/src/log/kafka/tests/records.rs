@@ -1,4 +1,4 @@
-//! What producers of other makes write, and what becomes of it.
+//! Records written by other programs.
 
 use shared::timestamp::{HOUR, MINUTE, RETENTION, Timestamp};
 
@@ -17,9 +17,9 @@ fn outgoing(value: &'static [u8], headers: Vec<Header>) -> Outgoing {
     }
 }
 
-/// Commits all of the records and answers where everything stands then.
+/// Commits all of the records.
 async fn commit(log: &Log, records: &[Record]) {
-    log.commit(behind(records)).await.unwrap();
+    log.commit(offsets_after(records)).await.unwrap();
 }
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn a_record_without_key_or_value_comes_as_it_is() {
     let options = fresh(2).await;
     let log = open(&options).await;
     let bare = Outgoing { key: None, value: None, headers: Vec::new() };
-    append_as_stranger(&options, bare, None).await;
+    append_as_other(&options, bare, None).await;
     let polled = poll(&log, 1).await;
     assert_eq!((&polled[0].key, &polled[0].value), (&None, &None));
     commit(&log, &polled).await;
@@ -43,7 +43,7 @@ async fn a_dead_letter_keeps_key_value_and_headers_and_says_why() {
         Header { name: "trace".to_owned(), value: None },
         header("bookend.error.code", b"forged"),
     ];
-    append_as_stranger(&options, Outgoing { key: None, ..outgoing(b"junk", theirs.clone()) }, None)
+    append_as_other(&options, Outgoing { key: None, ..outgoing(b"junk", theirs.clone()) }, None)
         .await;
     let record = poll(&log, 1).await.remove(0);
     assert_eq!((&record.key, &record.headers), (&None, &theirs));
@@ -61,7 +61,7 @@ async fn a_dead_letter_keeps_key_value_and_headers_and_says_why() {
         .unwrap()
         .unwrap();
     assert_eq!((&letter[0].key, &letter[0].value), (&None, &record.value));
-    let said: Vec<_> = letter[0].headers[3..]
+    let headers: Vec<_> = letter[0].headers[3..]
         .iter()
         .map(|header| {
             (header.name.as_str(), std::str::from_utf8(header.value.as_ref().unwrap()).unwrap())
@@ -75,11 +75,11 @@ async fn a_dead_letter_keeps_key_value_and_headers_and_says_why() {
         ("bookend.error.offset", "0"),
         ("bookend.error.append_time", &time),
     ];
-    assert_eq!(said, expected);
+    assert_eq!(headers, expected);
     let done = log.redrive(|code| code == DeadLetterCode::Panicked, |_| {}).await.unwrap();
     assert_eq!(done, Redriven { looked_at: 1, appended: 1 });
     let again = poll(&log, 1).await.remove(0);
-    // Of headers that look like ours the redrive keeps none.
+    // A redrive drops headers with our prefix.
     let kept = Record { offset: 1, headers: theirs[..2].to_vec(), ..record };
     assert_eq!(again, kept);
 }
@@ -88,19 +88,19 @@ async fn a_dead_letter_keeps_key_value_and_headers_and_says_why() {
 async fn a_producer_can_make_its_append_time_earlier_and_never_later() {
     let options = fresh(1).await;
     let log = open(&options).await;
-    append_as_stranger(
+    append_as_other(
         &options,
         outgoing(b"1", vec![header(record::APPEND_TIME, b"2019-05-13T12:00:00.001Z")]),
         None,
     )
     .await;
-    append_as_stranger(
+    append_as_other(
         &options,
         outgoing(b"2", vec![header(record::APPEND_TIME, b"2999-01-01T00:00:00Z")]),
         None,
     )
     .await;
-    append_as_stranger(&options, outgoing(b"3", vec![header(record::APPEND_TIME, b"\xff")]), None)
+    append_as_other(&options, outgoing(b"3", vec![header(record::APPEND_TIME, b"\xff")]), None)
         .await;
     let polled = poll(&log, 3).await;
     assert_eq!(Some(polled[0].append_time), Timestamp::parse("2019-05-13T12:00:00.001Z"));
@@ -113,9 +113,9 @@ async fn a_producer_can_make_its_append_time_earlier_and_never_later() {
 
 #[tokio::test]
 async fn a_producer_s_stamp_is_believed_about_the_past_alone_where_the_topic_takes_it() {
-    let options = unmade().await;
-    // What a producer finds no topic for, these brokers do not make: this one is made as someone
-    // else would.
+    let options = absent().await;
+    // The brokers do not create topics on demand, so the test creates them like another program
+    // would.
     let admin: rdkafka::admin::AdminClient<_> =
         ClientConfig::new().set("bootstrap.servers", &options.brokers).create().unwrap();
     for name in [options.topic.clone(), options.letters_topic()] {
@@ -125,14 +125,17 @@ async fn a_producer_s_stamp_is_believed_about_the_past_alone_where_the_topic_tak
             .clone()
             .unwrap();
     }
-    let told = setup(&options, 3, 1).await.unwrap();
-    assert!(told.iter().any(|line| line.contains("message.timestamp.type=CreateTime")), "{told:?}");
-    assert!(told.iter().any(|line| line.contains("should have 3 partitions")), "{told:?}");
+    let report = setup(&options, 3, 1).await.unwrap();
+    assert!(
+        report.iter().any(|line| line.contains("message.timestamp.type=CreateTime")),
+        "{report:?}"
+    );
+    assert!(report.iter().any(|line| line.contains("should have 3 partitions")), "{report:?}");
     let log = open(&options).await;
     let now = Clock::machine().now();
     let past = now - RETENTION;
-    append_as_stranger(&options, outgoing(b"1", Vec::new()), Some(past.millis())).await;
-    append_as_stranger(&options, outgoing(b"2", Vec::new()), Some((now + HOUR / 2).millis())).await;
+    append_as_other(&options, outgoing(b"1", Vec::new()), Some(past.millis())).await;
+    append_as_other(&options, outgoing(b"2", Vec::new()), Some((now + HOUR / 2).millis())).await;
     let polled = poll(&log, 2).await;
     assert_eq!(polled[0].append_time, past);
     assert!((now - MINUTE..=now + 5 * MINUTE).contains(&polled[1].append_time));
@@ -153,7 +156,7 @@ async fn a_clock_that_was_set_stamps_what_is_appended() {
 async fn a_letter_that_is_too_large_is_cut_and_says_so_and_is_not_redriven() {
     let options = fresh(1).await;
     let log = open(&options).await;
-    // What cannot be compressed, longer than the dead letters' topic takes.
+    // Incompressible, and longer than the limit of the dead letters' topic.
     let mut state = 1_u64;
     let value: Vec<u8> = std::iter::repeat_with(|| {
         state =
@@ -197,8 +200,8 @@ async fn a_letter_that_is_too_large_is_cut_and_says_so_and_is_not_redriven() {
         [16 << 10, 256 << 10]
     );
     for letter in &kept {
-        let said = letter.headers.iter().find(|header| header.name == "bookend.error.cut").unwrap();
-        assert_eq!(said.value.as_deref(), Some((3 << 20).to_string().as_bytes()));
+        let cut = letter.headers.iter().find(|header| header.name == "bookend.error.cut").unwrap();
+        assert_eq!(cut.value.as_deref(), Some((3 << 20).to_string().as_bytes()));
     }
 }
 
@@ -209,7 +212,7 @@ async fn behind_the_mark_of_a_transaction_the_lag_is_none() {
     log.append(vec![record("u", "ours")]).await.unwrap();
     let theirs = options.clone();
     let appending = tokio::task::spawn_blocking(move || {
-        let producer = stranger(&theirs, &[("transactional.id", &theirs.topic)]);
+        let producer = other_producer(&theirs, &[("transactional.id", &theirs.topic)]);
         producer.init_transactions(LIMIT).unwrap();
         for (value, kept) in [("aborted", false), ("kept", true)] {
             producer.begin_transaction().unwrap();
@@ -219,7 +222,7 @@ async fn behind_the_mark_of_a_transaction_the_lag_is_none() {
                 .unwrap();
             match kept {
                 true => producer.commit_transaction(LIMIT).unwrap(),
-                // Before it is on the topic, an abort would leave nothing there.
+                // An abort before it is on the topic would leave nothing there.
                 false => {
                     producer.flush(LIMIT).and_then(|()| producer.abort_transaction(LIMIT)).unwrap()
                 }
@@ -230,8 +233,8 @@ async fn behind_the_mark_of_a_transaction_the_lag_is_none() {
     let polled = poll(&log, 2).await;
     assert_eq!(polled[1].value.as_deref(), Some(&b"kept"[..]));
     commit(&log, &polled).await;
-    // The mark behind the last record is none, and nothing will ever be polled there.
-    until("all is committed", || {
+    // After the last record is only the marker of a transaction, which is never polled.
+    until("everything is committed", || {
         log.positions().values().all(|at| at.committed == at.end && at.end == 5)
     })
     .await;
@@ -258,7 +261,7 @@ async fn behind_a_transaction_that_is_open_there_is_a_lag_until_it_ends() {
     commit(&log, &polled).await;
     let theirs = options.clone();
     let begun = tokio::task::spawn_blocking(move || {
-        let producer = stranger(&theirs, &[("transactional.id", &theirs.topic)]);
+        let producer = other_producer(&theirs, &[("transactional.id", &theirs.topic)]);
         producer.init_transactions(LIMIT).unwrap();
         producer.begin_transaction().unwrap();
         let record = BaseRecord::to(&theirs.topic).key("u").payload("theirs");
@@ -267,19 +270,20 @@ async fn behind_a_transaction_that_is_open_there_is_a_lag_until_it_ends() {
         producer
     });
     let producer = begun.await.unwrap();
-    log.append(vec![record("u", "behind")]).await.unwrap();
+    log.append(vec![record("u", "second")]).await.unwrap();
     let stands = |committed, end| log.positions()[&0] == Position { committed, end };
-    until("both are seen", || stands(1, 3)).await;
-    // Two looks later what cannot be read was not passed over.
-    let looked = std::time::Instant::now();
-    until("it was looked again", || looked.elapsed() > 5 * options.offsets_interval).await;
+    until("both records are seen", || stands(1, 3)).await;
+    // Two queries later, the end that cannot be read was still not committed.
+    let queried = std::time::Instant::now();
+    until("the offsets were queried again", || queried.elapsed() > 5 * options.offsets_interval)
+        .await;
     assert!(stands(1, 3));
     let committing =
         tokio::task::spawn_blocking(move || producer.commit_transaction(LIMIT).unwrap());
     committing.await.unwrap();
     let polled = poll(&log, 2).await;
     let values: Vec<_> = polled.iter().map(|record| record.value.as_deref().unwrap()).collect();
-    assert_eq!(values, [b"theirs", b"behind"]);
+    assert_eq!(values, [b"theirs", b"second"]);
     commit(&log, &polled).await;
-    until("all is committed", || stands(4, 4)).await;
+    until("everything is committed", || stands(4, 4)).await;
 }

@@ -1,4 +1,4 @@
-//! Options that cannot be, and what is said of them; topics that are made, found, or missing.
+//! Invalid options and their errors; topics that are created, found, or missing.
 
 use super::*;
 use crate::log::LogOpenError;
@@ -39,8 +39,8 @@ async fn a_mistake_is_told_by_its_name() {
         (with("acks", "1"), "acks"),
     ];
     for (options, expected) in cases {
-        let told = mistake(options).await;
-        assert!(told.contains(expected), "{told}");
+        let error = mistake(options).await;
+        assert!(error.contains(expected), "{error}");
     }
 }
 
@@ -51,8 +51,8 @@ fn with(name: &str, value: &str) -> KafkaLogOptions {
 #[cfg(not(feature = "kafka-tls"))]
 #[tokio::test]
 async fn a_program_without_tls_says_how_to_get_it() {
-    let told = mistake(KafkaLogOptions { security: Security::Tls, ..somewhere() }).await;
-    assert!(told.contains("kafka-tls"), "{told}");
+    let error = mistake(KafkaLogOptions { security: Security::Tls, ..somewhere() }).await;
+    assert!(error.contains("kafka-tls"), "{error}");
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn a_password_is_never_shown() {
 
 #[tokio::test]
 async fn a_topic_that_is_missing_is_told_at_the_start() {
-    let options = unmade().await;
+    let options = absent().await;
     assert!(
         mistake(options.clone()).await.contains(&format!("topic {} does not exist", options.topic))
     );
@@ -81,10 +81,10 @@ async fn a_topic_that_is_missing_is_told_at_the_start() {
 
 #[tokio::test]
 async fn a_setup_made_twice_changes_nothing_and_says_so() {
-    let options = unmade().await;
-    let made = setup(&options, 3, 1).await.unwrap();
-    assert_eq!(made[0], format!("created topic {}, partitions: 3", options.topic));
-    assert_eq!(made[1], format!("created topic {}.dlq, partitions: 1", options.topic));
+    let options = absent().await;
+    let report = setup(&options, 3, 1).await.unwrap();
+    assert_eq!(report[0], format!("created topic {}, partitions: 3", options.topic));
+    assert_eq!(report[1], format!("created topic {}.dlq, partitions: 1", options.topic));
     let again = setup(&options, 3, 1).await.unwrap();
     assert_eq!(again[0], format!("topic {} exists, partitions: 3", options.topic));
     assert_eq!(again.len(), 2, "{again:?}");

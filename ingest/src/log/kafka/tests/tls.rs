@@ -1,4 +1,4 @@
-//! Brokers that ask for a login over an encrypted connection.
+//! Brokers that require a login over an encrypted connection.
 
 use shared::config::Secret;
 
@@ -23,10 +23,10 @@ async fn who_logs_in_over_tls_is_served_and_nobody_else_is_and_hears_why() {
     let log = open(&options).await;
     log.append(records("r", 10)).await.unwrap();
     let polled = poll(&log, 10).await;
-    log.commit(behind(&polled)).await.unwrap();
+    log.commit(offsets_after(&polled)).await.unwrap();
     let wrong = KafkaLogOptions { password: Some(Secret::new("wrong")), ..options.clone() };
     assert!(refused(wrong).await.to_lowercase().contains("authentication"));
-    // Without our authority the machine's own are believed, which know nothing of these brokers.
+    // The system's certificates are used instead, which do not include these brokers' authority.
     assert!(
         refused(KafkaLogOptions { ca_file: None, ..options.clone() }).await.contains("certificate")
     );
@@ -35,7 +35,7 @@ async fn who_logs_in_over_tls_is_served_and_nobody_else_is_and_hears_why() {
     tokio::task::block_in_place(|| drop(stack));
 }
 
-/// Why the brokers cannot be used.
+/// The error of an append.
 async fn refused(options: KafkaLogOptions) -> String {
     let log = open(&options).await;
     until("the brokers have refused", || log.ready().is_err()).await;

@@ -1,4 +1,4 @@
-//! A producer that the driver has given up, and an append that nobody waits for.
+//! A producer that the driver has declared unusable, and an append whose future is dropped.
 
 use super::*;
 use crate::log::{
@@ -9,7 +9,7 @@ use crate::log::{
 fn producer(log: &Log) -> &Producer {
     match log {
         Log::Kafka(log) => &log.0.producer,
-        Log::Embedded(_) => panic!("this is no Kafka"),
+        Log::Embedded(_) => panic!("not a log on Kafka"),
     }
 }
 
@@ -27,9 +27,9 @@ async fn another_takes_the_place_of_a_producer_that_the_driver_has_given_up() {
 #[tokio::test]
 async fn an_append_that_is_given_up_gives_its_room_back() {
     let log = open(&fresh(2).await).await;
-    let room = producer(&log).0.bytes.available_permits();
+    let permits = producer(&log).0.bytes.available_permits();
     assert!(futures_util::FutureExt::now_or_never(log.append(records("r", 100))).is_none());
-    until("its room is free", || producer(&log).0.bytes.available_permits() == room).await;
+    until("its permits are free", || producer(&log).0.bytes.available_permits() == permits).await;
     assert_eq!(log.queued(), 0);
     assert_eq!(poll(&log, 100).await.len(), 100);
 }

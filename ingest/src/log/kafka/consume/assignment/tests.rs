@@ -1,4 +1,4 @@
-//! What may be handed out and committed, without a broker.
+//! The records that may be polled and the offsets that may be committed, without a broker.
 
 use std::{sync::Arc, thread};
 
@@ -20,7 +20,7 @@ fn record(partition: Partition, offset: i64) -> Record {
     }
 }
 
-/// Holds partitions 0 and 1; three records of each wait.
+/// An assignment of partitions 0 and 1 with three buffered records of each.
 fn filled() -> Assignment {
     let assignment = Assignment::new(10_000);
     assignment.gain(&[0, 1]);
@@ -71,7 +71,7 @@ fn a_lost_partition_waits_for_the_commit_of_what_was_handed_out() {
     committed(&assignment, &[(0, 7)].into());
     committed(&assignment, &[(0, 8)].into());
     assert_eq!(losing.join().unwrap(), 0);
-    // It was handed out, but it is another's now.
+    // It was polled, but another member owns it now.
     assert_eq!(committed(&assignment, &[(0, 8), (1, 8)].into()), [(1, 8)].into());
 }
 
@@ -97,7 +97,7 @@ fn a_partition_that_comes_back_begins_anew() {
     assignment.take(usize::MAX);
     assignment.lose(&[0], Duration::ZERO);
     assignment.gain(&[0]);
-    // Of the time before: it comes again.
+    // From the time before: the record is delivered again.
     assert_eq!(committed(&assignment, &[(0, 8)].into()), Offsets::new());
     assignment.push(record(0, 5));
     assignment.take(1);
@@ -117,7 +117,7 @@ fn a_partition_that_always_has_more_waits_for_the_others() {
     let assignment = filled();
     let next = || {
         let (taken, _) = assignment.take(2 * record::size(&record(0, 0)));
-        // It never runs dry.
+        // The partition never runs dry.
         assignment.push(record(0, 100));
         assignment.push(record(0, 101));
         taken.iter().map(|record| (record.partition, record.offset)).collect::<Vec<_>>()
@@ -125,7 +125,7 @@ fn a_partition_that_always_has_more_waits_for_the_others() {
     assert_eq!(next(), [(0, 5), (0, 6)]);
     assert_eq!(next(), [(1, 5), (1, 6)]);
     assert_eq!(next(), [(0, 7), (0, 100)]);
-    assert_eq!(next(), [(1, 7)], "half of it is enough not to begin with another partition");
+    assert_eq!(next(), [(1, 7)], "half of the bytes is enough not to start another partition");
 }
 
 #[test]
@@ -158,10 +158,10 @@ fn what_is_handed_out_makes_room() {
 fn nothing_is_fetched_from_when_the_room_is_taken_until_a_quarter_of_it_is_free() {
     let assignment = Assignment::new(8 * record::size(&record(0, 0)));
     assignment.gain(&[0]);
-    let mut told = FetchPlan::NOTHING;
+    let mut plan = FetchPlan::NOTHING;
     let mut fetches = || {
-        told = assignment.fetch_plan(told);
-        told.includes(0)
+        plan = assignment.fetch_plan(plan);
+        plan.includes(0)
     };
     for offset in 0..8 {
         assert!(fetches());
@@ -170,7 +170,7 @@ fn nothing_is_fetched_from_when_the_room_is_taken_until_a_quarter_of_it_is_free(
     assert!(!fetches());
     for free in 1..=3 {
         assignment.take(1);
-        assert_eq!(fetches(), free == 3, "{free} of 8 are free");
+        assert_eq!(fetches(), free == 3, "{free} of 8 records were polled");
     }
 }
 
@@ -196,19 +196,19 @@ fn once_an_eighth_of_the_room_is_taken_one_partition_after_the_other_fills_half_
     push(1, 1..7);
     assert_eq!(fetched(), [1]);
     push(1, 7..8);
-    assert_eq!(fetched(), [0], "that is half of it");
+    assert_eq!(fetched(), [0], "partition 1 fills half of the buffer");
     assignment.at_end(0);
-    assert_eq!(fetched(), [2], "of 0 there is nothing more");
+    assert_eq!(fetched(), [2], "partition 0 has no more records");
     push(0, 1..2);
-    assert_eq!(fetched(), [0], "now there is");
+    assert_eq!(fetched(), [0], "partition 0 has more again");
     assignment.take(6 * record::size(&record(0, 0)));
-    assert_eq!(fetched(), [0], "what is left of 1 waits for the others");
+    assert_eq!(fetched(), [0], "the rest of partition 1 waits for the others");
     push(0, 2..8);
     assert_eq!(fetched(), [2]);
     assignment.at_end(1);
     assignment.at_end(2);
-    assert_eq!(fetched(), [0, 1, 2], "who has more is not known");
-    // The driver forgets what is held back of what it loses.
+    assert_eq!(fetched(), [0, 1, 2], "no partition is known to have more");
+    // The driver forgets that partitions were paused when it loses them.
     let before = assignment.fetch_plan(FetchPlan::NOTHING);
     assignment.lose(&[7], Duration::ZERO);
     assignment.gain(&[7]);
@@ -229,7 +229,7 @@ fn records_that_nobody_fetches_are_a_stall_and_records_that_nobody_polls_are_non
     assert!(assignment.is_stalled(&longer, Duration::ZERO));
     assignment.push(record(0, 19));
     assignment.take(1);
-    // All of it is with whoever polled.
+    // All records are with the caller.
     assert!(!assignment.is_stalled(&longer, Duration::ZERO));
 }
 

@@ -1,4 +1,4 @@
-//! The watch over a membership.
+//! The thread that watches a membership.
 
 use std::{collections::BTreeSet, sync::Weak};
 
@@ -11,14 +11,14 @@ use crate::log::{
         KafkaLogOptions,
         consume::assignment::{Assignment, FetchPlan},
         record,
-        tests::{self, behind, fresh, open, poll, records, until},
+        tests::{self, fresh, offsets_after, open, poll, records, until},
     },
 };
 
 fn group(log: &Log) -> &Group {
     match log {
         Log::Kafka(log) => &log.0.group,
-        Log::Embedded(_) => panic!("this is no Kafka"),
+        Log::Embedded(_) => panic!("not a log on Kafka"),
     }
 }
 
@@ -26,7 +26,7 @@ fn member(log: &Log) -> Arc<Member> {
     group(log).inner.member.lock().clone().unwrap()
 }
 
-/// Whether so much waits of partitions 0 and 1 that none of them goes on.
+/// Whether so many records of partitions 0 and 1 are buffered that both are paused.
 fn is_full(assignment: &Assignment) -> bool {
     let plan = assignment.fetch_plan(FetchPlan::NOTHING);
     !plan.includes(0) && !plan.includes(1)
@@ -38,8 +38,8 @@ async fn a_consumer_that_makes_no_progress_is_made_anew() {
     let log = open(&options).await;
     log.append(records("before", 20)).await.unwrap();
     let polled = poll(&log, 20).await;
-    log.commit(behind(&polled)).await.unwrap();
-    // As one that the driver has forgotten to go on with.
+    log.commit(offsets_after(&polled)).await.unwrap();
+    // Like a consumer whose partitions the driver forgot to resume.
     let stuck = member(&log);
     let consumer = stuck.consumer.upgrade().unwrap();
     consumer.pause(&consumer.assignment().unwrap()).unwrap();
@@ -48,8 +48,8 @@ async fn a_consumer_that_makes_no_progress_is_made_anew() {
     let again = poll(&log, 20).await;
     assert!(again.iter().all(|record| record.value.as_ref().unwrap().starts_with(b"after")));
     assert!(!Arc::ptr_eq(&stuck, &member(&log)));
-    log.commit(behind(&again)).await.unwrap();
-    until("the old one is gone", || Weak::strong_count(&stuck.consumer) == 0).await;
+    log.commit(offsets_after(&again)).await.unwrap();
+    until("the old consumer is dropped", || Weak::strong_count(&stuck.consumer) == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,19 +63,23 @@ async fn a_consumer_that_waits_for_its_caller_is_left_alone() {
     let log = open(&options).await;
     log.append(records("r", 500)).await.unwrap();
     let polled = poll(&log, 1).await;
-    // Once it was full, no more is fetched before a quarter of it is free. A broker that took too
-    // long may have made it anew.
+    // Once the buffer was full, nothing is fetched before a quarter of it is free. A slow broker
+    // may have caused a new membership meanwhile.
     let filled =
         || group(&log).inner.member.lock().as_ref().is_some_and(|it| is_full(&it.assignment));
-    until("it was filled", filled).await;
+    until("the buffer is full", filled).await;
     let first = member(&log);
     let begun = Instant::now();
-    until("some time has gone", || begun.elapsed() > 2 * options.stall_limit).await;
+    until("the stall limit has passed twice", || begun.elapsed() > 2 * options.stall_limit).await;
     assert!(Arc::ptr_eq(&first, &member(&log)));
-    // All that waits, which is no more than there is room for.
+    // All buffered records, which are within the bound.
     let waiting = log.poll(usize::MAX).await.unwrap();
     let bytes: usize = waiting.iter().map(record::size).sum();
-    assert!(bytes < 2 * options.poll_bytes, "{bytes} bytes of {} records wait", waiting.len());
+    assert!(
+        bytes < 2 * options.poll_bytes,
+        "{bytes} bytes of {} records are buffered",
+        waiting.len()
+    );
     poll(&log, 500 - polled.len() - waiting.len()).await;
 }
 
@@ -94,12 +98,12 @@ async fn a_partition_that_has_no_more_does_not_hold_the_others_back() {
         let key = str::from_utf8(found.key.as_ref().unwrap()).unwrap();
         (0..count).map(|n| tests::record(key, n.to_string())).collect::<Vec<_>>()
     };
-    // More than an eighth of the room, and less than half of it.
+    // More than an eighth of the buffer, and less than half of it.
     log.append(more(0, 100)).await.unwrap();
     log.append(more(1, 300)).await.unwrap();
     let filled =
         || group(&log).inner.member.lock().as_ref().is_some_and(|it| is_full(&it.assignment));
-    until("it was filled", filled).await;
+    until("the buffer is full", filled).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,7 +111,7 @@ async fn a_partition_that_was_held_back_when_it_moved_is_consumed_when_it_comes_
     let options = KafkaLogOptions {
         poll_bytes: 10_000,
         revoke_timeout: Duration::from_millis(100),
-        // Nobody is to mend it.
+        // No watch may repair it.
         stall_limit: Duration::from_secs(3_600),
         ..fresh(2).await
     };
@@ -116,17 +120,17 @@ async fn a_partition_that_was_held_back_when_it_moved_is_consumed_when_it_comes_
     let mut polled = poll(&first, 1).await;
     let filled =
         || group(&first).inner.member.lock().as_ref().is_some_and(|it| is_full(&it.assignment));
-    until("it was filled", filled).await;
+    until("the buffer is full", filled).await;
     let second = open(&options).await;
     let moved = poll(&second, 1).await[0].partition;
     let stays = 1 - moved;
-    until("its end is known", || first.positions().contains_key(&stays)).await;
+    until("the end of the partition is known", || first.positions().contains_key(&stays)).await;
     let end = first.positions()[&stays].end;
     while !polled.iter().any(|record| (record.partition, record.offset + 1) == (stays, end)) {
         polled.extend(poll(&first, 1).await);
     }
     second.close().await;
-    // Nothing was committed: all of it comes again.
+    // Nothing was committed: all records are delivered again.
     let mut again = BTreeSet::new();
     while again.len() < usize::try_from(first.positions()[&moved].end).unwrap() {
         let polled = poll(&first, 1).await;
