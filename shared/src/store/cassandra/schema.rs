@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use backon::{ExponentialBuilder, Retryable};
 use scylla::{
     client::session::Session,
     errors::{DbError, ExecutionError, RequestAttemptError},
@@ -19,7 +20,7 @@ use self::{
     statement::{Change, Statement, sections},
     version::{NAME, select_versions, versions},
 };
-use super::driver::{CassandraOpenError, CassandraOptions, open_session, retry_cause};
+use super::driver::{CassandraOpenError, CassandraOptions, RetryCause, open_session, retry_cause};
 
 mod replication;
 mod statement;
@@ -34,6 +35,9 @@ const SCHEMA: &str = include_str!("../../../../deploy/schema.cql");
 /// Timeout of one statement. Nodes agree on a schema change and flush it to disk before they
 /// acknowledge it: on a busy server, that takes many times as long as a read or a write.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Retries after a failure of a node, with delays of 1, 2 and 4 seconds.
+const RETRIES: usize = 3;
 
 /// A connection for schema changes.
 struct Setup<'a> {
@@ -70,6 +74,7 @@ pub async fn setup_from(
     let sections = sections(schema)?;
     let mut setup = Setup::connect(options).await?;
     let mut done = vec![setup.create_keyspace(replication).await?];
+    setup.agree().await?;
     let recorded = setup.recorded_versions().await?;
     let known = sections.last().map_or(0, |section| section.version);
     if let Some(newer) = recorded.iter().copied().max().filter(|newest| *newest > known) {
@@ -80,6 +85,7 @@ pub async fn setup_from(
         let is_recorded = recorded.contains(&section.version);
         for statement in &section.statements {
             done.extend(setup.apply(statement, is_recorded).await?);
+            setup.agree().await?;
         }
         done.push(setup.record(section.version, is_recorded).await?);
     }
@@ -113,20 +119,23 @@ impl<'a> Setup<'a> {
         }
         let create =
             format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}");
-        self.change(&create).await.map_err(|error| self.failed(&error))?;
+        self.change(&create).await?;
         Ok(format!("created keyspace {keyspace} with replication {replication}"))
     }
 
-    /// The versions recorded before this run.
+    /// The versions recorded before this run; none when the table of versions does not exist.
     async fn recorded_versions(&self) -> Result<Vec<i32>, CassandraOpenError> {
-        if !self.has_table("schema_migrations").await? {
-            return Ok(Vec::new());
+        match self.execute(&select_versions(&self.options.keyspace), (NAME,)).await {
+            Ok(selected) => versions(selected),
+            Err(error) if is_unknown(&error) => Ok(Vec::new()),
+            Err(error) => Err(self.failed(&error)),
         }
-        let selected = select_versions(&self.session, &self.options.keyspace).await;
-        versions(selected.map_err(|error| self.failed(&error))?)
     }
 
-    /// Executes one statement unless it is applied already. Returns a sentence for a change.
+    /// Executes one statement. Returns a sentence for a change.
+    ///
+    /// CREATE is executed even if a concurrent run has created the table: the server lists a table
+    /// shortly before it can be used, but executes changes one after the other.
     async fn apply(
         &mut self,
         statement: &Statement,
@@ -134,27 +143,32 @@ impl<'a> Setup<'a> {
     ) -> Result<Option<String>, CassandraOpenError> {
         let text = statement.in_keyspace(&self.options.keyspace);
         match &statement.change {
-            Change::Table(table) if !self.has_table(table).await? => {
+            Change::Table(table) => {
+                let exists = self.has_table(table).await?;
                 let done = self.create_table(table, &text).await?;
+                if exists {
+                    return Ok(None);
+                }
                 self.created.insert(table.clone());
                 Ok(Some(done))
             }
-            Change::Type(name) if !self.has_type(name).await? => {
-                self.change(&text).await.map_err(|error| self.failed(&error))?;
-                Ok(Some(format!("created type {name}")))
+            Change::Type(name) => {
+                let exists = self.has_type(name).await?;
+                self.change(&text).await?;
+                Ok((!exists).then(|| format!("created type {name}")))
             }
             Change::Column { table, column } if !self.has_column(table, column).await? => {
                 if let Err(error) = self.change(&text).await
                     // A concurrent run may have added it meanwhile.
                     && !self.has_column(table, column).await?
                 {
-                    return Err(self.failed(&error));
+                    return Err(error);
                 }
                 Ok(Some(format!("added column {table}.{column}")))
             }
             // Options are set once, so that changes by the operator remain.
             Change::Options { table } if !is_recorded || self.created.contains(table) => {
-                self.change(&text).await.map_err(|error| self.failed(&error))?;
+                self.change(&text).await?;
                 Ok(Some(format!("changed the options of table {table}")))
             }
             _ => Ok(None),
@@ -164,12 +178,12 @@ impl<'a> Setup<'a> {
     /// Creates one table, with the server's default compaction if the server does not know the
     /// compaction class.
     async fn create_table(&self, table: &str, text: &str) -> Result<String, CassandraOpenError> {
-        let Err(error) = self.change(text).await else {
+        let Err(error) = self.execute(text, ()).await else {
             return Ok(format!("created table {table}"));
         };
         match text.split_once("  AND compaction = ") {
             Some((without, _)) if is_unknown(&error) => {
-                self.change(without).await.map_err(|error| self.failed(&error))?;
+                self.change(without).await?;
                 Ok(format!("created table {table} with the server's default compaction: {error}"))
             }
             _ => Err(self.failed(&error)),
@@ -184,7 +198,7 @@ impl<'a> Setup<'a> {
         let keyspace = &self.options.keyspace;
         let insert =
             format!("INSERT INTO {keyspace}.schema_migrations (name, version) VALUES (?, ?)");
-        let inserted = self.session.query_unpaged(insert, (NAME, version)).await;
+        let inserted = self.execute(&insert, (NAME, version)).await;
         inserted.map_err(|error| self.failed(&error))?;
         Ok(format!("recorded schema version {version}"))
     }
@@ -218,10 +232,15 @@ impl<'a> Setup<'a> {
         Ok(rows.map_err(|error| CassandraOpenError::Refused(error.to_string()))?.rows_num() > 0)
     }
 
-    /// Changes the schema, and waits until all nodes agree on it.
-    async fn change(&self, text: &str) -> Result<(), ExecutionError> {
-        self.execute(text, ()).await?;
-        self.session.await_schema_agreement().await?;
+    async fn change(&self, text: &str) -> Result<(), CassandraOpenError> {
+        self.execute(text, ()).await.map_err(|error| self.failed(&error))?;
+        Ok(())
+    }
+
+    /// Waits until all nodes agree on the schema, also after a change of a concurrent run.
+    async fn agree(&self) -> Result<(), CassandraOpenError> {
+        let agreed = self.session.await_schema_agreement().await;
+        agreed.map_err(|error| self.failed(&error.into()))?;
         Ok(())
     }
 
@@ -232,7 +251,10 @@ impl<'a> Setup<'a> {
     ) -> Result<QueryResult, ExecutionError> {
         let mut statement = scylla::statement::Statement::new(text);
         statement.set_load_balancing_policy(self.coordinator.clone());
-        self.session.query_unpaged(statement, values).await
+        // Nodes agree on a new table shortly before they can use it; until then, requests fail.
+        let attempt = || self.session.query_unpaged(statement.clone(), &values);
+        let failed = |error: &ExecutionError| retry_cause(error) == Some(RetryCause::Failure);
+        attempt.retry(ExponentialBuilder::new().with_max_times(RETRIES)).when(failed).await
     }
 
     fn failed(&self, error: &ExecutionError) -> CassandraOpenError {

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use scylla::{
-    client::session::Session, errors::ExecutionError, response::query_result::QueryResult,
-};
+use scylla::{client::session::Session, response::query_result::QueryResult};
 
 use crate::store::cassandra::driver::CassandraOpenError;
 
@@ -17,7 +15,7 @@ pub(super) const NAME: &str = "bookend";
 /// Warns if a newer version of Bookend has changed the schema of `keyspace`. Services start anyway:
 /// versions only add tables, columns and options.
 pub(crate) async fn warn_if_newer(session: &Session, keyspace: &str) {
-    let selected = select_versions(session, keyspace).await;
+    let selected = session.query_unpaged(select_versions(keyspace), (NAME,)).await;
     let selected = selected.map_err(|error| CassandraOpenError::Refused(error.to_string()));
     match selected.and_then(versions).map(|versions| versions.into_iter().max()) {
         Ok(Some(recorded)) if recorded > KNOWN => tracing::warn!(
@@ -35,13 +33,9 @@ pub(crate) async fn warn_if_newer(session: &Session, keyspace: &str) {
     }
 }
 
-/// Selects the versions recorded in `keyspace`.
-pub(super) async fn select_versions(
-    session: &Session,
-    keyspace: &str,
-) -> Result<QueryResult, ExecutionError> {
-    let select = format!("SELECT version FROM {keyspace}.schema_migrations WHERE name = ?");
-    session.query_unpaged(select, (NAME,)).await
+/// Selects the versions recorded in `keyspace`, given [`NAME`].
+pub(super) fn select_versions(keyspace: &str) -> String {
+    format!("SELECT version FROM {keyspace}.schema_migrations WHERE name = ?")
 }
 
 /// The versions in the result of [`select_versions`].
