@@ -16,7 +16,7 @@ const BEGIN: &str = "cargo test -p standalone --test manual settings` -->\n";
 const END: &str = "<!-- end of settings -->";
 
 /// The documents whose links are checked.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -25,6 +25,7 @@ const DOCUMENTS: [&str; 8] = [
     "deploy/bench/README.md",
     "fuzz/README.md",
     "query-api/pages/vendor/uplot/README.md",
+    "specification/README.md",
 ];
 
 fn root() -> &'static Path {
