@@ -1,4 +1,4 @@
-// Explains the status of a session: the explanation of the service, and the facts behind it.
+// Explains the status of a session: the explanation of the service, and the facts that it is based on.
 
 import { el } from "./dom.js";
 import { countryName, instant, length } from "./format.js";

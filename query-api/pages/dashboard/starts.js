@@ -77,7 +77,7 @@ export class Starts {
     const known = Object.keys(series).length;
     const total = this.#ranked.reduce((all, { starts }) => all + starts, 0);
     const where = `${count(this.#ranked.length)} of ${counted(known, "known country", "known countries")}`;
-    const what = total > 0 ? `${counted(total, "session start")} in ${where}` : known > 0 ? "No session starts in this time range" : "No session starts yet";
+    const what = total > 0 ? `${counted(total, "session start")} in ${where}` : "No session starts in this time range";
     setText(byId("starts-summary"), `${what}, from ${minute(Date.parse(from))} to ${minute(Date.parse(to))}.`);
   }
 
