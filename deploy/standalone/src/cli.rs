@@ -1,4 +1,4 @@
-//! The command line: which command, with what configuration, and the exit status.
+//! The command line: selects the command, reads its configuration and returns the exit status.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -35,7 +35,7 @@ pub fn program_settings() -> [(&'static str, Vec<Setting>); 3] {
     ]
 }
 
-/// Runs the command that `args` name, without one `serve`; answers the exit status.
+/// Runs the command of `args`, `serve` if there is none, and returns the exit status.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let program = commands::program();
     let matches = match program.clone().try_get_matches_from(with_command(args.collect())) {
@@ -66,8 +66,8 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
         }
         Some(("demo", matches)) => {
             let args = DemoArgs::from_arg_matches(matches)?;
-            // It goes, with its data, when this is left.
-            let dir = tempfile::tempdir().context("no temporary data directory")?;
+            // Removed with its data when the demo ends.
+            let dir = tempfile::tempdir().context("cannot create a temporary data directory")?;
             let place = dir.path().as_os_str();
             let embedded =
                 ["serve", "--log=embedded", "--store=embedded", "--data-dir"].map(OsStr::new);
@@ -96,18 +96,18 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
                 let summary = load::run(args).await?;
                 anyhow::ensure!(
                     summary.undelivered == 0,
-                    "{} events could not be delivered",
+                    "{} events were not delivered",
                     summary.undelivered
                 );
                 Ok(())
             })
         }
-        // clap has answered for anything else.
+        // clap reports anything else.
         _ => Ok(()),
     }
 }
 
-/// The configuration that the settings among `matches` make; log lines are written as it says from then on.
+/// Reads the configuration of `serve` from `matches`, and starts to write log lines.
 fn serve_config(matches: &clap::ArgMatches) -> anyhow::Result<ServeConfig> {
     let config = ServeConfig::from_settings(Settings::of(&serve::settings(), matches))?;
     config.process.start_telemetry()?;

@@ -1,6 +1,6 @@
-//! The whole service in one program, and the commands that load, check and show it.
+//! The program `bookend`: both services in one process, and the commands around them.
 //!
-//! The services themselves are the crates [`ingest`] and [`query_api`]; here they are wired together.
+//! The services are the crates [`ingest`] and [`query_api`]; this crate connects them.
 #![doc = include_str!("../../../ARCHITECTURE.md")]
 
 pub mod cli;

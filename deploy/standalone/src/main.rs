@@ -1,8 +1,8 @@
-//! `bookend`: the whole service in one program, and the commands that load, check and show it.
+//! The program `bookend`.
 
 use std::process::ExitCode;
 
-/// Threads come and go with every request: an allocator that returns memory across threads keeps the process small.
+/// Requests allocate on one thread and free on another; mimalloc keeps the process small then.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! `bookend redrive`: puts dead letters back on the log, to be handled again.
+//! `bookend redrive`: appends dead letters to the log again, so that they are processed again.
 
 use indicatif::HumanCount;
 use ingest::log::DeadLetterCode;
@@ -7,19 +7,19 @@ use shared::{cli, progress::Progress};
 
 use crate::serve::ServeConfig;
 
-/// How many dead letters were looked at, and what became of them.
+/// The number of dead letters by result.
 #[derive(Debug, Serialize)]
-struct Done {
+struct RedriveReport {
     looked_at: u64,
     appended: u64,
     kept: u64,
 }
 
-/// Appends the dead letters of the data directory to its log again, all or those with one of `codes`, and writes what it
-/// did to standard output.
+/// Appends all dead letters, or those with one of `codes`, to the log again, and prints a report to
+/// standard output.
 ///
 /// # Errors
-/// When the directory cannot be opened or the log does not take them; doing it again is harmless.
+/// If the log cannot be opened or does not accept them. Repeating the command is harmless.
 pub async fn run(config: &ServeConfig, codes: &[DeadLetterCode], json: bool) -> anyhow::Result<()> {
     let log = config.log.open(config.process.clock()).await?;
     let progress = Progress::new(
@@ -29,15 +29,15 @@ pub async fn run(config: &ServeConfig, codes: &[DeadLetterCode], json: bool) -> 
     let wanted = |code| codes.is_empty() || codes.contains(&code);
     let done = log.redrive(wanted, |done| progress.set_position(done.looked_at)).await?;
     drop(progress);
-    let done = Done {
+    let report = RedriveReport {
         looked_at: done.looked_at,
         appended: done.appended,
         kept: done.looked_at - done.appended,
     };
     let text = format!(
-        "{} dead letters put back on the log, {} kept",
-        HumanCount(done.appended),
-        HumanCount(done.kept)
+        "{} dead letters appended to the log, {} kept",
+        HumanCount(report.appended),
+        HumanCount(report.kept)
     );
-    Ok(cli::print_report(&done, json, text)?)
+    Ok(cli::print_report(&report, json, text)?)
 }

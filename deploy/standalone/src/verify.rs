@@ -1,6 +1,8 @@
-//! `bookend verify`: computes every answer anew from the log, compares it with the store, and prints the ledger.
+//! `bookend verify`: recomputes every session from the log, compares the result with the store, and
+//! prints the ledger.
 //!
-//! Reads only. The log is read in passes, each for a share of the users, so that memory is bounded however long it is.
+//! Writes nothing. It reads the log in passes, each for a share of the users, so that memory is
+//! bounded for a log of any length.
 
 use std::fmt;
 
@@ -27,32 +29,33 @@ mod expected;
 mod ledger;
 mod steps;
 
-/// How many records one pass takes, about: some hundred megabytes of sessions.
+/// The approximate number of records of one pass: some hundred megabytes of sessions.
 const PASS_RECORDS: u64 = 1_000_000;
-/// How many bytes of records are read at a time.
+/// The bytes of records per read.
 const READ_BYTES: usize = 4 << 20;
 
-/// The outcome of a verification.
+/// The result of a verification.
 #[derive(Debug, Default, Serialize)]
 pub struct Verdict {
-    /// What became of every record.
+    /// The number of records by result.
     pub ledger: Ledger,
-    /// Sessions with a complete, open or orphan status, as computed from the log.
+    /// Complete, open and orphan sessions, as computed from the log.
     pub sessions: u64,
-    /// Sessions with more distinct facts than are kept, whose answer may depend on the order of arrival.
+    /// Sessions over the limit of facts. Their result may depend on the order of arrival.
     pub contested_sessions: u64,
-    /// Records that are not answered yet: the service has to run for that.
+    /// Records that the service has not processed yet.
     pub unanswered: u64,
-    /// The first offset of a partition is not 0, or none is left: retention has taken records from the log, so the store may know more.
+    /// Whether retention has removed records from the log, so that the store may have more: the
+    /// first offset of a partition is not 0, or the partition is empty.
     pub log_is_cut: bool,
-    /// What the store answers differently.
+    /// The differences between the log and the store.
     pub differences: Differences,
 }
 
-/// Verifies the data directory of `config`, and writes the outcome to standard output.
+/// Verifies the log and the store of `config`, and prints the result to standard output.
 ///
 /// # Errors
-/// When the directory cannot be opened, or there is a difference.
+/// If they cannot be opened or read, or if there is a difference.
 pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     let clock = config.process.clock();
     let (log, store) =
@@ -62,16 +65,27 @@ pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     let verdict = verify(&log, &store, clock.now(), tolerance, &steps).await?;
     drop(steps);
     cli::print_report(&verdict, json, &verdict)?;
-    anyhow::ensure!(verdict.unanswered == 0, "{} records are not answered yet", verdict.unanswered);
-    anyhow::ensure!(verdict.ledger.adds_up(), "the ledger does not add up");
-    anyhow::ensure!(verdict.differences.count == 0, "the store differs from the log");
+    anyhow::ensure!(
+        verdict.unanswered == 0,
+        "{} records are not processed yet; run the service until the lag is 0, then verify again",
+        verdict.unanswered
+    );
+    anyhow::ensure!(
+        verdict.ledger.adds_up(),
+        "the ledger does not add up: records were appended during the verification, or this is a \
+         bug; verify again without traffic"
+    );
+    anyhow::ensure!(
+        verdict.differences.count == 0,
+        "the store differs from the log; standard output lists the differences"
+    );
     Ok(())
 }
 
-/// Computes every answer that is due at `now` from `log`, and compares it with what `store` answers.
+/// Computes every session from `log` as of `now`, and compares it with `store`.
 ///
 /// # Errors
-/// When the log or the store cannot be read.
+/// If the log or the store cannot be read.
 pub async fn verify(
     log: &Log,
     store: &Store,
@@ -99,7 +113,7 @@ pub async fn verify(
     Ok(verdict)
 }
 
-/// One pass over the log: what the users of `share` should be answered.
+/// Reads the whole log and returns the expected sessions of the users of `share`.
 async fn read(
     log: &Log,
     share: Share,
@@ -114,7 +128,7 @@ async fn read(
     loop {
         let records = log.read(&mut cursor, READ_BYTES).await.context("the log cannot be read")?;
         if records.is_empty() {
-            // Of a partition from which nothing came everything is gone.
+            // A partition with an end but no records has lost all of them.
             let gone = |(partition, at): (_, Position)| at.end > 0 && !seen.contains(&partition);
             verdict.log_is_cut |= log.positions().into_iter().any(gone);
             return Ok(expected);
@@ -143,7 +157,7 @@ async fn read(
                 Err(_) => ledger.dead_lettered += 1,
             }
         }
-        steps.taken(records.len());
+        steps.done(records.len());
     }
 }
 
@@ -176,24 +190,18 @@ impl fmt::Display for Verdict {
         ] {
             writeln!(f, "  {sign} {name:<16} {:>16}", number(count).to_string())?;
         }
-        writeln!(f, "sessions answered    {:>16}", number(self.sessions).to_string())?;
+        writeln!(f, "sessions             {:>16}", number(self.sessions).to_string())?;
         if self.contested_sessions > 0 {
             let contested = number(self.contested_sessions);
-            writeln!(
-                f,
-                "{contested} sessions have more facts than are kept and were not compared"
-            )?;
+            writeln!(f, "{contested} sessions are over the limit of facts and were not compared")?;
         }
         if self.log_is_cut {
-            writeln!(
-                f,
-                "retention has taken the beginning of the log: only what is left was compared"
-            )?;
+            writeln!(f, "retention has removed the oldest records; the others were compared")?;
         }
         if self.unanswered > 0 {
             writeln!(
                 f,
-                "{} records are not answered yet: let the service finish first",
+                "{} records are not processed yet; let the service finish first",
                 number(self.unanswered)
             )?;
         }

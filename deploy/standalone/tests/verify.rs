@@ -169,7 +169,7 @@ async fn a_start_in_another_country_is_told() {
 async fn a_start_that_is_missing_is_told() {
     let world = World::answered().await;
     world.apply(Effect::SupersedeStart(started("open", "DE"))).await;
-    assert!(world.only_difference().await.contains("listed in no country"));
+    assert!(world.only_difference().await.contains("no country lists it"));
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ pub fn environment(settings: &str) -> String {
 /// The files of every program, and `more`.
 #[must_use]
 pub fn files(more: &[&str]) -> String {
-    let config = "FILE of --config  settings in TOML; a key is a flag's name: log-level = \"warn\"";
+    let config = "FILE of --config  settings in TOML, keys are flag names: log-level = \"warn\"";
     section("Files", &[&[config][..], more].concat())
 }
 

@@ -1,4 +1,4 @@
-//! The commands: what each is for, what it takes, and what its `--help` and its manual page say at their end.
+//! The commands: their purpose, their arguments, and the sections at the end of their `--help`.
 
 use clap::{Args, Command};
 use ingest::log::{DeadLetterCode, kafka::librdkafka_version};
@@ -12,67 +12,69 @@ use shared::{
 
 use crate::{demo::DemoArgs, generate::GenerateArgs, load::LoadArgs, serve};
 
-const ABOUT: &str = "Pairs the starts and ends of user sessions, and answers questions about them";
-const LONG_ABOUT: &str = "Bookend takes batches of session events, pairs starts with ends, and answers which sessions started where \
-                          and which are a user's last complete ones.";
+const ABOUT: &str = "Pairs the starts and ends of user sessions and serves queries about them";
+const LONG_ABOUT: &str = "Bookend accepts batches of session events over HTTP, pairs starts with \
+                          ends, and serves two queries: which sessions started in each country, \
+                          and what are the last complete sessions of a user.";
 const AT_REST: &[&str] = &[
-    "Nothing may be appended or handled meanwhile, or the two differ by that:",
-    "stop the service, for an embedded log or store belongs to one process;",
-    "over Kafka and Cassandra let it come to rest.",
+    "While the service writes, the log and the store differ. Embedded: stop the",
+    "service first; only one process can open the data directory. Kafka and",
+    "Cassandra: wait until producers have stopped and the lag is 0.",
 ];
 const STOPPED: &[&str] = &[
-    "An embedded log belongs to one process: stop the service first.",
-    "Over Kafka the service may go on.",
+    "Embedded: stop the service first; only one process can open the log.",
+    "Kafka: the service may keep running.",
 ];
 const GENERATED: &[&str] = &[
-    "lines, sessions  how many",
-    "seed, ending_at  what makes the same bytes again",
-    "output           the file",
+    "lines, sessions  the number of each",
+    "seed, ending_at  the arguments that generate the same bytes again",
+    "output           the path of the file",
 ];
 const LOADED: &[&str] = &[
-    "sent               events: the sum of the next four",
+    "sent               number of events, the sum of the next four",
     "accepted, discarded, undelivered",
-    "rejected           by code, as in {\"missing_ts\":2}",
-    "retries            requests that were made once more",
+    "rejected           by code, for example {\"missing_ts\":2}",
+    "retries            number of repeated requests",
     "elapsed_seconds, events_per_second",
-    "failure            why something was not delivered, or null",
+    "failure            why events were not delivered, or null",
 ];
-const SET_UP: &[&str] = &["log, store  what was done about each, in sentences"];
+const SET_UP: &[&str] = &["log, store  for each, a list of the actions taken, as sentences"];
 const VERIFIED: &[&str] = &[
-    "ledger              records, and of these paired, open, orphan, superseded,",
+    "ledger              records; of these paired, open, orphan, superseded,",
     "                    duplicate, expired, dead_lettered, skipped",
-    "sessions            that are answered",
-    "contested_sessions  with more facts than are kept: not compared",
-    "unanswered          records that the service has yet to handle",
-    "log_is_cut          whether retention took the beginning of the log",
+    "sessions            complete, open and orphan sessions",
+    "contested_sessions  sessions over the limit of facts, which are not compared",
+    "unanswered          records that the service has not processed yet",
+    "log_is_cut          whether retention has removed the oldest records",
     "differences         count, and the first 100 as sentences in first",
 ];
-const REDRIVEN: &[&str] = &["looked_at, appended, kept  dead letters: the first is the sum"];
+const REDRIVEN: &[&str] =
+    &["looked_at, appended, kept  dead letters; the first is the sum of the others"];
 
-/// What `bookend setup` takes besides the settings of `serve`.
+/// The arguments of `bookend setup` besides the settings of `serve`.
 #[derive(Args, Debug)]
 pub(super) struct SetupArgs {
-    /// Write what was done as one line of JSON
+    /// Print the report as one line of JSON
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// What `bookend verify` takes besides the settings of `serve`.
+/// The arguments of `bookend verify` besides the settings of `serve`.
 #[derive(Args, Debug)]
 pub(super) struct VerifyArgs {
-    /// Write the outcome as one line of JSON
+    /// Print the report as one line of JSON
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// What `bookend redrive` takes besides the settings of `serve`.
+/// The arguments of `bookend redrive` besides the settings of `serve`.
 #[derive(Args, Debug)]
 pub(super) struct RedriveArgs {
-    /// Only dead letters with this code (repeatable); all without it
+    /// Only dead letters with this code (repeatable) [default: all]
     #[arg(long, value_name = "CODE")]
     pub(super) code: Vec<DeadLetterCode>,
 
-    /// Write what was done as one line of JSON
+    /// Print the report as one line of JSON
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -86,9 +88,7 @@ pub(super) fn program() -> Command {
         ),
         help::exit_status(),
         help::environment("every setting of `serve`"),
-        help::files(&[
-            "./bookend-data    the embedded log and store, where --data-dir names no other",
-        ]),
+        help::files(&["./bookend-data    the embedded log and store, by default of --data-dir"]),
     ];
     let program = cli::program("bookend", ABOUT, Some(&librdkafka_version()))
         .long_about(LONG_ABOUT)
@@ -96,7 +96,7 @@ pub(super) fn program() -> Command {
         .subcommand_required(true)
         .subcommand(with_settings(
             "serve",
-            "Run the service (also without any command)",
+            "Run the service (the default command)",
             &[section(
                 "Examples",
                 &[
@@ -107,12 +107,12 @@ pub(super) fn program() -> Command {
         ))
         .subcommand(with_args::<DemoArgs>(
             "demo",
-            "Show the service at work: made-up data, the answers, and a service to play with",
+            "Run a service with artificial data and print replies to the three questions",
             &[section("Example", &["bookend demo --sessions 1000 --once"])],
         ))
         .subcommand(with_args::<GenerateArgs>(
             "generate",
-            "Make a data set of the original's shape: JSON lines, one event each",
+            "Generate an artificial data set as JSON lines, one event per line",
             &[
                 section(
                     "Examples",
@@ -126,7 +126,7 @@ pub(super) fn program() -> Command {
         ))
         .subcommand(with_args::<LoadArgs>(
             "load",
-            "Deliver files of events to a running service, with a summary at the end",
+            "Send files of events to a running service and print a summary",
             &[
                 section("Example", &["bookend load events.ndjson --url http://127.0.0.1:5000"]),
                 section("Output with --json", LOADED),
@@ -134,7 +134,7 @@ pub(super) fn program() -> Command {
         ))
         .subcommand(with_both::<SetupArgs>(
             "setup",
-            "Make the topics of Kafka and the tables of Cassandra, as far as they are missing",
+            "Create or update the topics of Kafka and the tables of Cassandra",
             &[
                 section(
                     "Example",
@@ -148,7 +148,7 @@ pub(super) fn program() -> Command {
         ))
         .subcommand(with_both::<VerifyArgs>(
             "verify",
-            "Compute every answer anew from the log, compare it with the store, print the ledger",
+            "Recompute every session from the log, compare it with the store, print the ledger",
             &[
                 section("Example", &["bookend verify --data-dir ./data"]),
                 section("When", AT_REST),
@@ -157,7 +157,7 @@ pub(super) fn program() -> Command {
         ))
         .subcommand(with_both::<RedriveArgs>(
             "redrive",
-            "Put dead letters back on the log, to be handled again",
+            "Append dead letters to the log again, to be processed again",
             &[
                 section("Example", &["bookend redrive --code contested --data-dir ./data"]),
                 section("When", STOPPED),
@@ -167,23 +167,23 @@ pub(super) fn program() -> Command {
     cli::packaging::with_commands(program)
 }
 
-/// A command that takes `T`.
+/// A command with the arguments `T`.
 fn with_args<T: Args>(name: &'static str, about: &'static str, notes: &[String]) -> Command {
-    // Said last: `T` brings a description of itself, which is for who reads the code.
+    // Set last, because `T` sets its doc comment, which is for readers of the code.
     T::augment_args(Command::new(name))
         .about(about)
         .long_about(None)
         .after_help(help::sections(notes))
 }
 
-/// A command that takes the settings of `serve`.
+/// A command with the settings of `serve`.
 fn with_settings(name: &'static str, about: &'static str, notes: &[String]) -> Command {
     let settings = serve::settings();
     let notes = [notes, &[config::secrets_help(&settings)]].concat();
     Command::new(name).about(about).after_help(help::sections(&notes)).args(config::args(&settings))
 }
 
-/// A command that takes `T` and the settings of `serve`.
+/// A command with the arguments `T` and the settings of `serve`.
 fn with_both<T: Args>(name: &'static str, about: &'static str, notes: &[String]) -> Command {
     T::augment_args(with_settings(name, about, notes)).about(about).long_about(None)
 }

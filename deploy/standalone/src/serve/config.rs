@@ -1,4 +1,4 @@
-//! The configuration of `bookend serve`: its settings, read and checked together.
+//! The configuration of `bookend serve`.
 
 use std::{path::PathBuf, str::FromStr};
 
@@ -15,11 +15,11 @@ use shared::{
 /// The configuration of `bookend serve`.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
-    /// What every process is told.
+    /// The configuration of every process.
     pub process: ProcessConfig,
-    /// Where the embedded log and the embedded store live.
+    /// The directory of the embedded log and the embedded store.
     pub data_dir: PathBuf,
-    /// Limits on what clients and the consumer may use.
+    /// Limits of the endpoint and the consumer.
     pub limits: Limits,
     /// The log.
     pub log: LogConfig,
@@ -27,7 +27,7 @@ pub struct ServeConfig {
     pub store: StoreConfig,
 }
 
-/// Which log.
+/// The backend of the log.
 #[derive(Default)]
 enum LogBackend {
     #[default]
@@ -35,7 +35,7 @@ enum LogBackend {
     Kafka,
 }
 
-/// Which store.
+/// The backend of the store.
 #[derive(Default)]
 enum StoreBackend {
     #[default]
@@ -49,10 +49,10 @@ enum StoreBackend {
 pub fn settings() -> Vec<Setting> {
     let mut all = cli::settings("127.0.0.1:5000");
     all.extend([
-        Setting::new("log", "BACKEND", "embedded", "Where events are kept safe: embedded (in the data directory) or kafka"),
-        Setting::new("store", "BACKEND", "embedded", "Where sessions live: embedded (in the data directory) or cassandra"),
-        Setting::new("data-dir", "DIR", "./bookend-data", "Where the embedded log and store live; made when it is missing"),
-        Setting::new("min-free-disk", "BYTES", "256MiB", "Room that stays free on the disk of the data directory; with less, batches are answered 503 until there is more"),
+        Setting::new("log", "BACKEND", "embedded", "Backend of the log: embedded (in the data directory) or kafka"),
+        Setting::new("store", "BACKEND", "embedded", "Backend of the store: embedded (in the data directory) or cassandra"),
+        Setting::new("data-dir", "DIR", "./bookend-data", "Directory of the embedded log and store; created if missing"),
+        Setting::new("min-free-disk", "BYTES", "256MiB", "Free space to keep on the disk of the data directory; with less, batches get 503"),
     ]);
     all.extend(ingest_config::settings());
     all.extend(log_config::embedded_settings());
@@ -66,7 +66,7 @@ impl ServeConfig {
     /// Reads the settings.
     ///
     /// # Errors
-    /// All [`Mistakes`] together.
+    /// All [`Mistakes`].
     pub fn from_settings(mut given: Settings) -> Result<Self, Mistakes> {
         let data_dir: PathBuf = given.get("data-dir");
         let reserve_bytes = given.get_or("min-free-disk", Bytes(0)).0;

@@ -1,4 +1,4 @@
-//! Where the store answers otherwise than the log says.
+//! The differences between the sessions in the store and those computed from the log.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -19,40 +19,40 @@ use super::{
     steps::{Step, Steps},
 };
 
-/// How many differences are told one by one.
-const TOLD: usize = 100;
-/// How many rows are read at a time.
+/// The most differences that are listed.
+const LISTED: usize = 100;
+/// The rows per read.
 const PAGE: usize = 10_000;
 
-/// One comparison: what is expected of a share of the users at an instant, and the store that should answer it.
+/// One comparison: the expected sessions of a share of the users, and the store.
 pub(super) struct Check<'a> {
     pub(super) expected: &'a Expected,
     pub(super) store: &'a Store,
     pub(super) share: Share,
     pub(super) horizon: Timestamp,
-    /// Whether the log holds everything that ever happened: then what it does not know is a difference too.
+    /// Whether the log is complete. If so, a session that is only in the store is a difference.
     pub(super) log_is_whole: bool,
     pub(super) steps: &'a Steps,
 }
 
-/// Every difference is counted, the first ones are told.
+/// The number of differences, and the first ones.
 #[derive(Debug, Default, Serialize)]
 pub struct Differences {
-    /// How many there are.
+    /// The number of differences.
     pub count: u64,
-    /// The first of them, a sentence each.
+    /// The first differences, as sentences.
     pub first: Vec<String>,
 }
 
 impl Differences {
     fn add(&mut self, difference: impl FnOnce() -> String) {
         self.count += 1;
-        if self.first.len() < TOLD {
+        if self.first.len() < LISTED {
             self.first.push(difference());
         }
     }
 
-    /// Compares everything that the store answers of the users of a share.
+    /// Compares everything that the store has about the users of a share.
     pub(super) async fn compare(&mut self, check: &Check<'_>) -> anyhow::Result<()> {
         let users = self.facts(check).await?;
         self.starts(check).await?;
@@ -62,12 +62,12 @@ impl Differences {
         check.steps.next(check.share, Step::Completed, (others.clone().count() + due.len()) as u64);
         for (user, due) in others.chain(due.iter().map(|(user, due)| (*user, due.as_slice()))) {
             self.completed(check, user, due).await?;
-            check.steps.taken(1);
+            check.steps.done(1);
         }
         Ok(())
     }
 
-    /// The facts, session by session; answers with the users that the store knows.
+    /// Compares the facts of each session, and returns the users in the store.
     async fn facts(&mut self, check: &Check<'_>) -> anyhow::Result<BTreeSet<UserId>> {
         let Check { expected, store, share, horizon, log_is_whole, steps } = *check;
         steps.next(share, Step::Facts, expected.sessions.len() as u64);
@@ -81,11 +81,11 @@ impl Differences {
                 match expected.sessions.get(&key) {
                     Some(want) => {
                         found += 1;
-                        steps.taken(1);
+                        steps.done(1);
                         if !expected.contested.contains(&key) && !same(want, &facts, horizon) {
                             self.add(|| {
                                 format!(
-                                    "{}: the log says {want:?}, the store {facts:?}",
+                                    "{}: the log has {want:?}, the store has {facts:?}",
                                     name(&key)
                                 )
                             });
@@ -135,7 +135,7 @@ impl Differences {
                     .context("starts cannot be read")?;
                 let last = page.last().cloned();
                 for start in page.into_iter().filter(|start| share.has(&start.user)) {
-                    steps.taken(1);
+                    steps.done(1);
                     let key = SessionKey { user: start.user, session: start.session };
                     let want = expected.sessions.get(&key);
                     let right = match want {
@@ -148,7 +148,7 @@ impl Differences {
                     if !excused && (!right || !found.insert(key.clone())) {
                         self.add(|| {
                             format!(
-                                "{}: listed as started at {} in {country}, the log says {want:?}",
+                                "{}: the store lists a start at {} in {country}, the log has {want:?}",
                                 name(&key),
                                 start.ts
                             )
@@ -162,7 +162,7 @@ impl Differences {
         for (key, facts) in expected.starts(horizon) {
             if !expected.contested.contains(key) && !found.contains(key) {
                 self.add(|| {
-                    format!("{}: started by the log ({facts:?}), listed in no country", name(key))
+                    format!("{}: the log has a start ({facts:?}), no country lists it", name(key))
                 });
             }
         }
@@ -190,12 +190,12 @@ impl Differences {
             for session in page {
                 let key = SessionKey { user: user.clone(), session: session.session.clone() };
                 let want = expected.sessions.get(&key);
-                // A session without facts was told when the facts were compared.
+                // A session without facts is already a difference of the facts.
                 let right =
                     want.is_none_or(|facts| facts.completed(&key).as_ref() == Some(&session));
                 if !expected.contested.contains(&key) && (!right || !found.insert(key.clone())) {
                     self.add(|| {
-                        format!("{}: listed as {session:?}, the log says {want:?}", name(&key))
+                        format!("{}: the store lists {session:?}, the log has {want:?}", name(&key))
                     });
                 }
             }
@@ -204,13 +204,13 @@ impl Differences {
             }
         }
         for key in due.iter().filter(|key| !found.contains(**key)) {
-            self.add(|| format!("{}: complete by the log, not listed", name(key)));
+            self.add(|| format!("{}: complete in the log, not listed in the store", name(key)));
         }
         Ok(())
     }
 }
 
-/// Whether both know the same facts that are not too old.
+/// Whether both have the same facts, apart from expired ones.
 fn same(want: &SessionFacts, have: &SessionFacts, horizon: Timestamp) -> bool {
     let recent = |facts: &SessionFacts| {
         let mut facts = facts.clone();

@@ -1,4 +1,4 @@
-//! What the log says should be answered, for a share of the users.
+//! The sessions of a share of the users, as computed from the log.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -20,7 +20,7 @@ pub(super) struct Share {
     pub(super) of: u64,
 }
 
-/// The sessions of a share, from every event of theirs in the log.
+/// The sessions of a share, from all of their events in the log.
 #[derive(Debug, Default)]
 pub(super) struct Expected {
     pub(super) sessions: HashMap<SessionKey, SessionFacts>,
@@ -28,7 +28,7 @@ pub(super) struct Expected {
 }
 
 impl Share {
-    /// Whether `user` is in this share; the same in every pass.
+    /// Whether `user` is in this share.
     pub(super) fn has(self, user: &UserId) -> bool {
         BuildHasherDefault::<DefaultHasher>::new().hash_one(user) % self.of == self.number
     }
@@ -38,7 +38,7 @@ impl Expected {
     pub(super) fn add(&mut self, event: SessionEvent, ledger: &mut Ledger) {
         let (key, fact): (SessionKey, Fact) = event.into();
         match self.sessions.entry(key.clone()).or_default().absorb(&fact) {
-            // What a new fact is counted as shows when all are known.
+            // A new fact is counted later, when all facts of the session are known.
             Absorbed::New => {}
             Absorbed::Known => ledger.duplicate += 1,
             Absorbed::Contested => {
@@ -78,7 +78,7 @@ impl Expected {
         sessions
     }
 
-    /// The sessions that are to be listed as complete, by user; users without one too.
+    /// Returns the complete sessions of each user, also of users without one.
     pub(super) fn complete(&self, horizon: Timestamp) -> BTreeMap<&UserId, Vec<&SessionKey>> {
         let mut users: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (key, facts) in &self.sessions {
@@ -90,7 +90,7 @@ impl Expected {
         users
     }
 
-    /// The sessions that are to be listed as started at or after `horizon`.
+    /// Returns the sessions that started at or after `horizon`.
     pub(super) fn starts(
         &self,
         horizon: Timestamp,
@@ -100,7 +100,7 @@ impl Expected {
         self.sessions.iter().filter(move |(_, facts)| recent(facts))
     }
 
-    /// The countries in which anything started at or after `horizon`.
+    /// Returns the countries with a start at or after `horizon`.
     pub(super) fn countries(&self, horizon: Timestamp) -> BTreeSet<&Country> {
         let starts = self.sessions.values().flat_map(SessionFacts::starts);
         starts.filter(|start| start.ts >= horizon).map(|start| &start.country).collect()

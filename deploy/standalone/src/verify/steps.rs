@@ -1,40 +1,40 @@
-//! How far a verification is: it reads the log, and then the store in the ways in which it is asked.
+//! The progress of a verification: it reads the log, then the three kinds of rows in the store.
 
 use shared::progress::Progress;
 
 use super::expected::Share;
 
-/// How far a verification is, shown at a terminal.
+/// The progress of a verification, shown on a terminal.
 #[derive(Debug)]
 pub struct Steps(Progress);
 
-/// What a pass does, one after the other.
+/// The steps of a pass, in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
-    /// Reads the records of the log.
+    /// Reading the records of the log.
     Log,
-    /// Compares the facts of sessions.
+    /// Comparing the facts of sessions.
     Facts,
-    /// Compares the starts of countries.
+    /// Comparing the starts of countries.
     Starts,
-    /// Compares the complete sessions of users.
+    /// Comparing the complete sessions of users.
     Completed,
 }
 
 impl Steps {
-    /// Those of a verification that begins now.
+    /// The progress of a new verification.
     #[must_use]
     pub fn new() -> Self {
         Self(Progress::new(Some(0), "{prefix}{msg} {wide_bar} {human_pos}/{human_len}, {eta} left"))
     }
 
-    /// How many of the units of the step under way were looked at, and how many there are.
+    /// The number of units done in the current step, and their total.
     #[must_use]
     pub fn position(&self) -> (u64, u64) {
         (self.0.position(), self.0.length().unwrap_or_default())
     }
 
-    /// Begins `step` for a share of the users, with `units` to be looked at.
+    /// Begins `step` of `units` units for a share of the users.
     pub(super) fn next(&self, share: Share, step: Step, units: u64) {
         if share.of > 1 {
             self.0.set_prefix(format!("pass {} of {}: ", share.number + 1, share.of));
@@ -49,8 +49,8 @@ impl Steps {
         self.0.reset();
     }
 
-    /// Units of the step under way were looked at.
-    pub(super) fn taken(&self, units: usize) {
+    /// Adds done units to the current step.
+    pub(super) fn done(&self, units: usize) {
         self.0.inc(units as u64);
     }
 }

@@ -26,13 +26,13 @@ fn the_demo_loads_a_month_and_shows_the_three_questions_with_their_answers() {
         "798 events accepted",
         "1. How many",
         "2. Which sessions started",
-        "3. Which are a user's last 20",
+        "3. What are the last 20",
     ] {
         assert!(shown.contains(part), "{part} is missing in: {shown}");
     }
     assert_eq!(shown.matches("  curl 'http://127.0.0.1:").count(), 3, "{shown}");
     assert!(
-        !shown.contains(" 0 starts in") && !shown.contains("  0 sessions in the answer"),
+        !shown.contains(" 0 starts in") && !shown.contains("  0 sessions in the reply"),
         "{shown}"
     );
 }
@@ -68,9 +68,9 @@ fn dead_letters_are_put_back_by_code_and_become_dead_letters_again_while_their_c
     assert_eq!(contested(&service), ENDS - KEPT);
     service.stop();
 
-    assert_eq!(redrive(&["--code", "panicked"]), "0 dead letters put back on the log, 6 kept\n");
-    assert_eq!(redrive(&["--code", "contested"]), "6 dead letters put back on the log, 0 kept\n");
-    assert_eq!(redrive(&[]), "0 dead letters put back on the log, 0 kept\n");
+    assert_eq!(redrive(&["--code", "panicked"]), "0 dead letters appended to the log, 6 kept\n");
+    assert_eq!(redrive(&["--code", "contested"]), "6 dead letters appended to the log, 0 kept\n");
+    assert_eq!(redrive(&[]), "0 dead letters appended to the log, 0 kept\n");
 
     let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
     service.wait_until_answered(ENDS - KEPT);

@@ -61,8 +61,8 @@ fn help_is_an_answer_for_the_program_and_for_every_command() {
     }
     let text = help(&["--help"], "80");
     assert!(text.contains("Exit status:\n  0 "), "{text}");
-    // What an argument's type says of itself in the code has stood here.
-    assert!(text.contains("Deliver files of events") && !text.contains("What to"), "{text}");
+    // The doc comment of an argument type must not replace the description of a command.
+    assert!(text.contains("Send files of events") && !text.contains("What to"), "{text}");
 }
 
 #[test]
@@ -78,6 +78,52 @@ fn help_fits_a_terminal_of_eighty_columns() {
         let tables = |text: &str| text.rsplit_once("\n\nExample").unwrap().1.to_owned();
         assert_eq!(tables(&text), tables(&wide));
     }
+}
+
+/// The most characters of a line of help, and of the help text of a flag.
+const HELP_COLUMNS: usize = 100;
+
+#[test]
+fn every_line_of_help_has_at_most_a_hundred_characters() {
+    let commands = commands();
+    let commands = commands.iter().map(String::as_str);
+    for command in commands.map(|command| vec![command]).chain([vec![]]) {
+        for flag in ["-h", "--help"] {
+            let text = help(&[&command[..], &[flag]].concat(), &HELP_COLUMNS.to_string());
+            for line in text.lines() {
+                assert!(line.chars().count() <= HELP_COLUMNS, "{command:?} {flag}: {line}");
+            }
+        }
+    }
+    // The text of a flag stays one line, without the variable that clap appends.
+    let mut found = Vec::new();
+    for (program, settings) in standalone::cli::program_settings() {
+        for setting in settings {
+            let default = if setting.default.is_empty() {
+                String::new()
+            } else {
+                format!(" [default: {}]", setting.default)
+            };
+            let text = format!("{}{default}", setting.help);
+            if text.chars().count() > HELP_COLUMNS {
+                found.push(format!("{program} --{}: {text}", setting.name));
+            }
+        }
+    }
+    // So do the arguments that are not settings: on a wide terminal each is one line.
+    for command in commands_with_arguments() {
+        let text = help(&[command, "-h"], "300");
+        let long = text.lines().filter(|line| !line.contains("[env: BOOKEND_"));
+        let long = long.map(|line| line.trim_start().rsplit("  ").next().unwrap_or(line));
+        let long = long.filter(|text| text.chars().count() > HELP_COLUMNS);
+        found.extend(long.map(|text| format!("{command}: {text}")));
+    }
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+/// The commands whose arguments are not all settings.
+fn commands_with_arguments() -> [&'static str; 8] {
+    ["demo", "generate", "load", "setup", "verify", "redrive", "completions", "man"]
 }
 
 #[test]

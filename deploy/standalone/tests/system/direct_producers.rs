@@ -63,7 +63,7 @@ fn what_others_produce_is_answered_or_a_dead_letter_and_a_redrive_brings_it_back
     let said = String::from_utf8_lossy(&redrive.stdout);
     assert!(redrive.status.success(), "{}", String::from_utf8_lossy(&redrive.stderr));
     assert!(
-        said.starts_with(&format!("{dead} dead letters put back on the log, 0 kept")),
+        said.starts_with(&format!("{dead} dead letters appended to the log, 0 kept")),
         "{said}"
     );
     eventually("they are dead letters again", || (letters() == 2.0 * dead as f64).then_some(()));
