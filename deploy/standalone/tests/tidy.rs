@@ -1,8 +1,8 @@
-//! Which room a line belongs in, held as data: reads every source of the workspace and fails with a sentence that teaches the
-//! rule. For whoever adds a line.
+//! The rules about where code belongs: reads every source of the workspace, and fails with a message
+//! that explains the rule.
 //!
-//! Sees the tokens of a file, so comments are nothing to it and a path is found however its `use` is nested. It never looks at
-//! what code means: a rule is about names alone.
+//! It reads the tokens of a file, so comments do not matter and a path in a nested `use` is found. It
+//! does not resolve types: a rule is about names.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -20,10 +20,10 @@ use std::collections::BTreeSet;
 use room::{ROOMS, Room};
 use source::{ROOT, Source, WORKSPACE};
 
-/// The most lines a file may have before its tests, and the most that the middle one of all files may have.
+/// The most lines of production code of a file, and the most of the median file.
 const LINES: (usize, usize) = (300, 120);
 
-/// What is wrong with `source` by `rooms`, a sentence for each line of it.
+/// Returns a message for each line of `source` that breaks one of `rooms`.
 fn strangers(source: &Source, rooms: &[Room]) -> Vec<String> {
     let mut found = BTreeSet::new();
     for room in rooms.iter().filter(|room| room.holds(&source.path)) {
@@ -54,7 +54,7 @@ fn every_file_begins_by_saying_what_it_is() {
         &silent
             .map(|source| {
                 format!(
-                    "{}: the first line is `//!`: what the file is, for whom, and what it never does",
+                    "{}: begin with `//!`: what the file is, and what it never does",
                     source.path
                 )
             })
@@ -69,7 +69,7 @@ fn a_module_is_named_after_its_file() {
         &nameless
             .map(|source| {
                 format!(
-                    "{}: a module lives in a file of its own name, so that a tab or a panic tells which one",
+                    "{}: name the file like its module, so that an editor tab or a panic identifies it",
                     source.path
                 )
             })
@@ -89,15 +89,20 @@ fn no_file_is_longer_than_a_reader_can_hold() {
     let mut found: Vec<_> = lengths
         .iter()
         .filter(|(lines, _)| *lines > most)
-        .map(|(lines, path)| format!("{path}: {lines} lines before its tests; over {most} a file is two rooms: split it by what it decides"))
+        .map(|(lines, path)| format!("{path}: {lines} lines without tests; split files of over {most} lines by what they decide"))
         .collect();
     let median = lengths[lengths.len() / 2].0;
     if median > middle {
         found.push(format!(
-            "half of all files have over {median} lines; {middle} is what is read in one go"
+            "half of all files have {median} lines or more; the limit of the median is {middle}"
         ));
     }
     assert_none(&found);
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    assert_none(&circles::circles(WORKSPACE.iter()));
 }
 
 #[test]

@@ -1,54 +1,54 @@
-//! The rooms: each rule with the names it is about, where they may stand, and the sentence that teaches it.
+//! The rules about names: each with the names, the files that may use them, and an explanation.
 
-/// A rule: `names` stand in `rooms` alone, or, where `of` is given, nowhere in those files.
+/// A rule: only the files `rooms` among the files `of` may use `names`.
 pub(crate) struct Room {
-    /// What is looked for.
+    /// The names.
     pub(crate) names: &'static [&'static str],
-    /// As what it is looked for.
+    /// The kind of name.
     pub(crate) seen: Seen,
-    /// In production code, in tests, or in both.
+    /// Whether the rule is about production code, tests, or both.
     pub(crate) when: When,
-    /// The files the rule is about.
+    /// The files that the rule is about.
     pub(crate) of: &'static [&'static str],
-    /// The files among them where it may stand. `*` is anything, `/` too.
+    /// The files among them that may use the names. `*` matches anything, also `/`.
     pub(crate) rooms: &'static [&'static str],
     /// What to do instead, and why.
     pub(crate) teaches: &'static str,
-    /// A file and a text in it that break this rule.
+    /// A file and a text that break the rule.
     pub(crate) planted: (&'static str, &'static str),
 }
 
-/// As what a name is looked for.
+/// The kind of a name.
 #[derive(Clone, Copy)]
 pub(crate) enum Seen {
-    /// Consecutive segments of a path: `std::env` is seen in `std::env::var`.
+    /// Consecutive segments of a path: `std::env` is in `std::env::var`.
     Path,
     /// The beginning of a literal.
     Literal,
-    /// A word of the name of a type that is defined: `Queue` is seen in `EventQueue`.
+    /// A word in the name of a type at its definition: `Queue` is in `EventQueue`.
     Type,
-    /// A word of any line, comments too.
+    /// A word in any line, also in comments.
     Text,
 }
 
-/// Which lines a rule is about.
+/// The lines that a rule is about.
 #[derive(Clone, Copy)]
 pub(crate) enum When {
-    /// All of them.
+    /// All lines.
     Always,
-    /// Those before the tests.
+    /// Lines of production code.
     Production,
-    /// Those of tests.
+    /// Lines of tests.
     Tests,
 }
 
 /// Every file.
 const ALL: &[&str] = &["*"];
 
-/// This test, which has to name what it looks for.
+/// This test, which contains the names.
 const TIDY: &str = "deploy/standalone/tests/tidy*";
 
-/// The rooms of this project.
+/// The rules of this project.
 pub(crate) const ROOMS: &[Room] = &[
     Room {
         names: &["warp"],
@@ -74,8 +74,8 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Always,
         of: ALL,
         rooms: &["*/http/openapi*", "*/http/docs.rs"],
-        teaches: "a type may derive its schema beside its fields; whatever else is said of the HTTP API is said in an http/openapi.rs \
-                  (or its folder), so that a handler reads without it",
+        teaches: "a type may derive its schema beside its fields; the rest of the description is in an http/openapi.rs (or its folder), \
+                  so that handlers are readable without it",
         planted: ("query-api/src/http/users.rs", "use utoipa::openapi::Schema;"),
     },
     Room {
@@ -88,7 +88,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "deploy/bench/*",
             "deploy/standalone/tests/system/drills.rs",
         ],
-        teaches: "Kafka is one backend of the log: its driver stands in ingest/src/log/kafka, everything else says `Log`",
+        teaches: "Kafka is one backend of the log: only ingest/src/log/kafka uses its driver, all other code uses `Log`",
         planted: ("ingest/src/log.rs", "fn f(error: rdkafka::error::KafkaError) {}"),
     },
     Room {
@@ -98,11 +98,11 @@ pub(crate) const ROOMS: &[Room] = &[
         of: ALL,
         rooms: &[
             "shared/src/store/cassandra*",
-            // Tests of this backend look at its rows, and at what goes over the wire.
+            // Tests of this backend read its rows and its requests.
             "shared/tests/store_contract/cassandra*",
             "deploy/bench/*",
         ],
-        teaches: "Cassandra is one backend of the store: its driver stands in shared/src/store/cassandra, everything else says `Store`",
+        teaches: "Cassandra is one backend of the store: only shared/src/store/cassandra uses its driver, all other code uses `Store`",
         planted: ("query-api/src/starts.rs", "use scylla::client::session::Session;"),
     },
     Room {
@@ -111,7 +111,7 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Production,
         of: ALL,
         rooms: &["shared/src/store/cassandra*", "deploy/bench/*"],
-        teaches: "a word of CQL stands beside the driver, in shared/src/store/cassandra or deploy/schema.cql",
+        teaches: "CQL belongs beside the driver, in shared/src/store/cassandra or deploy/schema.cql",
         planted: ("shared/src/store.rs", "const READ: &str = \"SELECT ts FROM facts\";"),
     },
     Room {
@@ -120,7 +120,7 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Always,
         of: ALL,
         rooms: &["shared/src/store/embedded*", "deploy/bench/*"],
-        teaches: "the embedded engine is one backend of the store: it stands in shared/src/store/embedded, everything else says `Store`",
+        teaches: "the embedded engine is one backend of the store: only shared/src/store/embedded uses it, all other code uses `Store`",
         planted: ("shared/src/store.rs", "use fjall::{Keyspace};"),
     },
     Room {
@@ -129,7 +129,7 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Production,
         of: ALL,
         rooms: &["shared/src/config.rs", "*/main.rs", "*/build.rs"],
-        teaches: "the environment is read in shared/src/config.rs alone, so that a setting is a flag, a variable and a key alike",
+        teaches: "only shared/src/config.rs reads the environment, so that every setting is a flag, a variable and a key",
         planted: ("ingest/src/http.rs", "use std::{env, io};"),
     },
     Room {
@@ -138,7 +138,7 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Production,
         of: ALL,
         rooms: &["shared/src/clock.rs"],
-        teaches: "the time of day comes in through shared/src/clock.rs alone, so that `--as-of` holds everywhere: ask a `Clock`",
+        teaches: "only shared/src/clock.rs reads the time of day, so that `--as-of` applies everywhere: use a `Clock`",
         planted: ("ingest/src/retention.rs", "use std::time::SystemTime;"),
     },
     Room {
@@ -147,7 +147,7 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Production,
         of: ALL,
         rooms: &["*/metrics.rs", "*/metrics/*", "shared/src/telemetry.rs", "deploy/bench/*"],
-        teaches: "a metric's name is a contract: it stands in that service's metrics.rs, and is used by the field there",
+        teaches: "the name of a metric is a contract: define it in the metrics.rs of the service, and use its field",
         planted: (
             "ingest/src/consumer.rs",
             "fn f() { count(\"bookend_consumer_records_total\"); }",
@@ -164,20 +164,20 @@ pub(crate) const ROOMS: &[Room] = &[
             "*/src/service.rs",
             "deploy/standalone/src/*",
             "deploy/bench/*",
-            // Every connection is a task.
+            // Each connection is a task.
             "shared/src/http.rs",
-            // An append goes on when its client has gone.
+            // An append continues after its client has disconnected.
             "ingest/src/http.rs",
-            // A micro-batch that panics must not take the loop with it.
-            "ingest/src/consumer.rs",
-            // An engine and a driver block: they have threads of their own.
+            // A micro-batch that panics must not end the loop.
+            "ingest/src/consumer/handle.rs",
+            // Engines and drivers block, so they have their own threads.
             "ingest/src/log/*",
             "shared/src/store/*",
-            // What is shown while somebody waits must not wait for the same.
+            // The progress line must appear while the work blocks.
             "shared/src/progress.rs",
         ],
-        teaches: "a task or a thread starts where something is run (main, lib, service, deploy/standalone), per connection, per append, per \
-                  micro-batch, or to keep a backend that blocks off the runtime: anywhere else, be awaited by the caller",
+        teaches: "tasks and threads start where a program runs (main, lib, service, deploy/standalone), per connection, per append, per \
+                  micro-batch, and for backends that block: elsewhere, let the caller await",
         planted: ("query-api/src/sessions.rs", "fn f() { tokio::spawn(async {}); }"),
     },
     Room {
@@ -186,8 +186,8 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Production,
         of: &["ingest/src/*", "query-api/src/*", "deploy/standalone/src/*"],
         rooms: &["ingest/src/consumer*", "ingest/src/log*"],
-        teaches: "when to commit is decided in ingest/src/consumer.rs alone: an offset moves after the effects are acknowledged, \
-                  never as a side effect",
+        teaches: "only ingest/src/consumer decides when to commit: an offset moves after the effects are acknowledged, never as a \
+                  side effect",
         planted: ("ingest/src/retention.rs", "fn f() { log.commit(offset); }"),
     },
     Room {
@@ -196,8 +196,8 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Production,
         of: ALL,
         rooms: &["*/main.rs", "*/lib.rs", "*/cli.rs", "*/cli/*", "deploy/bench/*"],
-        teaches: "a signal and an exit status belong to the program: the shutdown of everything else is an argument, so that a \
-                  test is the program",
+        teaches: "signals and exit statuses belong to the program: all other code takes the shutdown as an argument, so that a test \
+                  runs the same code",
         planted: ("ingest/src/consumer.rs", "fn f() { std::process::exit(1); }"),
     },
     Room {
@@ -225,8 +225,8 @@ pub(crate) const ROOMS: &[Room] = &[
             "shared/src/session.rs",
         ],
         rooms: &[],
-        teaches: "what is decided of an event or a session is pure: nothing here can block, fail from outside, or tell the time; \
-                  take it as an argument, or move the line to its caller",
+        teaches: "decisions about events and sessions are pure: no blocking, no I/O, no clock; take the value as an argument, or move \
+                  the line to the caller",
         planted: ("shared/src/event/body.rs", "use std::{borrow::Cow, fs::File};"),
     },
     Room {
@@ -246,7 +246,7 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Always,
         of: ALL,
         rooms: &[],
-        teaches: "one word for each thing: event, record, log, append, commit, user, orphan; say which of these it is",
+        teaches: "one name for each thing: event, record, log, append, commit, user, orphan; use the one that applies",
         planted: ("ingest/src/log.rs", "struct MessageQueue;"),
     },
     Room {
@@ -255,7 +255,7 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Production,
         of: ALL,
         rooms: &[],
-        teaches: "it is a user; `player_id` is a name that the input may give to `user_id`, and nothing else",
+        teaches: "the name is user; `player_id` is only an alias of `user_id` in the input",
         planted: ("query-api/src/sessions.rs", "fn f(player: &str) {}"),
     },
     Room {
@@ -263,10 +263,10 @@ pub(crate) const ROOMS: &[Room] = &[
         seen: Seen::Path,
         when: When::Tests,
         of: ALL,
-        // A file that may wait, with a comment that says why no condition can be awaited there.
-        // The system tests need a pace for slow clients and moments drawn by chance, and a pause between two looks.
+        // The system tests pace slow clients, stop at random moments, and poll for conditions. Any
+        // other file here needs a comment that says why it cannot wait for a condition.
         rooms: &["deploy/standalone/tests/system/service.rs"],
-        teaches: "a test waits for a condition, with a limit: a sleep is too short on a slow machine and too long on a fast one",
+        teaches: "wait for a condition with a limit: a sleep is too short on a slow machine and too long on a fast one",
         planted: ("ingest/tests/log.rs", "fn f() { std::thread::sleep(SECOND); }"),
     },
     Room {
@@ -275,7 +275,7 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Always,
         of: ALL,
         rooms: &[],
-        teaches: "what is not built is not there: a promise in code is broken at run time",
+        teaches: "leave out what is not implemented: this would fail at run time",
         planted: ("ingest/src/log.rs", "fn f() { todo!() }"),
     },
     Room {
@@ -284,7 +284,7 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Always,
         of: ALL,
         rooms: &[TIDY],
-        teaches: "what is left over is an issue, not a comment; and a test that is not run is not there",
+        teaches: "open an issue instead of a comment; delete a test that does not run",
         planted: ("ingest/src/log.rs", "// FIXME later"),
     },
     Room {
@@ -293,13 +293,13 @@ pub(crate) const ROOMS: &[Room] = &[
         when: When::Always,
         of: ALL,
         rooms: &[TIDY],
-        teaches: "no machine's own folders: take a path from the configuration, and in a test from `tempfile`",
+        teaches: "no paths of one machine: take a path from the configuration, and in a test from `tempfile`",
         planted: ("ingest/src/log.rs", "const DIR: &str = \"/tmp/log\";"),
     },
 ];
 
 impl Room {
-    /// Whether this rule is about the file at `path` and does not allow it there.
+    /// Whether this rule forbids the names in the file at `path`.
     pub(crate) fn holds(&self, path: &str) -> bool {
         let among = |patterns: &[&str]| patterns.iter().any(|pattern| fits(pattern, path));
         among(self.of) && !among(self.rooms)
@@ -317,7 +317,7 @@ impl When {
 }
 
 impl Seen {
-    /// Whether `word` is seen in `name`.
+    /// Whether `name` contains `word`.
     pub(crate) fn matches(self, name: &str, word: &str) -> bool {
         match self {
             Self::Path => format!("::{name}::").contains(&format!("::{word}::")),
@@ -335,7 +335,7 @@ impl Seen {
     }
 }
 
-/// Whether `pattern` is `path`, where each `*` stands for anything.
+/// Whether `pattern` matches `path`; each `*` matches anything.
 fn fits(pattern: &str, path: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == path,
