@@ -43,11 +43,11 @@ pub fn routes() -> Vec<Route<QueryService>> {
             openapi::users::session(),
             |service, request| Box::pin(service.session(request)),
         ),
-        measured("/", openapi::older::root(), |service, request| Box::pin(service.root(request))),
-        query("/user/last-events", openapi::older::last_events(), |service, request| {
+        measured("/", openapi::users::root(), |service, request| Box::pin(service.root(request))),
+        query("/user/last-events", openapi::starts::last_events(), |service, request| {
             Box::pin(service.last_events(request))
         }),
-        query("/user/last-sessions-user", openapi::older::last_sessions(), |service, request| {
+        query("/user/last-sessions-user", openapi::users::last_sessions(), |service, request| {
             Box::pin(service.last_sessions(request))
         }),
     ];

@@ -25,6 +25,10 @@ use crate::{
     progress,
 };
 
+/// The text of `/readyz` for a full disk.
+const FULL_DISK: &str = "the log cannot take more now: 104857600 bytes are free on the disk, and \
+                         268435456 are to stay free\n";
+
 const BUILD: &str = "bookend_build_info";
 const BUILD_HELP: &str = "The build of this process; always 1";
 
@@ -143,6 +147,6 @@ pub fn routes() -> Vec<Route<Probes>> {
             .described(process::metrics(&excerpt)),
         Route::get("/livez", async |_, _| "live\n".into_response()).described(process::livez()),
         Route::get("/readyz", async |probes: Arc<Probes>, _| probes.readiness().await)
-            .described(process::readyz()),
+            .described(process::readyz(FULL_DISK)),
     ]
 }

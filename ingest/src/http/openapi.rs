@@ -9,7 +9,7 @@ use shared::{
     event::{BatchFormat, EventBatch, RejectionCode},
     http::{
         ErrorReply,
-        openapi::{Call, Example, Reply, SentBatch, Tag, schema_ref},
+        openapi::{Call, Example, SentBatch, Tag, schema_ref},
     },
     timestamp::Timestamp,
 };
@@ -18,7 +18,6 @@ use utoipa::openapi::{
     example::ExampleBuilder,
     request_body::{RequestBody, RequestBodyBuilder},
 };
-use warp::http::StatusCode;
 
 use super::{
     body::{self, BodyError},
@@ -54,87 +53,56 @@ shared::schemas! {
 /// The description of the call at `path`.
 pub(super) fn call(path: &str) -> Call {
     let tag = if path.starts_with("/v1/") { Tag::Events } else { Tag::Older };
-    let options = EndpointOptions::default();
     let at = |more: &str| format!("curl -X POST http://127.0.0.1:5000{path} {more}");
-    let piped = |text: &str, more: &str| {
-        format!("{text} | curl -X POST http://127.0.0.1:5000{path} {more}--data-binary @-")
-    };
-    let refused = |command: String, refusal: Refusal| Example::error(command, &refusal.error());
-    let when = |condition: &str, refusal| refused(condition.to_owned(), refusal);
-    let too_large = || Refusal::Body(BodyError::TooLarge { limit: options.max_body_bytes });
-    let too_many = "{}\n".repeat(options.max_events + 1);
-    Call::new(tag, "Send a batch of events", ABOUT)
-        .with_body::<SentBatch>(body())
-        .answering(StatusCode::OK, accepted(path, at))
-        .answering(StatusCode::BAD_REQUEST, unusable(at))
-        .failing(
-            "The body did not arrive in time. The connection is closed.",
-            vec![when(
-                "When a client announces a body and does not send it for 15 seconds.",
-                Refusal::Body(BodyError::Slow { timeout: options.body_timeout }),
-            )],
-        )
-        .failing(
-            "The body or the batch is too large.",
-            vec![
-                refused(piped("head -c 1048577 /dev/zero", ""), too_large()),
-                refused(
-                    piped("head -c 1048577 /dev/zero | gzip", "-H 'content-encoding: gzip' "),
-                    too_large(),
-                )
-                .named("inflated"),
-                refused(
-                    piped("yes '{}' | head -n 1001", "-H 'content-type: application/x-ndjson' "),
-                    refusal(too_many.as_bytes(), BatchFormat::Lines),
-                ),
-            ],
-        )
-        .failing(
-            "The content type or the content encoding is not supported.",
-            vec![
-                refused(
-                    at("-H 'content-type: text/csv' -d 'u1,s1,end,0'"),
-                    Refusal::Body(BodyError::MediaType("text/csv".to_owned())),
-                ),
-                refused(
-                    at("-H 'content-encoding: br' -d '[]'"),
-                    Refusal::Body(BodyError::Encoding("br".to_owned())),
-                ),
-            ],
-        )
-        .failing(
-            "The client sent more events per second than its quota. There is no quota by default.",
-            vec![when(
-                "With `--quota 1000`, when a client sends 1,000 events and then 1,000 more.",
-                Refusal::Quota { seconds: 1 },
-            )],
-        )
-        .failing(
-            "The batch cannot be accepted now. It is always safe to send it again.",
-            vec![
-                when(
-                    "When the disk has less free space than `--min-free-disk`.",
-                    Refusal::Log(LogError::Busy(String::new())),
-                )
-                .named("log"),
-                when(
-                    "When the log does not confirm the batch within 12 seconds.",
-                    Refusal::TimedOut,
-                )
-                .named("late"),
-                when(
-                    "When the bodies in flight hold more bytes than `--max-inflight`.",
-                    Refusal::Body(BodyError::Busy),
-                )
-                .named("inflight"),
-            ],
-        )
+    let call = Call::new(tag, "Send a batch of events", ABOUT).with_body::<SentBatch>(body());
+    let call = accepted(call, at)
+        .json::<Refused>("The body contains no usable event.", unusable(at))
+        .failing(refusals().map(|(name, command, refusal)| {
+            let command = command.replace("POST ", &at(""));
+            Example::error(name, command, &refusal.error())
+        }));
+    if path != "/" {
+        return call;
+    }
+    let rows = Example::new("rows", at("-d @data/seed-rows.json"), SUCCESS);
+    call.text("", "text/plain", rows)
+}
+
+/// The refusals with other statuses than 400: the name of the example, the command or the condition,
+/// and the refusal.
+fn refusals() -> [(&'static str, &'static str, Refusal); 10] {
+    let EndpointOptions { max_body_bytes: limit, max_events, body_timeout: timeout, .. } =
+        EndpointOptions::default();
+    let slow = Refusal::Body(BodyError::Slow { timeout });
+    let large = || Refusal::Body(BodyError::TooLarge { limit });
+    let many = refusal("{}\n".repeat(max_events + 1).as_bytes(), BatchFormat::Lines);
+    let media = Refusal::Body(BodyError::MediaType("text/csv".to_owned()));
+    let encoding = Refusal::Body(BodyError::Encoding("br".to_owned()));
+    let (quota, full) = (Refusal::Quota { seconds: 1 }, LogError::Busy(String::new()));
+    let gzip = "head -c 1048577 /dev/zero | gzip | \
+                POST -H 'content-encoding: gzip' --data-binary @-";
+    let lines = "yes '{}' | head -n 1001 | \
+                 POST -H 'content-type: application/x-ndjson' --data-binary @-";
+    let csv = "POST -H 'content-type: text/csv' -d 'u1,s1,end,0'";
+    let over = "With `--quota 1000`, when a client sends 1,000 events and then 1,000 more.";
+    let held = "When the bodies in flight hold more bytes than `--max-inflight`.";
+    [
+        ("slow_body", "When a client does not send its body within 15 seconds.", slow),
+        ("body_too_large", "head -c 1048577 /dev/zero | POST --data-binary @-", large()),
+        ("inflated", gzip, large()),
+        ("too_many_events", lines, many),
+        ("unsupported_media_type", csv, media),
+        ("unsupported_encoding", "POST -H 'content-encoding: br' -d '[]'", encoding),
+        ("over_quota", over, quota),
+        ("log", "When the disk has less free space than `--min-free-disk`.", Refusal::Log(full)),
+        ("late", "When the log does not confirm the batch within 12 seconds.", Refusal::TimedOut),
+        ("inflight", held, Refusal::Body(BodyError::Busy)),
+    ]
 }
 
 /// The reply to a body with an invalid event or none, as the endpoint makes it.
 fn refusal(body: &[u8], format: BatchFormat) -> Refusal {
-    let options = EndpointOptions::default();
-    match EventBatch::decode(body, format, options.max_events) {
+    match EventBatch::decode(body, format, EndpointOptions::default().max_events) {
         Ok(batch) => Refusal::NothingUsable(report(batch)),
         Err(error) => Refusal::Batch(error),
     }
@@ -145,62 +113,55 @@ fn report(batch: EventBatch) -> Report {
     judge(batch, Timestamp::default() + NOON, tolerance).1
 }
 
-fn accepted(path: &str, at: impl Fn(&str) -> String) -> Reply {
+fn accepted(call: Call, at: impl Fn(&str) -> String) -> Call {
     let example =
         |name, more: &str, report: &Report| Example::new(name, at(more), json!(report.success()));
     let seed = Report { accepted: 8, ..Report::default() };
     let mixed = EventBatch::decode(MIXED.as_bytes(), BatchFormat::Json, 3).map(report);
     let mut expired = Report::default();
     (0..2).for_each(|index| expired.discard(index, RejectionCode::Expired));
-    let examples = [
-        example("seed", "-d @data/seed-batch.json", &seed),
-        example("some", &format!("-d '{MIXED}'"), &mixed.unwrap_or_default()),
-        example("rows", "-H 'accept: application/json' -d @data/seed-rows.json", &expired),
-    ];
-    let reply = Reply::new(
-        "Every accepted event is durable. The reply lists every other event by its position in the \
-         batch.",
-    );
-    let reply = reply.json::<Success<'_>>(examples);
-    if path != "/" {
-        return reply;
-    }
-    reply.text("text/plain", [Example::new("rows", at("-d @data/seed-rows.json"), SUCCESS)])
+    let about = "Every accepted event is durable. Every other event is listed by its position.";
+    call.json::<Success<'_>>(
+        about,
+        [
+            example("seed", "-d @data/seed-batch.json", &seed),
+            example("some", &format!("-d '{MIXED}'"), &mixed.unwrap_or_default()),
+            example("rows", "-H 'accept: application/json' -d @data/seed-rows.json", &expired),
+        ],
+    )
 }
 
-fn unusable(at: impl Fn(&str) -> String) -> Reply {
-    let example = |body: &str| {
-        let (command, refusal) =
-            (at(&format!("-d '{body}'")), refusal(body.as_bytes(), BatchFormat::Json));
-        match &refusal {
-            Refusal::NothingUsable(report) => {
-                let error = refusal.error();
-                Example::new(error.code, command, json!(report.refusal(error.fault())))
-            }
-            _ => Example::error(command, &refusal.error()),
-        }
+fn unusable(at: impl Fn(&str) -> String) -> Vec<Example> {
+    let sent = ["[{}]", "{", "{}", "[]"]
+        .map(|body| (format!("-d '{body}'"), refusal(body.as_bytes(), BatchFormat::Json)));
+    let gzip = "-H 'content-encoding: gzip' -d ''".to_owned();
+    let damaged = body::gunzip(b"", 0).err().map(|error| (gzip, Refusal::Body(error)));
+    let example = |(more, refusal): (String, Refusal)| {
+        let error = refusal.error();
+        let body = match &refusal {
+            Refusal::NothingUsable(report) => json!(report.refusal(error.fault())),
+            _ => json!(error.body()),
+        };
+        Example::new(error.code, at(&more), body).with(error.status)
     };
-    let damaged = body::gunzip(b"", 0).err().map(|error| {
-        Example::error(at("-H 'content-encoding: gzip' -d ''"), &Refusal::Body(error).error())
-    });
-    let examples = ["[{}]", "{", "{}", "[]"].map(example).into_iter().chain(damaged);
-    Reply::new("The body contains no usable event.").json::<Refused>(examples)
+    sent.into_iter().chain(damaged).map(example).collect()
 }
 
 fn body() -> RequestBody {
-    let (user, session) =
-        ("d6313e1fb7d247a6a034e2aadc30ab3f", "5f933591-8cd5-4147-8736-d6237bef5891");
-    let start = json!({ "user_id": user, "session_id": session, "event": "start", "ts": "2018-11-16T18:01:37" });
-    let end = json!({ "user_id": user, "session_id": session, "event": "end", "ts": "2018-11-18T06:24:50" });
+    let session =
+        [("start", "2018-11-16T18:01:37"), ("end", "2018-11-18T06:24:50")].map(|(event, ts)| {
+            json!({
+                "user_id": "d6313e1fb7d247a6a034e2aadc30ab3f",
+                "session_id": "5f933591-8cd5-4147-8736-d6237bef5891",
+                "event": event, "ts": ts,
+            })
+        });
     let other = json!({
         "player_id": "a477ecabc3cc455cb1c6d1dab77d8e5c",
         "session_id": "4c55263e-66b2-4814-b431-8ca4c1a9dcc8",
-        "event": "start",
-        "ts": "2018-11-29T19:31:43Z",
-        "country": "GH",
+        "event": "start", "ts": "2018-11-29T19:31:43Z", "country": "GH",
     });
-    let lines = format!("{start}\n{end}\n{other}\n");
-    let session = [start, end];
+    let lines = format!("{}\n{}\n{other}\n", session[0], session[1]);
     let shown =
         |summary: &str, value: Value| ExampleBuilder::new().summary(summary).value(Some(value));
     let json = ContentBuilder::new().schema(Some(schema_ref::<SentBatch>())).examples_from_iter([
@@ -211,14 +172,10 @@ fn body() -> RequestBody {
     let text = ObjectBuilder::new()
         .schema_type(Type::String)
         .description(Some("One event per line. Blank lines are ignored."));
-    let lines = ContentBuilder::new()
-        .schema(Some(text))
-        .examples_from_iter([("lines", shown("One event per line", json!(lines)))]);
+    let lines = [("lines", shown("One event per line", json!(lines)))];
+    let lines = ContentBuilder::new().schema(Some(text)).examples_from_iter(lines);
     RequestBodyBuilder::new()
-        .description(Some(
-            "A batch of events. By default it has at most 1,000 events and 1 MiB, both before and \
-             after decompression.",
-        ))
+        .description(Some("A batch of events, as JSON or as one event per line."))
         .required(Some(Required::True))
         .content("application/json", json.build())
         .content("application/x-ndjson", lines.build())

@@ -5,15 +5,17 @@
 
 use serde_json::{Value, json};
 use shared::{
-    http::openapi::{Call, Example},
+    event::{Country, SessionId, UserId},
+    http::openapi::{Call, Example, array_of, by_country, object_schema, schema_ref},
+    session::{CompletedSession, SessionStart},
     store::StoreError,
+    timestamp::Timestamp,
 };
+use utoipa::openapi::{ObjectBuilder, OneOfBuilder, Schema, Type, schema::AdditionalProperties};
 
-use crate::{error::QueryError, params};
+use crate::{error::QueryError, params, sessions::ListedSession, starts::Slot};
 
-pub(super) mod older;
 mod parameters;
-pub(super) mod schema;
 pub(super) mod starts;
 pub(super) mod users;
 
@@ -32,58 +34,109 @@ fn curl(path: &str) -> String {
 /// The session of the examples.
 fn complete() -> Value {
     json!({
-        "user_id": USER,
-        "session_id": SESSION,
-        "country": "ZZ",
-        "started_at": "2018-11-16T18:01:37Z",
-        "ended_at": "2018-11-18T06:24:50Z",
-        "duration_ms": 130_993_000,
+        "user_id": USER, "session_id": SESSION, "country": "ZZ", "duration_ms": 130_993_000,
+        "started_at": "2018-11-16T18:01:37Z", "ended_at": "2018-11-18T06:24:50Z",
     })
 }
 
-/// The examples of errors: the name, the command and the error of each.
+/// The errors of a query: the name of the example, the command or the condition, and the error.
 type Errors = Vec<(&'static str, String, QueryError)>;
 
-/// Adds the errors of a query at `path` whose parameters are `known`: those that every query has, and
-/// `errors` with status 400. A query that `streams` its reply has one more.
-fn failing(call: Call, path: &str, known: &[&'static str], errors: Errors, streams: bool) -> Call {
+/// Adds `errors` and the errors that every query has. The query is at `path`, its parameters are
+/// `known`, and one that `streams` its reply has one error more.
+fn failing(
+    call: Call,
+    path: &str,
+    known: &[&'static str],
+    mut errors: Errors,
+    streams: bool,
+) -> Call {
+    let mut add = |name, command: &str, error| errors.push((name, command.to_owned(), error));
     let at = |query: &str| curl(&format!("{path}?{query}"));
-    let repeated = known.first().map(|name| {
-        let error = QueryError::RepeatedParameter(name);
-        ("repeated_parameter", at(&format!("{name}=1&{name}=2")), error)
-    });
-    let every = [
-        ("unknown_parameter", at("day=1"), params::unknown("day", known)),
-        ("invalid_query", at("%FF=1"), QueryError::InvalidQuery),
-    ];
-    let damaged = QueryError::Damaged(StoreError::Corrupt(String::new()));
-    let down = QueryError::Unavailable(StoreError::Unavailable(String::new()));
-    let mut passing = vec![
-        ("unavailable", "When the store is down.".to_owned(), down),
-        (
-            "crowded",
-            "When so many queries are in flight that one waits for 15 seconds.".to_owned(),
-            QueryError::Crowded,
-        ),
-    ];
-    if streams {
-        let condition = "When clients leave 32 streamed replies unread.".to_owned();
-        passing.push(("busy", condition, QueryError::Busy));
+    add("unknown_parameter", &at("day=1"), params::unknown("day", known));
+    add("invalid_query", &at("%FF=1"), QueryError::InvalidQuery);
+    if let Some(name) = known.first() {
+        let repeated = QueryError::RepeatedParameter(name);
+        add("repeated_parameter", &at(&format!("{name}=1&{name}=2")), repeated);
     }
-    call.failing(
-        "The query is not valid.",
-        examples(every.into_iter().chain(repeated).chain(errors)),
-    )
-    .failing(
-        "The store contains a row that cannot be read. The same query fails again.",
-        examples([("damaged", "When the store is damaged.".to_owned(), damaged)]),
-    )
-    .failing("The query cannot be answered now. Try again later.", examples(passing))
+    let damaged = QueryError::Damaged(StoreError::Corrupt(String::new()));
+    add("damaged", "When the store is damaged.", damaged);
+    let down = QueryError::Unavailable(StoreError::Unavailable(String::new()));
+    add("unavailable", "When the store is down.", down);
+    let crowded = "When so many queries are in flight that one waits for 15 seconds.";
+    add("crowded", crowded, QueryError::Crowded);
+    if streams {
+        add("busy", "When clients leave 32 streamed replies unread.", QueryError::Busy);
+    }
+    let example =
+        |(name, command, error): (_, _, QueryError)| Example::error(name, command, &error.http());
+    call.failing(errors.into_iter().map(example))
 }
 
-fn examples(errors: impl IntoIterator<Item = (&'static str, String, QueryError)>) -> Vec<Example> {
-    let example = |(name, command, error): (_, String, QueryError)| {
-        Example::error(command, &error.http()).named(name)
-    };
-    errors.into_iter().map(example).collect()
+/// The values of `step`.
+const STEPS: [&str; 3] = ["minute", "hour", "day"];
+
+/// The starts of each country.
+pub(super) enum StartsByCountry {}
+
+/// The number of starts of each country.
+pub(super) enum CountByCountry {}
+
+/// The number of starts of each country by slots of time, which is streamed.
+enum Series {}
+
+/// A bare array of sessions.
+enum LastSessions {}
+
+/// The sessions of a user under the user's id.
+enum SessionsOfUser {}
+
+/// Excludes other fields.
+const CLOSED: AdditionalProperties<Schema> = AdditionalProperties::FreeForm(false);
+
+shared::schemas! {
+    StartsByCountry: SessionStart => by_country(
+        "The starts of each country, newest first.",
+        array_of(schema_ref::<SessionStart>()),
+    );
+
+    CountByCountry => by_country(
+        "The number of starts of each country.",
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into(),
+    );
+
+    Series: Timestamp, Slot => object_schema([
+        ("from", schema_ref::<Timestamp>()),
+        ("to", schema_ref::<Timestamp>()),
+        ("step", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(STEPS)).into()),
+        ("series", by_country(
+            "The slots of each country of the query. Slots without a start are omitted.",
+            array_of(schema_ref::<Slot>()),
+        ).into()),
+    ])
+    .description(Some("The number of starts in each slot of time."));
+
+    LastSessions: CompletedSession => array_of(schema_ref::<CompletedSession>());
+
+    SessionsOfUser: CompletedSession => ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .additional_properties(Some(array_of(schema_ref::<CompletedSession>())))
+        .min_properties(Some(1))
+        .max_properties(Some(1))
+        .description(Some("An object with one key, the id of the user."));
+
+    ListedSession as "Listed": CompletedSession => OneOfBuilder::new()
+        .item(schema_ref::<CompletedSession>())
+        .item(object_schema([
+            ("user_id", schema_ref::<UserId>()),
+            ("session_id", schema_ref::<SessionId>()),
+            ("country", schema_ref::<Country>()),
+            ("started_at", schema_ref::<Timestamp>()),
+        ]).title(Some("open")).additional_properties(Some(CLOSED)))
+        .item(object_schema([
+            ("user_id", schema_ref::<UserId>()),
+            ("session_id", schema_ref::<SessionId>()),
+            ("ended_at", schema_ref::<Timestamp>()),
+        ]).title(Some("orphan")).additional_properties(Some(CLOSED)))
+        .description(Some("A session in a list. Its fields depend on its status."));
 }

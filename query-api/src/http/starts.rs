@@ -13,7 +13,7 @@ use shared::{
 use utoipa::ToSchema;
 
 use super::{
-    openapi::schema::{CountByCountry, StartsByCountry},
+    openapi::{CountByCountry, StartsByCountry},
     reply::Answer,
     service::QueryService,
 };

@@ -4,7 +4,6 @@
 //! answers a request or decides a status; tests run every example against a real service.
 
 mod call;
-mod event;
 pub(crate) mod process;
 mod schema;
 
@@ -14,9 +13,8 @@ use warp::http::Method;
 
 pub(super) use self::process::itself;
 pub use self::{
-    call::{Call, Example, Reply, Tag},
-    event::SentBatch,
-    schema::{Schemas, array_of, by_country, object_schema, register, schema_ref},
+    call::{Call, Example, Tag},
+    schema::{Schemas, SentBatch, array_of, by_country, object_schema, register, schema_ref},
 };
 
 const WHAT: &str = "\
@@ -61,9 +59,10 @@ pub fn document(calls: impl IntoIterator<Item = (Method, &'static str, Call)>) -
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(description))
         .license(Some(licence.build()));
-    let tags = tags
-        .into_iter()
-        .map(|tag| TagBuilder::new().name(tag.name()).description(Some(tag.description())).build());
+    let tags = tags.into_iter().map(|tag| {
+        let (name, description) = tag.texts();
+        TagBuilder::new().name(name).description(Some(description)).build()
+    });
     // Calls go to the host that the document was read from.
     let servers = [Server::new("/")];
     let mut document =

@@ -2,7 +2,7 @@
 //!
 //! An example fills in a form, so only one of two parameters that exclude each other has one.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::{
     event::{SessionId, UserId},
     http::openapi::schema_ref,
@@ -14,38 +14,31 @@ use utoipa::openapi::{
     schema::{ArrayBuilder, SchemaFormat},
 };
 
-use super::{SESSION, USER, schema::STEPS};
+use super::{SESSION, STEPS, USER};
 
 /// The parameters `names` of a query string; `limit` is the default and the maximum of `limit`.
 pub(super) fn query(names: &[&str], limit: (usize, usize)) -> Vec<Parameter> {
-    let parameter = |name: &&str| {
-        let (description, schema, example) = described(name, limit);
-        parameter(name, ParameterIn::Query, description, schema, example)
-    };
-    names.iter().map(parameter).collect()
+    names.iter().map(|name| parameter(name, limit, ParameterIn::Query, Required::False)).collect()
 }
 
-/// A user in the path.
-pub(super) fn user() -> Parameter {
-    let about = "The user. A slash in the id is written as `%2F`.";
-    parameter("user_id", ParameterIn::Path, about, schema_ref::<UserId>(), Some(json!(USER)))
-}
-
-/// A session in the path.
-pub(super) fn session() -> Parameter {
-    let (name, schema) = ("session_id", schema_ref::<SessionId>());
-    let about = "The session. A slash in the id is written as `%2F`.";
-    parameter(name, ParameterIn::Path, about, schema, Some(json!(SESSION)))
+/// The parameters `names` of a path.
+pub(super) fn path(names: &[&str]) -> Vec<Parameter> {
+    names.iter().map(|name| parameter(name, (0, 0), ParameterIn::Path, Required::True)).collect()
 }
 
 fn parameter(
     name: &str,
+    limit: (usize, usize),
     place: ParameterIn,
-    description: &str,
-    schema: RefOr<Schema>,
-    example: Option<Value>,
+    required: Required,
 ) -> Parameter {
-    let required = if place == ParameterIn::Path { Required::True } else { Required::False };
+    let (description, schema) = described(name, limit);
+    let example = match name {
+        "days" => Some(json!(170)),
+        "user_id" => Some(json!(USER)),
+        "session_id" => Some(json!(SESSION)),
+        _ => None,
+    };
     ParameterBuilder::new()
         .name(name)
         .parameter_in(place)
@@ -56,69 +49,37 @@ fn parameter(
         .build()
 }
 
-/// The description, the schema and the example of a parameter of a query string.
-fn described(
-    name: &str,
-    (default, most): (usize, usize),
-) -> (&'static str, RefOr<Schema>, Option<Value>) {
+/// The description and the schema of a parameter.
+fn described(name: &str, (default, most): (usize, usize)) -> (&'static str, RefOr<Schema>) {
     let text = || ObjectBuilder::new().schema_type(Type::String);
-    let time = || text().format(Some(SchemaFormat::Custom("date-time".to_owned())));
+    let time = || text().format(Some(SchemaFormat::Custom("date-time".to_owned()))).into();
     let length = |most: i32| {
         let number = ObjectBuilder::new().schema_type(Type::Number);
         number.exclusive_minimum(Some(0)).maximum(Some(most)).into()
     };
+    let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+    let limit = limit.maximum(Some(most)).default(Some(json!(default)));
+    let days = "The length of the window in days: above 0 and at most 365, fractions allowed. The \
+                window ends 5 minutes after now, to include starts from clients whose clocks are \
+                fast.";
+    let country = "A country to include; repeat the parameter for several. By default, the reply \
+                   includes every known country. Each included country is a key of the reply.";
+    let step = "The length of the slots of time. By default, each country has one number. Slots of \
+                a minute need a window of at most 2 days.";
     match name {
-        "days" => (
-            "The length of the window in days: above 0 and at most 365, fractions allowed. The \
-             window ends 5 minutes after now, so that it includes starts from clients whose clocks \
-             run ahead.",
-            length(365),
-            Some(json!(170)),
-        ),
-        "hours" => ("The length of the window in hours, instead of `days`.", length(8_760), None),
-        "from" => (
-            "The first instant of the window, instead of `days`: a time in the format of RFC 3339.",
-            time().into(),
-            None,
-        ),
-        "to" => (
-            "The first instant after the window. Without it, the window ends now.",
-            time().into(),
-            None,
-        ),
-        "country" => (
-            "A country to include; repeat the parameter for several. Without it, the reply includes \
-             every known country. Each included country is a key of the reply.",
-            ArrayBuilder::new().items(text()).into(),
-            None,
-        ),
-        "limit" => (
-            "The largest number of rows on a page.",
-            ObjectBuilder::new()
-                .schema_type(Type::Integer)
-                .minimum(Some(1))
-                .maximum(Some(most))
-                .default(Some(json!(default)))
-                .into(),
-            None,
-        ),
-        "cursor" => (
-            "The `next` of the previous page. Repeat the other parameters of that query.",
-            text().into(),
-            None,
-        ),
-        "step" => (
-            "The length of the slots in which starts are counted. Without it, each country has one \
-             number. Slots of a minute need a window of at most 2 days.",
-            text().enum_values(Some(STEPS)).into(),
-            None,
-        ),
-        "status" => (
-            "The status of the sessions to list. Without it, the reply lists complete sessions.",
-            schema_ref::<Status>(),
-            None,
-        ),
-        "user_id" => ("The user.", schema_ref::<UserId>(), Some(json!(USER))),
-        _ => ("Another name of `user_id`; give only one of them.", schema_ref::<UserId>(), None),
+        "days" => (days, length(365)),
+        "hours" => ("The length of the window in hours, instead of `days`.", length(8_760)),
+        "from" => ("The first instant of the window in RFC 3339, instead of `days`.", time()),
+        "to" => ("The first instant after the window in RFC 3339. By default, it is now.", time()),
+        "country" => (country, ArrayBuilder::new().items(text()).into()),
+        "limit" => ("The largest number of rows on a page.", limit.into()),
+        "cursor" => ("The `next` of the last page. Repeat its other parameters.", text().into()),
+        "step" => (step, text().enum_values(Some(STEPS)).into()),
+        "status" => {
+            ("The status of the sessions. The default is `complete`.", schema_ref::<Status>())
+        }
+        "user_id" => ("The user. In a path, write a slash as `%2F`.", schema_ref::<UserId>()),
+        "session_id" => ("The session. Write a slash as `%2F`.", schema_ref::<SessionId>()),
+        _ => ("Another name of `user_id`. Give only one of them.", schema_ref::<UserId>()),
     }
 }

@@ -1,15 +1,14 @@
 //! The descriptions of the queries about the session starts of countries.
 
 use serde_json::{Value, json};
-use shared::http::openapi::{Call, Example, Reply, Tag, schema_ref};
+use shared::http::openapi::{Call, Example, Tag, schema_ref};
 use utoipa::openapi::OneOfBuilder;
-use warp::http::StatusCode;
 
-use super::{Errors, curl, failing, parameters, schema::Series};
+use super::{Errors, Series, StartsByCountry, curl, failing, parameters};
 use crate::{
     error::QueryError,
-    http::starts::{COUNTS, CountsReply, LIMIT, STARTS, StartsReply},
-    window::{EXAMPLES, INSTANT, LENGTH, ORDER, WAYS},
+    http::starts::{COUNTS, CountsReply, LAST_EVENTS, LIMIT, STARTS, StartsReply},
+    window::{EXAMPLES, INSTANT, LENGTH, LENGTH_EXAMPLES, ONE_LENGTH, ORDER, WAYS},
 };
 
 const PATH: &str = "/v1/session-starts";
@@ -61,10 +60,7 @@ pub(in crate::http) fn listed() -> Call {
                  one has a `next`: give it as `cursor` to get the next page.";
     let call = Call::new(Tag::Questions, "List session starts by country", about)
         .taking(parameters::query(&STARTS, LIMIT))
-        .answering(
-            StatusCode::OK,
-            Reply::new("One page of session starts.").json::<StartsReply>(examples),
-        );
+        .json::<StartsReply>("One page of session starts.", examples);
     let at = |query: &str| curl(&format!("{PATH}?days=170&{query}"));
     let mut errors = wrong_window(PATH);
     errors.push(("invalid_limit", at("limit=0"), QueryError::InvalidLimit(LIMIT.1)));
@@ -94,14 +90,29 @@ pub(in crate::http) fn counted() -> Call {
                  for each slot of time instead: a whole minute, hour or day in UTC.";
     let call = Call::new(Tag::Questions, "Count session starts by country", about)
         .taking(parameters::query(&COUNTS, LIMIT))
-        .answering(
-            StatusCode::OK,
-            Reply::new("The number of session starts of each country.").json::<Counts>(examples),
-        );
+        .json::<Counts>("The number of session starts of each country.", examples);
     let step = curl(&format!("{COUNTS_PATH}?days=170&step=week"));
     let mut errors = wrong_window(COUNTS_PATH);
     errors.push(("invalid_step", step, QueryError::InvalidStep));
     failing(call, COUNTS_PATH, &COUNTS, errors, true)
+}
+
+/// `/user/last-events`
+pub(in crate::http) fn last_events() -> Call {
+    let path = "/user/last-events";
+    let at = |query: &str| curl(&format!("{path}{query}"));
+    let starts = Example::new("starts", at("?days=170"), of_170_days());
+    let about = "Returns all session starts of each country in the window, newest first, in one \
+                 streamed reply of any length.";
+    let call = Call::new(Tag::Older, "List all session starts by country", about)
+        .taking(parameters::query(&LAST_EVENTS, LIMIT))
+        .json::<StartsByCountry>("The session starts of each country.", [starts]);
+    let errors = vec![
+        ("missing_window", at(""), QueryError::MissingWindow(LENGTH_EXAMPLES)),
+        ("invalid_window", at("?days=366"), QueryError::InvalidWindow(LENGTH)),
+        ("two_windows", at("?days=1&hours=1"), QueryError::InvalidWindow(ONE_LENGTH)),
+    ];
+    failing(call, path, &LAST_EVENTS, errors, true)
 }
 
 fn start(user: &str, session: &str, ts: &str) -> Value {
@@ -109,7 +120,7 @@ fn start(user: &str, session: &str, ts: &str) -> Value {
 }
 
 /// The starts of the seed in the last 170 days.
-pub(super) fn of_170_days() -> Value {
+fn of_170_days() -> Value {
     let (ghanaian, tin) = ("a477ecabc3cc455cb1c6d1dab77d8e5c", "d6313e1fb7d247a6a034e2aadc30ab30");
     json!({
         "DE": [],

@@ -1,14 +1,18 @@
 //! The descriptions of the queries about the sessions of a user.
 
 use serde_json::{Value, json};
-use shared::http::openapi::{Call, Example, Reply, Tag};
-use warp::http::StatusCode;
+use shared::http::openapi::{Call, Example, Tag};
 
-use super::{SESSION, USER, complete, curl, examples, failing, parameters};
+use super::{
+    Errors, LastSessions, SESSION, SessionsOfUser, USER, complete, curl, failing, parameters,
+};
 use crate::{
     error::QueryError,
     explain::Explanation,
-    http::users::{LIMIT, SESSIONS, SessionsReply},
+    http::{
+        body::{IN_BODY, IN_QUERY, LONGEST},
+        users::{LAST_SESSIONS, LIMIT, SESSIONS, SessionsReply},
+    },
 };
 
 /// `/v1/users/{user_id}/sessions`
@@ -16,14 +20,11 @@ pub(in crate::http) fn sessions() -> Call {
     let of = |user: &str, query: &str| format!("/v1/users/{user}/sessions{query}");
     let (open, orphan) = ("d6313e1fb7d247a6a034e2aadc30ab30", "29bb390d9b1b4b4b9ec0d6243da34ec4");
     let opened = json!({
-        "user_id": open,
-        "session_id": "674606b1-2270-4285-928f-eef4a6b90a60",
-        "country": "TIN",
-        "started_at": "2019-04-16T20:40:50Z",
+        "user_id": open, "session_id": "674606b1-2270-4285-928f-eef4a6b90a60",
+        "country": "TIN", "started_at": "2019-04-16T20:40:50Z",
     });
     let ended = json!({
-        "user_id": orphan,
-        "session_id": "ef939180-692a-4845-aef7-afb03524c2da",
+        "user_id": orphan, "session_id": "ef939180-692a-4845-aef7-afb03524c2da",
         "ended_at": "2018-11-13T10:38:09Z",
     });
     let page = |name, user: &str, query: &str, sessions: &[Value]| {
@@ -40,12 +41,9 @@ pub(in crate::http) fn sessions() -> Call {
                  orphans are ordered by their end, open sessions by their start. Sessions with \
                  equal times are ordered by their id.";
     let call = Call::new(Tag::Questions, "List the sessions of a user", about)
-        .taking([parameters::user()])
+        .taking(parameters::path(&["user_id"]))
         .taking(parameters::query(&SESSIONS, LIMIT))
-        .answering(
-            StatusCode::OK,
-            Reply::new("One page of the sessions of the user.").json::<SessionsReply>(pages),
-        );
+        .json::<SessionsReply>("One page of the sessions of the user.", pages);
     let at = |query: &str| curl(&of(USER, query));
     let errors = vec![
         ("invalid_status", at("?status=closed"), QueryError::InvalidStatus),
@@ -60,9 +58,7 @@ pub(in crate::http) fn sessions() -> Call {
 pub(in crate::http) fn session() -> Call {
     let of = |user: &str, session: &str| format!("/v1/users/{user}/sessions/{session}");
     let explained = json!({
-        "user_id": USER,
-        "session_id": SESSION,
-        "status": "complete",
+        "user_id": USER, "session_id": SESSION, "status": "complete",
         "facts": [
             { "kind": "start", "ts": "2018-11-16T18:01:37Z", "country": "ZZ" },
             { "kind": "end", "ts": "2018-11-18T06:24:50Z" },
@@ -74,9 +70,7 @@ pub(in crate::http) fn session() -> Call {
     let (user, session) =
         ("8d0e3cd4a25d4a0895a6c2e13b5bb26a", "a78a4889-4bcf-45a7-a4bd-967cc7adf581");
     let orphan = json!({
-        "user_id": user,
-        "session_id": session,
-        "status": "orphan",
+        "user_id": user, "session_id": session, "status": "orphan",
         "facts": [{ "kind": "end", "ts": "2018-11-24T02:12:33Z" }],
         "session": null,
         "why": "The session is an orphan because it ended at 2018-11-24T02:12:33Z and no start of \
@@ -86,18 +80,73 @@ pub(in crate::http) fn session() -> Call {
         Example::new("complete", curl(&of(USER, SESSION)), explained),
         Example::new("orphan", curl(&of(user, session)), orphan),
     ];
-    let unknown = ("unknown_session", curl(&of(USER, "s1")), QueryError::UnknownSession);
     let about = "Lists the stored events of a session, and explains its status and its times.";
     let call = Call::new(Tag::Questions, "Explain a session", about)
-        .taking([parameters::user(), parameters::session()])
-        .answering(
-            StatusCode::OK,
-            Reply::new("The session and its explanation.").json::<Explanation>(explanations),
-        )
-        .failing("No events of this session are stored.", examples([unknown]));
+        .taking(parameters::path(&["user_id", "session_id"]))
+        .json::<Explanation>("The session and its explanation.", explanations);
     let errors = vec![
+        ("unknown_session", curl(&of(USER, "s1")), QueryError::UnknownSession),
         ("invalid_user_id", curl(&of("null", "s1")), QueryError::InvalidUserId),
         ("invalid_session_id", curl(&of(USER, "null")), QueryError::InvalidSessionId),
     ];
     failing(call, &of(USER, SESSION), &[], errors, false)
+}
+
+/// `/user/last-sessions-user`
+pub(in crate::http) fn last_sessions() -> Call {
+    let path = "/user/last-sessions-user";
+    let at = |query: &str| curl(&format!("{path}{query}"));
+    let sessions = [
+        Example::new("some", at(&format!("?user_id={USER}")), json!({ USER: [complete()] })),
+        Example::new(
+            "by_player_id",
+            at(&format!("?player_id={USER}")),
+            json!({ USER: [complete()] }),
+        ),
+        Example::new("none", at("?user_id=nobody"), json!({ "nobody": [] })),
+    ];
+    let about = "Returns the 20 most recent complete sessions of a user, newest end first. Name \
+                 the user by `user_id` or by `player_id`.";
+    let call = Call::new(Tag::Older, "List the last sessions of a user", about)
+        .taking(parameters::query(&LAST_SESSIONS, LIMIT))
+        .json::<SessionsOfUser>("The sessions of the user.", sessions);
+    let errors = wrong_user(at(""), at("?user_id=null"), at("?user_id=a&player_id=b"), IN_QUERY);
+    failing(call, path, &LAST_SESSIONS, errors, false)
+}
+
+/// `/`
+pub(in crate::http) fn root() -> Call {
+    let with = |body: &str| format!("curl -X GET http://127.0.0.1:5000/ -d '{body}'");
+    let ask = with(&format!("{{\"player_id\":\"{USER}\"}}"));
+    let page = Example::new("page", curl("/"), "<!doctype html>\n<html lang=\"en\">\n");
+    let sessions = [
+        Example::new("some", ask.as_str(), json!([complete()])),
+        Example::new("none", with("{\"user_id\":\"nobody\"}"), json!([])),
+    ];
+    let about = format!(
+        "Without a body, returns this documentation page. With a body `{{\"player_id\": …}}` or \
+         `{{\"user_id\": …}}`, returns the 20 most recent complete sessions of that user. Browsers \
+         cannot send a body with GET, and OpenAPI cannot describe one. Use curl:\n\n\
+         ```sh\n{ask}\n```"
+    );
+    let slow = "When a client announces a body and does not send it for 10 seconds.";
+    let large = "head -c 8193 /dev/zero | curl -X GET http://127.0.0.1:5000/ --data-binary @-";
+    let call = Call::new(Tag::Older, "Documentation page, or the last sessions of a user", &about)
+        .text("The page, or the sessions of the user.", "text/html", page)
+        .json::<LastSessions>("", sessions);
+    let both = with("{\"user_id\":\"a\",\"player_id\":\"b\"}");
+    let mut errors = wrong_user(with("{}"), with("{\"user_id\":\"null\"}"), both, IN_BODY);
+    errors.push(("invalid_body", with("[]"), QueryError::InvalidBody));
+    errors.push(("slow_body", slow.to_owned(), QueryError::SlowBody));
+    errors.push(("body_too_large", large.to_owned(), QueryError::BodyTooLarge(LONGEST)));
+    failing(call, "/", &[], errors, false)
+}
+
+/// The errors for a user that is missing, invalid, or named twice.
+fn wrong_user(none: String, invalid: String, both: String, example: &'static str) -> Errors {
+    vec![
+        ("missing_user_id", none, QueryError::MissingUserId(example)),
+        ("invalid_user_id", invalid, QueryError::InvalidUserId),
+        ("conflicting_user_id", both, QueryError::ConflictingUserId),
+    ]
 }

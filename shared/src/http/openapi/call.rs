@@ -1,11 +1,12 @@
 //! The description of one call: its parameters, its replies, and examples that can be tried.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use utoipa::{
     ToSchema,
     openapi::{
-        ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, PathItem, RefOr, ResponseBuilder,
-        Schema, Type,
+        ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, PathItem, RefOr, Schema, Type,
         example::{Example as Shown, ExampleBuilder},
         path::{Operation, OperationBuilder, Parameter},
         request_body::RequestBody,
@@ -39,12 +40,6 @@ pub struct Call {
     schemas: Schemas,
 }
 
-/// The reply to a call with one status.
-pub struct Reply {
-    response: Response,
-    schemas: Schemas,
-}
-
 /// An example of a reply: the command that returns it, and the body.
 #[derive(Clone, Debug)]
 pub struct Example {
@@ -56,25 +51,13 @@ pub struct Example {
 }
 
 impl Tag {
-    pub(super) fn name(self) -> &'static str {
+    /// The name and the description.
+    pub(super) fn texts(self) -> (&'static str, &'static str) {
         match self {
-            Self::Events => "Events",
-            Self::Questions => "Questions",
-            Self::Older => "Calls of older clients",
-            Self::Process => "The process",
-        }
-    }
-
-    pub(super) fn description(self) -> &'static str {
-        match self {
-            Self::Events => {
-                "Send events. The reply comes only after every accepted event is durable."
-            }
-            Self::Questions => "Query session starts by country and the sessions of a user.",
-            Self::Older => {
-                "The same functions at the paths and in the formats that older clients use."
-            }
-            Self::Process => "Health checks, metrics and this document.",
+            Self::Events => ("Events", "Send events. The reply comes once they are durable."),
+            Self::Questions => ("Questions", "Query session starts, and the sessions of a user."),
+            Self::Older => ("Calls of older clients", "The same functions in older formats."),
+            Self::Process => ("The process", "Health checks, metrics and this document."),
         }
     }
 }
@@ -83,12 +66,9 @@ impl Call {
     /// A call without parameters and replies.
     #[must_use]
     pub fn new(tag: Tag, summary: &str, description: &str) -> Self {
-        let operation = OperationBuilder::new()
-            .tag(tag.name())
-            .summary(Some(summary))
-            .description(Some(description))
-            .build();
-        Self { tag, operation, schemas: Vec::new() }
+        let operation = OperationBuilder::new().tag(tag.texts().0);
+        let operation = operation.summary(Some(summary)).description(Some(description));
+        Self { tag, operation: operation.build(), schemas: Vec::new() }
     }
 
     /// Adds parameters of the path and the query.
@@ -107,28 +87,57 @@ impl Call {
         self
     }
 
-    /// Adds the reply with `status`.
+    /// Adds a reply that is a `T` as JSON. The status is that of the examples. A second reply with
+    /// the same status adds a media type, and its description is not used.
     #[must_use]
-    pub fn answering(mut self, status: StatusCode, reply: Reply) -> Self {
-        self.schemas.extend(reply.schemas.into_iter().map(|(name, schema)| (name, closed(schema))));
-        let responses = &mut self.operation.responses.responses;
-        responses.insert(status.as_str().to_owned(), RefOr::T(reply.response));
-        self
+    pub fn json<T: ToSchema>(self, about: &str, examples: impl Into<Vec<Example>>) -> Self {
+        let (mut call, mut schemas) = (self, Vec::new());
+        register::<T>(&mut schemas);
+        call.schemas.extend(schemas.into_iter().map(|(name, schema)| (name, closed(schema))));
+        call.reply(about, "application/json", schema_ref::<T>(), examples.into())
     }
 
-    /// Adds a reply with an error; `examples` have one status, which is the status of the reply.
+    /// Adds a reply that is text of the type `media`. The status is that of the example.
     #[must_use]
-    pub fn failing(self, description: &str, examples: Vec<Example>) -> Self {
-        let Some(&Example { status, passes, .. }) = examples.first() else { return self };
-        let mut reply = Reply::new(description).json::<ErrorReply<'_>>(examples);
-        if passes {
-            let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
-            let header = HeaderBuilder::new()
-                .schema(Some(seconds))
-                .description(Some("The number of seconds after which to repeat the request."));
-            reply.response.headers.insert("Retry-After".to_owned(), RefOr::T(header.build()));
+    pub fn text(self, about: &str, media: &str, example: Example) -> Self {
+        self.reply(about, media, ObjectBuilder::new().schema_type(Type::String), vec![example])
+    }
+
+    /// Adds the replies with errors, one for each status among the examples.
+    #[must_use]
+    pub fn failing(self, examples: impl IntoIterator<Item = Example>) -> Self {
+        let mut statuses = BTreeMap::<_, Vec<_>>::new();
+        for example in examples {
+            statuses.entry(example.status).or_default().push(example);
         }
-        self.answering(status, reply)
+        let replies = statuses.into_iter();
+        replies.fold(self, |call, (status, all)| call.json::<ErrorReply<'_>>(meaning(status), all))
+    }
+
+    fn reply(
+        mut self,
+        about: &str,
+        media: &str,
+        schema: impl Into<RefOr<Schema>>,
+        examples: Vec<Example>,
+    ) -> Self {
+        let status = examples.first().map_or(StatusCode::OK, |example| example.status);
+        let passes = examples.iter().any(|example| example.passes);
+        let examples = examples.into_iter().map(|example| (example.name, example.shown()));
+        let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples);
+        let responses = self.operation.responses.responses.entry(status.as_str().to_owned());
+        let response = responses.or_insert_with(|| RefOr::T(Response::new(about)));
+        if let RefOr::T(response) = response {
+            response.content.insert(media.to_owned(), RefOr::T(content.build()));
+            if passes {
+                let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+                let header = HeaderBuilder::new()
+                    .schema(Some(seconds))
+                    .description(Some("The number of seconds after which to repeat the request."));
+                response.headers.insert("Retry-After".to_owned(), RefOr::T(header.build()));
+            }
+        }
+        self
     }
 
     pub(super) fn tag(&self) -> Tag {
@@ -150,40 +159,6 @@ impl Call {
     }
 }
 
-impl Reply {
-    /// A reply without a body.
-    #[must_use]
-    pub fn new(description: &str) -> Self {
-        let response = ResponseBuilder::new().description(description).build();
-        Self { response, schemas: Vec::new() }
-    }
-
-    /// Adds a body that is a `T` as JSON.
-    #[must_use]
-    pub fn json<T: ToSchema>(mut self, examples: impl IntoIterator<Item = Example>) -> Self {
-        register::<T>(&mut self.schemas);
-        self.body("application/json", schema_ref::<T>(), examples)
-    }
-
-    /// Adds a body that is text of the type `media`.
-    #[must_use]
-    pub fn text(self, media: &str, examples: impl IntoIterator<Item = Example>) -> Self {
-        self.body(media, ObjectBuilder::new().schema_type(Type::String), examples)
-    }
-
-    fn body(
-        mut self,
-        media: &str,
-        schema: impl Into<RefOr<Schema>>,
-        examples: impl IntoIterator<Item = Example>,
-    ) -> Self {
-        let examples = examples.into_iter().map(|example| (example.name, example.shown()));
-        let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples);
-        self.response.content.insert(media.to_owned(), RefOr::T(content.build()));
-        self
-    }
-}
-
 impl Example {
     /// A reply with `body` to `command`, which is a curl command to the default address, or a
     /// sentence where no command alone brings the reply about.
@@ -192,19 +167,16 @@ impl Example {
         Self { name, command, body, status: StatusCode::OK, passes: false }
     }
 
-    /// A reply with `error`; the name of the example is the code.
-    pub fn error(command: impl Into<String>, error: &HttpError) -> Self {
-        Self::new(error.code, command, json!(error.body())).of(error)
+    /// A reply with `error`.
+    pub fn error(name: &'static str, command: impl Into<String>, error: &HttpError) -> Self {
+        let passes = error.retry_after.is_some();
+        Self { passes, ..Self::new(name, command, json!(error.body())).with(error.status) }
     }
 
-    /// The same reply under another name, for a code with several examples.
+    /// The same reply with `status` instead of 200.
     #[must_use]
-    pub fn named(self, name: &'static str) -> Self {
-        Self { name, ..self }
-    }
-
-    fn of(self, error: &HttpError) -> Self {
-        Self { status: error.status, passes: error.retry_after.is_some(), ..self }
+    pub fn with(self, status: StatusCode) -> Self {
+        Self { status, ..self }
     }
 
     fn shown(self) -> RefOr<Shown> {
@@ -217,15 +189,27 @@ impl Example {
     }
 }
 
-/// Excludes fields of a reply that its schema does not list.
-fn closed(schema: RefOr<Schema>) -> RefOr<Schema> {
-    match schema {
-        RefOr::T(Schema::Object(mut object))
-            if object.additional_properties.is_none() && !object.properties.is_empty() =>
-        {
-            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
-            RefOr::T(Schema::Object(object))
-        }
-        other => other,
+/// The description of a reply with an error.
+fn meaning(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "No events of this session are stored.",
+        StatusCode::REQUEST_TIMEOUT => "The body did not arrive in time.",
+        StatusCode::PAYLOAD_TOO_LARGE => "The body is too large.",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "The type or encoding of the body is not supported.",
+        StatusCode::TOO_MANY_REQUESTS => "The client is over its quota. By default, there is none.",
+        StatusCode::INTERNAL_SERVER_ERROR => "The store is damaged. A repeated request fails too.",
+        StatusCode::SERVICE_UNAVAILABLE => "The request failed for now. It is safe to repeat it.",
+        _ => "The request is not valid.",
     }
+}
+
+/// Excludes fields of a reply that its schema does not list.
+fn closed(mut schema: RefOr<Schema>) -> RefOr<Schema> {
+    if let RefOr::T(Schema::Object(object)) = &mut schema
+        && object.additional_properties.is_none()
+        && !object.properties.is_empty()
+    {
+        object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    }
+    schema
 }

@@ -5,7 +5,7 @@ use utoipa::openapi::ObjectBuilder;
 use warp::http::StatusCode;
 
 use super::{
-    call::{Call, Example, Reply, Tag},
+    call::{Call, Example, Tag},
     schema::object_schema,
 };
 
@@ -24,50 +24,38 @@ pub(crate) fn itself() -> Call {
     let version = env!("CARGO_PKG_VERSION");
     let excerpt = json!({ "openapi": "3.1.0", "info": { "title": "Bookend", "version": version } });
     let excerpt = Example::new("excerpt", "curl http://127.0.0.1:5000/openapi.json", excerpt);
-    let reply = Reply::new("The description of every call that this process supports.");
     call("The OpenAPI document", "Returns this description, in the format of OpenAPI 3.1.")
-        .answering(StatusCode::OK, reply.json::<Description>([excerpt]))
+        .json::<Description>("Every call that this process supports.", [excerpt])
 }
 
 /// `/metrics`
 pub(crate) fn metrics(excerpt: &str) -> Call {
     let excerpt = Example::new("excerpt", "curl http://127.0.0.1:5000/metrics", excerpt);
-    let reply = Reply::new("All metrics of this process.").text("text/plain", [excerpt]);
-    call("Metrics for Prometheus", "Returns all metrics in the text format of Prometheus.")
-        .answering(StatusCode::OK, reply)
+    call("Metrics for Prometheus", "Returns all metrics in the text format of Prometheus.").text(
+        "All metrics of this process.",
+        "text/plain",
+        excerpt,
+    )
 }
 
 /// `/livez`
 pub(crate) fn livez() -> Call {
+    let about = "Reports that the process is running. It checks neither the log nor the store.";
     let live = Example::new("live", "curl http://127.0.0.1:5000/livez", "live\n");
-    let reply = Reply::new("The process is running.").text("text/plain", [live]);
-    call(
-        "Liveness check",
-        "Reports that the process is running. It does not check the log or the store.",
-    )
-    .answering(StatusCode::OK, reply)
+    call("Liveness check", about).text("The process is running.", "text/plain", live)
 }
 
-/// `/readyz`
-pub(crate) fn readyz() -> Call {
+/// `/readyz`; `full` is the text for a full disk.
+pub(crate) fn readyz(full: &str) -> Call {
+    let about = "Reports whether the log and the store of this process can serve requests.";
     let ready = Example::new("ready", "curl http://127.0.0.1:5000/readyz", "ready\n");
-    let full = Example::new(
-        "full_disk",
-        "When the disk has less free space than `--min-free-disk`: \
-         `curl http://127.0.0.1:5000/readyz`",
-        "the log cannot take more now: 104857600 bytes are free on the disk, and 268435456 are to \
-         stay free\n",
-    );
-    let not_ready = Reply::new("The process cannot serve requests. The text states the cause.");
-    call(
-        "Readiness check",
-        "Reports whether the log and the store that this process uses can serve requests.",
-    )
-    .answering(
-        StatusCode::OK,
-        Reply::new("The process can serve requests.").text("text/plain", [ready]),
-    )
-    .answering(StatusCode::SERVICE_UNAVAILABLE, not_ready.text("text/plain", [full]))
+    let command = "When the disk has less free space than `--min-free-disk`: \
+                   `curl http://127.0.0.1:5000/readyz`";
+    let full = Example::new("full_disk", command, full).with(StatusCode::SERVICE_UNAVAILABLE);
+    let cannot = "The process cannot serve requests. The text states the cause.";
+    call("Readiness check", about)
+        .text("The process can serve requests.", "text/plain", ready)
+        .text(cannot, "text/plain", full)
 }
 
 fn call(summary: &str, description: &str) -> Call {

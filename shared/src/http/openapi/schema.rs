@@ -1,11 +1,15 @@
 //! The schemas of the types that all services share. These types write their JSON themselves, in
 //! `event`, `session` and `timestamp`, which know nothing of HTTP; so they derive no schema.
+//!
+//! `specification/event.schema.json` says exactly which events are valid, and tests hold it equal to
+//! the parser. The schema of an event here says as much as a form or a generated client needs.
 
+use serde_json::json;
 use utoipa::{
     ToSchema,
     openapi::{
-        ObjectBuilder, Ref, RefOr, Schema, Type,
-        schema::{ArrayBuilder, SchemaFormat},
+        ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type,
+        schema::{ArrayBuilder, SchemaFormat, SchemaType},
     },
 };
 
@@ -77,17 +81,18 @@ pub fn array_of(item: RefOr<Schema>) -> RefOr<Schema> {
     ArrayBuilder::new().items(item).into()
 }
 
-fn id(description: &str) -> ObjectBuilder {
+fn id(whose: &str) -> ObjectBuilder {
+    let rule = "1 to 128 bytes of UTF-8 without control characters, not a word such as `null`";
     ObjectBuilder::new()
         .schema_type(Type::String)
         .min_length(Some(1))
         .max_length(Some(128))
         .pattern(Some("^[^\\u0000-\\u001f\\u007f-\\u009f]+$"))
-        .description(Some(description))
+        .description(Some(format!("{whose}: {rule}.")))
 }
 
 fn enumeration<T: serde::Serialize>(description: &str, words: &[T]) -> ObjectBuilder {
-    let words = words.iter().map(|word| serde_json::json!(word));
+    let words = words.iter().map(|word| json!(word));
     ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(words))
@@ -98,44 +103,64 @@ fn format(name: &str) -> Option<SchemaFormat> {
     Some(SchemaFormat::Custom(name.to_owned()))
 }
 
-schemas! {
-    UserId => id(
-        "The user of the session: 1 to 128 bytes of UTF-8 without control characters, and not a \
-         placeholder such as `null`.",
-    );
+/// A batch of events, as clients send it.
+#[derive(Clone, Copy, Debug)]
+pub enum SentBatch {}
 
-    SessionId => id(
-        "The session, unique within its user: 1 to 128 bytes of UTF-8 without control characters, \
-         and not a placeholder such as `null`.",
-    );
+/// One event, as clients send it.
+enum Event {}
+
+/// A time, as clients send it.
+enum SentTime {}
+
+fn event(user: &str) -> ObjectBuilder {
+    let kind = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["start", "end"]));
+    let country = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(
+            "The country in which the session started; an end event needs none. It is converted \
+             to upper case and cut to 16 letters and digits. A start without a country gets `ZZ`.",
+        ));
+    object_schema([
+        (user, schema_ref::<UserId>()),
+        ("session_id", schema_ref::<SessionId>()),
+        ("event", kind.into()),
+        ("ts", schema_ref::<SentTime>()),
+    ])
+    .property("country", country)
+    .title(Some(format!("with {user}")))
+}
+
+fn events() -> ArrayBuilder {
+    ArrayBuilder::new().items(schema_ref::<Event>()).min_items(Some(1)).max_items(Some(1_000))
+}
+
+fn under(key: &str) -> ObjectBuilder {
+    object_schema([(key, events().into())]).title(Some(format!("under {key}")))
+}
+
+schemas! {
+    UserId => id("The user of the session");
+    SessionId => id("The session, unique within its user");
 
     Country => ObjectBuilder::new()
         .schema_type(Type::String)
         .min_length(Some(1))
         .max_length(Some(16))
-        .description(Some(
-            "The country: letters and digits in upper case, or `ZZ` when it is not known.",
-        ));
+        .description(Some("The country: upper-case letters and digits, or `ZZ` if unknown."));
 
     Timestamp => ObjectBuilder::new()
         .schema_type(Type::String)
         .format(format("date-time"))
         .pattern(Some("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{3})?Z$"))
-        .description(Some(
-            "A time in UTC, in the format of RFC 3339. Milliseconds appear only when they are not \
-             zero.",
-        ));
+        .description(Some("A time in UTC in RFC 3339, with milliseconds only if not zero."));
 
     Status => enumeration(
-        "The status of a session: `complete` has a start and an end, `open` has a start without \
-         an end, `orphan` has an end without a start.",
+        "A complete session has a start and an end, an open one no end, an orphan no start.",
         &[Self::Complete, Self::Open, Self::Orphan],
     );
 
-    RejectionCode => enumeration(
-        "The reason why an event was not accepted. The set of codes is closed.",
-        Self::ALL,
-    );
+    RejectionCode => enumeration("The reason why an event was not accepted.", Self::ALL);
 
     SessionStart: UserId, SessionId, Timestamp => object_schema([
         ("user_id", schema_ref::<UserId>()),
@@ -157,4 +182,43 @@ schemas! {
             .into()),
     ])
     .description(Some("A session with its start and its end."));
+
+    Event: UserId, SessionId, SentTime => OneOfBuilder::new()
+        .item(event("user_id"))
+        .item(event("player_id"))
+        .description(Some(
+            "An event names its user as `user_id` or as `player_id`. Unknown fields are ignored.",
+        ));
+
+    SentTime => OneOfBuilder::new()
+        .item(ObjectBuilder::new()
+            .title(Some("RFC 3339"))
+            .schema_type(Type::String)
+            .pattern(Some(
+                "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?\
+                 ([Zz]|[+-][0-9]{2}:[0-9]{2})?$",
+            )))
+        .item(ObjectBuilder::new()
+            .title(Some("milliseconds since 1970"))
+            .schema_type(Type::Integer)
+            .format(format("int64"))
+            .minimum(Some(-62_135_596_800_000_i64))
+            .maximum(Some(253_402_300_799_999_i64)))
+        .description(Some(
+            "The time of the event. A time without a zone is in UTC. Digits finer than a \
+             millisecond are cut off.",
+        ));
+
+    SentBatch as "Batch": Event => OneOfBuilder::new()
+        .item(events().title(Some("an array")))
+        .item(under("events"))
+        .item(under("rows"))
+        .description(Some(
+            "By default, a batch has at most 1,000 events, and 1 MiB before and after decompression.",
+        ))
+        .examples([json!([{
+            "user_id": "d6313e1fb7d247a6a034e2aadc30ab30",
+            "session_id": "674606b1-2270-4285-928f-eef4a6b90a60",
+            "event": "start", "ts": "2019-04-16T20:40:50", "country": "TIN",
+        }])]);
 }
