@@ -43,14 +43,18 @@ pub struct Start {
     pub country: Country,
 }
 
-/// A start as listed in its country.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A start as listed in its country: as JSON, `{"user_id","session_id","ts"}`. The country is the key
+/// of the list.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct SessionStart {
     /// The user.
+    #[serde(rename = "user_id")]
     pub user: UserId,
     /// The session.
+    #[serde(rename = "session_id")]
     pub session: SessionId,
     /// Country of the start.
+    #[serde(skip)]
     pub country: Country,
     /// Time of the start.
     pub ts: Timestamp,
@@ -269,17 +273,6 @@ impl From<SessionEvent> for (SessionKey, Fact) {
                 (SessionKey { user, session }, Fact::End(ts))
             }
         }
-    }
-}
-
-/// `{"user_id","session_id","ts"}`: the country is the key of the list.
-impl Serialize for SessionStart {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("SessionStart", 3)?;
-        object.serialize_field("user_id", &self.user)?;
-        object.serialize_field("session_id", &self.session)?;
-        object.serialize_field("ts", &self.ts)?;
-        object.end()
     }
 }
 

@@ -45,13 +45,12 @@ macro_rules! on_backend {
     };
 }
 
+/// Every verb fails with a [`StoreError`]. After a failed write, some of it may have been added; adding
+/// it again is harmless.
 impl Store {
     /// Adds facts at the time `now` and, once they are acknowledged, reads back every fact of their
     /// sessions. Returns one [`Known`] per sighting, in the order of `sightings`, which name each
     /// session once. A fact older than the retention at `now` may be reported as expired.
-    ///
-    /// # Errors
-    /// Any [`StoreError`]. Some of the facts may have been added; adding them again is harmless.
     pub async fn absorb(
         &self,
         sightings: impl Into<Arc<Vec<Sighting>>>,
@@ -65,9 +64,6 @@ impl Store {
 
     /// Adds rows at the time `now`, and the countries that they name. Skips rows of sessions that
     /// started more than [`RETENTION`](crate::timestamp::RETENTION) before `now`.
-    ///
-    /// # Errors
-    /// Any [`StoreError`]. Some of the rows may have been added; adding them again is harmless.
     pub async fn apply(
         &self,
         effects: impl Into<Arc<Vec<Effect>>>,
@@ -94,9 +90,6 @@ impl Store {
 
     /// Every country that has a start at or after `horizon`, superseded or not, each with an upper
     /// bound on its newest start, so that callers can skip countries that end before their window.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
     pub async fn countries(
         &self,
         horizon: Timestamp,
@@ -106,9 +99,6 @@ impl Store {
 
     /// At most `limit` starts of `country` in `window` and after the position `after`. Newest
     /// first; equal times are ordered by session, then by user.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
     pub async fn starts(
         &self,
         country: &Country,
@@ -121,9 +111,6 @@ impl Store {
 
     /// Number of starts of `country` in each slot of `step` milliseconds of `window`, by the first
     /// instant of the slot. Slots without a start are omitted.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
     pub async fn count_starts(
         &self,
         country: &Country,
@@ -135,9 +122,6 @@ impl Store {
 
     /// At most `limit` completed sessions of `user` that started at or after `horizon`, after the
     /// position `after`. Newest end first; equal ends are ordered by session.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
     pub async fn completed(
         &self,
         user: &UserId,
@@ -150,9 +134,6 @@ impl Store {
 
     /// At most `limit` sessions of `user` with all their facts, ordered by session, after the
     /// session `after`. Returns fewer only when there are no more.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
     pub async fn sessions(
         &self,
         user: &UserId,
@@ -163,18 +144,12 @@ impl Store {
     }
 
     /// Every fact of one session; an empty set when the session is unknown.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
     pub async fn facts(&self, key: &SessionKey) -> Result<SessionFacts, StoreError> {
         on_backend!(self, store => store.facts(key).await)
     }
 
     /// At most `limit` sessions of all users with all their facts, after the session `after`, in
     /// the store's own order. For checks of the whole store.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
     pub async fn scan(
         &self,
         after: Option<SessionKey>,
@@ -185,9 +160,6 @@ impl Store {
 
     /// Removes events and rows from before `horizon`, one bounded step at a time, after the session
     /// `after`. Returns the session to continue after, or `None` at the end.
-    ///
-    /// # Errors
-    /// Any [`StoreError`].
     pub async fn sweep(
         &self,
         horizon: Timestamp,

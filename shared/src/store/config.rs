@@ -105,20 +105,15 @@ impl StoreConfig {
     /// # Errors
     /// When the store cannot be opened.
     pub async fn open(&self, on_retry: OnRetry) -> anyhow::Result<Store> {
-        let _waiting = match self {
-            Self::Embedded(dir, _) => {
-                Progress::waiting(format!("opening the store in {}", dir.display()))
-            }
-            Self::Cassandra(options, _) => {
-                Progress::waiting(format!("waiting for Cassandra at {}", options.nodes.join(", ")))
-            }
-        };
         match self {
             Self::Embedded(dir, options) => {
+                let _waiting = Progress::waiting(format!("opening the store in {}", dir.display()));
                 let store = EmbeddedStore::open(dir, *options);
-                Ok(Store::Embedded(store.with_context(|| format!("{}", dir.display()))?))
+                Ok(Store::Embedded(store.with_context(|| dir.display().to_string())?))
             }
             Self::Cassandra(options, _) => {
+                let nodes = options.nodes.join(", ");
+                let _waiting = Progress::waiting(format!("waiting for Cassandra at {nodes}"));
                 let options = CassandraOptions { on_retry, ..CassandraOptions::clone(options) };
                 Ok(Store::Cassandra(CassandraStore::open(options).await?.into()))
             }

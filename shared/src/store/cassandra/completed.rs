@@ -1,7 +1,5 @@
 //! The table `completed_by_user`: reads of a user's completed sessions.
 
-use std::ops::ControlFlow;
-
 use scylla::{
     response::PagingState, serialize::row::SerializeRow, statement::prepared::PreparedStatement,
     value::CqlTimestamp,
@@ -9,7 +7,7 @@ use scylla::{
 
 use super::{
     CassandraStore,
-    driver::{Caller, corrupt, paged},
+    driver::{Caller, paged, read_rows},
     insert::cql,
 };
 use crate::{
@@ -66,18 +64,10 @@ impl CassandraStore {
         let statement = paged(statement, page.limit);
         let mut from = PagingState::start();
         while page.sessions.len() < page.limit {
-            let (result, next) =
-                self.requests.page(Caller::Reader, &statement, values, from).await?;
-            let unreadable = |error: &dyn std::fmt::Display| corrupt("completed_by_user", error);
-            let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
-            for row in rows.rows::<Row<'_>>().map_err(|error| unreadable(&error))? {
-                let row = row.map_err(|error| unreadable(&error))?;
-                page.add(&row).ok_or_else(|| unreadable(&format_args!("{row:?}")))?;
-            }
-            match next.into_paging_control_flow() {
-                ControlFlow::Continue(next) => from = next,
-                ControlFlow::Break(()) => break,
-            }
+            let (rows, next) = self.requests.page(Caller::Reader, &statement, values, from).await?;
+            read_rows("completed_by_user", &rows, |row: &Row<'_>| page.add(row))?;
+            let Some(next) = next else { break };
+            from = next;
         }
         Ok(())
     }

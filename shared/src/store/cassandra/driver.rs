@@ -12,8 +12,8 @@ mod tls;
 
 pub(crate) use self::{
     connect::{open_requests, open_session},
-    failure::{corrupt, retry_cause},
-    request::{Caller, Requests, paged},
+    failure::retry_cause,
+    request::{Caller, Requests, paged, read_rows},
     statements::Statements,
 };
 pub use self::{

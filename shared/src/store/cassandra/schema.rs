@@ -39,6 +39,14 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Retries after a failure of a node, with delays of 1, 2 and 4 seconds.
 const RETRIES: usize = 3;
 
+const KEYSPACE: &str = "SELECT durable_writes FROM system_schema.keyspaces WHERE keyspace_name = ?";
+const TABLE: &str =
+    "SELECT id FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
+const TYPE: &str =
+    "SELECT type_name FROM system_schema.types WHERE keyspace_name = ? AND type_name = ?";
+const COLUMN: &str = "SELECT kind FROM system_schema.columns \
+    WHERE keyspace_name = ? AND table_name = ? AND column_name = ?";
+
 /// A connection for schema changes.
 struct Setup<'a> {
     session: Session,
@@ -113,8 +121,7 @@ impl<'a> Setup<'a> {
         replication: &Replication,
     ) -> Result<String, CassandraOpenError> {
         let keyspace = self.options.keyspace.as_str();
-        let exists = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
-        if self.finds(exists, (keyspace,)).await? {
+        if self.finds(KEYSPACE, (keyspace,)).await? {
             return Ok(format!("keyspace {keyspace} exists; its replication is unchanged"));
         }
         let create =
@@ -141,10 +148,11 @@ impl<'a> Setup<'a> {
         statement: &Statement,
         is_recorded: bool,
     ) -> Result<Option<String>, CassandraOpenError> {
-        let text = statement.in_keyspace(&self.options.keyspace);
+        let keyspace = self.options.keyspace.as_str();
+        let text = statement.in_keyspace(keyspace);
         match &statement.change {
             Change::Table(table) => {
-                let exists = self.has_table(table).await?;
+                let exists = self.finds(TABLE, (keyspace, table)).await?;
                 let done = self.create_table(table, &text).await?;
                 if exists {
                     return Ok(None);
@@ -153,14 +161,16 @@ impl<'a> Setup<'a> {
                 Ok(Some(done))
             }
             Change::Type(name) => {
-                let exists = self.has_type(name).await?;
+                let exists = self.finds(TYPE, (keyspace, name)).await?;
                 self.change(&text).await?;
                 Ok((!exists).then(|| format!("created type {name}")))
             }
-            Change::Column { table, column } if !self.has_column(table, column).await? => {
+            Change::Column { table, column }
+                if !self.finds(COLUMN, (keyspace, table, column)).await? =>
+            {
                 if let Err(error) = self.change(&text).await
                     // A concurrent run may have added it meanwhile.
-                    && !self.has_column(table, column).await?
+                    && !self.finds(COLUMN, (keyspace, table, column)).await?
                 {
                     return Err(error);
                 }
@@ -201,24 +211,6 @@ impl<'a> Setup<'a> {
         let inserted = self.execute(&insert, (NAME, version)).await;
         inserted.map_err(|error| self.failed(&error))?;
         Ok(format!("recorded schema version {version}"))
-    }
-
-    async fn has_table(&self, table: &str) -> Result<bool, CassandraOpenError> {
-        let select = "SELECT table_name FROM system_schema.tables \
-            WHERE keyspace_name = ? AND table_name = ?";
-        self.finds(select, (&self.options.keyspace, table)).await
-    }
-
-    async fn has_type(&self, name: &str) -> Result<bool, CassandraOpenError> {
-        let select = "SELECT type_name FROM system_schema.types \
-            WHERE keyspace_name = ? AND type_name = ?";
-        self.finds(select, (&self.options.keyspace, name)).await
-    }
-
-    async fn has_column(&self, table: &str, column: &str) -> Result<bool, CassandraOpenError> {
-        let select = "SELECT column_name FROM system_schema.columns \
-            WHERE keyspace_name = ? AND table_name = ? AND column_name = ?";
-        self.finds(select, (&self.options.keyspace, table, column)).await
     }
 
     /// Whether `select` finds a row in the coordinator's own tables.

@@ -62,7 +62,7 @@ pub(super) fn store_error(error: &ExecutionError) -> StoreError {
     })
 }
 
-/// The error of a row in `table` that this program never writes.
-pub(crate) fn corrupt(table: &str, row: &(impl fmt::Display + ?Sized)) -> StoreError {
+/// The error of a row that this program never writes.
+pub(super) fn corrupt(table: &str, row: &(impl fmt::Display + ?Sized)) -> StoreError {
     StoreError::Corrupt(format!("{table}: {row}"))
 }

@@ -1,13 +1,17 @@
 //! Sends requests: bounded in number, and retried after passing faults.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use futures_util::{TryStreamExt, stream::FuturesUnordered};
 use scylla::{
     client::session::Session,
+    deserialize::row::DeserializeRow,
     errors::ExecutionError,
-    response::{PagingState, PagingStateResponse, query_result::QueryResult},
+    response::{
+        PagingState,
+        query_result::{QueryResult, QueryRowsResult},
+    },
     serialize::{batch::BatchValues, row::SerializeRow},
     statement::{
         batch::{Batch, BatchStatement, BatchType},
@@ -17,7 +21,7 @@ use scylla::{
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use super::{
-    failure::{retry_cause, store_error},
+    failure::{corrupt, retry_cause, store_error},
     options::OnRetry,
     statements::Statements,
 };
@@ -93,20 +97,22 @@ impl Requests {
         &self,
         statement: &PreparedStatement,
         values: &impl SerializeRow,
-    ) -> Result<QueryResult, StoreError> {
-        self.retry(Caller::Background, || self.session.execute_unpaged(statement, values)).await
+    ) -> Result<QueryRowsResult, StoreError> {
+        let request = || self.session.execute_unpaged(statement, values);
+        rows(self.retry(Caller::Background, request).await?)
     }
 
-    /// One page of the rows that `statement` selects, and the start of the next page.
+    /// One page of the rows that `statement` selects, and the start of the next page if there is one.
     pub(crate) async fn page(
         &self,
         caller: Caller,
         statement: &PreparedStatement,
         values: &impl SerializeRow,
         from: PagingState,
-    ) -> Result<(QueryResult, PagingStateResponse), StoreError> {
-        self.retry(caller, || self.session.execute_single_page(statement, values, from.clone()))
-            .await
+    ) -> Result<(QueryRowsResult, Option<PagingState>), StoreError> {
+        let request = || self.session.execute_single_page(statement, values, from.clone());
+        let (result, next) = self.retry(caller, request).await?;
+        Ok((rows(result)?, next.into_paging_control_flow().continue_value()))
     }
 
     async fn retry<T, F>(&self, caller: Caller, request: impl Fn() -> F) -> Result<T, StoreError>
@@ -157,6 +163,26 @@ impl<T, F: Future<Output = Result<T, StoreError>>> Step<'_, F> {
         drop(self.permit);
         self.in_flight.try_collect().await
     }
+}
+
+fn rows(result: QueryResult) -> Result<QueryRowsResult, StoreError> {
+    result.into_rows_result().map_err(|error| corrupt("a reply", &error))
+}
+
+/// Calls `read` for every row of `table` in a result.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] for a row for which `read` returns `None`: this program never writes it.
+pub(crate) fn read_rows<'r, R: DeserializeRow<'r, 'r> + fmt::Debug>(
+    table: &str,
+    rows: &'r QueryRowsResult,
+    mut read: impl FnMut(&R) -> Option<()>,
+) -> Result<(), StoreError> {
+    for row in rows.rows::<R>().map_err(|error| corrupt(table, &error))? {
+        let row = row.map_err(|error| corrupt(table, &error))?;
+        read(&row).ok_or_else(|| corrupt(table, &format_args!("{row:?}")))?;
+    }
+    Ok(())
 }
 
 /// `statement` with a page size for about `rows` rows: few requests, and little unneeded data.

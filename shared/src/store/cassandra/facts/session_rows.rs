@@ -1,18 +1,14 @@
 //! Reads sessions from the rows of `facts`. The rows of one session are adjacent.
 
-use std::ops::ControlFlow;
-
 use scylla::{
-    response::{PagingState, query_result::QueryResult},
-    serialize::row::SerializeRow,
-    statement::prepared::PreparedStatement,
+    response::PagingState, serialize::row::SerializeRow, statement::prepared::PreparedStatement,
     value::CqlTimestamp,
 };
 
 use super::{
     super::{
         CassandraStore,
-        driver::{Caller, corrupt},
+        driver::{Caller, read_rows},
         insert::Earlier,
     },
     stamp::Stamp,
@@ -40,7 +36,8 @@ impl CassandraStore {
         values: &impl SerializeRow,
     ) -> Result<Vec<(SessionKey, StoredSession)>, StoreError> {
         let mut sessions = Sessions::default();
-        sessions.add(self.requests.unpaged(statement, values).await?)?;
+        let rows = self.requests.unpaged(statement, values).await?;
+        read_rows("facts", &rows, |row: &Row<'_>| sessions.add(row))?;
         Ok(sessions.with_facts())
     }
 
@@ -54,12 +51,11 @@ impl CassandraStore {
     ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
         let (mut sessions, mut from) = (Sessions::default(), PagingState::start());
         loop {
-            let (result, next) = self.requests.page(caller, statement, values, from).await?;
-            sessions.add(result)?;
-            match next.into_paging_control_flow() {
-                // The last session may continue on the next page. Rows without a fact are no
-                // session.
-                ControlFlow::Continue(next) if sessions.count() <= limit => from = next,
+            let (rows, next) = self.requests.page(caller, statement, values, from).await?;
+            read_rows("facts", &rows, |row: &Row<'_>| sessions.add(row))?;
+            match next {
+                // The last session may continue on the next page.
+                Some(next) if sessions.count() <= limit => from = next,
                 _ => break,
             }
         }
@@ -69,6 +65,7 @@ impl CassandraStore {
 }
 
 impl Sessions {
+    /// The number of sessions. Rows without a fact are not a session.
     fn count(&self) -> usize {
         self.0.iter().filter(|(_, stored)| !stored.is_empty()).count()
     }
@@ -78,17 +75,8 @@ impl Sessions {
         self.0
     }
 
-    fn add(&mut self, result: QueryResult) -> Result<(), StoreError> {
-        let rows = result.into_rows_result().map_err(|error| corrupt("facts", &error))?;
-        for row in rows.rows::<Row<'_>>().map_err(|error| corrupt("facts", &error))? {
-            let row = row.map_err(|error| corrupt("facts", &error))?;
-            self.add_row(&row).ok_or_else(|| corrupt("facts", &format_args!("{row:?}")))?;
-        }
-        Ok(())
-    }
-
     /// `None` for a row that this program never writes.
-    fn add_row(
+    fn add(
         &mut self,
         (user, session, kind, ts, country, marker, earlier, written): &Row<'_>,
     ) -> Option<()> {

@@ -11,7 +11,7 @@ use scylla::{
 use super::{
     super::{
         CassandraStore,
-        driver::{Caller, corrupt},
+        driver::{Caller, read_rows},
     },
     partition::{Day, Partition},
 };
@@ -29,15 +29,12 @@ impl CassandraStore {
         let mut from = Some(PagingState::start());
         while let Some(state) = from {
             let statement = &self.requests.statements.countries;
-            let (result, next) = self.requests.page(Caller::Reader, statement, &(), state).await?;
-            let unreadable = |error: &dyn std::fmt::Display| corrupt("countries", error);
-            let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
-            for row in rows.rows::<(&str, CqlDate)>().map_err(|error| unreadable(&error))? {
-                let (country, day) = row.map_err(|error| unreadable(&error))?;
-                let row = Country::from_normalised(country).zip(Day::from_cql(day));
-                known.push(row.ok_or_else(|| unreadable(&country))?);
-            }
-            from = next.into_paging_control_flow().continue_value();
+            let (rows, next) = self.requests.page(Caller::Reader, statement, &(), state).await?;
+            read_rows("countries", &rows, |(country, day): &(&str, CqlDate)| {
+                known.push((Country::from_normalised(country)?, Day::from_cql(*day)?));
+                Some(())
+            })?;
+            from = next;
         }
         // Only a country whose newest day is the day of the horizon needs a read of its starts.
         let edge = Day::of(horizon);
@@ -59,7 +56,6 @@ impl CassandraStore {
         country: &Country,
         day: Day,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let unreadable = |error: &dyn std::fmt::Display| corrupt("starts_by_country", error);
         let mut newest = None;
         let mut days = std::pin::pin!(self.days(country, day.ends(), day.begins()));
         while let Some(partitions) = days.try_next().await? {
@@ -67,12 +63,12 @@ impl CassandraStore {
                 let statement = &self.requests.statements.newest_start;
                 let values = (country.as_str(), day.cql(), shards, shard);
                 let from = PagingState::start();
-                let (result, _) =
+                let (rows, _) =
                     self.requests.page(Caller::Reader, statement, &values, from).await?;
-                let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
-                let first = rows.maybe_first_row::<(CqlTimestamp,)>();
-                let first = first.map_err(|error| unreadable(&error))?;
-                newest = newest.max(first.and_then(|(ts,)| Timestamp::from_millis(ts.0)));
+                read_rows("starts_by_country", &rows, |(ts,): &(CqlTimestamp,)| {
+                    newest = newest.max(Some(Timestamp::from_millis(ts.0)?));
+                    Some(())
+                })?;
             }
         }
         Ok(newest)

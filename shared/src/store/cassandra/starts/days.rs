@@ -1,6 +1,6 @@
 //! The table `start_partitions`: the partitions of a country, day by day, newest first.
 
-use std::{collections::VecDeque, ops::ControlFlow};
+use std::collections::VecDeque;
 
 use futures_util::{Stream, stream};
 use scylla::{response::PagingState, value::CqlDate};
@@ -8,7 +8,7 @@ use scylla::{response::PagingState, value::CqlDate};
 use super::{
     super::{
         CassandraStore,
-        driver::{Caller, Requests, corrupt, paged},
+        driver::{Caller, Requests, paged, read_rows},
     },
     partition::{Day, Partition},
 };
@@ -73,17 +73,12 @@ impl Days<'_> {
     async fn read_page(&mut self, from: PagingState) -> Result<Option<PagingState>, StoreError> {
         let statement = paged(&self.requests.statements.partitions, PARTITION_ROWS);
         let values = (self.country.as_str(), self.newest.cql(), self.oldest.cql());
-        let (result, next) = self.requests.page(Caller::Reader, &statement, &values, from).await?;
-        let unreadable = |error: &dyn std::fmt::Display| corrupt("start_partitions", error);
-        let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
-        for row in rows.rows::<(CqlDate, i16, i16)>().map_err(|error| unreadable(&error))? {
-            let (day, shards, shard) = row.map_err(|error| unreadable(&error))?;
-            let day = Day::from_cql(day).ok_or_else(|| unreadable(&"a day out of range"))?;
-            self.found.push_back(Partition { country: self.country.clone(), day, shards, shard });
-        }
-        Ok(match next.into_paging_control_flow() {
-            ControlFlow::Continue(next) => Some(next),
-            ControlFlow::Break(()) => None,
-        })
+        let (rows, next) = self.requests.page(Caller::Reader, &statement, &values, from).await?;
+        read_rows("start_partitions", &rows, |&(day, shards, shard): &(CqlDate, i16, i16)| {
+            let (country, day) = (self.country.clone(), Day::from_cql(day)?);
+            self.found.push_back(Partition { country, day, shards, shard });
+            Some(())
+        })?;
+        Ok(next)
     }
 }

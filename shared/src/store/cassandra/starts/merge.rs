@@ -6,7 +6,6 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
-    ops::ControlFlow,
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -14,7 +13,7 @@ use scylla::{response::PagingState, value::CqlTimestamp};
 
 use super::{
     super::{
-        driver::{Caller, Requests, corrupt, paged},
+        driver::{Caller, Requests, paged, read_rows},
         insert::cql,
     },
     partition::{Day, Partition},
@@ -140,7 +139,7 @@ impl Source {
         {
             let Partition { country, day, shards, shard } = &self.partition;
             let (country, day) = (country.as_str(), day.cql());
-            let (result, next) = match &read {
+            let (rows, next) = match &read {
                 Read::Equal(StartPosition { ts, session, user }, from) => {
                     let statement = paged(&requests.statements.starts_equal, self.page_rows);
                     let values =
@@ -153,26 +152,19 @@ impl Source {
                     requests.page(Caller::Reader, &statement, &values, from.clone()).await?
                 }
             };
-            if let ControlFlow::Continue(next) = next.into_paging_control_flow() {
+            if let Some(next) = next {
                 self.reads.push_front(match read {
                     Read::Equal(position, _) => Read::Equal(position, next),
                     Read::Within(window, _) => Read::Within(window, next),
                 });
             }
-            let unreadable = |error: &dyn std::fmt::Display| corrupt("starts_by_country", error);
-            let rows = result.into_rows_result().map_err(|error| unreadable(&error))?;
-            for row in rows.rows::<Row<'_>>().map_err(|error| unreadable(&error))? {
-                let row = row.map_err(|error| unreadable(&error))?;
-                let row = start_row(&row).ok_or_else(|| unreadable(&format_args!("{row:?}")))?;
-                self.rows.push_back(row);
-            }
+            read_rows("starts_by_country", &rows, |(ts, session, user, marker): &Row<'_>| {
+                let ts = Reverse(Timestamp::from_millis(ts.0)?);
+                let (session, user) = (SessionId::new(session)?, UserId::new(user)?);
+                self.rows.push_back((ts, session, user, Reverse(*marker)));
+                Some(())
+            })?;
         }
         Ok(())
     }
-}
-
-/// `None` for a row that this program never writes.
-fn start_row((ts, session, user, marker): &Row<'_>) -> Option<StartRow> {
-    let ts = Timestamp::from_millis(ts.0)?;
-    Some((Reverse(ts), SessionId::new(session)?, UserId::new(user)?, Reverse(*marker)))
 }
