@@ -7,6 +7,7 @@ use shared::{
     event::{SessionId, UserId},
     http::openapi::schema_ref,
     session::Status,
+    timestamp::{DAY, HOUR, RETENTION},
 };
 use utoipa::openapi::{
     ObjectBuilder, RefOr, Required, Schema, Type,
@@ -53,9 +54,9 @@ fn parameter(
 fn described(name: &str, (default, most): (usize, usize)) -> (&'static str, RefOr<Schema>) {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let time = || text().format(Some(SchemaFormat::Custom("date-time".to_owned()))).into();
-    let length = |most: i32| {
+    let length = |unit: i64| {
         let number = ObjectBuilder::new().schema_type(Type::Number);
-        number.exclusive_minimum(Some(0)).maximum(Some(most)).into()
+        number.exclusive_minimum(Some(0)).maximum(Some((RETENTION / unit) as i32)).into()
     };
     let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
     let limit = limit.maximum(Some(most)).default(Some(json!(default)));
@@ -67,8 +68,8 @@ fn described(name: &str, (default, most): (usize, usize)) -> (&'static str, RefO
     let step = "The length of the slots of time. By default, each country has one number. Slots of \
                 a minute need a window of at most 2 days.";
     match name {
-        "days" => (days, length(365)),
-        "hours" => ("The length of the window in hours, instead of `days`.", length(8_760)),
+        "days" => (days, length(DAY)),
+        "hours" => ("The length of the window in hours, instead of `days`.", length(HOUR)),
         "from" => ("The first instant of the window in RFC 3339, instead of `days`.", time()),
         "to" => ("The first instant after the window in RFC 3339. By default, it is now.", time()),
         "country" => (country, ArrayBuilder::new().items(text()).into()),
