@@ -8,7 +8,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, Error)]
 pub enum LogError {
     /// A passing fault: the same request may succeed later.
-    #[error("the log cannot accept more now: {0}")]
+    #[error("the log is unavailable: {0}")]
     Busy(String),
     /// A failure after which only a restart, with the recovery that it runs, can be trusted.
     #[error("the log has failed: {0}; restart the process")]

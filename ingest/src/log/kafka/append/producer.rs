@@ -190,7 +190,10 @@ impl Producer {
     fn try_acquire(&self, bytes: usize) -> Result<OwnedSemaphorePermit, LogError> {
         self.ready()?;
         let permit = Arc::clone(&self.0.bytes).try_acquire_many_owned(self.permits(bytes));
-        permit.map_err(|_| LogError::Busy("too many bytes of appends are in flight".to_owned()))
+        permit.map_err(|_| {
+            let limit = self.0.options.append_bytes;
+            LogError::Busy(format!("the limit of {limit} bytes of appends in flight is reached"))
+        })
     }
 
     async fn acquire(&self, bytes: usize) -> Result<OwnedSemaphorePermit, LogError> {

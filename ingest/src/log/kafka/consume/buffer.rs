@@ -1,9 +1,9 @@
-//! The buffer of fetched records, returned partition by partition.
+//! The buffer of fetched records. Polls empty it partition by partition.
 //!
-//! A user's events are in one partition, and the store's work grows with the number of users in a
-//! micro-batch. Records of one partition have fewer users than as many records of all. So a poll
-//! returns all records of one partition before those of the next. A small backlog is returned
-//! whole, as from one queue.
+//! All events of a user are in one partition, and the store's work grows with the number of users
+//! in a micro-batch. Records of one partition belong to fewer users than the same number of records
+//! from several. Therefore a poll returns the records of one partition before those of the next. A
+//! small backlog is returned whole, like from a single queue.
 
 use std::collections::{BTreeMap, VecDeque};
 

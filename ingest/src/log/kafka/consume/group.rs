@@ -176,8 +176,8 @@ impl Inner {
         }
     }
 
-    /// Whether `member` is stalled or unusable. While the brokers do not reply it is neither: a new
-    /// member could not join.
+    /// Whether `member` is stalled or unusable. It never counts as stalled while the brokers do not
+    /// reply: a new member could not join either.
     fn is_lost(&self, member: &Member, observer: &mut OffsetObserver) -> bool {
         if !self.observe(member, observer) {
             member.assignment.excuse();
