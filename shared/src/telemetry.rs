@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The text of `/readyz` for a full disk.
-const FULL_DISK: &str = "the log cannot take more now: 104857600 bytes are free on the disk, and \
+const FULL_DISK: &str = "the log is unavailable: 104857600 bytes are free on the disk, and \
                          268435456 are to stay free\n";
 
 const BUILD: &str = "bookend_build_info";
