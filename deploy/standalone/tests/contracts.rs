@@ -1,7 +1,9 @@
-//! The written contracts agree with the code. That of an event with the parser: what `specification/event.schema.json` takes
-//! the parser takes, and what it refuses the parser rejects with a code that it names. For whoever changes either.
+//! The contracts in `specification/` agree with the code. `event.schema.json` and the parser agree
+//! in both directions: the parser accepts every event that the schema accepts, and rejects every
+//! other event with a code that the schema names.
 //!
-//! What no JSON Schema can say is stated in `contracts/unsayable.rs` and nowhere else. Time is not judged here.
+//! `contracts/unsayable.rs` lists the rules that JSON Schema cannot express. Rules of time are not
+//! tested here.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -28,12 +30,12 @@ use standalone::generate::{Dataset, GenerateArgs, Profile};
 
 use schema::SCHEMA;
 
-/// What the parser says of one record.
+/// Parses one record. An error is the code of the rejection.
 fn parsed(text: &[u8]) -> Result<(), &'static str> {
     SessionEvent::parse(text).map(|_event| ()).map_err(|rejection| rejection.code.as_str())
 }
 
-/// Holds that schema and parser say the same of a text that is a value, and gives what they say.
+/// Asserts that schema and parser agree on a JSON text, and returns their verdict.
 pub(crate) fn agreed(text: &[u8]) -> Result<(), &'static str> {
     let shown = String::from_utf8_lossy(text);
     let value: Value =
@@ -41,11 +43,15 @@ pub(crate) fn agreed(text: &[u8]) -> Result<(), &'static str> {
     let parsed = parsed(text);
     match SCHEMA.judge(&value) {
         Ok(()) => {
-            assert_eq!(parsed, unsayable::of(text).map_or(Ok(()), Err), "the schema takes {shown}")
+            assert_eq!(
+                parsed,
+                unsayable::of(text).map_or(Ok(()), Err),
+                "the schema accepts {shown}"
+            )
         }
         Err(codes) => assert!(
             parsed.is_err_and(|code| codes.iter().any(|named| named == code)),
-            "the schema names {codes:?}, the parser says {parsed:?} of {shown}"
+            "the schema names {codes:?}, but the parser returns {parsed:?} for {shown}"
         ),
     }
     parsed
@@ -94,7 +100,7 @@ fn the_schema_lists_the_codes_of_rejections() {
     assert_eq!(*listed, serde_json::to_value(RejectionCode::ALL).unwrap());
 }
 
-/// The others it has from the schema, by reference.
+/// The document refers to the schema for the codes of rejections.
 #[test]
 fn the_description_of_the_topics_lists_the_codes_of_dead_letters() {
     let topics = root("specification/asyncapi.yaml");
@@ -129,13 +135,13 @@ fn every_generated_event_is_one() {
 fn the_hostile_lines_are_judged_alike() {
     let mut codes = BTreeSet::new();
     for line in generated(Profile::Hostile) {
-        // Of what is no value a schema is not asked.
-        let said = match serde_json::from_slice::<Value>(&line) {
+        // A schema validates only JSON values.
+        let verdict = match serde_json::from_slice::<Value>(&line) {
             Ok(_) => agreed(&line),
             Err(_) => parsed(&line),
         };
-        codes.extend(said.err());
+        codes.extend(verdict.err());
     }
-    // What lies in the future or is expired is of the right shape.
+    // Future and expired events match the schema.
     assert_eq!(codes.len(), RejectionCode::ALL.len() - 2, "{codes:?}");
 }

@@ -1,4 +1,5 @@
-//! Events with one field changed: to every kind of JSON value, to what lies beside the limits, and to what chance makes.
+//! Events with one field changed: to every kind of JSON value, to values on both sides of every
+//! limit, and to random values.
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ fn valid(kind: &str) -> Value {
     json!({ "user_id": "u1", "session_id": "s1", "event": kind, "ts": "2026-11-22T09:30:00Z", "country": "SK" })
 }
 
-/// The event of a kind with `field` changed; where it is the alias, that stands alone.
+/// A valid event of a kind with `field` changed. The alias `player_id` replaces `user_id`.
 fn changed(kind: &str, field: &str, to: Value) -> Vec<u8> {
     let mut event = valid(kind);
     if field == "player_id" {
@@ -52,19 +53,19 @@ fn every_kind() -> Vec<Value> {
 
 #[test]
 fn every_field_may_hold_every_kind_of_value_and_is_judged_alike() {
-    let (mut taken, mut refused) = (0, 0);
+    let (mut accepted, mut rejected) = (0, 0);
     for kind in ["start", "end"] {
         for field in FIELDS {
             for value in every_kind() {
                 *if agreed(&changed(kind, field, value)).is_ok() {
-                    &mut taken
+                    &mut accepted
                 } else {
-                    &mut refused
+                    &mut rejected
                 } += 1;
             }
         }
     }
-    assert!(taken > 300 && refused > 300, "{taken} taken, {refused} refused");
+    assert!(accepted > 300 && rejected > 300, "{accepted} accepted, {rejected} rejected");
 }
 
 #[test]
@@ -116,14 +117,14 @@ fn any_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Ids about as long as may be, and now and then with what may not be.
+/// Ids of about the maximum length, some with characters that are not allowed.
 fn long_id() -> impl Strategy<Value = String> {
     let letter =
         prop_oneof![30 => Just('a'), 1 => select(vec!['é', '😀', '\u{7f}', '\u{85}', '\u{a0}'])];
     vec(letter, 115..132).prop_map(String::from_iter)
 }
 
-/// Times that are spelled nearly well, most of them on days where something begins or ends.
+/// Times in an almost valid form, most of them on days at a limit.
 fn near_time() -> impl Strategy<Value = String> {
     let days = [
         "0001-01-01",
@@ -150,7 +151,7 @@ fn near_time() -> impl Strategy<Value = String> {
     )
 }
 
-/// A good time with one character replaced.
+/// A valid time with one character replaced.
 fn broken_time() -> impl Strategy<Value = String> {
     let time = "2024-02-29T23:59:59.5+01:00";
     (0..time.len(), any::<char>()).prop_map(move |(at, letter)| {

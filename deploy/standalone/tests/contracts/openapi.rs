@@ -1,5 +1,6 @@
-//! The description of the HTTP API: the one kept in `specification/` is the one that the code makes, it knows every address
-//! that is served and no other, and its examples are of its schemas. That they are what is answered, the system tests hold.
+//! The OpenAPI document: the file in `specification/` is the one that the code generates, every route
+//! is described, and every example matches its schema. The system tests compare the examples with
+//! the replies of the running program.
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
@@ -12,7 +13,7 @@ use super::{root, schema::SCHEMA};
 
 const FILE: &str = "specification/openapi.json";
 
-/// What the code makes.
+/// The document that the code generates.
 fn served() -> Value {
     serde_json::from_str(&openapi::text(&standalone::serve::description()).unwrap()).unwrap()
 }
@@ -29,7 +30,7 @@ fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flat_map(Map::iter)
 }
 
-/// Every content with its examples, in whatever place of `value`.
+/// Collects every `content` object with its examples, at any depth of `value`.
 fn contents<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
     for (key, member) in members(value) {
         if key == "content" {
@@ -40,32 +41,25 @@ fn contents<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
     }
 }
 
-fn assert_refers_to_what_is_there(document: &Value, value: &Value) {
+fn assert_references_exist(document: &Value, value: &Value) {
     if let Some(target) = value.get("$ref").and_then(Value::as_str) {
         assert!(document.pointer(target.trim_start_matches('#')).is_some(), "{target}");
     }
-    value
-        .as_array()
-        .into_iter()
-        .flatten()
-        .for_each(|item| assert_refers_to_what_is_there(document, item));
-    members(value).for_each(|(_, member)| assert_refers_to_what_is_there(document, member));
+    value.as_array().into_iter().flatten().for_each(|item| assert_references_exist(document, item));
+    members(value).for_each(|(_, member)| assert_references_exist(document, member));
 }
 
 #[test]
 fn the_description_that_is_kept_is_the_one_that_is_served() {
-    let made = openapi::text(&standalone::serve::description()).unwrap();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "who renews the file says so to a test, not to the service"
-    )]
+    let generated = openapi::text(&standalone::serve::description()).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a setting of this test, not of the service")]
     let renew = std::env::var_os("BOOKEND_RENEW").is_some();
     if renew {
-        std::fs::write(format!("{}/../../{FILE}", env!("CARGO_MANIFEST_DIR")), &made).unwrap();
+        std::fs::write(format!("{}/../../{FILE}", env!("CARGO_MANIFEST_DIR")), &generated).unwrap();
     }
     assert!(
-        root(FILE) == made,
-        "{FILE} is not what the code makes; renew it with: BOOKEND_RENEW=1 cargo test -p standalone --test contracts openapi"
+        root(FILE) == generated,
+        "{FILE} is out of date; run BOOKEND_RENEW=1 cargo test -p standalone --test contracts openapi, then specification/raml"
     );
 }
 
@@ -109,7 +103,7 @@ fn each_half_describes_its_own_calls_and_those_of_every_process() {
         [(half(ingest::http::routes()), "post"), (half(query_api::routes()), "get")]
     {
         assert!(half["paths"]["/livez"].is_object());
-        assert_refers_to_what_is_there(&half, &half);
+        assert_references_exist(&half, &half);
         for (path, item) in members(&half["paths"]) {
             for (described, operation) in members(item) {
                 assert_eq!(operation, &whole["paths"][path][described], "{described} {path}");
@@ -123,7 +117,7 @@ fn each_half_describes_its_own_calls_and_those_of_every_process() {
     }
 }
 
-/// Every description and summary is a text that a developer understands at first reading.
+/// Every description is at least one full sentence.
 #[test]
 fn no_text_is_a_fragment() {
     fn texts<'a>(value: &'a Value, found: &mut Vec<(&'a str, &'a str)>) {
@@ -158,7 +152,7 @@ fn every_example_is_of_its_schema_and_every_content_has_one() {
         let schema = validator(&document, &content["schema"]);
         assert!(members(&content["examples"]).count() > 0, "{content}");
         for (name, example) in members(&content["examples"]) {
-            // An excerpt says so, of an object that holds more.
+            // An example named `excerpt` shows only a part of its object.
             let fault =
                 if name == "excerpt" { None } else { schema.validate(&example["value"]).err() };
             assert!(fault.is_none(), "{name}: {}: {}", fault.unwrap(), example["value"]);
@@ -192,7 +186,7 @@ fn what_is_an_event_is_one_by_the_description_too() {
     let document = served();
     let event = validator(&document, &json!({ "$ref": "#/components/schemas/Event" }));
     for example in SCHEMA.document["examples"].as_array().unwrap() {
-        // Of an end the country is not looked at, whatever it is: no client is to be told to send that.
+        // The parser ignores the country of an end, but the description allows only valid ones.
         let shown = example["country"].is_number();
         assert!(shown || event.is_valid(example), "{example}");
     }

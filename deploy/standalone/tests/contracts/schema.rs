@@ -1,4 +1,4 @@
-//! The schema of an event, ready to be asked: as a whole, and rule by rule. Nothing is ever fetched for it.
+//! The JSON Schema of an event, compiled as a whole and rule by rule. It never fetches a reference.
 
 use std::sync::LazyLock;
 
@@ -18,9 +18,9 @@ pub(crate) struct Schema {
     rules: Vec<Rule>,
 }
 
-/// One rule of the schema's `allOf`, and the codes that it names.
+/// One rule of `allOf`, and the codes that it names.
 struct Rule {
-    holds: Validator,
+    validator: Validator,
     codes: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ impl Schema {
             alone["$schema"] = document["$schema"].clone();
             alone["$defs"] = document["$defs"].clone();
             Rule {
-                holds: jsonschema::validator_for(&alone).unwrap(),
+                validator: jsonschema::validator_for(&alone).unwrap(),
                 codes: serde_json::from_value(rule["rejectionCodes"].clone()).unwrap(),
             }
         });
@@ -39,13 +39,13 @@ impl Schema {
         Self { document, whole, rules }
     }
 
-    /// What the schema says of a value: the codes are those of the first rule that does not hold.
+    /// Validates a value. An error has the codes of the first rule that the value does not match.
     pub(crate) fn judge(&self, value: &Value) -> Result<(), &[String]> {
-        let broken = self.rules.iter().find(|rule| !rule.holds.is_valid(value));
+        let broken = self.rules.iter().find(|rule| !rule.validator.is_valid(value));
         assert_eq!(
             self.whole.is_valid(value),
             broken.is_none(),
-            "the rules of `allOf` say all that the schema says: {value}"
+            "the rules of `allOf` must be equivalent to the whole schema: {value}"
         );
         broken.map_or(Ok(()), |rule| Err(&rule.codes))
     }

@@ -1,5 +1,5 @@
-//! What the parser knows of an event and no JSON Schema can say: exactly what the `$comment` of the schema tells in words, but for
-//! what is judged by time.
+//! The rules of an event that JSON Schema cannot express, except for those of time. The `$comment`
+//! of the schema describes the same rules in words.
 
 use std::fmt;
 
@@ -14,10 +14,10 @@ use crate::{agreed, parsed};
 const KNOWN: [&str; 6] = ["user_id", "player_id", "session_id", "event", "ts", "country"];
 const MINUTES_IN_A_DAY: i32 = 24 * 60;
 
-/// The keys and values of an object as they are written, those given twice too.
+/// The keys and values of an object in their original notation, including repeated keys.
 struct Written(Vec<(String, Box<RawValue>)>);
 
-/// Why an event that the schema takes is rejected all the same, if it is.
+/// The code with which the parser rejects an event that the schema accepts, if it does.
 pub(crate) fn of(text: &[u8]) -> Option<&'static str> {
     let Written(fields) = serde_json::from_slice(text).unwrap();
     let times = |key: &str| fields.iter().filter(|(name, _)| name == key).count();
@@ -38,13 +38,13 @@ pub(crate) fn of(text: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// Whether a time that is spelled well is no instant that can be kept: its second of 60 is not the one before midnight UTC, or
-/// it lies outside the years 1 to 9999.
+/// Whether a well-formed time is not a valid instant: its second of 60 is not the one before
+/// midnight UTC, or it is outside the years 1 to 9999.
 fn is_nowhere(text: &str) -> bool {
     let number = |text: &str| text.parse::<i32>().unwrap();
     let minutes = |text: &str| number(&text[..2]) * 60 + number(&text[3..5]);
     let ahead = match text.len().checked_sub(6).map(|at| (&text[at..=at], &text[at + 1..])) {
-        // Without a zone neither sign stands here: it is a place of the clock.
+        // Without a zone, this character is part of the time of day.
         Some(("+", zone)) => minutes(zone),
         Some(("-", zone)) => -minutes(zone),
         _ => 0,
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Written {
     }
 }
 
-/// An end of `u1` whose fields after the session are `rest`.
+/// An end of `u1`, with `rest` as its last fields.
 fn end(rest: &str) -> Vec<u8> {
     format!(r#"{{"user_id":"u1","session_id":"s1","event":"end",{rest}}}"#).into_bytes()
 }
