@@ -1,6 +1,7 @@
-//! Names the commit that is built, for `bookend_build_info`: `BOOKEND_COMMIT`, or what git says, or `unknown`.
+//! Sets the commit of the build for `bookend_build_info`: `BOOKEND_COMMIT`, or the commit that git
+//! reports, or `unknown`.
 //!
-//! Never fails: a build from an archive of the sources has no history to ask.
+//! Never fails: an archive of the sources has no history.
 
 use std::{path::Path, process::Command};
 
@@ -11,20 +12,20 @@ fn main() {
     println!("cargo::rustc-env=BOOKEND_COMMIT={commit}");
 }
 
-/// The commit of this project's own history; none when the sources lie in the folder of another.
+/// The commit of this repository; `None` if the sources are in a directory of another one.
 fn commit() -> Option<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     if !root.join(".git").exists() {
         return None;
     }
     let commit = git(root, &["rev-parse", "--short", "HEAD"])?;
-    // A release follows every commit. A debug build keeps the commit it was first built from: following would build the whole
-    // workspace anew after each commit.
+    // A release build has the current commit. A debug build keeps the commit of its first build:
+    // otherwise every commit would rebuild the whole workspace.
     if variable("PROFILE").as_deref() == Some("release") {
         let branch = git(root, &["symbolic-ref", "--quiet", "HEAD"]);
         for name in ["HEAD", "logs/HEAD"].into_iter().chain(branch.as_deref()) {
             let path = git(root, &["rev-parse", "--git-path", name]).map(|path| root.join(path));
-            // A file that is missing, as a branch's is once git has packed it, would count as changed every time.
+            // Cargo treats a missing file as changed, and git removes the file of a packed branch.
             if let Some(path) = path.filter(|path| path.exists()) {
                 println!("cargo::rerun-if-changed={}", path.display());
             }
@@ -41,7 +42,7 @@ fn git(root: &Path, args: &[&str]) -> Option<String> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "cargo speaks to a build script by variables; this is no setting of a process"
+    reason = "cargo passes variables to build scripts; they are not settings of a process"
 )]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -66,10 +66,10 @@ pub fn settings(listen: &'static str) -> Vec<Setting> {
         Setting::new("as-of", "TIME", "", "Start the clock at this time, for example 2019-05-13T12:00:00Z, to use old data"),
         Setting::new("log-format", "FORMAT", "human", "Format of log lines: human or json"),
         Setting::new("log-level", "FILTER", "info", "Level of log lines: error, warn, info, debug, or a filter as in ingest=debug,info"),
-        Setting::new("max-connections", "N", "4096", "Most open connections; further ones get 503"),
-        Setting::new("header-timeout", "TIME", "15s", "Longest time for a client to send the headers of a request"),
-        Setting::new("write-timeout", "TIME", "30s", "Longest time that a client may leave a reply unread; then the connection is closed"),
-        Setting::new("drain-timeout", "TIME", "20s", "Longest time for requests in flight to finish after SIGTERM"),
+        Setting::new("max-connections", "N", "4096", "Maximum number of open connections; further ones get 503"),
+        Setting::new("header-timeout", "TIME", "15s", "Time limit for receiving request headers"),
+        Setting::new("write-timeout", "TIME", "30s", "Time limit for a client to read more of a reply; then the connection is closed"),
+        Setting::new("drain-timeout", "TIME", "20s", "Time limit for requests in flight after SIGTERM"),
     ]
 }
 

@@ -1,13 +1,13 @@
-//! The one door by which the time of day comes in.
+//! The time of day. No other module reads it.
 //!
-//! A [`Clock`] may be set to an instant and then runs on from there, so that old data can be loaded and asked about as if
-//! it were then.
+//! A [`Clock`] may start at an instant in the past, so that old data can be loaded and queried as
+//! if it were new.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::timestamp::Timestamp;
 
-/// Tells the time of day: the machine's, or one that was set when the process started and has run on since.
+/// The clock of the process: the machine's, or one that started at a given instant.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock(Source);
 
@@ -24,13 +24,13 @@ impl Clock {
         Self(Source::Machine)
     }
 
-    /// A clock that shows `at` now and runs on.
+    /// A clock that shows `at` now.
     #[must_use]
     pub fn starting_at(at: Timestamp) -> Self {
         Self(Source::Set { at, since: Instant::now() })
     }
 
-    /// The time of day. A machine clock before 1970 reads as 1970.
+    /// Returns the time of day. A time before 1970 is returned as 1970.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match self.0 {

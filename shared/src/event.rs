@@ -19,7 +19,8 @@ use serde::Serialize;
 pub use self::batch::{BatchError, BatchFormat, BatchShape, EventBatch};
 use crate::timestamp::{RETENTION, Timestamp};
 
-/// The id of a user: 1–128 bytes of UTF-8, unchanged, without control characters, not a placeholder.
+/// The id of a user: 1–128 bytes of UTF-8, unchanged, without control characters, not a
+/// placeholder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct UserId(CompactString);
@@ -81,7 +82,8 @@ pub enum RejectionCode {
     ConflictingUserId,
     DuplicateKey,
     Future,
-    /// Older than the retention. The event is discarded, not rejected: it is not the client's fault.
+    /// Older than the retention. The event is discarded, not rejected: it is not the client's
+    /// fault.
     Expired,
 }
 

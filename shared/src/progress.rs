@@ -1,42 +1,41 @@
-//! How far a long piece of work is, for a person: a line on standard error that appears when a second has passed and goes with
-//! the work.
+//! The progress of long work, as a line on standard error. The line appears after one second and is
+//! removed when the work ends.
 //!
-//! Draws nothing where standard error is no terminal, and never two lines at once. Log lines go around it: see [`Lines`].
+//! Draws nothing if standard error is not a terminal, and never two lines at once. Log lines appear
+//! above it: see [`Lines`].
 
 use std::{
     io::{self, IsTerminal, Write},
     ops::Deref,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        mpsc::{self, Receiver, RecvTimeoutError, Sender},
-    },
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 
-/// What is over sooner needs no line.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How often a line is drawn anew.
+/// Shorter work shows no line.
+const DELAY: Duration = Duration::from_secs(1);
+/// The interval at which the line is redrawn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The line on the terminal, of which there is one.
+/// The only line on the terminal.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// A piece of work; its line goes when this is dropped.
+/// The progress of one piece of work. Dropping it removes its line.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
     drawing: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
-/// Where log lines are written: standard error, above the line that is shown there.
+/// The writer of log lines: standard error, above the progress line.
 #[derive(Clone, Copy, Debug)]
 pub struct Lines;
 
 impl Progress {
-    /// Work of so many steps, shown by a template of indicatif's; of an unknown number with `None`.
+    /// Work of `steps` steps (`None` if unknown), shown with a template of `indicatif`.
     #[must_use]
     pub fn new(steps: Option<u64>, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target(steps, ProgressDrawTarget::hidden());
@@ -46,7 +45,7 @@ impl Progress {
         let drawing = io::stderr().is_terminal().then(|| {
             let (done, waiting) = mpsc::channel();
             let drawn = bar.clone();
-            // Without a thread for it there is no line, and the work goes on.
+            // If the thread cannot start, the work continues without a line.
             let thread = thread::Builder::new()
                 .name("progress".to_owned())
                 .spawn(move || draw(&drawn, &waiting));
@@ -55,11 +54,11 @@ impl Progress {
         Self { bar, drawing: drawing.flatten() }
     }
 
-    /// Work whose end nobody knows: `what` is waited for.
+    /// Work of unknown length, shown as `message` with a spinner.
     #[must_use]
-    pub fn waiting(what: impl Into<String>) -> Self {
+    pub fn waiting(message: impl Into<String>) -> Self {
         let waiting = Self::new(None, "{spinner} {wide_msg} {elapsed}");
-        waiting.bar.set_message(what.into());
+        waiting.bar.set_message(message.into());
         waiting
     }
 }
@@ -76,24 +75,24 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((done, thread)) = self.drawing.take() {
             drop(done);
-            // Until the line is gone: what is written next begins at the left.
+            // Wait until the line is removed, so that the next output starts in the first column.
             thread.join().ok();
         }
     }
 }
 
-/// Shows `bar` as soon as it is time and nothing else is shown, until `done` is closed.
+/// Shows `bar` after the delay, when no other line is shown, until `done` is closed.
 fn draw(bar: &ProgressBar, done: &Receiver<()>) {
-    let mut wait = PATIENCE;
+    let mut wait = DELAY;
     while let Err(RecvTimeoutError::Timeout) = done.recv_timeout(wait) {
-        let mut shown = shown();
+        let mut shown = SHOWN.lock();
         if shown.is_none() {
             bar.set_draw_target(ProgressDrawTarget::stderr());
             bar.enable_steady_tick(TICK);
             *shown = Some(bar.clone());
             drop(shown);
             done.recv().ok();
-            let mut shown = self::shown();
+            let mut shown = SHOWN.lock();
             bar.finish_and_clear();
             *shown = None;
             return;
@@ -102,13 +101,9 @@ fn draw(bar: &ProgressBar, done: &Receiver<()>) {
     }
 }
 
-fn shown() -> MutexGuard<'static, Option<ProgressBar>> {
-    SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Write for Lines {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        match &*shown() {
+        match &*SHOWN.lock() {
             Some(bar) => bar.suspend(|| io::stderr().write(text)),
             None => io::stderr().write(text),
         }

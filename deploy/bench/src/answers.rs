@@ -1,4 +1,4 @@
-//! The questions that are timed.
+//! Measures the latency of queries.
 
 use std::{
     collections::BTreeSet,
@@ -14,10 +14,10 @@ use shared::event::SessionEvent;
 
 use crate::{latency::Latencies, report, service::Service};
 
-/// How often each long answer is asked for.
-const ASKED: usize = 20;
+/// The number of requests for each long reply.
+const REQUESTS: usize = 20;
 
-/// The starts of the last day in all countries, and the first page of a month.
+/// Measures the queries of starts: a day, the first page of a month, and counts.
 pub(crate) async fn measure(service: &Service) -> anyhow::Result<()> {
     for (name, path) in [
         ("starts of the last day, all countries", "/user/last-events?days=1"),
@@ -26,7 +26,7 @@ pub(crate) async fn measure(service: &Service) -> anyhow::Result<()> {
     ] {
         let mut latencies = Vec::new();
         let mut bytes = 0;
-        for _ in 0..ASKED {
+        for _ in 0..REQUESTS {
             let begun = Instant::now();
             bytes = service.get(path).await?.len();
             latencies.push(begun.elapsed());
@@ -38,7 +38,7 @@ pub(crate) async fn measure(service: &Service) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The users of a data set.
+/// Returns the users of a data set.
 pub(crate) fn users(file: &Path) -> anyhow::Result<Vec<String>> {
     let mut users = BTreeSet::new();
     for line in BufReader::new(File::open(file)?).lines() {
@@ -46,17 +46,17 @@ pub(crate) fn users(file: &Path) -> anyhow::Result<Vec<String>> {
             users.insert(event.user().to_string());
         }
     }
-    users.first().context("the data set has no user")?;
+    users.first().context("the data set has no users")?;
     Ok(users.into_iter().collect())
 }
 
-/// The question for the last sessions of a user drawn by `number`.
+/// The path of the last sessions of a user, chosen by `number`.
 pub(crate) fn last_sessions(users: &[String], number: u32) -> String {
-    format!("/v1/users/{}/sessions", drawn(users, number))
+    format!("/v1/users/{}/sessions", choose(users, number))
 }
 
-/// A user drawn by `number`.
-pub(crate) fn drawn(users: &[String], number: u32) -> &str {
-    // Knuth's multiplicative hash scatters consecutive numbers.
+/// The user chosen by `number`.
+pub(crate) fn choose(users: &[String], number: u32) -> &str {
+    // Knuth's multiplicative hash spreads consecutive numbers.
     &users[number.wrapping_mul(2_654_435_761) as usize % users.len()]
 }

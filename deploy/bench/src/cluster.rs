@@ -1,5 +1,5 @@
-//! Benchmarks on real Kafka and Cassandra: one node of each beside the service. Each figure is shown
-//! next to what the bare drivers reach.
+//! Benchmarks on real Kafka and Cassandra: one node of each beside the service. Each figure is
+//! shown next to what the bare drivers reach.
 
 use std::{path::Path, process::Command, time::Instant};
 
@@ -93,7 +93,7 @@ async fn reads(
     let users = answers::users(file)?;
     let bare = bare_store::Reader::connect(&stack.nodes, keyspace).await?;
     let nothing = || service.get("/livez");
-    let read = |number| bare.last_sessions(answers::drawn(&users, number));
+    let read = |number| bare.last_sessions(answers::choose(&users, number));
     report(
         latency::measure(requests, read, nothing)
             .await?

@@ -1,7 +1,8 @@
-//! The bare engine: the rows that the service ends up writing, put into the same engine by a plain loop.
+//! The bare engine: a loop that writes the same rows as the service into the same engine.
 //!
-//! No HTTP, no JSON, no pairing, nothing read back: the log's bytes to a file with a sync for every megabyte, and every row
-//! of the store in batches. What the service reaches of this rate is what its own work leaves.
+//! No HTTP, no JSON, no pairing and no reads. The loop writes the bytes of the log to a file with
+//! one sync per megabyte, and the rows of the store in batches. The ratio of the service's rate to
+//! this rate shows the cost of its other work.
 
 use std::{
     collections::HashMap,
@@ -17,9 +18,9 @@ use shared::{
     session::{Fact, SessionFacts, SessionKey},
 };
 
-/// How many events make one batch of rows: about what a micro-batch of the consumer has.
+/// Events per batch of rows, about as many as in a micro-batch of the consumer.
 const BATCH: usize = 5_000;
-/// After how many bytes the log's file is synced.
+/// The bytes of the log between two syncs.
 const SYNC_BYTES: usize = 1 << 20;
 
 /// The rows of one event.
@@ -30,7 +31,7 @@ struct Rows {
     completed: Option<Vec<u8>>,
 }
 
-/// Events a second.
+/// Writes all rows and returns the events per second.
 pub(crate) fn measure(file: &Path, dir: &Path) -> anyhow::Result<f64> {
     let rows = rows(file)?;
     std::fs::create_dir_all(dir)?;
@@ -68,7 +69,7 @@ pub(crate) fn measure(file: &Path, dir: &Path) -> anyhow::Result<f64> {
     Ok(rows.len() as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// Every row of every event, made before the clock runs.
+/// Computes every row of every event before the measurement.
 fn rows(file: &Path) -> anyhow::Result<Vec<Rows>> {
     let mut sessions: HashMap<SessionKey, SessionFacts> = HashMap::new();
     let mut rows = Vec::new();

@@ -1,7 +1,8 @@
-//! Latency at a fixed rate: every request has its time, and what it waits for its turn counts.
+//! Measures latency at a fixed rate. A request is due at a fixed time, and its latency counts from
+//! then, so that waiting for earlier requests counts too.
 //!
-//! Beside what is measured, one request in ten asks for what costs nothing: how long that takes is the machine's and the
-//! client's own share, and with the time that the host took away it says what a figure is worth.
+//! Beside every tenth request, a request for `/livez` measures the floor: the share of the machine
+//! and the client. The floor and the stolen CPU time show how reliable a figure is.
 
 use std::{
     future::Future,
@@ -15,23 +16,24 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::machine::{Machine, Usage};
 
-/// Between two requests: 1,000 a second.
+/// The interval between requests: 1,000 per second.
 const INTERVAL: Duration = Duration::from_millis(1);
 
-/// One request in so many is made beside the others, for nothing.
+/// One request for the floor per this many requests.
 const FLOOR_EVERY: u32 = 10;
 
-/// What a run of requests showed.
+/// The result of a run.
 pub(crate) struct Measured {
     requests: Latencies,
     floor: Latencies,
     machine: Usage,
 }
 
-/// How long each request took, sorted.
+/// The latency of each request, sorted.
 pub(crate) struct Latencies(Vec<Duration>);
 
-/// Makes `requests`, one every millisecond, whether or not those before are answered, and some of `nothing` beside them.
+/// Sends `requests` requests, one per millisecond, without waiting for earlier replies, and
+/// requests of `nothing` beside them.
 pub(crate) async fn measure<F, N>(
     requests: u32,
     mut request: impl FnMut(u32) -> F,
@@ -41,40 +43,40 @@ where
     F: Future<Output = anyhow::Result<Bytes>> + Send + 'static,
     N: Future<Output = anyhow::Result<Bytes>> + Send + 'static,
 {
-    let machine = Machine::look()?;
+    let machine = Machine::read()?;
     let (pace, mut due) = mpsc::channel(requests as usize);
-    // The runtime's timer counts whole milliseconds, which is as long as what is measured.
+    // A thread, because the timer of the runtime has a resolution of one millisecond.
     let pacing = std::thread::spawn(move || {
         let begun = Instant::now();
         for number in 0..requests {
             let due = begun + INTERVAL * number;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            // Who measures has given up.
+            // The measurement has failed.
             if pace.blocking_send((number, due)).is_err() {
                 break;
             }
         }
     });
-    let (mut under_way, mut beside) = (JoinSet::new(), JoinSet::new());
+    let (mut in_flight, mut beside) = (JoinSet::new(), JoinSet::new());
     while let Some((number, due)) = due.recv().await {
         let request = request(number);
-        under_way.spawn(async move { request.await.map(|_| due.elapsed()) });
+        in_flight.spawn(async move { request.await.map(|_| due.elapsed()) });
         if number % FLOOR_EVERY == 0 {
             let nothing = nothing();
             beside.spawn(async move { nothing.await.map(|_| due.elapsed()) });
         }
     }
-    pacing.join().map_err(|_| anyhow::anyhow!("the pace was lost"))?;
-    let requests = collect(under_way).await?;
+    pacing.join().map_err(|_| anyhow::anyhow!("the pacing thread panicked"))?;
+    let requests = collect(in_flight).await?;
     Ok(Measured { requests, floor: collect(beside).await?, machine: machine.since()? })
 }
 
-async fn collect(mut under_way: JoinSet<anyhow::Result<Duration>>) -> anyhow::Result<Latencies> {
-    let mut latencies = Vec::with_capacity(under_way.len());
-    while let Some(latency) = under_way.join_next().await {
+async fn collect(mut in_flight: JoinSet<anyhow::Result<Duration>>) -> anyhow::Result<Latencies> {
+    let mut latencies = Vec::with_capacity(in_flight.len());
+    while let Some(latency) = in_flight.join_next().await {
         latencies.push(latency??);
     }
-    latencies.first().context("no request was made")?;
+    latencies.first().context("no request was sent")?;
     Ok(Latencies::new(latencies))
 }
 

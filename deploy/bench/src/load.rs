@@ -1,4 +1,4 @@
-//! Loading: the whole file over HTTP, or as a backlog that waits in the log.
+//! Loads a data set: over HTTP, or as a backlog in the log.
 
 use std::{
     fs::File,
@@ -18,12 +18,12 @@ use standalone::generate::Dataset;
 
 use crate::service::Service;
 
-/// How often the service is asked whether it has answered everything.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-/// How many records are appended to a backlog at a time.
+/// The interval at which the metrics of the service are read.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The records per append to the backlog.
 const BACKLOG_BATCH: usize = 1_000;
 
-/// Writes the data set; answers how many events it has.
+/// Writes the data set and returns the number of its events.
 pub(crate) fn write(data: Dataset, file: &Path) -> anyhow::Result<u64> {
     let events = data.len() as u64;
     let mut out = BufWriter::new(File::create(file)?);
@@ -35,7 +35,7 @@ pub(crate) fn write(data: Dataset, file: &Path) -> anyhow::Result<u64> {
     Ok(events)
 }
 
-/// Loads `file` with the program's own command; events a second until all of them are answered.
+/// Loads `file` with `bookend load`. Returns the events per second until all are processed.
 pub(crate) async fn measure(
     program: &Path,
     service: &Service,
@@ -50,14 +50,16 @@ pub(crate) async fn measure(
         .spawn()?;
     let loaded = tokio::task::spawn_blocking(move || loading.wait());
     drain_since(begun, service, events).await?;
-    anyhow::ensure!(loaded.await??.success(), "not everything could be loaded");
+    anyhow::ensure!(loaded.await??.success(), "bookend load failed; standard error has the cause");
     Ok(rate(events, begun))
 }
 
-/// Events a second from the start of `service`, which has a backlog of `events`.
+/// Returns the events per second from the start of `service` until its backlog of `events` is
+/// processed.
 pub(crate) async fn drain(service: &Service, events: u64) -> anyhow::Result<f64> {
-    let begun =
-        Instant::now().checked_sub(service.ready_after).context("the clock has just begun")?;
+    let begun = Instant::now()
+        .checked_sub(service.ready_after)
+        .context("the monotonic clock is too close to its start")?;
     drain_since(begun, service, events).await?;
     Ok(rate(events, begun))
 }
@@ -74,9 +76,9 @@ pub(crate) async fn drain_since(
         }
         anyhow::ensure!(
             begun.elapsed() < Duration::from_secs(600),
-            "only {handled} of {events} events were answered"
+            "only {handled} of {events} events were processed in ten minutes"
         );
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -84,7 +86,7 @@ fn rate(events: u64, begun: Instant) -> f64 {
     events as f64 / begun.elapsed().as_secs_f64()
 }
 
-/// Appends `file` to a new log that nobody consumes.
+/// Appends `file` to a new log without a consumer.
 pub(crate) async fn write_backlog(file: &Path, data_dir: &Path) -> anyhow::Result<()> {
     let log =
         EmbeddedLog::open(&data_dir.join("log"), EmbeddedLogOptions::default(), Clock::machine())?;
@@ -103,7 +105,7 @@ pub(crate) async fn write_backlog(file: &Path, data_dir: &Path) -> anyhow::Resul
     Ok(log.append(batch).await?)
 }
 
-/// A batch of ten events of users of its own.
+/// Returns a batch of ten events.
 pub(crate) fn ten_events(number: u32) -> Vec<u8> {
     let now = Clock::machine().now();
     let mut body = b"[".to_vec();

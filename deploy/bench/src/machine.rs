@@ -1,27 +1,28 @@
-//! What the machine did while something was measured: Linux counts it for all processors together, since the boot.
+//! The CPU usage of the machine during a measurement, from the counters of Linux.
 
 use anyhow::Context;
 
-/// The counts at one moment, in the kernel's ticks.
+/// The counters of all processors since the boot, in ticks of the kernel.
 pub(crate) struct Machine {
     all: u64,
     idle: u64,
     stolen: u64,
 }
 
-/// Shares of the processors' time, in percent.
+/// Shares of the CPU time of all processors, in percent.
 pub(crate) struct Usage {
-    /// In which they worked, for whomever.
+    /// The time in use.
     pub(crate) busy: f64,
-    /// In which they would have worked, had the host not given them to somebody else.
+    /// The time that the host gave to other guests.
     pub(crate) stolen: f64,
 }
 
 impl Machine {
-    pub(crate) fn look() -> anyhow::Result<Self> {
+    pub(crate) fn read() -> anyhow::Result<Self> {
         let text = std::fs::read_to_string("/proc/stat")?;
         let line = text.lines().next().context("/proc/stat is empty")?;
-        // user, nice, system, idle, iowait, irq, softirq, steal; the guests' time behind them is part of the user's.
+        // user, nice, system, idle, iowait, irq, softirq, steal. The last two fields are part of
+        // user.
         let counts: Vec<u64> =
             line.split_whitespace().skip(1).take(8).map(str::parse).collect::<Result<_, _>>()?;
         let [.., idle, waiting, _, _, stolen] = counts[..] else {
@@ -30,9 +31,9 @@ impl Machine {
         Ok(Self { all: counts.iter().sum(), idle: idle + waiting, stolen })
     }
 
-    /// What happened since.
+    /// Returns the usage since these counters were read.
     pub(crate) fn since(&self) -> anyhow::Result<Usage> {
-        let now = Self::look()?;
+        let now = Self::read()?;
         let all = (now.all - self.all).max(1) as f64;
         let share = |ticks: u64| (1_000.0 * ticks as f64 / all).round() / 10.0;
         let (idle, stolen) = (now.idle - self.idle, now.stolen - self.stolen);

@@ -1,7 +1,7 @@
-//! Measures the figures that the README states, and prints each as one line of JSON.
+//! Measures the figures of the README and prints each as one line of JSON.
 //!
-//! The service is the released program in a process of its own, loaded and asked over HTTP; the bare engine does the same
-//! rows in the same run, so that the ratio of the two holds on a machine of any speed.
+//! The service is the release program in its own process and is used over HTTP. The bare engine
+//! writes the same rows in the same run, so that the ratio of both is comparable between machines.
 
 use std::{io::Write, path::PathBuf};
 
@@ -22,45 +22,46 @@ mod service;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures Bookend; every figure is one line of JSON.
+/// Measures Bookend and prints each figure as one line of JSON.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Args {
-    /// On what; without it, on the embedded log and store
+    /// Servers to measure on [default: the embedded log and store]
     #[command(subcommand)]
     on: Option<On>,
 
-    /// The released program
+    /// Release program to measure
     #[arg(long, value_name = "FILE", default_value = "target/release/bookend")]
     program: PathBuf,
 
-    /// How many sessions; the default is the original data set's size
+    /// Number of sessions; the default is the size of the original data
     #[arg(long, value_name = "N", default_value_t = GenerateArgs::default().sessions)]
     sessions: u32,
 
-    /// How many requests a latency is measured with, at 1,000 a second
+    /// Number of requests per latency, at 1,000 per second
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     requests: u32,
 
-    /// Where the data directories are made: the disk that is measured
+    /// Directory for data; its disk is measured
     #[arg(long, value_name = "DIR", default_value = "target")]
     dir: PathBuf,
 }
 
 #[derive(Subcommand, Debug)]
 enum On {
-    /// On Kafka and Cassandra, which `deploy/stack/up --bench` starts; in the root of the project
+    /// Measure on Kafka and Cassandra, started by deploy/stack; run it in the root of the project
     Cluster {
-        /// When Cassandra syncs what it acknowledges: before (batch), or within ten seconds, as by its default (periodic)
+        /// When Cassandra syncs: batch (before it acknowledges) or periodic (its default, every 10
+        /// s)
         #[arg(long, value_name = "MODE", default_value = "batch", value_parser = ["batch", "periodic"])]
         commitlog: String,
     },
-    /// Serves the endpoint that ours is compared with
+    /// Serve the minimal endpoint for comparison
     #[command(hide = true)]
     BareEndpoint {
-        /// The brokers
+        /// Bootstrap brokers
         brokers: String,
-        /// The topic
+        /// Topic
         topic: String,
     },
 }
@@ -97,13 +98,13 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
     }
 
     let bare = engine::measure(&file, &dir.join("bare"))?;
-    report(json!({ "figure": "bare engine, the same rows", "events_per_second": bare }))?;
+    report(json!({ "figure": "bare engine, same rows", "events_per_second": bare }))?;
 
     let data_dir = dir.join("loaded");
     let service = service::Service::start(&args.program, &data_dir).await?;
     let loaded = load::measure(&args.program, &service, &file, events).await?;
     report(json!({
-        "figure": "from the first POST to the last session answered",
+        "figure": "from the first POST until the lag is 0",
         "events": events, "events_per_second": loaded.round(), "of_the_bare_engine": round(loaded / bare),
         "peak_memory_mb": service.peak_memory_mb()?,
     }))?;
@@ -114,7 +115,7 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
     let ask = |number| service.get(&answers::last_sessions(&users, number));
     let last = latency::measure(args.requests, ask, nothing).await?;
     report(
-        last.figure("last 20 sessions of random users, 1,000 requests/s, at once after the load"),
+        last.figure("last 20 sessions of random users, 1,000 requests/s, right after the load"),
     )?;
     let settled = service.settle().await?;
     let last = latency::measure(args.requests, ask, nothing).await?;
@@ -137,14 +138,14 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
     let service = service::Service::start(&args.program, &backlog).await?;
     let drained = load::drain(&service, events).await?;
     report(json!({
-        "figure": "a backlog of the whole file, from the start to the last session answered",
+        "figure": "a backlog of the whole data set, from the start until the lag is 0",
         "events_per_second": drained.round(), "ready_seconds": round(service.ready_after.as_secs_f64()),
         "peak_memory_mb": service.peak_memory_mb()?,
     }))?;
     service.kill()
 }
 
-/// The data ends now, so that the service keeps all of it.
+/// The data ends at the present, so that no event is expired.
 fn ending_at() -> shared::timestamp::Timestamp {
     Clock::machine().now()
 }

@@ -1,4 +1,4 @@
-//! The released program as a process: started, asked, measured, killed.
+//! The service as a process: starts it, sends requests, reads its usage, kills it.
 
 use std::{
     io::{BufRead, BufReader},
@@ -10,11 +10,11 @@ use std::{
 use anyhow::Context;
 use bytes::Bytes;
 
-/// How long the program may take until it is ready.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// A process is at rest when, for so long,
+/// The longest time until the service is ready or idle.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// A process is idle if, during this time,
 const SETTLED: Duration = Duration::from_secs(2);
-/// it used no more of a processor's time than this.
+/// it uses at most this CPU time.
 const SETTLED_CPU_SECONDS: f64 = 0.1;
 
 pub(crate) struct Service {
@@ -34,7 +34,7 @@ impl Service {
         Self::run(command).await
     }
 
-    /// Runs `command`, which says as a line of JSON where it listens, until it is ready.
+    /// Starts `command` and waits until it is ready. It must write log lines as JSON.
     pub(crate) async fn run(mut command: Command) -> anyhow::Result<Self> {
         let begun = Instant::now();
         let process = command.stderr(Stdio::piped()).spawn();
@@ -44,7 +44,11 @@ impl Service {
         let http = reqwest::Client::builder().no_proxy().build()?;
         let mut service = Self { process, url, http, ready_after: Duration::ZERO };
         while service.get("/readyz").await.is_err() {
-            anyhow::ensure!(begun.elapsed() < PATIENCE, "the service did not become ready");
+            anyhow::ensure!(
+                begun.elapsed() < TIMEOUT,
+                "the service is not ready after {} s",
+                TIMEOUT.as_secs()
+            );
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         service.ready_after = begun.elapsed();
@@ -67,14 +71,14 @@ impl Service {
         async move { Ok(request.send().await?.error_for_status()?.bytes().await?) }
     }
 
-    /// The sum of a metric over its labels.
+    /// Returns the sum of a metric over its labels.
     pub(crate) async fn metric(&self, name: &str) -> anyhow::Result<f64> {
         let text = self.get("/metrics").await?;
         let lines = str::from_utf8(&text)?.lines().filter(|line| line.starts_with(name));
         Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
-    /// The most memory that the process ever had resident, in MB.
+    /// The peak resident memory of the process in MB.
     pub(crate) fn peak_memory_mb(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line =
@@ -83,7 +87,7 @@ impl Service {
         Ok(kib * 1_024 / 1_000_000)
     }
 
-    /// Waits until the process has nothing left to do in the background; answers how long that took.
+    /// Waits until the process is idle, and returns the time that took.
     pub(crate) async fn settle(&self) -> anyhow::Result<Duration> {
         let begun = Instant::now();
         let mut before = self.cpu_seconds()?;
@@ -93,12 +97,16 @@ impl Service {
             if now - before <= SETTLED_CPU_SECONDS {
                 return Ok(begun.elapsed());
             }
-            anyhow::ensure!(begun.elapsed() < PATIENCE, "the service never came to rest");
+            anyhow::ensure!(
+                begun.elapsed() < TIMEOUT,
+                "the service is still busy after {} s",
+                TIMEOUT.as_secs()
+            );
             before = now;
         }
     }
 
-    /// The processor time that the process has used.
+    /// The CPU time of the process in seconds.
     pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
         cpu_seconds(self.process.id())
     }
@@ -112,18 +120,21 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // It may be gone already.
+        // The process may have ended already.
         self.process.kill().ok();
         self.process.wait().ok();
     }
 }
 
-/// The address in the line that says so; what comes later is read and left, so that the program is never blocked.
+/// Returns the URL in the log line of the address. Later lines are read and dropped, so that the
+/// program never blocks on a full pipe.
 fn url(
     mut lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static,
 ) -> anyhow::Result<String> {
     let address = loop {
-        let line = lines.next().context("the service ended before it listened")??;
+        let line = lines
+            .next()
+            .context("the service exited before it listened; run it by hand to see the error")??;
         let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
         if let Some(address) = line["fields"]["address"].as_str() {
             break address.to_owned();
@@ -133,13 +144,13 @@ fn url(
     Ok(format!("http://{address}"))
 }
 
-/// The processor time that a process has used, in seconds.
+/// The CPU time of a process in seconds.
 pub(crate) fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The program's name stands in brackets and may hold anything.
+    // The name of the program is in parentheses and may contain any character.
     let (_, fields) = stat.rsplit_once(')').context("no name in /proc/…/stat")?;
     let mut times = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
     let (user, system) = times.next().zip(times.next()).context("no times in /proc/…/stat")?;
-    // Linux shows them in hundredths of a second to every program.
+    // The unit is 1/100 s on every Linux.
     Ok((user? + system?) as f64 / 100.0)
 }

@@ -31,8 +31,8 @@ pub struct Dataset {
     shape: Shape,
     profile: Profile,
     extras: Vec<Extra>,
-    /// The lines in order. Session `n` has the start `2 * n` and the end `2 * n + 1`; higher numbers
-    /// are the extras.
+    /// The lines in order. Session `n` has the start `2 * n` and the end `2 * n + 1`; higher
+    /// numbers are the extras.
     order: Vec<u32>,
 }
 

@@ -59,7 +59,7 @@ pub fn kafka_settings() -> Vec<Setting> {
         Setting::new("kafka-topic", "NAME", "session-events", "Topic that events are read from; dead letters go to NAME.dlq"),
         Setting::new("kafka-group", "NAME", "bookend", "Consumer group"),
         Setting::new("kafka-member", "NAME", "", "Static name of this group member, so that a short restart moves no partition"),
-        Setting::new("kafka-group-protocol", "NAME", "classic", "Group protocol: classic, or consumer (the brokers assign partitions; needs Kafka 4.0)"),
+        Setting::new("kafka-group-protocol", "NAME", "classic", "Group protocol: classic, or consumer (brokers assign partitions; from Kafka 4.0)"),
         Setting::new("kafka-security", "PROTOCOL", "plaintext", "Security protocol: plaintext, tls, sasl-plaintext or sasl-tls"),
         Setting::new("kafka-mechanism", "NAME", "PLAIN", "SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
         Setting::new("kafka-username", "NAME", "", "SASL user name"),

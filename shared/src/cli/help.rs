@@ -24,7 +24,7 @@ pub fn environment(settings: &str) -> String {
     section(
         "Environment",
         &[
-            &format!("BOOKEND_…  {settings}; for example, BOOKEND_LOG_LEVEL is --log-level"),
+            &format!("BOOKEND_…  {settings}: --log-level is BOOKEND_LOG_LEVEL"),
             "NO_COLOR   if set, disables colours; only a terminal gets colours",
         ],
     )

@@ -29,10 +29,7 @@ pub fn secrets_help(settings: &[Setting]) -> String {
     let secrets = settings.iter().filter(|setting| setting.is_secret());
     let lines = secrets.flat_map(|secret| {
         let variable = secret.variable();
-        [
-            format!("{variable}, or the path of a file: {variable}_FILE"),
-            format!("    {}", secret.help),
-        ]
+        [format!("{variable}, or a file: {variable}_FILE"), format!("    {}", secret.help)]
     });
     let lines: Vec<_> = lines.collect();
     help::section("Secrets", &lines.iter().map(String::as_str).collect::<Vec<_>>())

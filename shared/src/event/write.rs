@@ -3,8 +3,8 @@
 use super::SessionEvent;
 
 impl SessionEvent {
-    /// Appends the canonical JSON of the event to `out`, on one line. [`parse`](Self::parse) returns
-    /// the same event.
+    /// Appends the canonical JSON of the event to `out`, on one line. [`parse`](Self::parse)
+    /// returns the same event.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"user_id":""#);
         write_escaped(self.user().as_str(), out);

@@ -1,8 +1,9 @@
-//! The bare driver of Cassandra: the same rows and reads that the service makes of the same events, worked out before the clock
-//! runs, sent by the loop that was found to be the fastest.
+//! The bare driver of Cassandra: the same rows and reads as the service for the same events,
+//! computed before the measurement and sent by the fastest loop that was found.
 //!
-//! As many events as a micro-batch of the consumer has go together: their facts in batches over ten users, each read back once
-//! it is acknowledged, then the rows of the decisions in batches over ten partitions.
+//! A step has as many events as a micro-batch of the consumer. It writes facts in batches of ten
+//! users and reads each batch back after its acknowledgement. Then it writes the rows of the
+//! decisions in batches of ten partitions.
 
 use std::{sync::Arc, time::Instant};
 
@@ -23,11 +24,11 @@ pub(super) use self::rows::{Step, steps};
 
 mod rows;
 
-/// How many such steps overlap.
+/// The steps that overlap.
 const STEPS: usize = 2;
-/// How many requests are under way at once.
+/// The most requests in flight.
 const REQUESTS: usize = 512;
-/// How often a request is tried.
+/// The most attempts of a request.
 const TRIES: usize = 5;
 
 const FACT: &str = "INSERT INTO facts (user_id, session_id, kind, ts, country, marker, earlier, seen) \
@@ -49,11 +50,11 @@ struct Bare {
     permits: Semaphore,
 }
 
-/// Reads a user's newest rows.
+/// Reads the newest rows of a user.
 #[derive(Clone)]
 pub(super) struct Reader(Arc<(Session, PreparedStatement)>);
 
-/// Makes the rows of `steps` in new tables; events a second.
+/// Writes the rows of `steps` to new tables and returns the events per second.
 pub(super) async fn run(nodes: &str, keyspace: &str, steps: &[Step]) -> anyhow::Result<f64> {
     let events: usize =
         steps.iter().flat_map(|step| &step.facts).map(|(rows, ..)| rows.len()).sum();
@@ -75,7 +76,7 @@ pub(super) async fn run(nodes: &str, keyspace: &str, steps: &[Step]) -> anyhow::
     Ok(events as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// Removes a keyspace with all that lies in it.
+/// Drops a keyspace.
 pub(super) async fn remove(nodes: &str, keyspace: &str) -> anyhow::Result<()> {
     let session = connect(nodes, keyspace).await?;
     session.query_unpaged(format!("DROP KEYSPACE {keyspace}"), ()).await?;
@@ -102,8 +103,11 @@ impl Bare {
             self.insert(rows).await?;
             let _permit = self.permits.acquire().await?;
             let found = self.session.execute_unpaged(&self.read, (users, sessions)).await?;
-            // What is read has to be there to be paired.
-            anyhow::ensure!(found.into_rows_result()?.rows_num() >= rows.len(), "a row was lost");
+            // Pairing needs every row that was written.
+            anyhow::ensure!(
+                found.into_rows_result()?.rows_num() >= rows.len(),
+                "fewer rows were read than written"
+            );
             Ok(())
         }))
         .await?;
@@ -121,7 +125,7 @@ impl Bare {
             });
         }
         let _permit = self.permits.acquire().await?;
-        // A machine that stands still for seconds makes the server give up; the rows are the same when they come again.
+        // A machine that pauses for seconds causes timeouts. Repeating the same rows is harmless.
         let mut tries = 0;
         while let Err(error) = self.session.batch(&batch, rows).await {
             tries += 1;
@@ -146,7 +150,7 @@ impl Reader {
         async move {
             let (session, last) = &*reader.0;
             let found = session.execute_unpaged(last, (user,)).await?.into_rows_result()?;
-            anyhow::ensure!(found.rows_num() > 0, "nothing was found");
+            anyhow::ensure!(found.rows_num() > 0, "the user has no rows");
             Ok(Bytes::new())
         }
     }

@@ -1,4 +1,4 @@
-//! Taking batches: clients that cost little, and the barest endpoint that keeps the same promise.
+//! The endpoint: clients with low overhead, and a minimal endpoint with the same guarantee.
 
 use std::{
     io::Write as _,
@@ -19,10 +19,10 @@ use warp::Filter;
 use super::topic;
 use crate::load;
 
-/// How many clients there are, each with one request at a time.
+/// The number of clients, each with one request at a time.
 const CLIENTS: u32 = 16;
 
-/// Events a second of `batches` batches of ten events, posted to `url`, each acknowledged.
+/// Posts `batches` batches of ten events to `url` and returns the acknowledged events per second.
 pub(crate) async fn measure(url: &str, batches: u32) -> anyhow::Result<f64> {
     let address: SocketAddr = url.trim_start_matches("http://").parse()?;
     let requests = |client| (client..batches).step_by(CLIENTS as usize).map(request).collect();
@@ -45,7 +45,7 @@ pub(crate) async fn measure(url: &str, batches: u32) -> anyhow::Result<f64> {
     Ok(f64::from(10 * batches) / begun.elapsed().as_secs_f64())
 }
 
-/// Made before the clock runs: what the clients cost is taken from the same two cores.
+/// Builds a request before the measurement, because the clients share the processors.
 fn request(number: u32) -> Vec<u8> {
     let body = load::ten_events(number);
     let head = format!(
@@ -62,7 +62,7 @@ async fn post(stream: &mut TcpStream, request: &[u8], reply: &mut [u8]) -> anyho
         read += stream.read(&mut reply[read..]).await?;
         let head = reply[..read].windows(4).position(|window| window == b"\r\n\r\n");
         let Some(head) = head else {
-            anyhow::ensure!(read > 0 && read < reply.len(), "the connection ended");
+            anyhow::ensure!(read > 0 && read < reply.len(), "the connection ended within a reply");
             continue;
         };
         let text = str::from_utf8(&reply[..head])?;
@@ -76,7 +76,8 @@ async fn post(stream: &mut TcpStream, request: &[u8], reply: &mut [u8]) -> anyho
     }
 }
 
-/// Serves an endpoint that reads nothing of what it takes: ten records for a body, produced and waited for.
+/// Serves an endpoint that does not parse bodies: it produces ten records per body and waits for
+/// the acknowledgements.
 pub(crate) async fn serve(brokers: &str, topic: &str) -> anyhow::Result<()> {
     let (producer, topic) = (topic::producer(brokers)?, topic.to_owned());
     let take = warp::post().and(warp::body::bytes()).then(move |body: Bytes| {
@@ -100,7 +101,7 @@ pub(crate) async fn serve(brokers: &str, topic: &str) -> anyhow::Result<()> {
 }
 
 async fn produce(producer: &FutureProducer, topic: &str, body: &[u8]) -> anyhow::Result<()> {
-    // Cut where the events are, without a look at what they say.
+    // Splits at closing braces without parsing.
     let events = body.split(|byte| *byte == b'}').filter(|event| event.len() > 2);
     let sent = events.map(|event| {
         let key = &event[..event.len().min(32)];

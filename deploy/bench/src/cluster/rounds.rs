@@ -20,8 +20,8 @@ use crate::{
 /// Measured rounds. A round runs the bare driver and the service once each, so that a change in the
 /// machine's speed affects both.
 pub(super) const ROUNDS: usize = 5;
-/// Rounds before those, to warm up the servers: their JIT compilers work for minutes, on exactly the
-/// requests that are sent.
+/// Rounds before those, to warm up the servers: their JIT compilers work for minutes, on exactly
+/// the requests that are sent.
 pub(super) const WARMING: usize = 3;
 
 /// One pass over all events.
@@ -90,8 +90,8 @@ impl Pass {
     }
 }
 
-/// Creates `keyspace` and removes the one before, so that the servers hold the same amount of data in
-/// each pass. Waits until the servers are idle.
+/// Creates `keyspace` and removes the one before, so that the servers hold the same amount of data
+/// in each pass. Waits until the servers are idle.
 async fn new_keyspace(
     programs: &Programs,
     stack: &Stack,
@@ -110,7 +110,7 @@ async fn new_keyspace(
 async fn insert(stack: &Stack, keyspace: &str, steps: &[bare_store::Step]) -> anyhow::Result<Pass> {
     let this = std::process::id();
     let (before, servers_before, machine) =
-        (cpu_seconds(this)?, stack.cpu_seconds()?, Machine::look()?);
+        (cpu_seconds(this)?, stack.cpu_seconds()?, Machine::read()?);
     Ok(Pass {
         events_per_second: bare_store::run(&stack.nodes, keyspace, steps).await?,
         cpu_seconds: cpu_seconds(this)? - before,
@@ -127,7 +127,7 @@ async fn consume(
     keyspace: &str,
     events: u64,
 ) -> anyhow::Result<(Pass, u64)> {
-    let (servers_before, machine) = (stack.cpu_seconds()?, Machine::look()?);
+    let (servers_before, machine) = (stack.cpu_seconds()?, Machine::read()?);
     let mut command = Command::new(&programs.ingest);
     command.args([
         "--role=consumer",

@@ -1,4 +1,4 @@
-//! The bare driver of Kafka: every line of a file as a record under its user's key.
+//! The bare driver of Kafka: produces each line of a data set as a record with the user as key.
 
 use std::{
     fs::File,
@@ -15,10 +15,10 @@ use rdkafka::{
 };
 use shared::event::SessionEvent;
 
-/// How many records wait to be acknowledged at once.
-const AT_ONCE: usize = 20_000;
+/// The most records in flight.
+const IN_FLIGHT: usize = 20_000;
 
-/// A producer as the service's is set up: durable, and each record once.
+/// A producer with the settings of the service: durable and idempotent.
 pub(super) fn producer(brokers: &str) -> anyhow::Result<FutureProducer> {
     let settings = [
         ("bootstrap.servers", brokers),
@@ -35,21 +35,21 @@ pub(super) fn producer(brokers: &str) -> anyhow::Result<FutureProducer> {
     Ok(config.create()?)
 }
 
-/// Fills `topic`; records a second.
+/// Produces the data set to `topic` and returns the records per second.
 pub(super) async fn fill(brokers: &str, topic: &str, file: &Path) -> anyhow::Result<f64> {
     let producer = producer(brokers)?;
     let records: Vec<_> = lines(file)?.collect::<anyhow::Result<_>>()?;
     let begun = Instant::now();
-    let mut under_way = FuturesUnordered::new();
+    let mut in_flight = FuturesUnordered::new();
     for (key, value) in &records {
-        if under_way.len() == AT_ONCE {
-            delivered(under_way.next().await)?;
+        if in_flight.len() == IN_FLIGHT {
+            delivered(in_flight.next().await)?;
         }
-        under_way.push(
+        in_flight.push(
             producer.send(FutureRecord::to(topic).key(key).payload(value), Duration::from_secs(60)),
         );
     }
-    while let Some(outcome) = under_way.next().await {
+    while let Some(outcome) = in_flight.next().await {
         delivered(Some(outcome))?;
     }
     Ok(records.len() as f64 / begun.elapsed().as_secs_f64())
@@ -58,7 +58,7 @@ pub(super) async fn fill(brokers: &str, topic: &str, file: &Path) -> anyhow::Res
 fn delivered<T>(
     outcome: Option<Result<T, (rdkafka::error::KafkaError, rdkafka::message::OwnedMessage)>>,
 ) -> anyhow::Result<()> {
-    outcome.context("nothing was under way")?.map_err(|(error, _)| error)?;
+    outcome.context("no record was in flight")?.map_err(|(error, _)| error)?;
     Ok(())
 }
 

@@ -1,11 +1,13 @@
-//! Random draws that are the same on every machine and in every version: a `ChaCha` stream, and integers alone after it.
+//! Random draws that are the same on every machine and in every version: a `ChaCha` stream and
+//! integer arithmetic.
 
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
 };
 
-/// What a stream of draws is for. Each has its own, so that a draw more in one moves nothing in another.
+/// The purpose of a stream of draws. Streams are independent: an additional draw from one does not
+/// change another.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Stream {
     Users,
@@ -20,7 +22,7 @@ pub(super) enum Stream {
 #[derive(Debug)]
 pub(super) struct Draw(ChaCha8Rng);
 
-/// Ranks drawn by Zipf's law: the second comes up half as often as the first, the third a third as often.
+/// Ranks by Zipf's law: the second is half as frequent as the first, the third a third as frequent.
 #[derive(Debug)]
 pub(super) struct Ranks(Vec<u64>);
 
@@ -38,17 +40,18 @@ impl Draw {
         u128::from(self.0.next_u64()) << 64 | u128::from(self.0.next_u64())
     }
 
-    /// A number below `end`, which is above 0. (Its bias is below `end` in 2^64: nothing.)
+    /// A number below `end`, which must not be 0. The bias is less than `end` in 2^64, so
+    /// negligible.
     pub(super) fn below(&mut self, end: u32) -> u32 {
         ((u128::from(self.0.next_u64()) * u128::from(end)) >> 64) as u32
     }
 
-    /// A number from `least` to `most`, both included.
+    /// A number from `least` to `most`, inclusive.
     pub(super) fn within(&mut self, least: u32, most: u32) -> u32 {
         least + self.below(most - least + 1)
     }
 
-    /// Puts `items` into a random order.
+    /// Shuffles `items`.
     pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = self.below(u32::try_from(last + 1).unwrap_or(u32::MAX));
@@ -56,7 +59,7 @@ impl Draw {
         }
     }
 
-    /// One of `ranks`, counted from 0.
+    /// A rank from 0.
     pub(super) fn rank(&mut self, ranks: &Ranks) -> usize {
         let all = ranks.0.last().copied().unwrap_or_default();
         let point = (u128::from(self.0.next_u64()) * u128::from(all)) >> 64;
@@ -65,7 +68,7 @@ impl Draw {
 }
 
 impl Ranks {
-    /// Ranks 0 up to `end`.
+    /// The ranks from 0 to below `end`.
     pub(super) fn new(end: usize) -> Self {
         let mut sum = 0;
         Self(

@@ -1,4 +1,4 @@
-//! The lines of the hostile profile that are no event.
+//! The invalid lines of the hostile profile.
 
 use serde_json::{Value, json};
 use shared::timestamp::{DAY, MARGIN, RETENTION, Timestamp};
@@ -8,22 +8,22 @@ use super::{
     spelling::Event,
 };
 
-/// How far before the data set's end an event is surely expired.
+/// The age of an event that is certainly expired, before the end of the data set.
 const EXPIRED: i64 = RETENTION + MARGIN + 34 * DAY;
-/// How far after it an event surely lies in the future.
+/// The time after the end of the data set at which an event is certainly in the future.
 const FUTURE: i64 = 30 * DAY;
-/// What programs write when they have no id.
+/// Placeholders that programs write if they have no id.
 const JUNK: [&str; 4] =
     ["null", "undefined", "[object Object]", "00000000-0000-0000-0000-000000000000"];
 
-/// Appends what `extra` makes of `event`, in a data set that ends at `ending_at`, to `out`.
+/// Appends `event` with the fault of `extra` to `out`. The data set ends at `ending_at`.
 pub(super) fn write(ending_at: Timestamp, event: &Event, extra: Extra, out: &mut Vec<u8>) {
     let mut fields = event.fields();
     let form = extra.salt as usize / 2;
     match extra.ingredient {
         Ingredient::BrokenJson => {
             event.write(&fields, out);
-            // At most at the last brace: something is missing whatever the form.
+            // Cuts off at least the last brace.
             let whole = out.len();
             out.truncate(whole - 1 - form % 40);
             while std::str::from_utf8(out).is_err() {
@@ -102,7 +102,7 @@ pub(super) fn write(ending_at: Timestamp, event: &Event, extra: Extra, out: &mut
             );
         }
         Ingredient::CountryOfAnotherType => {
-            // On an end it would be ignored, so this is always a start.
+            // An end ignores its country, so this is always a start.
             let start = Event {
                 end: false,
                 user: event.user.clone(),
@@ -115,7 +115,7 @@ pub(super) fn write(ending_at: Timestamp, event: &Event, extra: Extra, out: &mut
         }
         Ingredient::Expired => set(&mut fields, "ts", json!(ending_at - EXPIRED)),
         Ingredient::Future => set(&mut fields, "ts", json!(ending_at + FUTURE)),
-        // The valid ingredients are written in `super::hostile`.
+        // `super::hostile` writes the valid ingredients.
         _ => {}
     }
     event.write(&fields, out);
@@ -133,7 +133,7 @@ fn set(fields: &mut [(&'static str, Value)], key: &str, to: Value) {
     fields.iter_mut().filter(|(name, _)| *name == key).for_each(|(_, value)| *value = to.clone());
 }
 
-/// Leaves the field out, or makes it `null` or empty.
+/// Removes the field, or sets it to `null` or the empty string.
 fn nothing(fields: &mut Vec<(&'static str, Value)>, key: &str, form: usize) {
     match form % 3 {
         0 => fields.retain(|(name, _)| *name != key),

@@ -1,4 +1,4 @@
-//! The hostile profile: which ingredients come where, and what the valid ones among them say.
+//! The hostile profile: the positions of its ingredients, and the content of the valid ones.
 
 use shared::timestamp::{HOUR, MINUTE, SECOND};
 
@@ -11,7 +11,7 @@ use super::{
     spelling::Event,
 };
 
-/// Gives every second session a spelling of its own.
+/// Gives about every second session an unusual spelling.
 pub(super) fn spell(sessions: &mut [Session], seed: u64) {
     let mut draw = Draw::new(seed, Stream::Spellings);
     for session in sessions {
@@ -20,8 +20,9 @@ pub(super) fn spell(sessions: &mut [Session], seed: u64) {
     }
 }
 
-/// Draws what comes beside the clean profile's events, and adds it and the far repetitions to `order`: conflicts in one
-/// session of ten, a fault for every ten sessions and a repetition for every twenty, but each kind at least once.
+/// Draws the lines besides the events of the clean profile, and adds them and distant repetitions
+/// to `order`: conflicts in one session of ten, one fault per ten sessions and one repetition per
+/// twenty, but each kind at least once.
 pub(super) fn draw(shape: &Shape, seed: u64, order: &mut Vec<u32>) -> Vec<Extra> {
     let mut draw = Draw::new(seed, Stream::Extras);
     let sessions = shape.sessions.len();
@@ -33,7 +34,7 @@ pub(super) fn draw(shape: &Shape, seed: u64, order: &mut Vec<u32>) -> Vec<Extra>
     for (turn, &session) in
         contested.iter().take((sessions / 10).max(Ingredient::CONFLICTS.len())).enumerate()
     {
-        // Up to three different ones, so that the limit on a session's facts holds by itself.
+        // Up to three different ones, so that a session stays below the limit of facts.
         for ingredient in
             (turn..=turn + draw.below(3) as usize).map(|turn| Ingredient::CONFLICTS[turn % 10])
         {
@@ -65,7 +66,7 @@ pub(super) fn draw(shape: &Shape, seed: u64, order: &mut Vec<u32>) -> Vec<Extra>
     extras
 }
 
-/// Writes one line of fifty twice in a row.
+/// Repeats one line of fifty immediately.
 pub(super) fn repeat_some_at_once(order: Vec<u32>, seed: u64) -> Vec<u32> {
     let mut draw = Draw::new(seed, Stream::Repetitions);
     order
@@ -74,7 +75,7 @@ pub(super) fn repeat_some_at_once(order: Vec<u32>, seed: u64) -> Vec<u32> {
         .collect()
 }
 
-/// Appends the start or the end of session `number`, in its own spelling, to `out`.
+/// Appends the start or the end of session `number` to `out`, in the spelling of the session.
 pub(super) fn write_event(shape: &Shape, number: usize, end: bool, out: &mut Vec<u8>) {
     let session = &shape.sessions[number];
     if session.spelling.is_none() && !is_odd(session.user) {
@@ -100,7 +101,7 @@ pub(super) fn write(shape: &Shape, extra: Extra, out: &mut Vec<u8>) {
     }
 }
 
-/// The start or the end of session `number` as it is.
+/// Returns the start or the end of session `number`.
 fn event(shape: &Shape, number: usize, end: bool) -> Event {
     let session = &shape.sessions[number];
     Event {
@@ -112,7 +113,7 @@ fn event(shape: &Shape, number: usize, end: bool) -> Event {
     }
 }
 
-/// The further event that a conflict is; `None` for a fault.
+/// Returns the additional event of a conflict; `None` for a fault.
 fn conflict(shape: &Shape, extra: Extra) -> Option<Event> {
     let Extra { ingredient, session: number, salt } = extra;
     let session = &shape.sessions[number as usize];
@@ -142,7 +143,7 @@ fn conflict(shape: &Shape, extra: Extra) -> Option<Event> {
         _ => session.user,
     };
     let session = session_id(shape, number as usize);
-    // Nothing that should be accepted lies in the future of a service that is loaded at the data set's end.
+    // No valid event is in the future of a service that loads the data at the end of the data set.
     Some(Event {
         user: user_id(shape, user),
         session,
@@ -152,7 +153,7 @@ fn conflict(shape: &Shape, extra: Extra) -> Option<Event> {
     })
 }
 
-/// One user of eight has an odd id.
+/// Whether the user has an unusual id, as one of eight does.
 fn is_odd(user: u32) -> bool {
     user % 8 == 5
 }
@@ -181,7 +182,7 @@ fn usual(id: u128, hyphenated: bool) -> String {
     digits.into_iter().map(char::from).collect()
 }
 
-/// A valid id that is easily mistreated, and different for every `number`.
+/// A valid id that careless code handles wrongly; different for every `number`.
 fn odd(number: u32) -> String {
     match number % 16 {
         0 => format!("Zoë {number}"),

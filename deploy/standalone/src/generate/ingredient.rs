@@ -26,17 +26,17 @@ pub enum Ingredient {
     EpochMillis,
     /// Spelling: `ts` with an offset from UTC.
     Offset,
-    /// Spelling: `ts` with a fraction finer than a millisecond, which is cut and not rounded.
+    /// Spelling: `ts` with a fraction finer than a millisecond, which is truncated.
     Fraction,
     /// Spelling: `ts` with `Z`.
     Zulu,
-    /// Spelling: `ts` with a blank for the `T`.
+    /// Spelling: `ts` with a blank in place of the `T`.
     BlankForT,
     /// Spelling: the country in lower case.
     LowerCountry,
-    /// Spelling: the country amid blanks and punctuation.
+    /// Spelling: the country with blanks and punctuation.
     DirtyCountry,
-    /// Spelling: no country at all, which means `ZZ`.
+    /// Spelling: no country, which means `ZZ`.
     MissingCountry,
     /// Spelling: `"country": null`, which means `ZZ`.
     NullCountry,
@@ -44,17 +44,17 @@ pub enum Ingredient {
     EmptyCountry,
     /// Spelling: a country of more than 16 characters, which is cut.
     LongCountry,
-    /// Spelling: a country of letters beyond ASCII.
+    /// Spelling: a country with letters outside ASCII.
     UnicodeCountry,
-    /// Spelling: a country on an end too, and of a wrong type: it is ignored there.
+    /// Spelling: a country of a wrong type on an end, which is ignored.
     CountryOnEnd,
-    /// Spelling: fields nobody knows, nested ones among them.
+    /// Spelling: unknown fields, some of them nested.
     UnknownFields,
-    /// Spelling: the fields in another order, blanks between all tokens and a carriage return at the end.
+    /// Spelling: another order of fields, blanks between tokens and a carriage return at the end.
     Spacious,
     /// Spelling: keys and values with `\u` escapes.
     Escaped,
-    /// Spelling: a session id as nobody expects it: slashes, quotes, per cent, emoji, 128 bytes, `..` and others.
+    /// Spelling: an unusual session id: slashes, quotes, percent signs, emoji, 128 bytes, `..`.
     OddSessionId,
 
     /// Conflict: a second start, later.
@@ -71,23 +71,24 @@ pub enum Ingredient {
     EarlierEnd,
     /// Conflict: an end before the start.
     EndBeforeStart,
-    /// Conflict: an end at the very instant of the start.
+    /// Conflict: an end at the instant of the start.
     EndAtStart,
-    /// Conflict: the same session id under another user: another session.
+    /// Conflict: the same session id with another user, which is another session.
     SharedSessionId,
-    /// Conflict: up to 34 further starts and ends of one session. With all its conflicts a session has at most 40 facts.
+    /// Conflict: up to 34 more starts and ends of one session. No session has over 40 facts in
+    /// total.
     Crowd,
 
-    /// Repetition: the same line once more, anywhere.
+    /// Repetition: the same line again, at any position.
     Repeated,
     /// Repetition: the same line twice in a row.
     RepeatedAtOnce,
 
-    /// Fault: JSON that breaks off.
+    /// Fault: truncated JSON.
     BrokenJson,
-    /// Fault: a whole event and then something else on the same line.
+    /// Fault: an event followed by other text on the same line.
     TrailingGarbage,
-    /// Fault: an array with an event in it.
+    /// Fault: an array that contains an event.
     Array,
     /// Fault: a number, a text, `true` or `null` instead of an object.
     Scalar,
@@ -95,11 +96,11 @@ pub enum Ingredient {
     InvalidUtf8,
     /// Fault: half of a surrogate pair, escaped, in the `ts`.
     LoneSurrogate,
-    /// Fault: ten thousand arrays in each other.
+    /// Fault: ten thousand nested arrays.
     DeepNesting,
     /// Fault: a key twice, with equal values.
     DuplicateKey,
-    /// Fault: `user_id` and `player_id` with equal values: the alias counts as its key.
+    /// Fault: `user_id` and `player_id` with equal values, which is a repeated key.
     AliasTwice,
     /// Fault: `user_id` and `player_id` with different values.
     ConflictingUsers,
@@ -107,17 +108,17 @@ pub enum Ingredient {
     MissingUser,
     /// Fault: no session, or `null`, or an empty one.
     MissingSession,
-    /// Fault: neither start nor end said, or `null`, or empty.
+    /// Fault: no event, or `null`, or an empty one.
     MissingEvent,
-    /// Fault: no instant, or `null`, or an empty one.
+    /// Fault: no time, or `null`, or an empty one.
     MissingTs,
-    /// Fault: a user that a program made of nothing: `null`, `undefined`, `[object Object]`, the nil UUID.
+    /// Fault: a placeholder as user: `null`, `undefined`, `[object Object]`, the nil UUID.
     JunkUser,
-    /// Fault: such a session.
+    /// Fault: a placeholder as session.
     JunkSession,
-    /// Fault: a user that is a number, a truth value, an array or an object.
+    /// Fault: a user that is a number, a boolean, an array or an object.
     UserOfAnotherType,
-    /// Fault: such a session.
+    /// Fault: a session of such a type.
     SessionOfAnotherType,
     /// Fault: a user of 129 bytes.
     LongUser,
@@ -125,17 +126,17 @@ pub enum Ingredient {
     HugeSession,
     /// Fault: a control character in the user.
     ControlCharacter,
-    /// Fault: an event that is neither start nor end, or no text.
+    /// Fault: an event that is neither start nor end, or not a string.
     UnknownEvent,
-    /// Fault: a `ts` that is no instant, or not in one of the known forms.
+    /// Fault: a `ts` that is not a time, or not in a supported format.
     BadTs,
-    /// Fault: a `ts` that is a fraction, a truth value, an array or an object.
+    /// Fault: a `ts` that is a fraction, a boolean, an array or an object.
     TsOfAnotherType,
-    /// Fault: a country that is no text.
+    /// Fault: a country that is not a string.
     CountryOfAnotherType,
-    /// Fault: more than a year before the data set's end.
+    /// Fault: more than a year before the end of the data set.
     Expired,
-    /// Fault: a month after the data set's end.
+    /// Fault: a month after the end of the data set.
     Future,
 }
 
@@ -176,7 +177,8 @@ impl Ingredient {
         Self::Crowd,
     ];
 
-    /// All faults, each with the code that it is refused with by a service whose clock shows the data set's end.
+    /// All faults, each with the code of its rejection if the clock of the service shows the end of
+    /// the data set.
     pub const FAULTS: [(Self, Code); 27] = [
         (Self::BrokenJson, Code::NotAnObject),
         (Self::TrailingGarbage, Code::NotAnObject),

@@ -1,10 +1,11 @@
-//! How an event is written: the plain way of the clean profile, and ids in their usual spelling.
+//! Writes events in the spelling of the clean profile.
 
 use std::io::Write as _;
 
 use shared::timestamp::Timestamp;
 
-/// Writes a start (with its country) or an end, in the original's spelling: no zone, which means UTC.
+/// Writes a start (with its country) or an end as the original does: without a zone, which means
+/// UTC.
 pub(super) fn plain(
     user: u128,
     session: u128,
@@ -30,13 +31,13 @@ pub(super) fn plain(
 
 /// Writes `at` without its zone.
 pub(super) fn without_zone(at: Timestamp, out: &mut Vec<u8>) {
-    // Writing to a Vec cannot fail, and only the zone, which is the last byte, is too much.
+    // Writing to a Vec cannot fail. The zone is the last byte.
     if write!(out, "{at}").is_ok() {
         out.pop();
     }
 }
 
-/// Writes 32 hexadecimal digits, hyphenated as a UUID is or not at all.
+/// Writes 32 hexadecimal digits, optionally with the hyphens of a UUID.
 pub(super) fn hex(id: u128, hyphenated: bool, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (position, byte) in id.to_be_bytes().into_iter().enumerate() {
@@ -47,7 +48,7 @@ pub(super) fn hex(id: u128, hyphenated: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// Random bits as a random UUID (version 4), which never is the nil one.
+/// Turns random bits into a random UUID (version 4), which is never the nil UUID.
 pub(super) fn as_uuid(bits: u128) -> u128 {
     const VERSION: u128 = 0xf << 76;
     const VARIANT: u128 = 0b11 << 62;

@@ -1,4 +1,5 @@
-//! A data set as lines, to a file or to standard output; and how far that is, unless the lines themselves go to the terminal.
+//! Writes a data set to a file or standard output. Shows the progress unless the lines themselves
+//! go to a terminal.
 
 use std::{
     fs::File,
@@ -13,12 +14,12 @@ use shared::{cli, clock::Clock, progress::Progress, timestamp::Timestamp};
 
 use super::{Dataset, GenerateArgs};
 
-/// How many lines are written between two looks at how far it is.
+/// The lines between two updates of the progress.
 const STEP: usize = 10_000;
 
-/// What was made, and what makes the same again.
+/// The report: what was written, and the arguments that generate it again.
 #[derive(Debug, Serialize)]
-struct Made<'a> {
+struct GenerateReport<'a> {
     lines: usize,
     sessions: u32,
     seed: u64,
@@ -26,10 +27,12 @@ struct Made<'a> {
     output: &'a Path,
 }
 
-/// Writes the data set that `args` describe to their output, one line an event; into a file it also says what was made.
+/// Writes the data set of `args` to their output, one event per line. Prints a report if the output
+/// is a file.
 ///
 /// # Errors
-/// When the output cannot be made or written. A reader that has seen enough (`bookend generate | head`) is no error.
+/// If the output cannot be created or written. A closed pipe (`bookend generate | head`) is not an
+/// error.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let ending_at = args.ending_at.unwrap_or_else(|| Clock::machine().now());
     match &args.output {
@@ -39,7 +42,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
             let dataset = draw(args, ending_at);
             write(&dataset, file, true)
                 .with_context(|| format!("cannot write {}", path.display()))?;
-            let made = Made {
+            let report = GenerateReport {
                 lines: dataset.len(),
                 sessions: args.sessions,
                 seed: args.seed,
@@ -47,12 +50,12 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
                 output: path,
             };
             let text = format!(
-                "{} lines in {}, from --seed {} --ending-at {ending_at}",
-                HumanCount(made.lines as u64),
+                "{} lines in {}, generated with --seed {} --ending-at {ending_at}",
+                HumanCount(report.lines as u64),
                 path.display(),
                 args.seed
             );
-            Ok(cli::print_report(&made, args.json, text)?)
+            Ok(cli::print_report(&report, args.json, text)?)
         }
         None => {
             let output = io::stdout().lock();

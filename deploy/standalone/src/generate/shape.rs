@@ -1,4 +1,5 @@
-//! The shape of the data set, as numbers: the sessions of each user, their countries and their times.
+//! The shape of the data set, as numbers: the sessions of each user, their countries and their
+//! times.
 
 use shared::timestamp::{DAY, SECOND, Timestamp};
 

@@ -1,11 +1,11 @@
-//! The many ways in which the hostile profile writes a valid event.
+//! The spellings of valid events in the hostile profile.
 
 use serde_json::{Value, json};
 use shared::timestamp::{MINUTE, Timestamp};
 
 use super::ingredient::Ingredient;
 
-/// One valid event before it is written.
+/// One valid event.
 #[derive(Debug)]
 pub(super) struct Event {
     pub(super) user: String,
@@ -16,7 +16,7 @@ pub(super) struct Event {
 }
 
 impl Event {
-    /// The fields in the original's order and spelling.
+    /// Returns the fields in the order and spelling of the original.
     pub(super) fn fields(&self) -> Vec<(&'static str, Value)> {
         let mut fields = vec![("user_id", json!(self.user)), ("country", json!(self.country))];
         if self.end {
@@ -31,19 +31,19 @@ impl Event {
         fields
     }
 
-    /// Appends `fields` as one object to `out`. Keys may be repeated, which a JSON value could not hold.
+    /// Appends `fields` as one object to `out`. Keys may repeat, unlike in a `serde_json::Value`.
     pub(super) fn write(&self, fields: &[(&str, Value)], out: &mut Vec<u8>) {
         let inner: Vec<_> =
             fields.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
         out.extend_from_slice(format!("{{{}}}", inner.join(",")).as_bytes());
     }
 
-    /// The instant as the original writes it: no zone, which means UTC.
+    /// Returns the time as in the original: without a zone, which means UTC.
     fn zoneless(&self) -> String {
         self.at.to_string().trim_end_matches('Z').to_owned()
     }
 
-    /// Appends this event to `out` as `spelling` says.
+    /// Appends this event to `out` in the given spelling.
     pub(super) fn spelled(&self, spelling: Ingredient, out: &mut Vec<u8>) {
         let mut fields = self.fields();
         let set = |fields: &mut Vec<(&str, Value)>, key, to: Value| {
@@ -114,7 +114,7 @@ impl Event {
     }
 }
 
-/// `text` as a JSON string of nothing but escapes.
+/// Returns `text` as a JSON string of escapes.
 fn escaped(text: &str) -> String {
     let units: String = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
     format!("\"{units}\"")

@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::sender::{Delivered, TOO_LONG};
 
-/// The events by result. `sent` is the sum of `accepted`, `discarded`, `rejected` and `undelivered`.
+/// The events by result. `sent` is the sum of `accepted`, `discarded`, `rejected` and
+/// `undelivered`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Events that were read.

@@ -80,7 +80,8 @@ impl Client {
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(body);
         let written = stream.write_all(&bytes);
-        // A server that rejects a body replies before the body is sent completely. The reply counts.
+        // A server that rejects a body replies before the body is sent completely. The reply
+        // counts.
         read_reply(&mut BufReader::new(stream)).or_else(|unread| written.and(Err(unread)))
     }
 

@@ -45,8 +45,8 @@ pub enum Node {
 }
 
 impl Stack {
-    /// The stack that all tests of a run share: one node of each service, without TLS and passwords.
-    /// The first test starts it. It runs until `deploy/test` or `deploy/stack/down --dir
+    /// The stack that all tests of a run share: one node of each service, without TLS and
+    /// passwords. The first test starts it. It runs until `deploy/test` or `deploy/stack/down --dir
     /// target/stack` stops it.
     #[must_use]
     pub fn shared_plain() -> &'static Self {

@@ -1,4 +1,4 @@
-//! The rows that the service makes of a file of events, in the requests in which the bare driver's best loop sends them.
+//! The rows that the service writes for a data set, grouped into requests for the bare driver.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,17 +24,17 @@ use shared::{
 
 use crate::cluster::topic;
 
-/// How many events go together: about what a micro-batch of the consumer has.
+/// Events per step, about as many as in a micro-batch of the consumer.
 const EVENTS: usize = 80_000;
-/// How many partitions share a request, and how many rows unless they are of one: of more than 5 KiB the server warns.
+/// The most partitions and rows of a request. The server warns about batches of over 5 KiB.
 const PARTITIONS: usize = 10;
 const ROWS: usize = 44;
-/// How long rows live, in seconds.
+/// The time to live of rows in seconds.
 const TTL: i32 = 31_000_000;
 
 /// One row.
 pub(in crate::cluster) enum Row {
-    /// User, session, kind, time, country, marker, the time of what is earlier.
+    /// User, session, kind, time, country, marker, time of an earlier fact.
     Fact(String, String, i8, i64, String, i8, i64),
     /// User, end, session, start, country.
     Completed(String, i64, String, i64, String),
@@ -42,19 +42,19 @@ pub(in crate::cluster) enum Row {
     Start(String, i64, String, String),
 }
 
-/// The rows of a step, in the requests in which they go.
+/// The rows of a step, by request.
 #[derive(Default)]
 pub(in crate::cluster) struct Step {
-    /// Facts, and the users and sessions that are read back behind them.
+    /// Facts, and the users and sessions to read back after them.
     pub(super) facts: Vec<(Vec<Row>, Vec<String>, Vec<String>)>,
     pub(super) decided: Vec<Vec<Row>>,
 }
 
-/// Every request, made before the clock runs.
+/// Computes every request before the measurement.
 pub(in crate::cluster) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
     let mut known: HashMap<SessionKey, SessionFacts> = HashMap::new();
     let mut lines: Vec<_> = topic::lines(file)?.collect::<anyhow::Result<_>>()?;
-    // One partition of the topic after another, as the consumer takes them: the events of a step are of fewer users.
+    // By partition of the topic, in the order of the consumer: a step then has fewer users.
     lines.sort_by_cached_key(|(user, _)| {
         BuildHasherDefault::<DefaultHasher>::new().hash_one(user) % 6
     });
@@ -114,7 +114,7 @@ pub(in crate::cluster) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
             facts.entry(user).or_default().push((key, row));
         }
         let mut step = Step::default();
-        for request in together(facts.into_values()) {
+        for request in group(facts.into_values()) {
             let (keys, rows): (Vec<SessionKey>, Vec<Row>) = request.into_iter().unzip();
             let mut users: Vec<_> = keys.iter().map(|key| key.user.to_string()).collect();
             users.dedup();
@@ -124,15 +124,15 @@ pub(in crate::cluster) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
                 keys.iter().map(|key| key.session.to_string()).collect(),
             ));
         }
-        step.decided = together(users.into_values());
-        step.decided.extend(together(partitions.into_values()));
+        step.decided = group(users.into_values());
+        step.decided.extend(group(partitions.into_values()));
         Ok(step)
     });
     steps.collect()
 }
 
-/// The rows of some partitions in a request.
-fn together<T>(partitions: impl Iterator<Item = Vec<T>>) -> Vec<Vec<T>> {
+/// Combines the rows of several partitions into requests.
+fn group<T>(partitions: impl Iterator<Item = Vec<T>>) -> Vec<Vec<T>> {
     let mut requests: Vec<Vec<T>> = Vec::new();
     let mut shared = 0;
     for rows in partitions {
@@ -166,7 +166,7 @@ impl SerializeRow for Row {
                 (user, time(end), session, time(start), country, TTL).serialize(context, writer)
             }
             Self::Start(country, ts, session, user) => {
-                // Days count from 2^31.
+                // Day 0 is 2^31.
                 let day = u32::try_from((1_i64 << 31) + ts.div_euclid(DAY)).unwrap_or_default();
                 (country, CqlDate(day), time(ts), session, user, TTL).serialize(context, writer)
             }
