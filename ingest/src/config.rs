@@ -92,7 +92,7 @@ pub fn program_settings() -> Vec<Setting> {
 }
 
 impl Limits {
-    /// Reads the settings, and sets the memory of `log` by them. Mistakes are recorded in `given`.
+    /// Reads the settings, and sizes the record buffer of `log`. Mistakes are recorded in `given`.
     pub fn read(given: &mut Settings, log: &mut LogConfig) -> Self {
         let future_tolerance_ms = given.get::<DurationValue>("future-tolerance").millis();
         let (batch_bytes, batches) = log.micro_batches();

@@ -3,7 +3,7 @@
 //! Each poll is a micro-batch, which goes through write, read back, decide, write. Several are in
 //! flight at once, and they finish in the order in which they were polled, so the committed offsets
 //! are always a contiguous frontier. A passing fault stalls the consumer and is retried without
-//! limit. Only records that can never become events go to the dead letters.
+//! limit. Only records that can never be handled go to the dead letters.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -42,8 +42,7 @@ pub struct ConsumerOptions {
     pub batches: usize,
     /// How long handled records may remain uncommitted.
     pub commit_interval: Duration,
-    /// How long a shutdown waits for the records in flight. Those not committed in time are polled
-    /// again after a restart.
+    /// How long a shutdown waits for records in flight. The others are polled again afterwards.
     pub stop_timeout: Duration,
     /// How far an event's time may be after its append time, in milliseconds.
     pub future_tolerance_ms: i64,
@@ -111,8 +110,7 @@ impl Consumer {
         Self { log, store, clock, metrics, options, decide, in_flight }
     }
 
-    /// Consumes until `shutdown`, then finishes and commits the records in flight, within the stop
-    /// timeout.
+    /// Consumes until `shutdown`, then finishes the records in flight within the stop timeout.
     ///
     /// # Errors
     /// [`ConsumerError`] when the log or the store has failed for good.
@@ -180,8 +178,7 @@ impl Consumer {
         Ok(())
     }
 
-    /// Updates the metrics of the lag. Called at intervals too, because a stalled consumer commits
-    /// nothing.
+    /// Updates the metrics of the lag: after commits, and at intervals for a stalled consumer.
     pub fn show_lag(&self) {
         // The age covers the partitions of this process only.
         let (held, mut has_backlog) = (self.log.held(), false);

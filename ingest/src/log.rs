@@ -1,10 +1,8 @@
-//! The log: the durable stream of records between the endpoint and the consumer, on one of two
-//! backends.
+//! The log: the durable stream of records between the endpoint and the consumer.
 //!
 //! An append returns once its records are durable. Polled records are delivered again after a
-//! restart until their offsets are committed; a committed offset is the next one to read. Records
-//! that can never become events go to the dead letters beside the log. Nothing here parses a
-//! record's value.
+//! restart until they are committed; a committed offset is the next one to read. Records that can
+//! never be handled go to the dead letters beside the log. Nothing here parses a value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,8 +52,7 @@ impl Log {
         }
     }
 
-    /// Returns the records after those polled before: at least one, and about `bytes` of values at
-    /// most. Waits for the first one.
+    /// Waits for records after those polled before; returns about `bytes` of them, at least one.
     ///
     /// # Errors
     /// [`LogError::Corrupt`] or [`LogError::Poisoned`].
@@ -66,8 +63,7 @@ impl Log {
         }
     }
 
-    /// Makes durable that every record before `offsets` is handled and need not be delivered after
-    /// a restart.
+    /// Commits `offsets` durably: records before them are not delivered after a restart.
     ///
     /// # Errors
     /// Any [`LogError`].
@@ -119,8 +115,7 @@ impl Log {
     /// time. The others remain dead letters. Calls `progress` after every step.
     ///
     /// # Errors
-    /// Any [`LogError`]. The next call may append again what this one had appended, which is
-    /// harmless.
+    /// Any [`LogError`]. The next call may append some letters again, which is harmless.
     pub async fn redrive(
         &self,
         wanted: impl Fn(DeadLetterCode) -> bool,

@@ -8,8 +8,7 @@ use ingest::{
 };
 use shared::cli;
 
-/// Requests allocate on one thread and free on another. An allocator that returns such memory
-/// keeps the process small.
+/// Returns memory that one thread allocates and another frees, as requests do.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,5 +1,4 @@
-//! The metrics of the endpoint and the consumer. Label values come from closed sets, never from a
-//! user or a session.
+//! The metrics of the endpoint and the consumer. Label values never contain a user or a session.
 
 mod consumer;
 mod endpoint;

@@ -2,9 +2,9 @@
 //!
 //! Pure: facts in, effects out. Rows are never deleted or overwritten: a row that a smaller set of
 //! facts may have written is superseded by a marker. The consumer of an event writes the canonical
-//! start and pair only if they contain that event, and marks the starts and pairs that contain it
-//! or that it supersedes. The model check of the markers shows that this suffices: every other row
-//! is the duty of another event, which is delivered again after a crash.
+//! start and pair only if they contain that event. It marks the starts and pairs that contain the
+//! event or that the event supersedes. The model check of the markers shows that this suffices:
+//! every other row is written for another event, which is delivered again after a crash.
 
 use shared::{
     session::{Fact, SessionFacts, SessionKey, Start},
@@ -12,8 +12,7 @@ use shared::{
     timestamp::Timestamp,
 };
 
-/// Returns the rows to write after the facts `handled`, which are among `facts`, were added to the
-/// session `key`.
+/// Returns the rows to write after `handled` were added to the `facts` of the session `key`.
 ///
 /// The same `facts` and `handled` give the same effects, so a repetition writes only rows that
 /// exist already. A session whose canonical start was removed by the retention gets markers only:

@@ -1,5 +1,4 @@
-//! A micro-batch: polled records parsed as events and grouped by session, so that each session is
-//! handled once.
+//! A micro-batch: polled records parsed as events and grouped by session.
 
 use std::collections::BTreeMap;
 

@@ -15,9 +15,8 @@ use crate::{
 };
 
 impl Consumer {
-    /// Handles records on a task of their own, so that micro-batches overlap and a panic is
-    /// contained. After a panic they are handled one by one, and a record that panics again becomes
-    /// a dead letter.
+    /// Handles records on a task of their own, so that micro-batches overlap. After a panic they
+    /// are handled one by one, and a record that panics again becomes a dead letter.
     pub(super) async fn handle_contained(&self, records: Vec<Record>) -> Result<(), ConsumerError> {
         let records = Arc::new(records);
         if let Some(outcome) = self.unless_panicked(Arc::clone(&records)).await {

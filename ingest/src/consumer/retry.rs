@@ -1,5 +1,4 @@
-//! Retries of the consumer: a passing fault of the store or the log stalls it, and never loses a
-//! record.
+//! Retries of the consumer: a passing fault of the store or the log stalls it and loses nothing.
 
 use std::{future::Future, time::Duration};
 

@@ -18,8 +18,7 @@ use super::{
     kafka::{KafkaLogOptions, Mistake, setup},
 };
 
-/// The size of Kafka's record buffer in consumer batches: half of it is for all partitions, the
-/// rest for the next one.
+/// The record buffer on Kafka in consumer batches: half for all partitions, half for the next one.
 const READY_BATCHES: usize = 2;
 
 /// The configuration of a log.
@@ -93,8 +92,7 @@ impl LogConfig {
     /// Reads the settings of the log on Kafka.
     pub fn kafka(given: &mut Settings) -> Self {
         let defaults = KafkaLogOptions::default();
-        // An unreadable duration is replaced by the default, so that `check` does not report it
-        // again.
+        // A mistaken duration is replaced by the default, so that it is reported once.
         let span =
             |given: &mut Settings, name, otherwise| given.get_or(name, DurationValue(otherwise)).0;
         let properties: Vec<String> = given.get_list("kafka-property");

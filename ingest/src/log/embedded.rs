@@ -1,5 +1,4 @@
-//! The embedded log: a journal of records and a journal of dead letters in a data directory that
-//! one process owns.
+//! The embedded log: journals of records and of dead letters, in a directory that one process owns.
 
 use std::{
     fmt,
@@ -56,8 +55,7 @@ struct LetterHead {
 }
 
 impl EmbeddedLog {
-    /// Opens the log in `dir`, creating it if it is missing. `clock` sets the append time of
-    /// records.
+    /// Opens the log in `dir`, creating it if it is missing. `clock` sets append times.
     ///
     /// # Errors
     /// [`LogOpenError`]: another process has the directory open, or acknowledged bytes are damaged.

@@ -1,9 +1,8 @@
-//! The log on Kafka: records in one topic, dead letters in another, committed offsets in a consumer
-//! group.
+//! The log on Kafka: records and dead letters in two topics, committed offsets in a group.
 //!
-//! Nothing here blocks the runtime, and no fault of the cluster ends the process: until it has
-//! passed, appends are refused and polls wait. The first poll joins the group, so a process that
-//! only appends is not a member.
+//! Nothing here blocks the runtime, and no fault of the cluster ends the process: meanwhile appends
+//! are refused and polls wait. The first poll joins the group, so an endpoint alone is not a
+//! member.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 

@@ -13,8 +13,7 @@ use crate::log::DeadLetterCode;
 
 /// The counter of handled records. The sum over its outcomes is their number.
 pub const RECORDS_HANDLED: &str = "bookend_consumer_records_total";
-/// The gauge of the consumer's lag. The sum over its partitions is 0 once queries return everything
-/// in the log.
+/// The gauge of the consumer's lag. Its sum is 0 once queries return everything in the log.
 pub const LAG: &str = "bookend_consumer_lag_records";
 
 /// The metrics of the consumer.
@@ -22,7 +21,7 @@ pub const LAG: &str = "bookend_consumer_lag_records";
 pub struct ConsumerMetrics {
     records: IntCounterVec,
     lag_records: IntGaugeVec,
-    /// Age of the oldest uncommitted record, in seconds.
+    /// Age of the oldest uncommitted record in seconds.
     pub lag_seconds: Gauge,
     /// Number of records polled and not committed.
     pub inflight_records: IntGauge,
@@ -55,7 +54,7 @@ impl ConsumerMetrics {
             )?,
             lag_seconds: register.gauge(
                 "bookend_consumer_lag_seconds",
-                "Age of the oldest record in the log that is not committed in seconds",
+                "Age in seconds of the oldest record in the log that is not committed",
             )?,
             inflight_records: register.int_gauge(
                 "bookend_consumer_inflight_records",

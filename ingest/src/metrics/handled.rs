@@ -11,8 +11,7 @@ pub enum Handled {
     Orphan,
     /// Its fact was stored already.
     Duplicate,
-    /// It was older than the retention when it was appended, or its session has been removed by the
-    /// retention.
+    /// It was expired when it was appended, or the retention has removed its session.
     Expired,
     /// It was appended to the dead letters.
     DeadLettered,

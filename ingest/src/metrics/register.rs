@@ -5,8 +5,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, Result, core::Collector,
 };
 
-/// The buckets of durations in seconds, from a fraction of a durable append to the deadline of a
-/// request.
+/// The buckets of durations in seconds, from a durable append to a request's deadline.
 const SECONDS: &[f64] =
     &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0];
 

@@ -15,12 +15,10 @@ use crate::log::LogError;
 pub(super) const MAX_PARTITIONS: u32 = 64;
 /// The length in bytes of a block's frame, which precedes its payload.
 pub(super) const FRAME: usize = 12;
-/// The maximum length of a payload in bytes; a longer one is damage. A group commit writes far
-/// less.
+/// The maximum length of a payload in bytes, well above a group commit. A longer one is damage.
 pub(super) const MAX_PAYLOAD: usize = 64 << 20;
 
-/// The maximum length of a record in bytes, as [`entry_len`] counts them: a block holds it beside a
-/// group.
+/// The maximum length of a record in bytes. A block holds one of them beside a group.
 pub(super) const MAX_ENTRY: usize = 32 << 20;
 
 const SEGMENT_MAGIC: u64 = u64::from_be_bytes(*b"bookend1");
@@ -35,8 +33,7 @@ pub(super) struct Entry {
     pub(super) value: Bytes,
 }
 
-/// The header of a segment: its creation time, and the offset of its first record in every
-/// partition.
+/// The header of a segment: its creation time, and the first offset of every partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SegmentHeader {
     pub(super) created: Timestamp,
@@ -70,8 +67,7 @@ pub(super) fn write_header(header: &SegmentHeader) -> Result<Vec<u8>, TryFromInt
     Ok(out)
 }
 
-/// Decodes the header at the start of a segment; returns it and the position of the first block.
-/// `None` if it is torn.
+/// Decodes a segment's header and the position of its first block; `None` if it is torn.
 pub(super) fn read_header(start: &[u8]) -> Option<(SegmentHeader, usize)> {
     let mut rest = start;
     if rest.try_get_u64().ok()? != SEGMENT_MAGIC {

@@ -1,5 +1,4 @@
-//! The two system calls that the log's durability depends on, write and sync, so that tests can
-//! make them fail.
+//! The system calls that durability depends on, write and sync, so that tests can make them fail.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 

@@ -24,7 +24,7 @@ use super::{
     options::JournalOptions,
     recovery::{self, Committed},
     segment::{self, Place},
-    state::{EmbeddedCursor, JournalOffsets, Shared, blocking},
+    state::{EmbeddedCursor, JournalOffsets, JournalState, blocking},
     writer::{Append, GROUP_BYTES, Writer},
 };
 use crate::log::{LogError, LogOpenError, Offsets, Partition, Position};
@@ -34,7 +34,7 @@ pub(super) const QUEUE: usize = 1_024;
 
 /// Partitioned records in one directory.
 pub(crate) struct Journal {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<JournalState>,
     pub(super) reading: AsyncMutex<EmbeddedCursor>,
     /// `None` only while the journal is dropped.
     appends: Option<mpsc::Sender<Append>>,
@@ -72,7 +72,7 @@ impl Journal {
                 committed.offsets
             )));
         }
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(JournalState {
             dir: dir.to_owned(),
             space: FreeSpace::of(dir, options.log.reserve_bytes),
             offsets: Mutex::new(JournalOffsets {

@@ -1,5 +1,4 @@
-//! Reading a journal: polls of uncommitted records, and reads at a cursor. Never past the durable
-//! end.
+//! Reading a journal: polls, and reads at a cursor. Never past the durable end.
 
 use std::{
     io::{self, ErrorKind},
@@ -10,7 +9,7 @@ use super::{
     block::{Block, Entry},
     journal::Journal,
     segment::{self, Next, Place},
-    state::{EmbeddedCursor, Shared, blocking},
+    state::{EmbeddedCursor, JournalState, blocking},
 };
 use crate::log::LogError;
 
@@ -67,9 +66,8 @@ impl Journal {
     }
 }
 
-impl Shared {
-    /// Reads complete blocks from the cursor on, about `bytes` of them and never past `until`, and
-    /// moves the cursor after them.
+impl JournalState {
+    /// Reads complete blocks after the cursor, about `bytes` of them, and never past `until`.
     async fn read(
         self: &Arc<Self>,
         cursor: &mut EmbeddedCursor,

@@ -20,8 +20,7 @@ pub(super) struct Committed {
     pub(super) restart: Place,
 }
 
-/// Finds the end of the journal: after the last complete block of the last segment with a complete
-/// header.
+/// Finds the end of the journal: the last complete block of the last segment with a header.
 pub(super) fn recover(
     dir: &Path,
     options: &JournalOptions,

@@ -13,8 +13,7 @@ use super::block::{self, Block, SegmentHeader};
 
 const EXTENSION: &str = "log";
 
-/// A place between two blocks: the number of a segment and a byte position in it. Ordered like the
-/// journal.
+/// A place between two blocks: a segment and a byte position in it. Ordered like the journal.
 #[derive(
     Clone,
     Copy,
@@ -61,8 +60,7 @@ pub(super) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:016}.{EXTENSION}"))
 }
 
-/// Creates segment `number` and makes it durable; returns the file and the position of the first
-/// block.
+/// Creates segment `number` and makes it durable; returns it with its first block's position.
 pub(super) fn create(dir: &Path, number: u64, header: &SegmentHeader) -> io::Result<(File, u64)> {
     let bytes = block::write_header(header).map_err(io::Error::other)?;
     let file = OpenOptions::new()

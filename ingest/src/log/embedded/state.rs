@@ -1,5 +1,4 @@
-//! The state that the writer and the readers of a journal share: its durable end, the committed
-//! offsets, and its segments.
+//! The state that the writer and the readers of a journal share.
 
 use std::{
     collections::VecDeque,
@@ -20,7 +19,7 @@ use super::{
 use crate::log::LogError;
 
 /// The state of one journal.
-pub(super) struct Shared {
+pub(super) struct JournalState {
     pub(super) dir: PathBuf,
     pub(super) options: JournalOptions,
     pub(super) space: FreeSpace,
@@ -30,8 +29,7 @@ pub(super) struct Shared {
     pub(super) queued: AtomicUsize,
     /// Why the journal is poisoned, if it is.
     pub(super) failed: Mutex<Option<String>>,
-    /// The restart place on disk. Locked while it is written, so that the furthest commit is the
-    /// last one written.
+    /// The restart place on disk. Locked during a write, so that the furthest commit is the last.
     pub(super) saved: Mutex<Place>,
 }
 
@@ -40,8 +38,7 @@ pub(super) struct JournalOffsets {
     pub(super) committed: Vec<i64>,
     /// Where reading begins after a restart: every record before this place is committed.
     pub(super) restart: Place,
-    /// The blocks that were polled and are not completely committed: where each begins, and the
-    /// offsets after it.
+    /// The polled blocks with uncommitted records: where each begins, and the offsets after it.
     pub(super) outstanding: VecDeque<(Place, Vec<i64>)>,
 }
 
@@ -52,7 +49,7 @@ pub struct EmbeddedCursor {
     pub(super) file: Option<Arc<File>>,
 }
 
-impl Shared {
+impl JournalState {
     pub(super) fn ready(&self) -> Result<(), LogError> {
         match self.failed.lock().as_ref() {
             Some(cause) => Err(LogError::Poisoned(cause.clone())),
@@ -60,8 +57,7 @@ impl Shared {
         }
     }
 
-    /// Removes consumed segments that are too old, or beyond the size limit. `last` is the segment
-    /// being written.
+    /// Removes consumed segments that are too old or too many. `last` is the one being written.
     pub(super) fn retain(&self, last: u64) -> io::Result<()> {
         let consumed = self.saved.lock().segment;
         let numbers = segment::list(&self.dir)?;
@@ -75,8 +71,7 @@ impl Shared {
             if number >= consumed || number >= last {
                 break;
             }
-            // The following segment was created when this one was full: every record here is older
-            // than that.
+            // The following segment was created after every record of this one.
             let (_, header) = segment::open(&self.dir, following)?;
             let old = header.is_some_and(|(header, _)| header.created < horizon);
             if !old && total <= self.options.log.retention_bytes {
@@ -96,6 +91,6 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, LogError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
-        Err(lost) => Err(LogError::Busy(format!("a request to the log was lost: {lost}"))),
+        Err(lost) => Err(LogError::Busy(format!("a background task of the log failed: {lost}"))),
     }
 }

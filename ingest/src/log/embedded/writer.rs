@@ -1,5 +1,4 @@
-//! The thread that writes a journal: all queued appends become one block, one sync and one
-//! acknowledgement.
+//! The thread that writes a journal: all queued appends share one block and one sync.
 
 use std::{fs::File, io, sync::Arc};
 
@@ -8,12 +7,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     block::{self, Entry, SegmentHeader},
     segment::{self, Place},
-    state::Shared,
+    state::JournalState,
 };
 use crate::log::LogError;
 
-/// The approximate size of a block in bytes. The first append of a group may be larger, and one
-/// more may follow.
+/// The approximate size of a block in bytes. Its first and last append may exceed it.
 pub(super) const GROUP_BYTES: usize = 4 << 20;
 
 /// An append that is not durable yet.
@@ -23,7 +21,7 @@ pub(super) struct Append {
 }
 
 pub(super) struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<JournalState>,
     file: File,
     place: Place,
     /// The offset of the next record in every partition.
@@ -32,7 +30,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, file: File, place: Place, ends: Vec<i64>) -> Self {
+    pub(super) fn new(shared: Arc<JournalState>, file: File, place: Place, ends: Vec<i64>) -> Self {
         Self { shared, file, place, ends, buffer: Vec::new() }
     }
 

@@ -44,8 +44,7 @@ impl KafkaLogOptions {
         self.check_properties()
     }
 
-    /// Checks that librdkafka accepts the properties, and that a delivery ends before its request
-    /// does.
+    /// Checks that librdkafka accepts the properties, and that deliveries end before requests.
     fn check_properties(&self) -> Result<(), Mistake> {
         let refused = |error| self.refused_property(error);
         client::member(self).create_native_config().map_err(refused)?;
@@ -63,8 +62,7 @@ impl KafkaLogOptions {
         Err(Mistake { setting: "kafka-delivery-timeout", cause })
     }
 
-    /// Names the setting behind the property that librdkafka refuses, and why, without its value,
-    /// which may be a password.
+    /// Names the setting behind a refused property, without its value, which may be a password.
     fn refused_property(&self, error: KafkaError) -> Mistake {
         let KafkaError::ClientConfig(_, cause, property, _) = error else {
             return Mistake { setting: "kafka-property", cause: error.to_string() };

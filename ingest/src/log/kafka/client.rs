@@ -14,8 +14,7 @@ use super::{
 /// The driver's limit on the size of a record. The brokers' own limit is lower and decides.
 const RECORD_BYTES: &str = "16000000";
 
-/// Properties set here and their second names. An operator's property replaces both, or the driver
-/// might apply either.
+/// Properties set here, and their second names: the driver might apply either of two values.
 const ALIASES: [(&str, &str); 6] = [
     ("acks", "request.required.acks"),
     ("bootstrap.servers", "metadata.broker.list"),
@@ -32,14 +31,12 @@ pub(super) fn producer(options: &KafkaLogOptions) -> ClientConfig {
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("compression.type", "lz4")
-        // The caller waits for the append. Records that arrive while a request is in flight share
-        // the next one.
+        // The caller waits. Records that arrive while a request is in flight share the next one.
         .set("linger.ms", "0")
         .set("partitioner", "murmur2_random")
         .set("message.max.bytes", RECORD_BYTES)
         .set("message.timeout.ms", options.delivery_timeout.as_millis().to_string())
-        // Our own bound applies first: the driver counts bytes differently, so its bound is twice
-        // as large.
+        // Our own bound applies first: the driver's count differs, so its bound is twice as large.
         .set("queue.buffering.max.kbytes", (2 * options.append_bytes / 1024).max(1024).to_string())
         .set("queue.buffering.max.messages", "1000000");
     with_properties(config, options)
@@ -58,12 +55,10 @@ pub(super) fn member(options: &KafkaLogOptions) -> ClientConfig {
     with_properties(config, options)
 }
 
-/// The properties of a client that reads outside any group. It fetches and commits the offsets of
-/// `group` without joining it.
+/// The properties of a reader outside any group, which fetches and commits offsets of `group`.
 pub(super) fn reader(options: &KafkaLogOptions, group: &str) -> ClientConfig {
     let mut config = with_properties(reading(options, group), options);
-    // The driver demands a group even here, but a member name would conflict with the member of
-    // that name.
+    // The driver demands a group, but the member's name belongs to the real member.
     config.remove("group.instance.id");
     config
 }

@@ -14,8 +14,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use rdkafka::{ClientContext, config::RDKafkaLogLevel, error::KafkaError, types::RDKafkaErrorCode};
 
-/// The shortest time between two log lines of a kind. The next line carries the number of
-/// suppressed ones.
+/// The shortest time between two log lines of a kind. Lines in between are counted.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// The number of kinds of lines that are remembered.
 const KINDS: usize = 64;
@@ -100,8 +99,7 @@ impl Health {
 }
 
 impl Lines {
-    /// The number of suppressed lines of this kind since the last one written; `None` if this one
-    /// is suppressed too.
+    /// The number of suppressed lines since the last one; `None` if this line is suppressed.
     fn due(&self, kind: &str) -> Option<u64> {
         let mut kinds = self.0.lock();
         if let Some((written, suppressed)) = kinds.get_mut(kind) {

@@ -13,7 +13,7 @@ pub(super) enum RequestError {
     #[error(transparent)]
     Kafka(#[from] KafkaError),
     /// No thread ran it to its end.
-    #[error("the thread of a request to the brokers was lost: {0}")]
+    #[error("the thread of a request to the brokers failed: {0}")]
     Thread(String),
 }
 

@@ -1,5 +1,4 @@
-//! Queries the brokers for the offsets of a topic, in a few requests for all partitions together.
-//! Every call blocks.
+//! Queries the brokers for the offsets of a topic, all partitions at once. Every call blocks.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -33,16 +33,13 @@ pub struct KafkaLogOptions {
     pub properties: Vec<(String, String)>,
     /// The limit on the bytes of appends in flight. Appends beyond it are refused at once.
     pub append_bytes: usize,
-    /// The limit on the bytes of fetched records that wait for a poll, beside the driver's own
-    /// small buffer.
+    /// The limit on the bytes of fetched records that wait for a poll.
     pub poll_bytes: usize,
     /// How long a record may take to become durable. Afterwards it is never sent again.
     pub delivery_timeout: Duration,
-    /// How long a caller waits for an append: longer than a delivery may take, so that the outcome
-    /// is known.
+    /// How long a caller waits for an append: longer than a delivery, to know its outcome.
     pub append_deadline: Duration,
-    /// How long a member may be silent before its partitions move. With [`GroupProtocol::Consumer`]
-    /// the brokers decide.
+    /// How long a member may be silent before its partitions move ([`GroupProtocol::Classic`]).
     pub session_timeout: Duration,
     /// How long a revoked partition waits for the commit of its polled records.
     pub revoke_timeout: Duration,

@@ -16,9 +16,8 @@ impl Positions {
         self.0.lock().clone()
     }
 
-    /// Merges the result of a query that began when the positions were `before`. Progress reported
-    /// meanwhile is kept. A partition that has become shorter starts over: its topic was deleted
-    /// and created again.
+    /// Merges a query that began when the positions were `before`. Progress made since is kept. A
+    /// partition that became shorter starts over: its topic was deleted and created again.
     pub(super) fn merge(
         &self,
         before: &BTreeMap<Partition, Position>,

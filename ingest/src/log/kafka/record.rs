@@ -1,5 +1,4 @@
-//! Copies records out of the driver's memory and decides their append time. Several records share
-//! one allocation.
+//! Copies records out of the driver's memory, many into one allocation, and sets their append time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -57,14 +56,13 @@ impl RecordCopier {
         self.chunk.split().freeze()
     }
 
-    /// Returns the time at which an event is judged. A producer's own timestamp is trusted only if
-    /// it is in the past.
+    /// The time at which an event is judged. A producer's timestamp is trusted about the past only.
     fn append_time(&mut self, kafka_time: KafkaTimestamp) -> Timestamp {
         let time = kafka_time.to_millis().and_then(Timestamp::from_millis);
         match (kafka_time, time) {
             (KafkaTimestamp::LogAppendTime(_), Some(time)) => time,
-            // A time before the clock's last reading is in the past; reading the clock for each
-            // record would be costly.
+            // Reading the clock for each record would be costly, and its last reading is in the
+            // past.
             (KafkaTimestamp::CreateTime(_), Some(time)) if time <= self.now => time,
             (KafkaTimestamp::CreateTime(_), Some(time)) => time.min(self.read_clock()),
             _ => self.read_clock(),
@@ -81,8 +79,7 @@ impl RecordCopier {
 fn headers<H: Headers>(all: &H) -> (Vec<Header>, Option<Timestamp>) {
     let (mut headers, mut first_appended) = (Vec::new(), None);
     for index in 0..all.count() {
-        // The driver panics on a name that is not UTF-8, which any producer can write: such a
-        // header is skipped.
+        // The driver panics on a name that is not UTF-8, which any producer can write: skip it.
         let Ok(header) = catch_unwind(AssertUnwindSafe(|| all.get(index))) else { continue };
         if header.key == APPEND_TIME {
             first_appended =

@@ -1,5 +1,4 @@
-//! Runs blocking calls of the driver on threads of their own: neither the runtime nor a shutdown
-//! waits for them.
+//! Runs blocking calls of the driver on threads that neither the runtime nor a shutdown waits for.
 
 use std::thread;
 

@@ -1,5 +1,4 @@
-//! Creates the topics of the log and reports how existing ones differ from what it would create.
-//! Changes nothing that exists.
+//! Creates the topics of the log, and reports differences of existing ones without changing them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,8 +41,7 @@ const NEEDED: [(&str, &str, &str); 2] = [
     ("cleanup.policy", "delete", "compaction removes older records of a user, which loses events"),
 ];
 
-/// Creates the missing topics of the log. Returns one sentence about each topic, and one about each
-/// setting that differs.
+/// Creates the missing topics of the log. Returns a sentence about each topic and each difference.
 ///
 /// # Errors
 /// [`LogOpenError::Configuration`] if the options are invalid, [`LogOpenError::Unavailable`] if the
@@ -84,7 +82,7 @@ pub async fn setup(
             Some(Err((_, cause))) => return Err(refused(KafkaError::AdminOp(cause))),
             None => {
                 return Err(LogOpenError::Unavailable(format!(
-                    "kafka: the brokers sent no reply about topic {name}; run setup again"
+                    "kafka: the brokers sent no reply about topic {name}; run `bookend setup` again"
                 )));
             }
         }
@@ -92,8 +90,7 @@ pub async fn setup(
     Ok(report)
 }
 
-/// Checks that a broker can be reached: on its own, the client that creates topics would only
-/// report a timeout.
+/// Checks that a broker can be reached: creating a topic would only report a timeout.
 async fn reach(options: &KafkaLogOptions) -> Result<(), LogOpenError> {
     let config = client::reader(options, &options.group);
     let probe = off_runtime("kafka-setup", move || {
@@ -101,8 +98,7 @@ async fn reach(options: &KafkaLogOptions) -> Result<(), LogOpenError> {
         let client: BaseConsumer<_> =
             client::create(&config, Context::new("setup", Arc::clone(&health)))?;
         let Err(timeout) = client.fetch_metadata(None, REQUEST_TIMEOUT) else { return Ok(None) };
-        // The connection's own error is more precise. It is delivered by a poll, at the latest
-        // after the next attempt.
+        // The connection's own error is more precise; a poll delivers it.
         while health.cause().is_empty() && client.poll(Duration::from_millis(100)).is_some() {}
         let cause = health.cause();
         Ok(Some(if cause.is_empty() { timeout.to_string() } else { cause }))
@@ -110,7 +106,7 @@ async fn reach(options: &KafkaLogOptions) -> Result<(), LogOpenError> {
     match probe.await {
         Ok(None) => Ok(()),
         Ok(Some(cause)) => Err(LogOpenError::Unavailable(format!(
-            "kafka: no broker can be reached at {}: {cause}",
+            "kafka: no broker can be reached at {}: {cause}; check --kafka-brokers and --kafka-security",
             options.brokers
         ))),
         Err(RequestError::Kafka(cause)) => {
@@ -150,5 +146,5 @@ async fn existing(
 }
 
 fn refused(cause: KafkaError) -> LogOpenError {
-    LogOpenError::Unavailable(format!("kafka: the brokers refused the request: {cause}"))
+    LogOpenError::Unavailable(format!("kafka: the topics could not be set up: {cause}"))
 }

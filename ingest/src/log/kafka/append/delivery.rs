@@ -1,5 +1,4 @@
-//! The delivery reports of the records of one append: counted down as they arrive, without an
-//! allocation for each.
+//! Counts the delivery reports of one append, without an allocation for each record.
 
 use std::sync::{
     Arc, OnceLock,

@@ -17,15 +17,13 @@ const CUT: &str = "bookend.error.cut";
 /// The prefix of our headers.
 const OURS: &str = "bookend.error.";
 
-/// The cuts, tried in this order: the bytes kept of the value, and whether key and headers are
-/// kept.
+/// The cuts in their order: the bytes kept of the value, and whether key and headers are kept.
 const CUTS: [(usize, bool); 3] = [(256 << 10, true), (16 << 10, false), (0, false)];
 
 /// The number of cuts.
 pub(crate) const CUT_COUNT: usize = CUTS.len();
 
-/// Encodes `letter`, whose record came from `topic`: whole if `cut` is 0, otherwise with the
-/// `cut`th cut.
+/// Encodes `letter`, whose record came from `topic`: whole, or with the `cut`th cut from 1 on.
 pub(crate) fn outgoing(letter: &DeadLetter, topic: &str, cut: usize) -> Outgoing {
     let Record { partition, offset, key, value, headers, append_time } = &letter.record;
     let header =

@@ -1,9 +1,7 @@
-//! The producer: hands records to the driver within a bound on bytes in flight, and waits until
-//! each is durable or given up.
+//! The producer: bounds the bytes in flight, and waits until each record is durable or given up.
 //!
 //! An append beyond the bound is refused at once, and so is every append while no broker can be
-//! reached. Every record handed to the driver is awaited to its end, so nothing is appended after
-//! the caller has its answer.
+//! reached. Every record handed to the driver is awaited, so nothing is appended after the reply.
 
 use std::{
     sync::{
@@ -98,8 +96,7 @@ impl Producer {
         let mut sent = Vec::new();
         let mut refused = None;
         while records.peek().is_some() {
-            // An append larger than the bound is sent in parts. Only the first part is refused when
-            // the bound is reached.
+            // An append above the bound is sent in parts, of which only the first may be refused.
             let (mut part, mut bytes) = (Vec::with_capacity(records.size_hint().0), 0);
             while let Some(record) =
                 records.next_if(|record| part.is_empty() || bytes + record.cost() <= self.part())
@@ -272,8 +269,7 @@ fn connect(options: &KafkaLogOptions) -> KafkaResult<(Arc<DriverProducer>, Arc<H
     Ok((Arc::new(DroppedAside::new(client)), health))
 }
 
-/// Asks for metadata while no broker can be reached: without appends the driver would not try to
-/// connect.
+/// Asks for metadata while no broker can be reached: otherwise the driver would not connect.
 fn probe(producer: &Weak<Inner>) {
     while let Some(inner) = producer.upgrade() {
         let (client, health) = inner.client.lock().clone();

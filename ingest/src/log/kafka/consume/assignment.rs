@@ -1,6 +1,5 @@
-//! The partitions assigned to a member, and their fetched records. Decides which records a poll
-//! returns, which offsets may be committed, and how long a revoked partition is kept. Calls nothing
-//! of the driver.
+//! The partitions of a member and their fetched records. Decides what a poll returns, what may be
+//! committed, and how long a revoked partition is kept. Calls nothing of the driver.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,8 +21,7 @@ pub(super) struct Assignment {
     limit: usize,
 }
 
-/// The partitions to fetch from. The count of assignment changes makes plans differ when the driver
-/// must be updated.
+/// The partitions to fetch from. Each change of the assignment makes a different plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FetchPlan {
     fetch: Fetch,
@@ -54,8 +52,7 @@ struct State {
     refused_since: Option<Instant>,
 }
 
-/// The progress of one partition since its assignment. Each offset is the next one; `None` before
-/// the first.
+/// The progress of one partition since its assignment, as next offsets; `None` before the first.
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
     fetched: Option<i64>,
@@ -100,9 +97,8 @@ impl Assignment {
         self.state.lock().buffer.oldest()
     }
 
-    /// Removes revoked partitions and drops their buffered records. Waits for the commit of their
-    /// polled records, at most for `timeout`. Returns the number of partitions with uncommitted
-    /// records.
+    /// Removes revoked partitions and their buffered records. Waits for the commit of polled
+    /// records, at most for `timeout`. Returns the number of partitions with uncommitted records.
     pub(super) fn lose(&self, partitions: &[Partition], timeout: Duration) -> usize {
         let mut state = self.state.lock();
         state.changes += 1;
@@ -119,8 +115,7 @@ impl Assignment {
         left
     }
 
-    /// Buffers a fetched record, unless its partition is not assigned. Returns whether the buffer
-    /// was empty.
+    /// Buffers a record of an assigned partition. Returns whether the buffer was empty.
     pub(super) fn push(&self, record: Record) -> bool {
         let state = &mut *self.state.lock();
         let Some(held) = state.held.get_mut(&record.partition) else { return false };
@@ -138,10 +133,9 @@ impl Assignment {
         }
     }
 
-    /// Decides which partitions to fetch from, given the plan `before`. Until the buffer is an
-    /// eighth full: all. Afterwards: one at a time, until it fills half of the buffer, so that a
-    /// poll finds many records of one partition. While the buffer is full: none, until a quarter of
-    /// it is free.
+    /// Decides which partitions to fetch from, given the plan `before`. All, until an eighth of the
+    /// buffer is full; then one at a time, until it fills half of the buffer, so that a poll finds
+    /// many records of it; none while the buffer is full, until a quarter of it is free.
     pub(super) fn fetch_plan(&self, before: FetchPlan) -> FetchPlan {
         let state = &*self.state.lock();
         let full = if before.fetch == Fetch::None { self.limit / 4 * 3 } else { self.limit };
@@ -228,8 +222,7 @@ impl Assignment {
         state.begin(due)
     }
 
-    /// Whether no record has arrived for `limit` despite a backlog, or every commit has failed for
-    /// that long.
+    /// Whether, for `limit`, no record arrived despite a backlog, or every commit failed.
     pub(super) fn is_stalled(
         &self,
         positions: &BTreeMap<Partition, Position>,

@@ -38,8 +38,7 @@ impl RecordBuffer {
         self.bytes
     }
 
-    /// The next partition that `has_more` and has less than `bytes` buffered; partitions without
-    /// records are not considered.
+    /// The next partition in order that `has_more` and has less than `bytes` buffered.
     pub(super) fn next_below(
         &self,
         bytes: usize,
@@ -68,10 +67,9 @@ impl RecordBuffer {
         held.records.push_back(record);
     }
 
-    /// Removes and returns the next records: at least one unless the buffer is empty, and about
-    /// `bytes` at most. Starts no further partition once half of `bytes` is reached. A partition
-    /// with records left moves to the end of the order, so that none is starved by another with a
-    /// constant backlog.
+    /// Removes and returns about `bytes` of the next records, at least one unless it is empty.
+    /// Starts no partition once half of `bytes` is reached. A partition with records left moves to
+    /// the end of the order, so that one with a constant backlog does not starve the others.
     pub(super) fn take(&mut self, bytes: usize) -> Vec<Record> {
         let (mut taken, mut sizes) = (Vec::new(), 0);
         while sizes < (bytes / 2).max(1)

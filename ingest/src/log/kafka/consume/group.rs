@@ -1,6 +1,5 @@
-//! The consumer group as this process takes part in it, from the first poll to the close: one
-//! membership after the other. A thread queries the offsets of the topic and replaces a membership
-//! that is stalled or unusable.
+//! The consumer group, from the first poll to the close: one membership after the other. A thread
+//! queries the topic's offsets and replaces a membership that is stalled or unusable.
 
 use std::{
     collections::BTreeSet,
@@ -69,8 +68,7 @@ impl Group {
         Self { inner: Arc::new(inner), committing: AsyncMutex::default() }
     }
 
-    /// Returns the next records, at least one; waits for the first. Dropping the future loses no
-    /// record.
+    /// Waits for the next records, at least one. Dropping the future loses no record.
     pub(crate) async fn poll(&self, bytes: usize) -> Result<Vec<Record>, LogError> {
         loop {
             let arrived = self.inner.arrived.notified();
@@ -245,8 +243,7 @@ impl Inner {
         true
     }
 
-    /// Reads `partition` from its committed offset to its end, and commits the end if there is no
-    /// record in between.
+    /// Commits the end of `partition` if there is no record after its committed offset.
     fn skip_markers(
         &self,
         member: &Member,

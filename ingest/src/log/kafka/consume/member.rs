@@ -1,9 +1,7 @@
-//! One membership in the consumer group, from joining to leaving: a consumer of the driver and the
-//! thread that polls it.
+//! One membership in the consumer group: a consumer of the driver and the thread that polls it.
 //!
-//! Its partitions are paused while too many fetched records wait for a poll, so that a slow caller
-//! never costs the membership. Blocking calls run on this thread or on the caller's own, never on
-//! the runtime's.
+//! Its partitions are paused while too many records are buffered, so that a slow caller never costs
+//! the membership. Blocking calls run on this thread or on the caller's, never on the runtime's.
 
 use std::{
     sync::{
@@ -55,8 +53,7 @@ pub(super) struct MemberContext {
 }
 
 impl Member {
-    /// Starts to join the group; the driver completes the join. Notifies `arrived` when there are
-    /// records to poll.
+    /// Starts to join the group. Notifies `arrived` when there are records to poll.
     pub(super) fn join(
         options: &KafkaLogOptions,
         clock: Clock,
@@ -93,8 +90,7 @@ impl Member {
         self.commit_due(topic, self.assignment.begin_commit(offsets))
     }
 
-    /// Commits the ends of partitions without uncommitted records. Returns those that were due.
-    /// Blocks.
+    /// Commits the due ends of partitions without uncommitted records. Blocks.
     pub(super) fn commit_ends(&self, topic: &str, offsets: &Offsets) -> KafkaResult<Offsets> {
         self.commit_due(topic, self.assignment.begin_commit_ends(offsets))
     }
@@ -119,8 +115,7 @@ impl Member {
     }
 }
 
-/// Polls until the membership ends. The last holder of the consumer drops it, which leaves the
-/// group.
+/// Polls until the membership ends. Dropping the last reference to the consumer leaves the group.
 fn poll(
     consumer: &BaseConsumer<MemberContext>,
     assignment: &Assignment,

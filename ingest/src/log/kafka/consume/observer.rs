@@ -1,5 +1,4 @@
-//! Observes the offsets of the topic over time, and finds partitions whose end no record will ever
-//! reach.
+//! Observes the offsets of the topic, and finds partitions whose end no record will reach.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -39,8 +38,7 @@ struct Clients {
 }
 
 impl OffsetObserver {
-    /// Queries the positions of the partitions. Their ends include the records of open
-    /// transactions.
+    /// Queries the positions. Their ends include the records of open transactions.
     pub(super) fn query(
         &mut self,
         source: &TopicSource,

@@ -1,5 +1,4 @@
-//! Reads a topic from given offsets to given ends. A reader joins no group, and commits only when
-//! it is asked to.
+//! Reads a topic from given offsets to given ends, without joining a group.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -97,8 +96,7 @@ impl TopicSource {
         outcome.map(|offsets| offsets.positions)
     }
 
-    /// A reader from `from` to the present ends. A partition missing from `from` is read from its
-    /// oldest record. Blocks.
+    /// A reader from `from`, or else from the oldest records, to the present ends. Blocks.
     pub(crate) fn read_from(self, from: &Offsets) -> KafkaResult<Reader> {
         let consumer = self.client()?;
         let positions = fetch_offsets(&consumer, &self.topic)?.positions;
@@ -181,8 +179,7 @@ impl Reader {
         Ok(records)
     }
 
-    /// Commits everything read for the group. A partition read to its end is committed to that end,
-    /// past its last record.
+    /// Commits everything read. A finished partition is committed to its end. Blocks.
     pub(crate) fn commit(&self) -> KafkaResult<Offsets> {
         let mut offsets = self.next.clone();
         offsets.extend(self.ends.iter().filter(|(partition, _)| self.finished.contains(partition)));
