@@ -128,9 +128,9 @@ impl Endpoint {
         }
     }
 
-    /// Appends the events in a task of its own. When the client disconnects or the append times out,
-    /// the records and the bytes of `body` stay in memory until the log has replied, and events that
-    /// became durable are counted.
+    /// Appends the events in a task of its own. When the client disconnects or the append times
+    /// out, the records and the bytes of `body` stay in memory until the log has replied, and
+    /// events that became durable are counted.
     async fn append(&self, events: &[SessionEvent], body: Body) -> Result<(), Refusal> {
         let records = to_records(events);
         let accepted = records.len() as u64;

@@ -1,5 +1,5 @@
-//! Running a process: the consumer and the HTTP server until the shutdown, and the program `ingest`,
-//! which runs one of them or both on Kafka and Cassandra.
+//! Running a process: the consumer and the HTTP server until the shutdown, and the program
+//! `ingest`, which runs one of them or both on Kafka and Cassandra.
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 

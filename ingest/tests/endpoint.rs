@@ -1,4 +1,4 @@
-//! The endpoint over real HTTP: what every client hears, and what is in the log after it was heard.
+//! The endpoint over real HTTP: the reply to each client, and the records in the log after it.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 use std::{net::SocketAddr, sync::Arc};
@@ -25,7 +25,7 @@ mod faults;
 #[path = "endpoint/replies.rs"]
 mod replies;
 
-/// The endpoint behind the accept loop, in front of an embedded log.
+/// A server with the endpoint and an embedded log.
 struct Server {
     address: SocketAddr,
     log: Log,
@@ -39,11 +39,11 @@ struct Server {
 struct Options {
     endpoint: EndpointOptions,
     connections: ServeOptions,
-    /// Room that is to stay free on the disk, in bytes.
+    /// The free space to keep on the disk, in bytes.
     reserve: u64,
 }
 
-/// The day on which every test takes place.
+/// The time of every test.
 fn now() -> Timestamp {
     Timestamp::parse("2026-03-01T12:00:00Z").unwrap()
 }
@@ -89,12 +89,12 @@ impl Server {
         self.metric("bookend_ingest_inflight_bytes")
     }
 
-    /// How many records the log has.
+    /// The number of records in the log.
     fn appended(&self) -> i64 {
         self.log.positions().values().map(|position| position.end).sum()
     }
 
-    /// Stops, opens the log again, and gives back all that is in it.
+    /// Stops the server, opens the log again, and returns all its records.
     async fn after_a_restart(self) -> Vec<Record> {
         self.stop.send(()).unwrap();
         tokio::time::timeout(LIMIT, self.served).await.unwrap().unwrap();
@@ -116,7 +116,7 @@ fn open(dir: &TempDir, reserve_bytes: u64) -> Log {
     Log::Embedded(EmbeddedLog::open(dir.path(), options, Clock::starting_at(now())).unwrap())
 }
 
-/// A start as it is written on the log.
+/// A start as it is written to the log.
 fn start(user: &str) -> String {
     format!(
         r#"{{"user_id":"{user}","session_id":"s","event":"start","ts":"2026-03-01T11:00:00Z","country":"SK"}}"#

@@ -1,13 +1,13 @@
 //! Cursors: the position at which a page ends and the query that it belongs to, as an opaque text
 //! that is safe in a URL.
 //!
-//! A query with a cursor repeats the other parameters of the first query; only `limit` may change. A
-//! cursor of another query is refused, because its page would be wrong. The cursor contains the
+//! A query with a cursor repeats the other parameters of the first query; only `limit` may change.
+//! A cursor of another query is refused, because its page would be wrong. The cursor contains the
 //! window of the first page, since a window given by `days` or `hours` moves with the clock.
 //!
-//! A cursor is a position in the order of the rows, not a count of rows. So rows that are added while
-//! a client reads the pages neither hide nor repeat other rows. A cursor is not signed, because it
-//! gives access to nothing that the query itself does not.
+//! A cursor is a position in the order of the rows, not a count of rows. So rows that are added
+//! while a client reads the pages neither hide nor repeat other rows. A cursor is not signed,
+//! because it gives access to nothing that the query itself does not.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -51,8 +51,8 @@ impl QueryHash {
         Self::of(&format!("sessions {status:?} {user}"))
     }
 
-    /// Hashes with FNV-1a, whose result never changes. Cursors must stay valid after a restart and an
-    /// upgrade, and the hashes of the standard library may change between its versions.
+    /// Hashes with FNV-1a, whose result never changes. Cursors must stay valid after a restart and
+    /// an upgrade, and the hashes of the standard library may change between its versions.
     fn of(text: &str) -> Self {
         let step =
             |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

@@ -4,8 +4,8 @@ use shared::store::StoreError;
 use thiserror::Error;
 
 /// The rule for an id, after the name of the id.
-const ID: &str = "must be 1 to 128 bytes of UTF-8 without control characters, and not a placeholder \
-                  such as `null`";
+const ID: &str = "must be 1 to 128 bytes of UTF-8 without control characters, and not a \
+                  placeholder such as `null`";
 
 /// The reason why a query has no result.
 #[derive(Debug, Error)]

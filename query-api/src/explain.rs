@@ -1,7 +1,7 @@
-//! Why a session is what it is, in one sentence that follows the canonical rule.
+//! Explains the status and the times of a session in one sentence, by the canonical rule.
 //!
-//! What has left with its year is neither shown nor counted, so the sentence does not depend on whether the store has
-//! removed it already.
+//! Events that are older than the retention are neither shown nor counted. So the sentence does not
+//! depend on whether the store has removed them already.
 
 use serde::Serialize;
 use shared::{
@@ -11,23 +11,23 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// A session with all that is known of it.
+/// The stored events of a session, and the session that they make.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Explanation {
     user_id: UserId,
     session_id: SessionId,
     status: Status,
-    /// By time, a start before an end of the same instant.
+    /// The stored events, ordered by time; a start comes before an end of the same instant.
     facts: Vec<ShownFact>,
-    /// What they make, when it is complete.
+    /// The session, if it is complete.
     #[schema(required)]
     session: Option<CompletedSession>,
-    /// One sentence.
+    /// The reason for the status and the times, as a sentence for people.
     why: String,
 }
 
-/// One event of the session.
-// The order is the order of time, a start before an end of the same instant.
+/// One stored event of the session.
+// Ordered by time; a start comes before an end of the same instant.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[schema(as = Fact)]
 struct ShownFact {
@@ -35,13 +35,13 @@ struct ShownFact {
     order: (Timestamp, bool),
     kind: Kind,
     ts: Timestamp,
-    /// Where it began; of a start.
+    /// The country, which only a start has.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     country: Option<Country>,
 }
 
-/// Whether the session began or ended.
+/// The kind of a stored event.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
@@ -49,14 +49,14 @@ enum Kind {
     End,
 }
 
-/// Explains the session `key`; `None` when nothing is known of it, or it has left with its year.
+/// Explains the session `key`; `None` without stored events or after the retention has ended.
 pub(crate) fn explain(
     key: SessionKey,
     mut facts: SessionFacts,
     horizon: Timestamp,
 ) -> Option<Explanation> {
     let status = facts.status(horizon)?;
-    // A start this old would have taken the session along: only ends are left out here.
+    // With a start this old the session would have expired, so this removes only ends.
     facts.forget_before(horizon);
     Some(Explanation {
         status,
@@ -99,12 +99,13 @@ fn why(facts: &SessionFacts) -> String {
             [] => format!("The session is open because {began} and no end of it is known."),
             [end] => {
                 format!(
-                    "The session is open because {began} and the only end that is known, at {end}, lies before that."
+                    "The session is open because {began} and its only known end, at {end}, is \
+                     earlier."
                 )
             }
             ends => {
                 format!(
-                    "The session is open because {began} and all {} known ends lie before that.",
+                    "The session is open because {began} and all {} known ends are earlier.",
                     ends.len()
                 )
             }
@@ -122,17 +123,17 @@ fn why_start(start: &Start, starts: &[Start]) -> String {
     format!("the earliest of its {} starts{tie} is the one at {ts} in {country}", starts.len())
 }
 
-/// `before` ends lie before the start, `behind` do not.
-fn why_end(end: Timestamp, before: usize, behind: usize) -> String {
-    let ended = if behind == 1 {
+/// `before` ends are earlier than the start, `after` are not.
+fn why_end(end: Timestamp, before: usize, after: usize) -> String {
+    let ended = if after == 1 {
         format!("it ended at {end}")
     } else {
-        format!("the earliest of the {behind} ends that follow is the one at {end}")
+        format!("the earliest of the {after} ends that follow is the one at {end}")
     };
     match before {
         0 => ended,
-        1 => format!("{ended}, while 1 end that lies before the start does not count"),
-        _ => format!("{ended}, while {before} ends that lie before the start do not count"),
+        1 => format!("{ended}; 1 end before the start does not count"),
+        _ => format!("{ended}; {before} ends before the start do not count"),
     }
 }
 
@@ -141,12 +142,12 @@ fn why_orphan(ends: &[Timestamp]) -> String {
         [end] => format!(
             "The session is an orphan because it ended at {end} and no start of it is known."
         ),
-        // An orphan has an end; were there none, there would be no session to explain.
+        // An orphan always has an end; without one, there is no session to explain.
         ends => {
             let end = ends.first().copied().unwrap_or_default();
             format!(
-                "The session is an orphan because the earliest of its {} ends is the one at {end} and no start of it is \
-                 known.",
+                "The session is an orphan because the earliest of its {} ends is the one at {end} \
+                 and no start of it is known.",
                 ends.len()
             )
         }
@@ -159,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    /// Seconds behind noon; a start has its country.
+    /// Times are in seconds after noon; a start has its country.
     fn why_of(starts: &[(i64, &str)], ends: &[i64]) -> String {
         explained(starts, ends, Departed::default()).unwrap().why
     }
@@ -181,7 +182,8 @@ mod tests {
     fn a_start_and_an_end_make_a_session_complete() {
         assert_eq!(
             why_of(&[(0, "SK")], &[5]),
-            "The session is complete because it started at 2019-05-12T12:00:00Z in SK and it ended at 2019-05-12T12:00:05Z."
+            "The session is complete because it started at 2019-05-12T12:00:00Z in SK and it \
+             ended at 2019-05-12T12:00:05Z."
         );
     }
 
@@ -189,9 +191,9 @@ mod tests {
     fn the_earliest_of_several_starts_and_following_ends_counts() {
         assert_eq!(
             why_of(&[(3, "SK"), (2, "DE")], &[1, 5, 9]),
-            "The session is complete because the earliest of its 2 starts is the one at 2019-05-12T12:00:02Z in DE and the \
-             earliest of the 2 ends that follow is the one at 2019-05-12T12:00:05Z, while 1 end that lies before the start \
-             does not count."
+            "The session is complete because the earliest of its 2 starts is the one at \
+             2019-05-12T12:00:02Z in DE and the earliest of the 2 ends that follow is the one at \
+             2019-05-12T12:00:05Z; 1 end before the start does not count."
         );
     }
 
@@ -199,9 +201,9 @@ mod tests {
     fn of_starts_at_one_instant_the_first_by_country_counts() {
         assert_eq!(
             why_of(&[(2, "SK"), (2, "DE")], &[0, 1, 2]),
-            "The session is complete because the earliest of its 2 starts, the first of them by country, is the one at \
-             2019-05-12T12:00:02Z in DE and it ended at 2019-05-12T12:00:02Z, while 2 ends that lie before the start do not \
-             count."
+            "The session is complete because the earliest of its 2 starts, the first of them by \
+             country, is the one at 2019-05-12T12:00:02Z in DE and it ended at \
+             2019-05-12T12:00:02Z; 2 ends before the start do not count."
         );
     }
 
@@ -209,7 +211,8 @@ mod tests {
     fn a_session_without_an_end_is_open() {
         assert_eq!(
             why_of(&[(0, "SK")], &[]),
-            "The session is open because it started at 2019-05-12T12:00:00Z in SK and no end of it is known."
+            "The session is open because it started at 2019-05-12T12:00:00Z in SK and no end of \
+             it is known."
         );
     }
 
@@ -217,12 +220,13 @@ mod tests {
     fn ends_before_the_start_leave_a_session_open() {
         assert_eq!(
             why_of(&[(3, "SK")], &[1]),
-            "The session is open because it started at 2019-05-12T12:00:03Z in SK and the only end that is known, at \
-             2019-05-12T12:00:01Z, lies before that."
+            "The session is open because it started at 2019-05-12T12:00:03Z in SK and its only \
+             known end, at 2019-05-12T12:00:01Z, is earlier."
         );
         assert_eq!(
             why_of(&[(3, "SK")], &[1, 2]),
-            "The session is open because it started at 2019-05-12T12:00:03Z in SK and all 2 known ends lie before that."
+            "The session is open because it started at 2019-05-12T12:00:03Z in SK and all 2 known \
+             ends are earlier."
         );
     }
 
@@ -230,12 +234,13 @@ mod tests {
     fn an_end_without_a_start_is_an_orphan() {
         assert_eq!(
             why_of(&[], &[1]),
-            "The session is an orphan because it ended at 2019-05-12T12:00:01Z and no start of it is known."
+            "The session is an orphan because it ended at 2019-05-12T12:00:01Z and no start of it \
+             is known."
         );
         assert_eq!(
             why_of(&[], &[1, 2]),
-            "The session is an orphan because the earliest of its 2 ends is the one at 2019-05-12T12:00:01Z and no start of \
-             it is known."
+            "The session is an orphan because the earliest of its 2 ends is the one at \
+             2019-05-12T12:00:01Z and no start of it is known."
         );
     }
 

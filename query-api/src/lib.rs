@@ -1,10 +1,10 @@
-//! The query service: returns the sessions that started in each country and the most recent sessions
-//! of a user.
+//! The query service: returns the sessions that started in each country and the most recent
+//! sessions of a user.
 //!
 //! It reads from [`shared::store`] and applies the canonical rule of [`shared::session`]. It never
-//! writes to the store and never connects to Kafka. A reply is a function of the events in the store
-//! and of the time of the query: it omits what is older than the retention, even when the store still
-//! contains it.
+//! writes to the store and never connects to Kafka. A reply is a function of the events in the
+//! store and of the time of the query: it omits what is older than the retention, even when the
+//! store still contains it.
 
 pub mod config;
 mod cursor;
@@ -31,16 +31,16 @@ pub use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct QueryOptions {
     /// The time by which a client's clock may run ahead, in milliseconds. The window of `days` and
-    /// `hours` ends this much after now, so that it includes a start from such a client. This is the
-    /// tolerance of ingest, 5 minutes by default.
+    /// `hours` ends this much after now, so that it includes a start from such a client. This is
+    /// the tolerance of ingest, 5 minutes by default.
     pub future_tolerance_ms: i64,
     /// The number of requests that may read the store at a time; others wait for a permit. The
     /// largest reply has 10,000 starts, some 4 MB, so this limits the memory for replies.
     pub reads: usize,
     /// The time that a request may wait for a permit; after it the reply is a 503.
     pub permit_timeout: Duration,
-    /// The number of streamed replies that may be in flight; the next one gets a 503. Each takes less
-    /// than 1 MiB, however long it is. On Cassandra, which is read ahead by some days of some
+    /// The number of streamed replies that may be in flight; the next one gets a 503. Each takes
+    /// less than 1 MiB, however long it is. On Cassandra, which is read ahead by some days of some
     /// countries, each takes a few MiB, or tens of MiB where a day has millions of starts.
     pub streams: usize,
     /// The time that a client may take to send a request's body.

@@ -1,13 +1,13 @@
-//! The program `query-api`: answers queries about session starts by country and about the sessions of
-//! a user, from Cassandra.
+//! The program `query-api`: answers queries about session starts by country and about the sessions
+//! of a user, from Cassandra.
 
 use std::process::ExitCode;
 
 use query_api::config::{QueryConfig, program_settings};
 use shared::cli;
 
-/// Memory is often freed by another thread than the one that allocated it; this allocator reuses such
-/// memory, which keeps the process small.
+/// Memory is often freed by another thread than the one that allocated it; this allocator reuses
+/// such memory, which keeps the process small.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -12,7 +12,8 @@ pub struct QueryMetrics {
     rows: IntCounterVec,
 }
 
-/// A request in flight. Dropping this counts the request, as `aborted` unless its reply is complete.
+/// A request in flight. Dropping this counts the request, as `aborted` unless its reply is
+/// complete.
 pub(crate) struct Measured {
     metrics: Arc<QueryMetrics>,
     route: &'static str,
@@ -30,7 +31,7 @@ impl QueryMetrics {
             requests: IntCounterVec::new(
                 Opts::new(
                     "bookend_query_requests_total",
-                    "Number of requests, by status; `aborted` when the reply was not sent completely",
+                    "Number of requests, by status; `aborted` if the reply was not sent completely",
                 ),
                 &["route", "status"],
             )?,

@@ -10,7 +10,8 @@ pub(crate) const COUNTRY: &str = "country";
 /// The number of characters of an unknown parameter's name that the error repeats.
 const SHOWN: usize = 40;
 
-/// Decoded parameters. The call supports each of them, and each except [`COUNTRY`] occurs only once.
+/// Decoded parameters. The call supports each of them, and each except [`COUNTRY`] occurs only
+/// once.
 #[derive(Debug)]
 pub(crate) struct Params(Vec<(&'static str, String)>);
 
@@ -62,10 +63,10 @@ pub(crate) fn unknown(name: &str, known: &[&str]) -> QueryError {
     QueryError::UnknownParameter { name: name.chars().take(SHOWN).collect(), known }
 }
 
-/// Percent-decodes a text once; `None` when a `%` is not followed by two hexadecimal digits, or when
-/// the result is not UTF-8. The library alone would keep half an escape as it stands.
+/// Percent-decodes a text once; `None` when a `%` is not followed by two hexadecimal digits, or
+/// when the result is not UTF-8. The library alone would keep half an escape as it stands.
 pub(crate) fn percent_decode(text: &str) -> Option<String> {
-    let whole = |rest: &str| matches!(rest.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+    let whole = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     if !text.split('%').skip(1).all(whole) {
         return None;
     }

@@ -1,5 +1,5 @@
-//! The sessions of one user. The store lists the complete ones; open sessions and orphans are found by
-//! reading all sessions of the user.
+//! The sessions of one user. The store lists the complete ones; open sessions and orphans are found
+//! by reading all sessions of the user.
 
 use std::collections::BinaryHeap;
 
@@ -29,9 +29,9 @@ pub(crate) struct Listing {
     pub(crate) next: Option<SessionPosition>,
 }
 
-/// Lists at most `limit` sessions of `user` with `status`, after the position `after` if it is given.
-/// The order is that of [`SessionPosition`]: newest first, equal times by session. Sessions from before
-/// `horizon` are omitted.
+/// Lists at most `limit` sessions of `user` with `status`, after the position `after` if it is
+/// given. The order is that of [`SessionPosition`]: newest first, equal times by session. Sessions
+/// from before `horizon` are omitted.
 pub(crate) async fn list(
     store: &Store,
     user: &UserId,

@@ -79,8 +79,9 @@ impl From<ChunkError> for QueryError {
     }
 }
 
-/// Reads the starts of `countries` in `window`, in pieces of at most `size`. The instant of a country
-/// is an upper bound on its newest start. The first country may begin after the start `first`.
+/// Reads the starts of `countries` in `window`, in pieces of at most `size`. The instant of a
+/// country is an upper bound on its newest start. The first country may begin after the start
+/// `first`.
 pub(crate) fn pieces(
     store: Store,
     countries: BTreeMap<Country, Timestamp>,
@@ -117,7 +118,8 @@ pub(crate) fn pieces(
     }
 }
 
-/// Reads at most `limit` starts in `window`; the cursor of the next page contains the window `asked`.
+/// Reads at most `limit` starts in `window`; the cursor of the next page contains the window
+/// `asked`.
 pub(crate) async fn page(
     store: Store,
     countries: BTreeMap<Country, Timestamp>,

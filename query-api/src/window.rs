@@ -59,8 +59,8 @@ impl Span {
         }
     }
 
-    /// Returns the window at `now`. A window given by its length ends `tolerance_ms` after `now`, so
-    /// that it includes starts from clients whose clocks run ahead.
+    /// Returns the window at `now`. A window given by its length ends `tolerance_ms` after `now`,
+    /// so that it includes starts from clients whose clocks run ahead.
     pub(crate) fn window(self, now: Timestamp, tolerance_ms: i64) -> Result<Window, QueryError> {
         let window = match self {
             Self::Last(length) => Window { from: now - length, to: now + tolerance_ms },

@@ -1,4 +1,4 @@
-//! What a reader sees: every reply and every error, over a real store.
+//! The replies and the errors of every query, with a real store.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 

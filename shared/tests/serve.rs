@@ -1,4 +1,4 @@
-//! The accept loop over real sockets: limits on clients, the drain, and what every process tells about itself.
+//! The accept loop over real sockets: limits on clients, the shutdown, health and metrics.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 use std::{
@@ -39,7 +39,7 @@ impl Server {
         Self { address, stop, served }
     }
 
-    /// Tells it to stop, and waits for its end.
+    /// Stops the server and waits until it has ended.
     async fn stop(self) {
         self.stop.send(()).unwrap();
         tokio::time::timeout(LIMIT, self.served).await.unwrap().unwrap();
@@ -58,7 +58,7 @@ fn hello() -> Router {
     at_hello(async || "hello".into_response())
 }
 
-/// Answers when `free` is notified, and says on `begun` that it was asked.
+/// Notifies `begun` when a request arrives, and replies when `free` is notified.
 fn waiting(begun: &Arc<Notify>, free: &Arc<Notify>) -> Router {
     let (begun, free) = (Arc::clone(begun), Arc::clone(free));
     let answer = move || {
@@ -154,7 +154,7 @@ async fn a_client_that_reads_no_answer_is_cut_off() {
     let server = Server::start(endless, options).await;
     let mut deaf = Connection::open(server.address).await;
     deaf.send(bare("GET", "/hello")).await;
-    // Its place is free for another only when it was cut off.
+    // Another client can connect only after this one was disconnected.
     let served =
         tokio::time::timeout(LIMIT, async { while ask_head(server.address).await != 200 {} });
     served.await.unwrap();
@@ -179,7 +179,7 @@ async fn who_is_answered_while_it_still_sends_is_listened_to_a_moment_more() {
         .await;
     assert_eq!(connection.reply().await.unwrap().status, 413);
     assert!(connection.is_cut().await);
-    // A reset would fail the second of these; and elsewhere than on Linux it can take back the answer.
+    // After a reset the second write would fail; on some systems a reset also discards the reply.
     for _ in 0..10 {
         connection.send("more").await;
     }

@@ -1,4 +1,4 @@
-//! Both services in one process, on one port.
+//! The command `serve`: the endpoint, the consumer and the query service in one process, on one port.
 
 use std::{future::Future, sync::Arc};
 
@@ -20,10 +20,11 @@ mod config;
 
 pub use self::config::{ServeConfig, settings};
 
-/// Serves until `shutdown`; then finishes the requests under way, and then what was polled.
+/// Serves until `shutdown` resolves, then finishes the requests in flight and after them the records
+/// that were polled.
 ///
 /// # Errors
-/// When the log or the store cannot be used at all, or fails for good.
+/// The log or the store cannot be used, or the consumer failed permanently.
 pub async fn run(
     config: ServeConfig,
     listener: TcpListener,

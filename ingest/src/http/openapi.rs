@@ -1,8 +1,8 @@
 //! The OpenAPI description of the endpoint: the body of a batch, and every reply to one. The three
 //! paths differ in one reply, the one to `rows` at `/`.
 //!
-//! The replies of the examples come from the code that sends them. The events of the examples are in
-//! the batch of the first seed or are not kept, so trying an example changes no other reply.
+//! The replies of the examples come from the code that sends them. The events of the examples are
+//! in the batch of the first seed or are not kept, so trying an example changes no other reply.
 
 use serde_json::{Value, json};
 use shared::{
@@ -68,8 +68,8 @@ pub(super) fn call(path: &str) -> Call {
     call.text("", "text/plain", rows)
 }
 
-/// The refusals with other statuses than 400: the name of the example, the command or the condition,
-/// and the refusal.
+/// The refusals with other statuses than 400: the name of the example, the command or the
+/// condition, and the refusal.
 fn refusals() -> [(&'static str, &'static str, Refusal); 10] {
     let EndpointOptions { max_body_bytes: limit, max_events, body_timeout: timeout, .. } =
         EndpointOptions::default();

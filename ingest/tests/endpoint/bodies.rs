@@ -30,7 +30,7 @@ async fn post(
     (reply.status, reply.json())
 }
 
-/// The beginning of a request whose body is expected to be `length` bytes long; the server has begun to read that body.
+/// Begins a request with a body of `length` bytes; returns when the server has begun to read it.
 async fn begin(server: &Server, length: usize) -> Connection {
     let mut connection = Connection::open(server.address).await;
     let head = format!("POST /v1/events HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n");
@@ -125,13 +125,13 @@ async fn a_body_that_would_inflate_without_end_is_413() {
         );
     }
     assert_eq!(server.inflight(), 0.0);
-    // The whole process, other tests and all, has never held what even the smaller of them inflates to.
+    // Even the smaller body is larger, once decompressed, than the process with all tests ever was.
     if let Some(peak) = peak_memory() {
         assert!(peak < 512 << 20, "{peak}");
     }
 }
 
-/// The most memory that this process has held, in bytes, where the system tells.
+/// The peak memory of this process in bytes, where the system reports it.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -246,7 +246,7 @@ async fn of_a_client_that_goes_away_half_way_nothing_is_taken() {
     let server = Server::start().await;
     let text = batch(3);
     let mut connection = begin(&server, text.len() + 1).await;
-    // All of it but a blank at the end.
+    // Everything except a space at the end.
     connection.send(&text).await;
     until(|| server.inflight() > 0.0).await;
     drop(connection);

@@ -1,4 +1,4 @@
-//! What happens when the log does not take a batch, when a client sends too often, and when the process is told to stop.
+//! Faults: the log does not accept a batch, a client is over its quota, or the process is stopped.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ async fn post(server: &Server, body: impl AsRef<[u8]>) -> Reply {
     ask(server.address, request("POST", "/v1/events", &[], body)).await
 }
 
-/// A request of which the server waits for `length` bytes of body.
+/// A request with a body of `length` bytes that the server waits for.
 async fn begin(server: &Server, length: usize) -> Connection {
     let mut connection = Connection::open(server.address).await;
     let head = format!("POST /v1/events HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n");
@@ -36,7 +36,7 @@ async fn a_full_disk_is_503_and_nothing_is_counted_as_sent() {
         assert_eq!(reply.header("retry-after"), Some("1"));
     }
     assert_eq!(server.accepted(), 0.0);
-    // Its client comes again with all of them.
+    // The client sends all of them again.
     let rejected = r#"bookend_ingest_events_total{code="not_an_object",outcome="rejected"}"#;
     assert_eq!(server.metric(rejected), 0.0);
     assert_eq!(server.inflight(), 0.0);
@@ -52,7 +52,7 @@ async fn a_log_that_is_too_slow_is_503_and_what_it_takes_in_the_end_is_counted()
         ..Default::default()
     };
     let server = Server::limited(options).await;
-    // A log that answers within the clock's tick is still in time.
+    // A log that replies within one tick of the clock is still in time.
     let (mut sent, body) = (0, batch(20_000));
     let reply = loop {
         sent += 20_000;

@@ -1,4 +1,4 @@
-//! What a client hears, by what it sent.
+//! The reply to each kind of request.
 
 use serde_json::json;
 use test_support::connection::{Connection, ask, bare, request};

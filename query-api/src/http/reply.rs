@@ -167,8 +167,8 @@ fn as_json(mut response: Response, status: StatusCode) -> Response {
     response
 }
 
-/// Makes a stream `Sync`, as warp requires. The lock is never taken, because polling needs exclusive
-/// access to the stream anyway.
+/// Makes a stream `Sync`, as warp requires. The lock is never taken, because polling needs
+/// exclusive access to the stream anyway.
 struct Exclusive<S>(Mutex<Pin<Box<S>>>);
 
 impl<S: Stream> Stream for Exclusive<S> {

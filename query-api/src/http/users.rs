@@ -33,7 +33,8 @@ pub(super) const LIMIT: (usize, usize) = (20, 100);
 pub(super) struct SessionsReply {
     /// The user of the query.
     user_id: UserId,
-    /// The sessions, newest first and equal times by session. The list is empty for an unknown user.
+    /// The sessions, newest first and equal times by session. The list is empty for an unknown
+    /// user.
     sessions: Vec<ListedSession>,
     /// The `cursor` of the next page; `null` on the last page.
     #[schema(required)]

@@ -1,4 +1,4 @@
-//! The dashboard as it comes over HTTP: its files, what a browser is told of them, and what is counted.
+//! The dashboard over HTTP: its files, their headers, and its metrics.
 
 use warp::http::StatusCode;
 

@@ -1,4 +1,4 @@
-//! Everything that a client can do wrong, and what it is told.
+//! The mistakes that a client can make, and the error for each.
 
 use query_api::QueryOptions;
 

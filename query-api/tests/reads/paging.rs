@@ -1,4 +1,4 @@
-//! Pages put together are the whole answer, whatever their limits and whatever is added in between.
+//! The pages together are the whole reply, for any limits and with rows that are added in between.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,7 +107,7 @@ async fn a_thousand_starts_are_given_unless_more_are_asked_for() {
 const COUNTRIES: [&str; 4] = ["AT", "BE", "NA", "ZZ"];
 const USERS: [&str; 2] = ["u", "w x"];
 
-/// Whose session, which, when (in seconds), and the country of a start.
+/// The user, the session, the time in seconds, and the country of a start.
 type Draw = (usize, u8, i64, Option<usize>);
 
 fn draws(most: usize) -> impl Strategy<Value = Vec<Draw>> {
@@ -125,11 +125,11 @@ fn event((user, session, ts, country): &Draw, prefix: &str) -> Event {
     (key(USERS[*user], &format!("{prefix}{session}")), fact)
 }
 
-/// In the name of a session that is added between pages.
+/// Marks the id of a session that is added between pages.
 const LATER: &str = "later";
 
-/// A whole session at once, for one that is completed between pages moves in the order of the listing; its name sorts
-/// before, among or behind those that were there.
+/// Adds a whole session at once, because a session that is completed between pages moves in the
+/// order of the list. Its id sorts before, between or after the others.
 fn added_later(n: usize, draw: &Draw) -> Vec<Event> {
     let (user, _, ts, country) = *draw;
     let prefix = format!("{}{LATER}{n}-", ["a", "s1", "z"][n % 3]);
@@ -140,7 +140,7 @@ fn added_later(n: usize, draw: &Draw) -> Vec<Event> {
     events
 }
 
-/// The answers by the rule alone: sessions in the order of each listing.
+/// The expected replies, computed by the rule alone: the sessions in the order of each list.
 #[derive(Debug, Default, PartialEq)]
 struct Naive {
     starts: BTreeMap<String, Vec<String>>,
@@ -187,7 +187,7 @@ fn naive(events: &[Event], window: (Timestamp, Timestamp)) -> Naive {
     naive
 }
 
-/// The answers by the service, page by page; `between` is done after every page.
+/// The replies of the service, page by page; `between` runs after every page.
 async fn paged(
     world: &World,
     window: (Timestamp, Timestamp),
@@ -226,7 +226,7 @@ async fn paged(
     found
 }
 
-/// Without the sessions that were added later, and what is empty then.
+/// Removes the sessions that were added later, and the lists that are empty without them.
 fn there_from_the_first(naive: &Naive) -> Naive {
     let keep = |ids: &Vec<String>| {
         ids.iter().filter(|id| !id.contains(LATER)).cloned().collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! Over real HTTP: chunked replies, HEAD, the page, the metrics, and how fast many countries are answered.
+//! Over real HTTP: chunked replies, HEAD, the pages, the metrics, and queries of many countries.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::world::{World, end, start, started};
 
-/// The head and the body of a reply, as they come over the wire.
+/// The head and the body of a reply, as they arrive.
 async fn wire(world: &World, request: &str) -> (String, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -28,7 +28,7 @@ async fn wire(world: &World, request: &str) -> (String, Vec<u8>) {
     (String::from_utf8(bytes).unwrap().to_lowercase(), body)
 }
 
-/// The chunks of a chunked body, which must have its end.
+/// The chunks of a chunked body, which must be complete.
 fn chunks(mut body: &[u8]) -> Vec<&[u8]> {
     let mut chunks = Vec::new();
     loop {
@@ -120,7 +120,7 @@ async fn a_get_with_a_body_is_answered_for_the_user_it_names() {
         "GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0",
         body.len()
     );
-    // The head that `wire` adds is the trailer of a chunked body here.
+    // The headers that `wire` adds are the trailer of this chunked body.
     let (_, reply) =
         wire(&world, &request.replacen("\r\n\r\n", "\r\nhost: x\r\nconnection: close\r\n\r\n", 1))
             .await;
@@ -215,7 +215,7 @@ async fn a_day_of_246_countries_is_answered_at_once_and_by_many_readers() {
     );
     let page = world.json("/v1/session-starts?days=1&limit=10000").await;
     assert_eq!(started(&[page]).values().map(Vec::len).sum::<usize>(), 10_000);
-    // Far above what it takes, for a busy machine and an unoptimised build.
+    // Far above the usual time, for a busy machine and an unoptimised build.
     assert!(took < Duration::from_secs(5), "{took:?}");
     let readers: Vec<_> = (0..12)
         .map(|_| {

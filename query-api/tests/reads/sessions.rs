@@ -1,4 +1,4 @@
-//! A user's sessions: complete, open, orphan, and one of them explained.
+//! The sessions of a user: complete, open and orphan ones, and the explanation of a session.
 
 use serde_json::{Value, json};
 
@@ -145,7 +145,7 @@ async fn a_complete_session_is_explained_with_its_facts_in_the_order_of_time() {
             + r#""session":{"user_id":"u","session_id":"s","country":"SK","started_at":"2019-05-12T10:00:00Z","#
             + r#""ended_at":"2019-05-12T12:00:00Z","duration_ms":7200000},"#
             + r#""why":"The session is complete because it started at 2019-05-12T10:00:00Z in SK and it ended at "#
-            + r#"2019-05-12T12:00:00Z, while 1 end that lies before the start does not count."}"#
+            + r#"2019-05-12T12:00:00Z; 1 end before the start does not count."}"#
     );
 }
 

@@ -1,4 +1,4 @@
-//! Starts by country: the whole, the numbers, and the seeds' own call.
+//! Starts by country: lists, counts, and the call of the seeds.
 
 use serde_json::json;
 

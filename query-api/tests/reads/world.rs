@@ -1,4 +1,4 @@
-//! A store in a directory of its own, filled as the pairing consumer would fill it, behind the routes of the service.
+//! The routes of the query service with a store of their own, filled as the consumer would fill it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,7 +15,7 @@ use shared::{
 };
 use warp::{http::Response, hyper::body::Bytes};
 
-/// The instant at which every test asks.
+/// The time of every test.
 pub(crate) const NOW: &str = "2019-05-13T12:00:00Z";
 
 pub(crate) struct World {
@@ -79,12 +79,12 @@ impl World {
         world
     }
 
-    /// Adds events one by one, and supersedes after each what it made untrue.
+    /// Adds events one by one, and after each one supersedes the rows that are no longer true.
     pub(crate) async fn feed(&self, events: &[Event]) {
         self.feed_at(events, at(NOW)).await;
     }
 
-    /// The same as if it were another time.
+    /// Adds events at another time.
     pub(crate) async fn feed_at(&self, events: &[Event], now: Timestamp) {
         for (key, fact) in events {
             let sighting = Sighting { key: key.clone(), facts: vec![fact.clone()] };
@@ -149,7 +149,7 @@ impl World {
         error(reply.status().as_u16(), reply.body())
     }
 
-    /// Every page of a question, by the cursors; `limits` in turn, and `between` is done after each page.
+    /// Returns every page of a query, with `limits` in rotation; `between` runs after each page.
     pub(crate) async fn pages(
         &self,
         path: &str,

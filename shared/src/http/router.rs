@@ -27,7 +27,7 @@ const DOCUMENT: &str = "/openapi.json";
 /// The routes of a program as one warp filter.
 pub type Routes = BoxedFilter<(Response,)>;
 
-/// Answers a request with the help of the state that the routes of a crate share.
+/// The handler of a route; it gets the state that the routes of a crate share.
 type Handler<S> = Box<dyn Fn(Arc<S>, Request) -> BoxFuture<'static, Response> + Send + Sync>;
 
 /// An entry of the table of routes; its handler needs an `S`.

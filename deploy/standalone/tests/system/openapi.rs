@@ -1,7 +1,8 @@
-//! Every example of the served OpenAPI description is tried, by its own command line: what comes back has the status under which
-//! the example stands, and says what the example says.
+//! Tries every example of the served OpenAPI document with its own command line. The reply must
+//! have the status and the body of the example.
 //!
-//! What no command line alone can bring about is brought about here; the few that would take a broken machine are named.
+//! Tests here bring about the examples that no command line alone can bring about. The few that
+//! would need a broken machine are listed with the reason.
 
 use std::{
     collections::BTreeSet,
@@ -27,28 +28,17 @@ mod shown;
 const AS_OF: [&str; 2] = ["--as-of", "2019-05-13T12:00:00Z"];
 const SEED: &str = "data/seed-batch.json";
 
-/// By their names, the examples that are not tried, and why.
+/// The names of the examples that are not tried, each with the reason.
 const UNTRIED: [(&str, &str); 5] = [
-    (
-        "late",
-        "the log would have to hang for 12 seconds: ingest/tests/endpoint.rs has a log that does",
-    ),
-    (
-        "damaged",
-        "a row of the store would have to be damaged: the tests of query-api's replies say it",
-    ),
-    ("unavailable", "the store would have to be down: the tests of query-api's replies say it"),
-    (
-        "crowded",
-        "all turns would have to be taken for 15 seconds: query-api/tests/reads/errors.rs takes them",
-    ),
-    (
-        "busy",
-        "32 readers would have to leave long replies unread: query-api/tests/reads/errors.rs has them",
-    ),
+    ("late", "needs a log that hangs for 12 seconds; ingest/tests/endpoint.rs has one"),
+    ("damaged", "needs a damaged row in the store; the tests of query_api::http::reply have one"),
+    ("unavailable", "needs a store that is down; the tests of query_api::http::reply have one"),
+    ("crowded", "needs 15 seconds without a permit; query-api/tests/reads/errors.rs does it"),
+    ("busy", "needs 32 clients that read nothing; query-api/tests/reads/errors.rs does it"),
 ];
 
-/// Runs a command line as it stands, but for the address: the status, the media type and the body.
+/// Runs a command line with the address of `service`; returns the status, the media type and the
+/// body.
 fn run(service: &Service, line: &str) -> (u16, String, String) {
     let line = line.replace(ADDRESS, &service.client().0.to_string());
     let end = r"\n%{http_code} %{content_type}";
@@ -61,7 +51,7 @@ fn run(service: &Service, line: &str) -> (u16, String, String) {
     (status.parse().unwrap(), media.to_owned(), body.to_owned())
 }
 
-/// A service with the first seed's batch, all of it answered.
+/// Starts a service with the batch of the first seed, and waits until queries return all of it.
 fn seeded(data: &std::path::Path, more: &[&str]) -> Service {
     let service = Service::start(data, &[&AS_OF[..], more].concat());
     let batch = std::fs::read(project().join(SEED)).unwrap();
@@ -74,7 +64,7 @@ fn description(service: &Service) -> Value {
     service.client().ask("/openapi.json")
 }
 
-/// Sends the head of a request whose body is to have `length` bytes, and the first `sent` of them.
+/// Sends the head of a request that announces `length` bytes of body, and the first `sent` bytes.
 fn begin(client: Client, method: &str, path: &str, length: usize, sent: usize) -> TcpStream {
     let mut stream = client.connect().unwrap();
     write!(stream, "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n")
@@ -155,7 +145,7 @@ fn every_body_that_may_be_sent_is_taken() {
         }
     }
     assert_eq!(sent, 12);
-    // They were all events of the seed, so that trying them changes no answer.
+    // All of them are events of the seed, so sending them changes no reply.
     let starts = &service.client().ask("/v1/session-starts/counts?days=365")["countries"];
     assert_eq!(members(starts).map(|(_, starts)| starts.as_u64().unwrap()).sum::<u64>(), 5);
 }
@@ -199,9 +189,9 @@ fn a_body_for_which_there_is_no_room_is_answered_as_the_examples_say() {
     let data = tempfile::tempdir().unwrap();
     let service = seeded(data.path(), &["--max-inflight", "2MiB", "--body-timeout", "10m"]);
     let all = shown(&description(&service));
-    // Both stay unfinished, and keep what they have sent.
+    // Both bodies stay unfinished and hold the bytes that they have sent.
     let held = [(); 2].map(|()| begin(service.client(), "POST", "/", 1 << 20, 1_000_000));
-    // A body that came before could take the room of one of them.
+    // An earlier body could otherwise take the place of one of them.
     eventually("both bodies are held", || {
         (service.metrics().sum("bookend_ingest_inflight_bytes") >= 2_000_000.0).then_some(())
     });

@@ -1,8 +1,8 @@
 //! The schemas of the types that all services share. These types write their JSON themselves, in
 //! `event`, `session` and `timestamp`, which know nothing of HTTP; so they derive no schema.
 //!
-//! `specification/event.schema.json` says exactly which events are valid, and tests hold it equal to
-//! the parser. The schema of an event here says as much as a form or a generated client needs.
+//! `specification/event.schema.json` says exactly which events are valid, and tests hold it equal
+//! to the parser. The schema of an event here says as much as a form or a generated client needs.
 
 use serde_json::json;
 use utoipa::{
@@ -22,8 +22,8 @@ use crate::{
 /// Schemas by the names that refer to them.
 pub type Schemas = Vec<(String, RefOr<Schema>)>;
 
-/// Implements `ToSchema`: `Type: Part, Part => schema` for a schema that refers to the parts. `Type as
-/// "Name"` gives the schema another name than the type.
+/// Implements `ToSchema`: `Type: Part, Part => schema` for a schema that refers to the parts. `Type
+/// as "Name"` gives the schema another name than the type.
 #[macro_export]
 macro_rules! schemas {
     ($($type:ty $(as $name:literal)? $(: $($part:ty),+)? => $schema:expr;)+) => {$(

@@ -1,9 +1,9 @@
-//! The examples of replies in an OpenAPI description, and whether one is what was answered.
+//! The examples of replies in an OpenAPI document, and how a reply is compared with one.
 
 use serde_json::Value;
 use shared::timestamp::{MINUTE, Timestamp};
 
-/// An example of a reply, and where it stands.
+/// An example of a reply, and its place in the document.
 #[derive(Debug)]
 pub(super) struct Shown {
     pub(super) method: String,
@@ -16,7 +16,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// The command line, where there is one.
+    /// The command line, if the example has one.
     pub(super) fn command(&self) -> Option<&str> {
         self.asked.strip_prefix("```sh\n")?.strip_suffix("\n```")
     }
@@ -51,7 +51,7 @@ pub(super) fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> 
     value.as_object().into_iter().flatten()
 }
 
-/// Every example of a reply in a description.
+/// Returns every example of a reply in a document.
 pub(super) fn shown(document: &Value) -> Vec<Shown> {
     let mut all = Vec::new();
     for (path, item) in members(&document["paths"]) {
@@ -74,12 +74,12 @@ pub(super) fn shown(document: &Value) -> Vec<Shown> {
     all
 }
 
-/// `text` without the numbers in it: the free bytes of a disk are never the same.
+/// Removes the numbers from `text`, because the free bytes of a disk change.
 fn without_digits(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_ascii_digit()).collect()
 }
 
-/// Whether `whole` has all that `part` has.
+/// Whether `whole` contains everything in `part`.
 fn holds(whole: &Value, part: &Value) -> bool {
     match part {
         Value::Object(_) => members(part).all(|(key, part)| holds(&whole[key], part)),
@@ -87,7 +87,7 @@ fn holds(whole: &Value, part: &Value) -> bool {
     }
 }
 
-/// `reply` with the ends of a window that moves with the clock as they are when the clock starts.
+/// Replaces the ends of a window that moves with the clock by those at the start of the clock.
 fn at_one_time(reply: &Value) -> Value {
     let mut reply = reply.clone();
     for (key, text) in [("from", "2018-11-24T12:00:00Z"), ("to", "2019-05-13T12:05:00Z")] {
