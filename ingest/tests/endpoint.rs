@@ -1,5 +1,5 @@
 //! The endpoint over real HTTP: the reply to each client, and the records in the log after it.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{net::SocketAddr, sync::Arc};
 

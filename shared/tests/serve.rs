@@ -1,5 +1,5 @@
 //! The accept loop over real sockets: limits on clients, the shutdown, health and metrics.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{
     collections::BTreeSet,
