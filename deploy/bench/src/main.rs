@@ -3,7 +3,10 @@
 //! The service is the release program in its own process and is used over HTTP. The bare engine
 //! writes the same rows in the same run, so that the ratio of both is comparable between machines.
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -133,9 +136,18 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
     )?;
     service.kill()?;
 
-    let backlog = dir.join("backlog");
-    load::write_backlog(&file, &backlog).await?;
-    let service = service::Service::start(&args.program, &backlog).await?;
+    measure_backlog(&args.program, &file, events, &dir.join("backlog")).await
+}
+
+/// Measures how fast a new process consumes the whole data set from the log.
+async fn measure_backlog(
+    program: &Path,
+    file: &Path,
+    events: u64,
+    backlog: &Path,
+) -> anyhow::Result<()> {
+    load::write_backlog(file, backlog).await?;
+    let service = service::Service::start(program, backlog).await?;
     let drained = load::drain(&service, events).await?;
     report(json!({
         "figure": "a backlog of the whole data set, from the start until the lag is 0",

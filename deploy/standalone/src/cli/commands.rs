@@ -93,7 +93,13 @@ pub(super) fn program() -> Command {
     let program = cli::program("bookend", ABOUT, Some(&librdkafka_version()))
         .long_about(LONG_ABOUT)
         .after_help(help::sections(&notes))
-        .subcommand_required(true)
+        .subcommand_required(true);
+    cli::packaging::with_commands(operating_commands(data_commands(program)))
+}
+
+/// Adds the commands that serve, generate and load data.
+fn data_commands(program: Command) -> Command {
+    program
         .subcommand(with_settings(
             "serve",
             "Run the service (the default command)",
@@ -132,6 +138,11 @@ pub(super) fn program() -> Command {
                 section("Output with --json", LOADED),
             ],
         ))
+}
+
+/// Adds the commands that operate on the log and the store.
+fn operating_commands(program: Command) -> Command {
+    program
         .subcommand(with_both::<SetupArgs>(
             "setup",
             "Create or update the topics of Kafka and the tables of Cassandra",
@@ -163,8 +174,7 @@ pub(super) fn program() -> Command {
                 section("When", STOPPED),
                 section("Output with --json", REDRIVEN),
             ],
-        ));
-    cli::packaging::with_commands(program)
+        ))
 }
 
 /// A command with the arguments `T`.

@@ -16,46 +16,25 @@ const FUTURE: i64 = 30 * DAY;
 const JUNK: [&str; 4] =
     ["null", "undefined", "[object Object]", "00000000-0000-0000-0000-000000000000"];
 
+/// Texts that are not a time in a supported format.
+const BAD_TS: [&str; 7] = [
+    "yesterday",
+    "2016-13-02T15:00:00",
+    "2015-02-29T15:00:00Z",
+    "2016-W48-5",
+    "20161202T150000Z",
+    "1480690800000",
+    "2016-12-02",
+];
+
 /// Appends `event` with the fault of `extra` to `out`. The data set ends at `ending_at`.
 pub(super) fn write(ending_at: Timestamp, event: &Event, extra: Extra, out: &mut Vec<u8>) {
     let mut fields = event.fields();
     let form = extra.salt as usize / 2;
+    if write_broken(event, extra.ingredient, form, out) {
+        return;
+    }
     match extra.ingredient {
-        Ingredient::BrokenJson => {
-            event.write(&fields, out);
-            // Cuts off at least the last brace.
-            let whole = out.len();
-            out.truncate(whole - 1 - form % 40);
-            while std::str::from_utf8(out).is_err() {
-                out.pop();
-            }
-            return;
-        }
-        Ingredient::TrailingGarbage => {
-            event.write(&fields, out);
-            return out.extend_from_slice(pick(&["}", " {}", ",", " x"], form).as_bytes());
-        }
-        Ingredient::Array => {
-            out.push(b'[');
-            event.write(&fields, out);
-            return out.push(b']');
-        }
-        Ingredient::Scalar => {
-            return out.extend_from_slice(
-                pick(&["42", "\"start\"", "null", "true", "-0.5e3"], form).as_bytes(),
-            );
-        }
-        Ingredient::InvalidUtf8 => {
-            event.write(&fields, out);
-            let position = out.len() - 2;
-            return out.insert(position, 0xff);
-        }
-        Ingredient::LoneSurrogate => {
-            event.write(&fields, out);
-            let position = out.len() - 2;
-            return drop(out.splice(position..position, *b"\\ud800"));
-        }
-        Ingredient::DeepNesting => return out.resize(out.len() + 10_000, b'['),
         Ingredient::DuplicateKey => {
             let twice = pick(&fields, form).clone();
             fields.push(twice);
@@ -81,18 +60,7 @@ pub(super) fn write(ending_at: Timestamp, event: &Event, extra: Extra, out: &mut
             "event",
             pick(&[json!("pause"), json!("starts"), json!(1), json!([])], form).clone(),
         ),
-        Ingredient::BadTs => {
-            let bad = [
-                "yesterday",
-                "2016-13-02T15:00:00",
-                "2015-02-29T15:00:00Z",
-                "2016-W48-5",
-                "20161202T150000Z",
-                "1480690800000",
-                "2016-12-02",
-            ];
-            set(&mut fields, "ts", json!(pick(&bad, form)));
-        }
+        Ingredient::BadTs => set(&mut fields, "ts", json!(pick(&BAD_TS, form))),
         Ingredient::TsOfAnotherType => {
             set(
                 &mut fields,
@@ -119,6 +87,49 @@ pub(super) fn write(ending_at: Timestamp, event: &Event, extra: Extra, out: &mut
         _ => {}
     }
     event.write(&fields, out);
+}
+
+/// Appends a line that is not one JSON object with the text of an event. Returns false if the fault
+/// is in the fields.
+fn write_broken(event: &Event, ingredient: Ingredient, form: usize, out: &mut Vec<u8>) -> bool {
+    match ingredient {
+        Ingredient::BrokenJson => {
+            event.write(&event.fields(), out);
+            // Cuts off at least the last brace.
+            let whole = out.len();
+            out.truncate(whole - 1 - form % 40);
+            while std::str::from_utf8(out).is_err() {
+                out.pop();
+            }
+        }
+        Ingredient::TrailingGarbage => {
+            event.write(&event.fields(), out);
+            out.extend_from_slice(pick(&["}", " {}", ",", " x"], form).as_bytes());
+        }
+        Ingredient::Array => {
+            out.push(b'[');
+            event.write(&event.fields(), out);
+            out.push(b']');
+        }
+        Ingredient::Scalar => {
+            out.extend_from_slice(
+                pick(&["42", "\"start\"", "null", "true", "-0.5e3"], form).as_bytes(),
+            );
+        }
+        Ingredient::InvalidUtf8 => {
+            event.write(&event.fields(), out);
+            let position = out.len() - 2;
+            out.insert(position, 0xff);
+        }
+        Ingredient::LoneSurrogate => {
+            event.write(&event.fields(), out);
+            let position = out.len() - 2;
+            drop(out.splice(position..position, *b"\\ud800"));
+        }
+        Ingredient::DeepNesting => out.resize(out.len() + 10_000, b'['),
+        _ => return false,
+    }
+    true
 }
 
 fn pick<T>(forms: &[T], form: usize) -> &T {

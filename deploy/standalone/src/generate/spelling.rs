@@ -93,25 +93,27 @@ impl Event {
                 ("", Value::Null),
                 ("context", json!({"session_id": {}, "user_id": [1.5, {"ts": false}]})),
             ]),
-            Ingredient::Spacious => {
-                let inner: Vec<_> = fields
-                    .iter()
-                    .rev()
-                    .map(|(key, value)| format!(" \"{key}\"\t:  {value} "))
-                    .collect();
-                return out.extend_from_slice(format!(" {{{}}} \r", inner.join(",")).as_bytes());
-            }
-            Ingredient::Escaped => {
-                let inner: Vec<_> = fields
-                    .iter()
-                    .map(|(key, value)| format!("{}:{}", escaped(key), escaped_value(value)))
-                    .collect();
-                return out.extend_from_slice(format!("{{{}}}", inner.join(",")).as_bytes());
-            }
+            Ingredient::Spacious => return write_spacious(&fields, out),
+            Ingredient::Escaped => return write_escaped(&fields, out),
             _ => {}
         }
         self.write(&fields, out);
     }
+}
+
+/// Writes the fields in reverse order, with blanks between all tokens.
+fn write_spacious(fields: &[(&str, Value)], out: &mut Vec<u8>) {
+    let fields = fields.iter().rev();
+    let inner: Vec<_> = fields.map(|(key, value)| format!(" \"{key}\"\t:  {value} ")).collect();
+    out.extend_from_slice(format!(" {{{}}} \r", inner.join(",")).as_bytes());
+}
+
+/// Writes keys and strings as escapes.
+fn write_escaped(fields: &[(&str, Value)], out: &mut Vec<u8>) {
+    let fields = fields.iter();
+    let inner: Vec<_> =
+        fields.map(|(key, value)| format!("{}:{}", escaped(key), escaped_value(value))).collect();
+    out.extend_from_slice(format!("{{{}}}", inner.join(",")).as_bytes());
 }
 
 /// Returns `text` as a JSON string of escapes.

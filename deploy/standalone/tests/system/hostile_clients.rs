@@ -213,6 +213,44 @@ impl Ordinary {
     }
 }
 
+/// Sends a bomb six times, and returns whether one was refused as too large.
+fn explodes(client: Client, seen: &Seen, encoding: &'static str, body: &[u8]) -> bool {
+    let headers = [("content-encoding", encoding)];
+    let post = || seen.note(encoding, client.post("/v1/events", &headers, body));
+    let statuses: Vec<_> = (0..6).filter_map(|_| post()).collect();
+    // On a busy machine the body may not arrive within its two seconds.
+    assert!(
+        statuses.iter().all(|status| [408, 413, 503].contains(status)),
+        "{encoding}: {statuses:?}"
+    );
+    statuses.contains(&413)
+}
+
+/// Sends bodies a byte at a time, which must be refused.
+fn drip_a_body(client: Client) {
+    let head = "POST /v1/events HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n[";
+    let statuses = drip(client, head, b" ", 50);
+    assert!(statuses.iter().flatten().all(|status| [408, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&Some(408)), "{statuses:?}");
+}
+
+/// Prints what the clients saw and the memory of the service.
+fn report(ordinary: &Ordinary, seen: &Seen, [at_rest, peak]: [u64; 2]) {
+    let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    eprintln!(
+        "{} ordinary requests, {} retries, the longest took {:?}; attacks: {} replies, {} with 503, {} connections cut; \
+         {} MiB at rest, {} MiB at most",
+        ordinary.requests,
+        ordinary.again,
+        ordinary.longest,
+        count(&seen.refused),
+        count(&seen.busy),
+        count(&seen.cut),
+        at_rest >> 20,
+        peak >> 20
+    );
+}
+
 #[test]
 fn hostile_clients_all_at_once_neither_crash_nor_bloat_the_service_nor_starve_an_ordinary_client() {
     // This process opens as many connections as the service takes.
@@ -230,36 +268,13 @@ fn hostile_clients_all_at_once_neither_crash_nor_bloat_the_service_nor_starve_an
     let mut ordinary = Ordinary::default();
     std::thread::scope(|scope| {
         let (seen, large) = (&seen, &large);
-        let bomb = |encoding: &'static str, body: &[u8]| {
-            let statuses: Vec<_> = (0..6)
-                .filter_map(|_| {
-                    seen.note(
-                        encoding,
-                        client.post("/v1/events", &[("content-encoding", encoding)], body),
-                    )
-                })
-                .collect();
-            // On a machine that is busy enough it may also not arrive in the two seconds that it has.
-            assert!(
-                statuses.iter().all(|status| [408, 413, 503].contains(status)),
-                "{encoding}: {statuses:?}"
-            );
-            statuses.contains(&413)
-        };
+        let bomb = |encoding: &'static str, body: &[u8]| explodes(client, seen, encoding, body);
         let (gzip, zstd) = (&gzip, &zstd);
         let gzips: Vec<_> = (0..4).map(|_| scope.spawn(move || bomb("gzip", gzip))).collect();
         let zstds: Vec<_> = (0..4).map(|_| scope.spawn(move || bomb("zstd", zstd))).collect();
         let mut attacks = vec![
             scope.spawn(|| (0..2).for_each(|_| idle(client, 1_000))),
-            scope.spawn(|| {
-                let head = "POST /v1/events HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n[";
-                let answers = drip(client, head, b" ", 50);
-                assert!(
-                    answers.iter().flatten().all(|status| [408, 503].contains(status)),
-                    "{answers:?}"
-                );
-                assert!(answers.contains(&Some(408)), "{answers:?}");
-            }),
+            scope.spawn(|| drip_a_body(client)),
             scope.spawn(|| drop(drip(client, "GET /livez HTTP/1.1\r\nx-slow: ", b"x", 50))),
         ];
         attacks.extend((0..64).map(|number| {
@@ -287,20 +302,8 @@ fn hostile_clients_all_at_once_neither_crash_nor_bloat_the_service_nor_starve_an
         assert_eq!(exploded, [true, true], "no bomb of a kind was ever told 413");
     });
 
-    let (peak, count) =
-        (service.peak_memory(), |count: &AtomicUsize| count.load(Ordering::Relaxed));
-    eprintln!(
-        "{} ordinary requests, told {} times to come again, the longest took {:?}; attacks: {} answered, {} told 503, {} cut; \
-         {} MiB at rest, {} MiB at most",
-        ordinary.requests,
-        ordinary.again,
-        ordinary.longest,
-        count(&seen.refused),
-        count(&seen.busy),
-        count(&seen.cut),
-        at_rest >> 20,
-        peak >> 20
-    );
+    let peak = service.peak_memory();
+    report(&ordinary, &seen, [at_rest, peak]);
     assert!(peak <= MEMORY, "{} MiB", peak >> 20);
     assert!(service.is_running());
     assert!(

@@ -87,27 +87,7 @@ impl Model {
             answers.insert(explain(user, session), explained);
         }
         for (user, by_status) in users {
-            let [complete, open, orphan] = by_status.map(|mut sessions| {
-                // The newest first; of equal ones the smaller session id, which is the order they are already in.
-                sessions.sort_by_key(|(ts, _)| *ts);
-                sessions.into_iter().map(|(_, session)| session).collect::<Vec<_>>()
-            });
-            let last: Vec<&Value> = complete.iter().take(20).collect();
-            let user_id = escaped(user);
-            answers.insert(
-                format!("/user/last-sessions-user?player_id={user_id}"),
-                json!({ user: last }),
-            );
-            for (status, sessions) in [("open", open), ("orphan", orphan)] {
-                answers.insert(
-                    format!("/v1/users/{user_id}/sessions?status={status}"),
-                    sessions.into(),
-                );
-            }
-            answers.insert(
-                format!("/v1/users/{user_id}/sessions?status=complete&limit=7"),
-                complete.into(),
-            );
+            answer_sessions(user, by_status, &mut answers);
         }
         self.answer_starts(countries, &mut answers);
         answers
@@ -170,4 +150,21 @@ fn facts_in_order(facts: &BTreeSet<Fact>) -> Vec<Value> {
     let mut shown: Vec<_> = facts.iter().map(shown).collect();
     shown.sort_by(|(one, _), (other, _)| one.cmp(other));
     shown.into_iter().map(|(_, fact)| fact).collect()
+}
+
+/// Adds the replies about the sessions of a user.
+fn answer_sessions(user: &str, by_status: [Ranked; 3], answers: &mut Answers) {
+    let [complete, open, orphan] = by_status.map(|mut sessions| {
+        // The newest first; of equal ones the smaller session id, which is the order they are already in.
+        sessions.sort_by_key(|(ts, _)| *ts);
+        sessions.into_iter().map(|(_, session)| session).collect::<Vec<_>>()
+    });
+    let last: Vec<&Value> = complete.iter().take(20).collect();
+    let user_id = escaped(user);
+    answers.insert(format!("/user/last-sessions-user?player_id={user_id}"), json!({ user: last }));
+    for (status, sessions) in [("open", open), ("orphan", orphan)] {
+        answers.insert(format!("/v1/users/{user_id}/sessions?status={status}"), sessions.into());
+    }
+    answers
+        .insert(format!("/v1/users/{user_id}/sessions?status=complete&limit=7"), complete.into());
 }

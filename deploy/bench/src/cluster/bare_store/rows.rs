@@ -88,15 +88,7 @@ pub(in crate::cluster) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
                         let rows = users.entry(user.clone()).or_default();
                         rows.push(row);
                         if end - start >= DAY / 2 {
-                            rows.push(Row::Fact(
-                                user.clone(),
-                                session.clone(),
-                                1,
-                                end,
-                                String::new(),
-                                1,
-                                start,
-                            ));
+                            rows.push(Row::end_with_start(&user, &session, end, start));
                         }
                     }
                     Effect::SupersedeStart(_) | Effect::SupersedeCompleted(_) => {}
@@ -113,6 +105,25 @@ pub(in crate::cluster) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
             );
             facts.entry(user).or_default().push((key, row));
         }
+        Ok(Step::new(facts, users, partitions))
+    });
+    steps.collect()
+}
+
+impl Row {
+    /// The end of a long session with the time of its start.
+    fn end_with_start(user: &str, session: &str, end: i64, start: i64) -> Self {
+        Self::Fact(user.to_owned(), session.to_owned(), 1, end, String::new(), 1, start)
+    }
+}
+
+impl Step {
+    /// Groups rows by user and by partition into requests.
+    fn new(
+        facts: BTreeMap<String, Vec<(SessionKey, Row)>>,
+        users: BTreeMap<String, Vec<Row>>,
+        partitions: BTreeMap<(String, i64), Vec<Row>>,
+    ) -> Self {
         let mut step = Step::default();
         for request in group(facts.into_values()) {
             let (keys, rows): (Vec<SessionKey>, Vec<Row>) = request.into_iter().unzip();
@@ -126,9 +137,8 @@ pub(in crate::cluster) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
         }
         step.decided = group(users.into_values());
         step.decided.extend(group(partitions.into_values()));
-        Ok(step)
-    });
-    steps.collect()
+        step
+    }
 }
 
 /// Combines the rows of several partitions into requests.
