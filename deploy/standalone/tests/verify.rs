@@ -162,7 +162,7 @@ async fn a_start_that_no_event_made_is_told() {
 async fn a_start_in_another_country_is_told() {
     let world = World::answered().await;
     world.apply(Effect::RecordStart(started("open", "SK"))).await;
-    assert!(world.only_difference().await.contains("listed as started"));
+    assert!(world.only_difference().await.contains("the store lists a start"));
 }
 
 #[tokio::test]
