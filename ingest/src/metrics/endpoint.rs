@@ -75,7 +75,7 @@ impl IngestMetrics {
                 "Number of appended records that are not durable yet",
             )?,
         };
-        // Every series starts at 0: `rate` would miss the first increment of a series that appears with it.
+        // Every series starts at 0: `rate` misses the increment with which a series appears.
         metrics.count(EventOutcome::Accepted, 0);
         metrics.count(EventOutcome::Discarded, 0);
         for code in RejectionCode::ALL {

@@ -113,9 +113,9 @@ async fn two_redrives_at_once_append_each_letter_once(backend: &impl Backend) {
 async fn progress_is_told_after_every_step(backend: &impl Backend) {
     let log = backend.open().await;
     log.dead_letter(vec![letter(FUTURE, "u", b"1"), letter(FUTURE, "u", b"2")]).await.unwrap();
-    let mut told = Vec::new();
-    let done = log.redrive(|_| true, |done| told.push(done)).await.unwrap();
-    assert_eq!(told.last(), Some(&done));
+    let mut steps = Vec::new();
+    let done = log.redrive(|_| true, |done| steps.push(done)).await.unwrap();
+    assert_eq!(steps.last(), Some(&done));
 }
 
 async fn a_redrive_of_many_letters_looks_at_each_once(backend: &impl Backend) {

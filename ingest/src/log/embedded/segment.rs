@@ -35,7 +35,6 @@ pub(super) struct Place {
 pub(super) enum Next {
     /// A complete block, and the position after it.
     Block(Block, u64),
-    /// The end of the file.
     End,
     /// Bytes that are not a complete block.
     Damaged,

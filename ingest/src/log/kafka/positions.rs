@@ -48,7 +48,6 @@ impl Positions {
         }
     }
 
-    /// Records committed offsets.
     pub(super) fn committed(&self, offsets: &Offsets) {
         let mut positions = self.0.lock();
         for (partition, offset) in offsets {

@@ -20,7 +20,6 @@ const OURS: &str = "bookend.error.";
 /// The cuts in their order: the bytes kept of the value, and whether key and headers are kept.
 const CUTS: [(usize, bool); 3] = [(256 << 10, true), (16 << 10, false), (0, false)];
 
-/// The number of cuts.
 pub(crate) const CUT_COUNT: usize = CUTS.len();
 
 /// Encodes `letter`, whose record came from `topic`: whole, or with the `cut`th cut from 1 on.

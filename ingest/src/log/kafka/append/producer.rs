@@ -124,7 +124,6 @@ impl Producer {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Appends one record to `topic`.
     pub(crate) async fn append_one(
         &self,
         topic: &str,
@@ -216,7 +215,6 @@ impl Producer {
         client.clone()
     }
 
-    /// Whether any broker can be reached.
     pub(crate) fn ready(&self) -> Result<(), LogError> {
         let (_, health) = self.client();
         match health.is_down() {

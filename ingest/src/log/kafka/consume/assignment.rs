@@ -87,12 +87,10 @@ impl Assignment {
         }
     }
 
-    /// The assigned partitions.
     pub(super) fn held(&self) -> BTreeSet<Partition> {
         self.state.lock().held.keys().copied().collect()
     }
 
-    /// The append time of the oldest buffered record.
     pub(super) fn oldest_waiting(&self) -> Option<Timestamp> {
         self.state.lock().buffer.oldest()
     }
@@ -178,7 +176,6 @@ impl Assignment {
         state.begin(due)
     }
 
-    /// Records the outcome of a commit.
     pub(super) fn end_commit(&self, offsets: &Offsets, succeeded: bool) {
         let state = &mut *self.state.lock();
         state.committing -= 1;

@@ -102,7 +102,6 @@ impl RecordBuffer {
         taken
     }
 
-    /// Drops the records of `partitions`.
     pub(super) fn remove(&mut self, partitions: &[Partition]) {
         self.order.retain(|partition| !partitions.contains(partition));
         for partition in partitions {

@@ -29,7 +29,6 @@ const JOIN_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a membership may take to leave before its successor joins.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The consumer group.
 pub(crate) struct Group {
     inner: Arc<Inner>,
     /// One commit at a time, so that the last one is the furthest.
@@ -99,18 +98,15 @@ impl Group {
         Ok(commit.await?)
     }
 
-    /// The partitions assigned to this process.
     pub(crate) fn held(&self) -> BTreeSet<Partition> {
         let member = self.inner.member.lock().clone();
         member.map(|member| member.assignment.held()).unwrap_or_default()
     }
 
-    /// The append time of the oldest record that waits for a poll.
     pub(crate) fn oldest_waiting(&self) -> Option<Timestamp> {
         self.inner.member.lock().clone()?.assignment.oldest_waiting()
     }
 
-    /// The number of assignments and revocations.
     pub(crate) fn rebalances(&self) -> u64 {
         self.inner.rebalances.load(Ordering::Relaxed)
     }

@@ -109,7 +109,6 @@ impl Member {
         outcome.map(|()| due)
     }
 
-    /// Whether the driver has declared the consumer unusable.
     pub(super) fn is_given_up(&self) -> bool {
         self.health.is_given_up()
     }
