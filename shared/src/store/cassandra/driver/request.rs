@@ -62,13 +62,13 @@ pub(crate) struct Step<'a, F> {
     permit: MutexGuard<'a, ()>,
 }
 
-/// Who waits for a request. Determines the number of retries.
+/// The caller of a request, which determines the number of retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
     /// The consumer, which stalls until the request succeeds, or a check of the whole store. Both
     /// wait until the failure of a node is detected.
     Background,
-    /// A query that somebody waits for.
+    /// A query whose client is waiting.
     Reader,
 }
 

@@ -56,7 +56,8 @@ impl Section {
 impl Statement {
     fn parse(text: &str) -> Result<Self, CassandraOpenError> {
         let words: Vec<_> = text.split_whitespace().collect();
-        let named = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let named = |name: &str| name.chars().all(letter);
         let change = match words[..] {
             ["CREATE", "TABLE", "IF", "NOT", "EXISTS", name, ..] if named(name) => {
                 Change::Table(name.to_owned())
