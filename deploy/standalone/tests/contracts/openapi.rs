@@ -1,6 +1,6 @@
-//! The OpenAPI document: the file in `specification/` is the one that the code generates, every route
-//! is described, and every example matches its schema. The system tests compare the examples with
-//! the replies of the running program.
+//! The OpenAPI document: the file in `specification/` is the one that the code generates, every
+//! route is described, and every example matches its schema. The system tests compare the examples
+//! with the replies of the running program.
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
