@@ -50,9 +50,7 @@ impl FreeSpace {
         if free > self.reserve {
             return Ok(());
         }
-        let text =
-            format!("{free} bytes are free on the disk, but {} must stay free", self.reserve);
-        Err(io::Error::new(io::ErrorKind::StorageFull, text))
+        Err(io::Error::new(io::ErrorKind::StorageFull, too_full(free, self.reserve)))
     }
 
     fn free(&self) -> io::Result<u64> {
@@ -68,6 +66,11 @@ impl FreeSpace {
         self.checked.store(now, Ordering::Release);
         Ok(free)
     }
+}
+
+/// The error for a disk with `free` bytes of which `reserve` must stay free.
+pub(crate) fn too_full(free: u64, reserve: u64) -> String {
+    format!("{free} bytes are free on the disk, but {reserve} must stay free")
 }
 
 #[cfg(test)]

@@ -20,14 +20,10 @@ use warp::{
 };
 
 use crate::{
-    build_info,
+    build_info, disk,
     http::{Route, openapi::process},
     progress,
 };
-
-/// The text of `/readyz` for a full disk.
-const FULL_DISK: &str = "the log is unavailable: 104857600 bytes are free on the disk, and \
-                         268435456 are to stay free\n";
 
 const BUILD: &str = "bookend_build_info";
 const BUILD_HELP: &str = "The build of this process; always 1";
@@ -141,12 +137,14 @@ impl Probes {
 /// The routes of every process: `/metrics`, `/livez` and `/readyz`.
 #[must_use]
 pub fn routes() -> Vec<Route<Probes>> {
+    let full = disk::too_full(100 << 20, 256 << 20);
+    let full = format!("the log is unavailable: {full}\n");
     let excerpt = format!("# HELP {BUILD} {BUILD_HELP}\n# TYPE {BUILD} gauge\n");
     vec![
         Route::get("/metrics", async |probes: Arc<Probes>, _| probes.metrics())
             .described(process::metrics(&excerpt)),
         Route::get("/livez", async |_, _| "live\n".into_response()).described(process::livez()),
         Route::get("/readyz", async |probes: Arc<Probes>, _| probes.readiness().await)
-            .described(process::readyz(FULL_DISK)),
+            .described(process::readyz(&full)),
     ]
 }

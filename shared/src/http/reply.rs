@@ -7,7 +7,7 @@ use warp::{
     reply::Response,
 };
 
-/// `{"error":{"code","message"}}`, the one shape of an error.
+/// The body of every error: `{"error":{"code","message"}}`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Error)]
 pub struct ErrorReply<'a> {

@@ -67,6 +67,7 @@ fn described(name: &str, (default, most): (usize, usize)) -> (&'static str, RefO
                    includes every known country. Each included country is a key of the reply.";
     let step = "The length of the slots of time. By default, each country has one number. Slots of \
                 a minute need a window of at most 2 days.";
+    let cursor = "The `next` of the previous page. Repeat the other parameters of that query.";
     match name {
         "days" => (days, length(DAY)),
         "hours" => ("The length of the window in hours, instead of `days`.", length(HOUR)),
@@ -74,7 +75,7 @@ fn described(name: &str, (default, most): (usize, usize)) -> (&'static str, RefO
         "to" => ("The first instant after the window in RFC 3339. By default, it is now.", time()),
         "country" => (country, ArrayBuilder::new().items(text()).into()),
         "limit" => ("The largest number of rows on a page.", limit.into()),
-        "cursor" => ("The `next` of the last page. Repeat its other parameters.", text().into()),
+        "cursor" => (cursor, text().into()),
         "step" => (step, text().enum_values(Some(STEPS)).into()),
         "status" => {
             ("The status of the sessions. The default is `complete`.", schema_ref::<Status>())

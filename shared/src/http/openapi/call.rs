@@ -196,9 +196,13 @@ fn meaning(status: StatusCode) -> &'static str {
         StatusCode::REQUEST_TIMEOUT => "The body did not arrive in time.",
         StatusCode::PAYLOAD_TOO_LARGE => "The body is too large.",
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "The type or encoding of the body is not supported.",
-        StatusCode::TOO_MANY_REQUESTS => "The client is over its quota. By default, there is none.",
+        StatusCode::TOO_MANY_REQUESTS => {
+            "The client is over its quota. By default, there is no quota."
+        }
         StatusCode::INTERNAL_SERVER_ERROR => "The store is damaged. A repeated request fails too.",
-        StatusCode::SERVICE_UNAVAILABLE => "The request failed for now. It is safe to repeat it.",
+        StatusCode::SERVICE_UNAVAILABLE => {
+            "The service is busy or unavailable. It is always safe to repeat the request."
+        }
         _ => "The request is not valid.",
     }
 }

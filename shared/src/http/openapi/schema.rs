@@ -82,7 +82,8 @@ pub fn array_of(item: RefOr<Schema>) -> RefOr<Schema> {
 }
 
 fn id(whose: &str) -> ObjectBuilder {
-    let rule = "1 to 128 bytes of UTF-8 without control characters, not a word such as `null`";
+    let rule = "1 to 128 bytes of UTF-8 without control characters, and not a placeholder such as \
+                `null`";
     ObjectBuilder::new()
         .schema_type(Type::String)
         .min_length(Some(1))
