@@ -205,13 +205,13 @@ fn reading_stops_at_the_limit() {
 fn the_texts_are_worded_for_the_client() {
     let error = |body: &str| json(body).unwrap_err().to_string();
     assert_eq!(error("[1,]"), "the body is not valid JSON: trailing comma at line 1 column 4");
-    assert_eq!(error("[]"), "the batch holds no events");
+    assert_eq!(error("[]"), "the batch is empty; send at least one event");
     assert_eq!(
         error("7"),
-        "a batch is an array of events, or an object that holds one as `events` or `rows`"
+        "the body must be a batch: an array of events, or an object with such an array as `events` or `rows`"
     );
     assert_eq!(
         BatchError::TooManyEvents { limit: 3 }.to_string(),
-        "a batch may hold at most 3 events"
+        "a batch must have at most 3 events; send more in several requests"
     );
 }

@@ -44,10 +44,10 @@ pub enum BatchError {
     #[error("{0}")]
     NotABatch(String),
     /// The batch has no events, or the body is empty.
-    #[error("the batch holds no events")]
+    #[error("the batch is empty; send at least one event")]
     Empty,
     /// The batch has more events than a request may have. Events over the limit are not read.
-    #[error("a batch may hold at most {limit} events")]
+    #[error("a batch must have at most {limit} events; send more in several requests")]
     TooManyEvents {
         /// The most events in a request.
         limit: usize,

@@ -87,7 +87,7 @@ fn read(text: &str, max_events: usize, apart: bool) -> Result<EventBatch, BatchE
         (Some(error), _) => Err(error),
         (None, Ok(())) => Ok(EventBatch { shape: reading.shape, events: reading.events }),
         (None, Err(error)) if error.is_data() => Err(BatchError::NotABatch(
-            "a batch is an array of events, or an object that holds one as `events` or `rows`"
+            "the body must be a batch: an array of events, or an object with such an array as `events` or `rows`"
                 .to_owned(),
         )),
         (None, Err(error)) => Err(BatchError::NotJson(error.to_string())),
@@ -155,7 +155,7 @@ impl<'de> Visitor<'de> for Body<'_> {
             )),
             (false, false) => Err(self
                 .0
-                .not_a_batch("an object must hold an array of events as `events` or `rows`")),
+                .not_a_batch("the object must have an array of events as `events` or `rows`")),
         }
     }
 }

@@ -192,7 +192,7 @@ fn same(one: &str, other: &str) -> bool {
 }
 
 fn absent(name: &str, code: RejectionCode) -> Rejection {
-    Rejection::new(code, format!("`{name}` is absent, null or empty"))
+    Rejection::new(code, format!("`{name}` must be given; it is absent, null or empty"))
 }
 
 fn not_a_string(name: &str, code: RejectionCode, kind: &str) -> Rejection {
