@@ -1,6 +1,6 @@
 //! The HTTP of the query service: the table of its routes.
 //!
-//! Handlers stand in the files below by subject; a handler only reads the store and never writes.
+//! The handlers are in the files below, by subject. They read the store and never write to it.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ mod service;
 mod starts;
 mod users;
 
-/// The reply to a query, once it is read.
+/// The future of a reply to a query.
 type Reading<'a> = BoxFuture<'a, Result<Answer, QueryError>>;
 
 /// The routes of the query service: the queries, the documentation page and the dashboard.
@@ -54,7 +54,7 @@ pub fn routes() -> Vec<Route<QueryService>> {
     queries.into_iter().chain(docs::routes()).chain(dashboard::routes()).collect()
 }
 
-/// A route whose handler reads the store, once a permit to read is free.
+/// A route whose handler reads the store. It waits for a permit to read first.
 fn query(
     template: &'static str,
     description: Call,

@@ -57,7 +57,7 @@ pub(crate) struct Slot {
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
-    /// The number of rows in it.
+    /// The number of rows in the chunk.
     pub(crate) rows: usize,
 }
 

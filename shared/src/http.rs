@@ -1,8 +1,8 @@
-//! Serving HTTP: the accept loop, and what every service needs of HTTP.
+//! HTTP for all services: the accept loop, the router, and the types that they share.
 //!
 //! warp's own server limits neither the connections nor the time that a client takes for its
 //! headers. This loop limits both, passes the client's address to the handlers, and drains the
-//! requests in flight at a shutdown. It knows no path: see `router` for that.
+//! requests in flight at a shutdown. The loop knows no path; the router does.
 
 use std::{
     future::Future,

@@ -281,13 +281,13 @@ where
     Router::default().with(&Probes::new(registry, ready), telemetry::routes())
 }
 
-fn told(ready: Result<(), String>) -> Router {
+fn reporting(ready: Result<(), String>) -> Router {
     probes(move || std::future::ready(ready.clone()))
 }
 
 #[tokio::test]
 async fn every_metric_has_its_help_and_its_type() {
-    let server = Server::start(told(Ok(())), ServeOptions::default()).await;
+    let server = Server::start(reporting(Ok(())), ServeOptions::default()).await;
     let reply = ask(server.address, bare("GET", "/metrics")).await;
     assert!(reply.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
     let named = |word: &str| -> BTreeSet<String> {
@@ -307,7 +307,7 @@ async fn every_metric_has_its_help_and_its_type() {
 #[tokio::test]
 async fn a_process_that_cannot_serve_says_why_and_lives() {
     let server =
-        Server::start(told(Err("the disk is full".to_owned())), ServeOptions::default()).await;
+        Server::start(reporting(Err("the disk is full".to_owned())), ServeOptions::default()).await;
     let ready = ask(server.address, bare("GET", "/readyz")).await;
     assert_eq!((ready.status, ready.text()), (503, "the disk is full\n"));
     let live = ask(server.address, bare("GET", "/livez")).await;
@@ -316,7 +316,7 @@ async fn a_process_that_cannot_serve_says_why_and_lives() {
 
 #[tokio::test]
 async fn a_process_that_can_serve_says_so() {
-    let server = Server::start(told(Ok(())), ServeOptions::default()).await;
+    let server = Server::start(reporting(Ok(())), ServeOptions::default()).await;
     let ready = ask(server.address, bare("GET", "/readyz")).await;
     assert_eq!((ready.status, ready.text()), (200, "ready\n"));
 }
@@ -329,7 +329,7 @@ async fn whether_a_process_lives_is_told_though_nothing_it_depends_on_answers() 
 
 #[tokio::test]
 async fn a_probe_may_ask_for_the_head_alone() {
-    let server = Server::start(told(Ok(())), ServeOptions::default()).await;
+    let server = Server::start(reporting(Ok(())), ServeOptions::default()).await;
     for path in ["/metrics", "/livez", "/readyz"] {
         let mut connection = Connection::open(server.address).await;
         connection.send([bare("HEAD", path), bare("GET", "/livez")].concat()).await;

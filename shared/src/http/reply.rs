@@ -24,7 +24,7 @@ pub struct Fault<'a> {
     pub message: &'a str,
 }
 
-/// An error as a client receives it.
+/// An error in the form in which a client receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpError {
     /// The HTTP status.
@@ -33,17 +33,17 @@ pub struct HttpError {
     pub code: &'static str,
     /// The cause and what to do about it.
     pub message: String,
-    /// The seconds after which the same request may succeed, for an error that passes.
+    /// The number of seconds after which to repeat the request, if the error is temporary.
     pub retry_after: Option<u64>,
 }
 
 impl HttpError {
-    /// An error that the same request meets again.
+    /// A permanent error: the same request fails again.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), retry_after: None }
     }
 
-    /// The same error as one that passes after `seconds`.
+    /// The same error as a temporary one; the client may repeat the request after `seconds`.
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }

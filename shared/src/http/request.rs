@@ -13,7 +13,7 @@ pub struct ClientAddress(pub IpAddr);
 /// The body of a request, in the pieces in which it arrives.
 pub type RequestBody = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
 
-/// A request whose path and method a route matches.
+/// A request that matched a route.
 pub struct Request {
     /// The method; HEAD goes to the handler of GET.
     pub method: Method,

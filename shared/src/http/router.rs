@@ -108,8 +108,8 @@ impl<S> Route<S> {
         self.template
     }
 
-    /// The description with its method and path template; `None` for a route that clients need not
-    /// know, such as a file of a page.
+    /// The description with the method and the path template; `None` for a route that clients do
+    /// not call themselves, such as a file of a page.
     #[must_use]
     pub fn description(&self) -> Option<(Method, &'static str, Call)> {
         Some((self.method.clone(), self.template, self.description.clone()?))
@@ -170,7 +170,7 @@ impl Router {
 }
 
 impl BoundRoute {
-    /// The methods that it takes.
+    /// The methods that the route supports.
     fn methods(&self) -> impl Iterator<Item = &str> {
         let head = if self.method == Method::GET { Some("HEAD") } else { None };
         std::iter::once(self.method.as_str()).chain(head)
@@ -184,7 +184,7 @@ pub fn document(calls: impl IntoIterator<Item = (Method, &'static str, Call)>) -
     openapi::document(calls.into_iter().chain([itself]))
 }
 
-/// 405 with the methods that the path takes, or 404 when it takes none.
+/// The reply when no route matches: 405 if the path supports other `methods`, else 404.
 fn not_routed(methods: &[&str]) -> Response {
     if methods.is_empty() {
         let message = "nothing is served at this path; GET /openapi.json lists the paths";
@@ -204,8 +204,8 @@ fn is_variable(segment: &str) -> bool {
     segment.starts_with('{')
 }
 
-/// Whether a raw path has the shape of `template`. A slash within an id is sent as `%2F`, so raw
-/// slashes always separate segments.
+/// Whether a raw path matches `template`. A slash within an id is sent as `%2F`, so raw slashes
+/// always separate segments.
 fn matches(template: &str, path: &str) -> bool {
     if !template.contains('{') {
         return template == path;

@@ -1,9 +1,9 @@
-//! The connection of a client, which cannot be held open by a client that stands still.
+//! The connection of a client, with limits that a stalled client cannot exceed.
 //!
-//! A client that does not read its reply is disconnected after a timeout. A client that still sends
-//! when it gets its reply, for example of a body that is too large, is read from for a moment more:
-//! closing a socket with unread bytes resets the connection, and the reset can reach the client
-//! before it has read the reply.
+//! A client that does not read its reply is disconnected after a timeout. A client may still send
+//! when it gets its reply, for example when its body is too large. The connection then reads and
+//! discards for a moment before it closes: closing a socket with unread bytes resets the
+//! connection, and the reset can reach the client before it has read the reply.
 
 use std::{
     io,
