@@ -65,11 +65,11 @@ pub(super) fn call(path: &str) -> Call {
         return call;
     }
     let rows = Example::new("rows", at("-d @data/seed-rows.json"), SUCCESS);
-    call.text("", "text/plain", rows)
+    call.text("The text that older clients look for.", "text/plain", rows)
 }
 
 /// The refusals with other statuses than 400: the name of the example, the command or the
-/// condition, and the refusal.
+/// condition, and the refusal. `POST` in a command stands for curl with the address of the call.
 fn refusals() -> [(&'static str, &'static str, Refusal); 10] {
     let EndpointOptions { max_body_bytes: limit, max_events, body_timeout: timeout, .. } =
         EndpointOptions::default();

@@ -185,7 +185,10 @@ async fn who_sends_too_much_all_the_same_reads_the_413() {
     let server = Server::start().await;
     let mut connection = Connection::open(server.address).await;
     connection.send_if_open(request("POST", "/v1/events", &[], vec![b' '; 8 << 20])).await;
-    assert_eq!(connection.reply().await.expect("it was cut off before the answer").status, 413);
+    assert_eq!(
+        connection.reply().await.expect("the connection was closed before the reply").status,
+        413
+    );
 }
 
 #[tokio::test]

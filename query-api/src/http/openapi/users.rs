@@ -133,7 +133,7 @@ pub(in crate::http) fn root() -> Call {
     let large = "head -c 8193 /dev/zero | curl -X GET http://127.0.0.1:5000/ --data-binary @-";
     let call = Call::new(Tag::Older, "Documentation page, or the last sessions of a user", &about)
         .text("The page, or the sessions of the user.", "text/html", page)
-        .json::<LastSessions>("", sessions);
+        .json::<LastSessions>("The sessions of the user.", sessions);
     let both = with("{\"user_id\":\"a\",\"player_id\":\"b\"}");
     let mut errors = wrong_user(with("{}"), with("{\"user_id\":\"null\"}"), both, IN_BODY);
     errors.push(("invalid_body", with("[]"), QueryError::InvalidBody));
