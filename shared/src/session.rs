@@ -43,8 +43,8 @@ pub struct Start {
     pub country: Country,
 }
 
-/// A start as listed in its country: as JSON, `{"user_id","session_id","ts"}`. The country is the key
-/// of the list.
+/// A start as listed in its country: as JSON, `{"user_id","session_id","ts"}`. The country is the
+/// key of the list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct SessionStart {
     /// The user.

@@ -45,8 +45,8 @@ macro_rules! on_backend {
     };
 }
 
-/// Every verb fails with a [`StoreError`]. After a failed write, some of it may have been added; adding
-/// it again is harmless.
+/// Every verb fails with a [`StoreError`]. After a failed write, some of it may have been added;
+/// adding it again is harmless.
 impl Store {
     /// Adds facts at the time `now` and, once they are acknowledged, reads back every fact of their
     /// sessions. Returns one [`Known`] per sighting, in the order of `sightings`, which name each

@@ -1,4 +1,4 @@
-//! A request's body: its four shapes, what spoils it, and what spoils one event of it alone.
+//! The body of a request: its four shapes, invalid bodies, and invalid events in a valid body.
 
 use shared::event::{BatchError, BatchFormat, BatchShape, EventBatch, RejectionCode};
 
@@ -13,7 +13,7 @@ fn lines(body: impl AsRef<[u8]>) -> Result<EventBatch, BatchError> {
     EventBatch::decode(body.as_ref(), BatchFormat::Lines, 1_000)
 }
 
-/// The code of each event of a batch, `None` for a good one.
+/// The code of each event of a batch; `None` for a valid one.
 fn codes(batch: Result<EventBatch, BatchError>) -> Result<Vec<Option<RejectionCode>>, BatchError> {
     batch.map(|batch| {
         batch.events.into_iter().map(|event| event.err().map(|rejection| rejection.code)).collect()

@@ -13,7 +13,7 @@ fn the_properties_of_the_fuzz_target_hold_for_its_corpus() {
     for entry in fs::read_dir(&corpus).unwrap() {
         let body = fs::read(entry.unwrap().path()).unwrap();
         properties::check(&body);
-        // Every prefix too, as a connection that breaks off would leave it.
+        // Every prefix too, as if the connection had been closed.
         (0..body.len()).for_each(|end| properties::check(&body[..end]));
         bodies += 1;
     }

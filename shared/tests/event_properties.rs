@@ -1,4 +1,4 @@
-//! What holds for any event and any bytes, against a naive model on JSON values.
+//! Properties of any event and any bytes, compared with a simple model on JSON values.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json, value::RawValue};
@@ -16,7 +16,7 @@ const JUNK: [&str; 5] = [
     "00000000000000000000000000000000",
 ];
 
-/// Valid JSON that is no event, some of it beyond what a value can hold.
+/// Valid JSON that is not an event, some of it outside the range of a `Value`.
 const ELEMENTS: [&str; 9] = [
     "0",
     "1e999",
@@ -29,7 +29,7 @@ const ELEMENTS: [&str; 9] = [
     r#"{"user_id":"\ud800"}"#,
 ];
 
-/// The rules once more, slow and plain. It sees no object with a key twice: such a value can't be.
+/// The rules again, slow and simple. A `Value` cannot have a repeated key.
 fn model(value: &Value) -> Result<SessionEvent, RejectionCode> {
     use RejectionCode as Code;
     let object = value.as_object().ok_or(Code::NotAnObject)?;
@@ -88,7 +88,7 @@ fn wrong() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Mostly what a field wants, now and then anything.
+/// Usually a value of the right kind, sometimes anything.
 fn mostly(right: impl Strategy<Value = Value> + 'static) -> impl Strategy<Value = Option<Value>> {
     prop_oneof![12 => right.prop_map(Some), 1 => wrong().prop_map(Some), 1 => Just(None)]
 }
@@ -168,7 +168,7 @@ fn code(event: Result<SessionEvent, Rejection>) -> Result<SessionEvent, Rejectio
     event.map_err(|rejection| rejection.code)
 }
 
-/// What must hold of any body.
+/// The properties of any body.
 fn check(body: &[u8]) -> Result<(), TestCaseError> {
     let batch = EventBatch::decode(body, BatchFormat::Json, 10);
     match serde_json::from_slice::<Vec<&RawValue>>(body) {

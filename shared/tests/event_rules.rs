@@ -1,4 +1,4 @@
-//! One event by itself: every code, and every oddity that real clients have sent.
+//! Single events: every code, and every peculiarity that real clients have sent.
 
 use shared::event::{Country, Rejection, RejectionCode, SessionEvent, SessionId, UserId};
 use shared::timestamp::{RETENTION, Timestamp};
@@ -10,7 +10,7 @@ fn parse(json: &str) -> Result<SessionEvent, Rejection> {
     SessionEvent::parse(json.as_bytes())
 }
 
-/// The code that refuses each of these texts.
+/// The code that rejects each of these texts.
 #[track_caller]
 fn refuses<T: AsRef<str>>(code: RejectionCode, texts: impl IntoIterator<Item = T>) {
     for text in texts {
@@ -27,7 +27,7 @@ fn refuses<T: AsRef<str>>(code: RejectionCode, texts: impl IntoIterator<Item = T
     }
 }
 
-/// What an object with these members, and valid others, is read as.
+/// Parses an object with these members and valid others.
 fn user(json: &str) -> String {
     format!("{{{json},{START}}}")
 }

@@ -1,4 +1,4 @@
-//! How times are spelled and read, and that this agrees with another reader.
+//! The formats of times, compared with another parser.
 
 use chrono::{DateTime, FixedOffset, SecondsFormat};
 use proptest::prelude::*;
@@ -175,7 +175,7 @@ proptest! {
         let Some(zone) = FixedOffset::east_opt(offset * 60) else { return Ok(()) };
         let format = [SecondsFormat::Secs, SecondsFormat::Millis, SecondsFormat::Micros, SecondsFormat::Nanos];
         let text = at.with_timezone(&zone).to_rfc3339_opts(format[digits as usize], true);
-        // Where the zone carries the local year out of four digits, it is no RFC 3339 any more.
+        // If the zone moves the local year out of four digits, the text is not RFC 3339.
         prop_assume!(text.len() >= 20 && text.as_bytes()[4] == b'-' && !text.starts_with("0000"));
         let theirs = DateTime::parse_from_rfc3339(&text).ok().map(|at| at.timestamp_millis());
         prop_assert_eq!(Timestamp::parse(&text).map(Timestamp::millis), theirs, "{}", text);

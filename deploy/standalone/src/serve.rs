@@ -1,4 +1,5 @@
-//! The command `serve`: the endpoint, the consumer and the query service in one process, on one port.
+//! The command `serve`: the endpoint, the consumer and the query service in one process, on one
+//! port.
 
 use std::{future::Future, sync::Arc};
 
@@ -20,8 +21,8 @@ mod config;
 
 pub use self::config::{ServeConfig, settings};
 
-/// Serves until `shutdown` resolves, then finishes the requests in flight and after them the records
-/// that were polled.
+/// Serves until `shutdown` resolves, then finishes the requests in flight and after them the
+/// records that were polled.
 ///
 /// # Errors
 /// The log or the store cannot be used, or the consumer failed permanently.

@@ -1,6 +1,6 @@
-//! The servers that other tests lean on: that `deploy/stack` starts real ones, brings a killed one back, and leaves none behind.
+//! `deploy/stack` starts real servers, restarts a killed one, and stops all of them at the end.
 //!
-//! Speaks a first request of each protocol byte by byte, so that nothing but the servers' own answer can pass.
+//! Sends the first request of each protocol byte by byte, so that only a real server can reply.
 
 use std::{
     io::{self, Read, Write},
@@ -15,7 +15,7 @@ const KAFKA_ASKS: &[u8] = b"\0\0\0\x0a\0\x12\0\0\0\0\0\x07\xff\xff";
 /// OPTIONS of protocol 4, stream 7.
 const CQL_ASKS: &[u8] = b"\x04\0\0\x07\x05\0\0\0\0";
 
-/// The first bytes of what `address` answers to `request`.
+/// Returns the first bytes of the reply of `address` to `request`.
 fn answer(address: &str, request: &[u8]) -> io::Result<[u8; 10]> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
@@ -24,12 +24,12 @@ fn answer(address: &str, request: &[u8]) -> io::Result<[u8; 10]> {
     stream.read_exact(&mut answer).map(|()| answer)
 }
 
-/// Whether a broker answers: behind the length our number, and no error.
+/// Whether a broker replies: our correlation id after the length, and no error.
 fn kafka_serves(address: &str) -> bool {
     answer(address, KAFKA_ASKS).is_ok_and(|answer| answer[4..] == [0, 0, 0, 7, 0, 0])
 }
 
-/// Whether a node answers: SUPPORTED of protocol 4 on our stream.
+/// Whether a node replies: SUPPORTED of protocol 4 on our stream.
 fn cassandra_serves(address: &str) -> bool {
     answer(address, CQL_ASKS).is_ok_and(|answer| answer[..5] == [0x84, 0, 0, 7, 6])
 }

@@ -1,8 +1,8 @@
-//! The rules about where code belongs: reads every source of the workspace, and fails with a message
-//! that explains the rule.
+//! The rules about where code belongs: reads every source of the workspace, and fails with a
+//! message that explains the rule.
 //!
-//! It reads the tokens of a file, so comments do not matter and a path in a nested `use` is found. It
-//! does not resolve types: a rule is about names.
+//! It reads the tokens of a file, so comments do not matter and a path in a nested `use` is found.
+//! It does not resolve types: a rule is about names.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -230,6 +230,6 @@ fn a_planted_circle_through_a_re_export_is_found() {
         found.len() == 1 && found[0].contains("planted::client → planted::store::rows: Row"),
         "{found:?}"
     );
-    // The re-export alone is no arrow of its file.
+    // The re-export alone makes no arrow.
     assert!(!found[0].contains("planted::store →"), "{found:?}");
 }

@@ -1,4 +1,4 @@
-//! `bookend verify` finds what is wrong: rows that no event made, and events that made no row.
+//! `bookend verify` finds rows without events and events without rows.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -45,7 +45,7 @@ fn end(session: &str, ts: Timestamp) -> SessionEvent {
 }
 
 impl World {
-    /// One session of every kind, a repetition and a conflict, all of them answered.
+    /// A session of every status, a repetition and a conflict, all of them processed.
     async fn answered() -> Self {
         let dir = TempDir::new().unwrap();
         let clock = Clock::starting_at(noon());
@@ -84,7 +84,7 @@ impl World {
         self.log.append(vec![NewRecord::new(key, value)]).await.unwrap();
     }
 
-    /// Until nothing is left to do.
+    /// Runs the consumer until nothing is left to process.
     async fn consume(&self) {
         let metrics = Arc::new(ConsumerMetrics::new(&prometheus::Registry::new()).unwrap());
         let (log, store, options) =

@@ -1,4 +1,4 @@
-//! What a configuration makes of flags, variables and files, and what it says of mistakes.
+//! Configuration from flags, variables and files, and its mistakes.
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -17,7 +17,7 @@ const SETTINGS: [Setting; 7] = [
     Setting::secret("password", "what must not be told"),
 ];
 
-/// What is given in one test, by each of the ways.
+/// The flags, variables and file of one test.
 #[derive(Default)]
 struct Given {
     flags: Vec<&'static str>,

@@ -117,7 +117,7 @@ pub(super) async fn show(client: &QueryClient) -> anyhow::Result<()> {
     say(format_args!("  {} sessions in the reply", sessions.len()))
 }
 
-/// Returns the user with the most sessions among those who were active recently.
+/// Returns the recently active user with the most sessions.
 async fn busiest(client: &QueryClient) -> anyhow::Result<String> {
     let Starts { countries } = client.ask("/v1/session-starts?days=3&limit=50").await?;
     let mut best = (0, String::new());

@@ -1,4 +1,4 @@
-//! The figures of the data set, and that it is the same everywhere.
+//! The figures of the data set, and that it is the same on every machine.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use super::{
     *,
 };
 
-/// 2016-12-02T15:00:00Z, where the original's window ends.
+/// 2016-12-02T15:00:00Z, the end of the window of the original.
 const ORIGINAL_END: i64 = 1_480_690_800_000;
 
 fn dataset(args: &GenerateArgs) -> Dataset {
@@ -33,7 +33,7 @@ fn text(args: &GenerateArgs) -> Vec<u8> {
     dataset(args).into_lines().flat_map(|line| [line, b"\n".to_vec()].concat()).collect()
 }
 
-/// FNV-1a, which is short enough to be written out here.
+/// FNV-1a, written out because it is short.
 fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

@@ -201,7 +201,7 @@ async fn another_status_is_a_failure_at_once_that_names_the_address() {
 
 #[tokio::test]
 async fn a_refused_connection_is_tried_again_until_the_service_is_up() {
-    // Bound but not listening: the port is taken, and whoever connects is refused.
+    // Bound but not listening: the port is in use, and connections are refused.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let sender =
@@ -249,7 +249,7 @@ async fn files_are_inflated_as_their_bytes_say_whatever_their_names() {
     bzip2.write_all(text(30..40).as_bytes()).unwrap();
     let contents = [
         text(0..10).into_bytes(),
-        // Two members in one file, as `cat a.gz b.gz` makes them.
+        // Two members in one file, as written by `cat a.gz b.gz`.
         [gzip(10..20), gzip(20..30)].concat(),
         bzip2.finish().unwrap(),
         zstd::encode_all(text(40..50).as_bytes(), 1).unwrap(),

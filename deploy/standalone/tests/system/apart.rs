@@ -1,4 +1,4 @@
-//! The service as it runs on several machines: an endpoint, two consumers and a query service, each a process of its own.
+//! The service on several machines: an endpoint, two consumers and a query service as processes.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,14 +15,14 @@ use crate::{
     service::{BOOKEND, Service, eventually},
 };
 
-/// Where the program `name` is, which lies beside `bookend` once the workspace is built.
+/// The path of the program `name`, which a build of the workspace puts beside `bookend`.
 pub(crate) fn path_of(name: &str) -> PathBuf {
     let path = Path::new(BOOKEND).with_file_name(name);
     assert!(path.exists(), "{} is missing: `cargo build --workspace` makes it", path.display());
     path
 }
 
-/// The program `name`, with those of `flags` that begin with one `of` these.
+/// The command of the program `name`, with those of `flags` that start with one of `of`.
 fn program(name: &str, flags: &[String], of: &[&str], more: &[&str]) -> Command {
     let mut command = Command::new(path_of(name));
     command.env_clear().args([
@@ -78,7 +78,7 @@ fn an_endpoint_two_consumers_and_a_query_service_answer_as_one_process_would() {
     }
     compare(query.client(), &Model::new(&events));
 
-    // Each does its own part and no other.
+    // Each process does only its own part.
     assert_eq!(endpoint.client().get("/v1/session-starts?days=1").unwrap().status, 404);
     assert_eq!(consumers[0].client().post("/v1/events", &[], b"[]").unwrap().status, 404);
     assert_eq!(query.client().post("/v1/events", &[], b"[]").unwrap().status, 404);

@@ -1,4 +1,5 @@
-//! On which log and which store the program runs: what holds on the embedded ones has to hold on the real servers.
+//! The backends of the tests: each test of the program runs on the embedded ones and on real
+//! servers.
 
 use std::{path::Path, process::Command};
 
@@ -7,18 +8,18 @@ use crate::{
     stack::Stack,
 };
 
-/// A log and a store.
+/// The backends of the log and the store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Backends {
     Embedded,
     KafkaAndCassandra,
-    /// With the embedded store.
+    /// Kafka with the embedded store.
     Kafka,
-    /// With the embedded log.
+    /// Cassandra with the embedded log.
     Cassandra,
 }
 
-/// Each named test on each of the named backends: `test(backends)`.
+/// Runs each named test on each of the named backends: `test(backends)`.
 macro_rules! on {
     ($($module:ident: $backends:ident),+ => $tests:tt) => {
         $(crate::backends::on!(@ $module $backends $tests);)+
@@ -40,7 +41,8 @@ macro_rules! on {
 pub(crate) use on;
 
 impl Backends {
-    /// The program over `data` with the flags `more`: a topic and a keyspace belong to the directory as its files do.
+    /// The command of the program over `data` with the flags `more`. A topic and a keyspace belong
+    /// to the directory, like its files.
     pub(crate) fn start(self, data: &Path, more: &[&str]) -> Service {
         let flags = self.flags(data);
         if !matches!(self, Self::Embedded) {
@@ -58,9 +60,9 @@ impl Backends {
         Service::run(command)
     }
 
-    /// What tells the program where its log and its store are.
+    /// The flags that select the backends.
     pub(crate) fn flags(self, data: &Path) -> Vec<String> {
-        // A name that Kafka and Cassandra both take.
+        // A name that is valid in Kafka and in Cassandra.
         let name = data.file_name().unwrap().to_string_lossy().to_lowercase();
         let name = format!("t{}_{}", std::process::id(), name.trim_start_matches(".tmp"));
         let kafka = || {

@@ -1,4 +1,4 @@
-//! The commands that a person runs by hand: the demo, and dead letters put back.
+//! Commands that are run by hand: the demo and the redrive of dead letters.
 
 use std::process::{Command, Output, Stdio};
 
@@ -7,9 +7,9 @@ use crate::{
     service::{BOOKEND, Service},
 };
 
-/// One more than a session keeps, and then some.
+/// The facts of a contested session, over the limit.
 const ENDS: usize = 70;
-/// What a session keeps.
+/// The limit of facts of a session.
 const KEPT: usize = 64;
 
 fn bookend(args: &[&str]) -> Output {

@@ -1,4 +1,4 @@
-//! What the commands say, and with which exit status they end.
+//! The output and the exit statuses of the commands.
 
 use std::{
     net::TcpListener,
@@ -19,7 +19,7 @@ pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The end of a service that should not come up.
+/// Waits for the exit of a service that must not start.
 fn end_of(mut command: Command) -> Output {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -27,7 +27,7 @@ fn end_of(mut command: Command) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// `bookend` with `args`, on a terminal of so many columns as far as its help is concerned.
+/// Returns the help of `bookend` with `args`, for a terminal with `columns` columns.
 fn help(args: &[&str], columns: &str) -> String {
     let help =
         Command::new(BOOKEND).env_clear().env("COLUMNS", columns).args(args).output().unwrap();
@@ -35,7 +35,7 @@ fn help(args: &[&str], columns: &str) -> String {
     String::from_utf8(help.stdout).unwrap()
 }
 
-/// Every command but `help`, by what `--help` says.
+/// Every command but `help`, as listed by `--help`.
 pub(crate) fn commands() -> Vec<String> {
     let help = help(&["--help"], "200");
     let behind = help.split("Commands:\n").nth(1).unwrap();
@@ -74,7 +74,7 @@ fn help_fits_a_terminal_of_eighty_columns() {
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{args:?}: {line}");
         }
-        // The tables at its end are not broken into something else.
+        // The tables at the end must not be wrapped.
         let tables = |text: &str| text.rsplit_once("\n\nExample").unwrap().1.to_owned();
         assert_eq!(tables(&text), tables(&wide));
     }
@@ -261,7 +261,7 @@ fn loading_what_cannot_be_read_or_delivered_fails_and_says_why() {
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("missing.ndjson"), "{}", said(&output));
 
-    // Nobody listens at a port that was just given back.
+    // No process listens on a port that was just released.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let file = dir.path().join("some.ndjson");
     std::fs::write(&file, joined(&generate("clean", 10, 1))).unwrap();
@@ -271,7 +271,7 @@ fn loading_what_cannot_be_read_or_delivered_fails_and_says_why() {
     assert!(said(&output).contains("gave up"), "{}", said(&output));
 }
 
-/// The log and the store of a service that has taken the hostile profile, answered all of it, and was stopped.
+/// Loads the hostile profile into a service, waits until it is processed, and stops the service.
 fn loaded(data: &Path) {
     let service = Service::start(data, &["--as-of", ENDING_AT]);
     let lines = generate("hostile", 300, 5);

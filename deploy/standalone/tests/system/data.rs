@@ -1,4 +1,4 @@
-//! What is sent: lines that the program generates, in whatever order.
+//! Generated lines, in any order.
 
 use std::{path::Path, process::Command};
 
@@ -9,20 +9,20 @@ use rand_chacha::{
 
 use crate::service::BOOKEND;
 
-/// When generated data ends unless it is said, and what the clock of a service shows that takes it.
+/// The default end of generated data, and the clock of a service that loads it.
 pub(crate) const ENDING_AT: &str = "2016-12-02T15:00:00Z";
 
-/// The root of the project.
+/// The root of the repository.
 pub(crate) fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-/// The lines of `bookend generate`, ending at [`ENDING_AT`].
+/// The lines of `bookend generate --ending-at` [`ENDING_AT`].
 pub(crate) fn generate(profile: &str, sessions: u32, seed: u64) -> Vec<Vec<u8>> {
     generate_with(&[], profile, sessions, seed)
 }
 
-/// The same with the flags `more`.
+/// The same with more flags.
 pub(crate) fn generate_with(
     more: &[&str],
     profile: &str,
@@ -40,17 +40,17 @@ pub(crate) fn generate_with(
     lines(&made.stdout)
 }
 
-/// The lines of `text`, each without its newline.
+/// Splits `text` into lines without newlines.
 pub(crate) fn lines(text: &[u8]) -> Vec<Vec<u8>> {
     text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
-/// One body of lines.
+/// Joins lines to a body.
 pub(crate) fn joined(lines: &[Vec<u8>]) -> Vec<u8> {
     lines.iter().flat_map(|line| line.iter().copied().chain([b'\n'])).collect()
 }
 
-/// Chance, the same one in every run.
+/// Random numbers that are the same in every run.
 pub(crate) struct Chance(ChaCha8Rng);
 
 impl Chance {

@@ -1,4 +1,4 @@
-//! Producers that write to the topic themselves: with any key or none, and with what is no event.
+//! Producers that write to the topic without the endpoint: any key or none, also invalid events.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ use crate::{
     service::{BOOKEND, eventually},
 };
 
-/// Appends `records` as a process of another make would.
+/// Appends `records` like a producer in another language.
 fn produce(flags: &[String], records: Vec<NewRecord>) {
     let flag = |name: &str| flags[flags.iter().position(|flag| flag == name).unwrap() + 1].clone();
     let options = KafkaLogOptions {

@@ -1,5 +1,5 @@
-//! Drills on three brokers and three nodes: whatever is killed or stopped, nothing that was acknowledged is lost, and everything
-//! goes on without a hand.
+//! Drills on three brokers and three Cassandra nodes. After any node or process is killed or
+//! stopped, no acknowledged event is lost, and the service recovers without intervention.
 
 use std::{
     process::Command,
@@ -22,13 +22,14 @@ use crate::{
     stack::{Node, Stack},
 };
 
-/// A batch that cannot be kept is told so within this: the deadline of an append, and some time to say it.
+/// The longest time until a batch that cannot be stored gets its error: the append deadline and a
+/// margin.
 const TOLD_WITHIN: Duration = Duration::from_secs(15);
 
-/// How many partitions `bookend setup` gives a topic by default.
+/// The default number of partitions of `bookend setup`.
 const PARTITIONS: usize = 6;
 
-/// Three of each, and what tells the program where they are.
+/// Three nodes of each service, and the flags that connect to them.
 struct Cluster {
     stack: Stack,
     data: TempDir,
@@ -53,7 +54,7 @@ impl Cluster {
         ];
         let quick = [
             ["--kafka-session-timeout", "6s"],
-            // By default a change of the topic is seen within a minute.
+            // By default a consumer notices a change of the topic within a minute.
             ["--kafka-property", "topic.metadata.refresh.interval.ms=1000"],
         ];
         nodes.chain(settings).chain(quick).flatten().map(str::to_owned).collect()
@@ -65,14 +66,14 @@ impl Cluster {
         command
     }
 
-    /// One more process of the service, in the same consumer group.
+    /// Starts another process of the service in the same consumer group.
     fn serve(&self) -> Service {
         let mut command = serve(self.data.path(), &[]);
         command.args(self.flags());
         Service::run(command)
     }
 
-    /// Gives the topic of the events `count` partitions.
+    /// Sets the number of partitions of the topic.
     fn grow(&self, count: usize) {
         let mut config = ClientConfig::new();
         let admin: AdminClient<_> =
@@ -84,7 +85,7 @@ impl Cluster {
         done.unwrap().remove(0).unwrap();
     }
 
-    /// Fails unless every answer is what the log says.
+    /// Fails unless every reply agrees with the log.
     fn verify(&self) {
         let done = self.command("verify").output().unwrap();
         let (said, failed) =
@@ -93,7 +94,7 @@ impl Cluster {
     }
 }
 
-/// Waits for so many answers; fewer are enough at the end of the load.
+/// Waits for `count` replies, or for the end of the load.
 fn pass(answers: &mpsc::Receiver<()>, count: usize) {
     (0..count).take_while(|_| answers.recv_timeout(PATIENCE).is_ok()).count();
 }
@@ -127,7 +128,8 @@ fn nothing_acknowledged_is_lost_whatever_is_killed_or_stopped_or_joins_and_all_g
         two.kill();
         pass(&answers, step);
 
-        // One that is stopped past its session's end and then goes on is a zombie: it still holds what it polled.
+        // A process that is stopped for longer than its session timeout and then continues is a
+        // zombie: it still holds polled records.
         let zombie = cluster.serve();
         pass(&answers, step);
         let before = one.metrics().sum("bookend_consumer_rebalances_total");
@@ -138,7 +140,7 @@ fn nothing_acknowledged_is_lost_whatever_is_killed_or_stopped_or_joins_and_all_g
         zombie.signal("CONT");
         pass(&answers, step);
 
-        // From here on a user's events may lie in another partition than those before.
+        // From here on, later events of a user may be in another partition than earlier ones.
         cluster.grow(2 * PARTITIONS);
         pass(&answers, step);
         let joining = cluster.serve();

@@ -1,4 +1,4 @@
-//! From `bookend generate` through `bookend load` to the answers.
+//! From `bookend generate` through `bookend load` to the replies.
 
 use std::{
     io::Write,
@@ -25,7 +25,7 @@ on!([
 ]);
 on!(on_kafka_alone: Kafka, on_cassandra_alone: Cassandra => [hostile_data_gives_the_same_answers_in_any_order_and_any_number_of_times]);
 
-/// The summary of `bookend load -`, given `lines`.
+/// Returns the summary of `bookend load -` with `lines` as input.
 fn load(client: Client, lines: &[Vec<u8>]) -> Value {
     let mut command = Command::new(BOOKEND);
     command.env_clear().args(["load", "-", "--json", "--url", &format!("http://{}", client.0)]);
@@ -40,7 +40,7 @@ fn what_generate_makes_and_load_delivers_is_answered_as_an_independent_model_ans
     backends: Backends,
 ) {
     let data = tempfile::tempdir().unwrap();
-    // As a newcomer does it: with the clock of the machine, and data that ends now.
+    // As in the README: with the clock of the machine and data that ends now.
     let service = backends.start(data.path(), &[]);
     let now = Clock::machine().now();
     let file = data.path().join("events.ndjson");

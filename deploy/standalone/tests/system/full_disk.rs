@@ -21,8 +21,8 @@ use crate::{
 const MEBIBYTE: u64 = 1 << 20;
 const AS_OF: [&str; 2] = ["--as-of", ENDING_AT];
 
-/// A small file system of its own where this user may mount one; else a directory in memory, of which all but a little is
-/// declared to be kept free.
+/// A small file system, if this user may mount one. Otherwise a directory in memory with a reserve
+/// of nearly its whole size.
 struct Disk {
     dir: tempfile::TempDir,
     mounted: bool,
@@ -56,12 +56,12 @@ impl Disk {
         text.lines().last().unwrap().trim().parse::<u64>().unwrap() << 10
     }
 
-    /// How much is to stay free so that [`Self::fill`] leaves less.
+    /// The reserve with which [`Self::fill`] leaves too little space.
     fn reserve(&self) -> u64 {
         if self.mounted { 16 * MEBIBYTE } else { self.free() - 64 * MEBIBYTE }
     }
 
-    /// Fills it where it is small, and leaves no more than so many bytes free.
+    /// Fills a small file system so that at most `bytes` bytes stay free.
     fn fill(&self, leaving: u64) -> PathBuf {
         let path = self.dir.path().join("ballast");
         let mut file = File::create(&path).unwrap();
@@ -83,7 +83,7 @@ impl Drop for Disk {
     }
 }
 
-/// Sends starts one by one until one is not taken; remembers those that are.
+/// Sends starts one at a time until one is refused. Remembers the accepted ones.
 fn post_until_refused(client: Client, taken: &mut Vec<Event>) -> u16 {
     for _ in 0..100_000 {
         let status = post_one(client, taken);
@@ -94,7 +94,7 @@ fn post_until_refused(client: Client, taken: &mut Vec<Event>) -> u16 {
     panic!("the disk is never full");
 }
 
-/// The status, or none when there was no answer.
+/// Returns the status; `None` without a reply.
 fn post_one(client: Client, taken: &mut Vec<Event>) -> Option<u16> {
     let (session, ts) =
         (format!("one-{}", taken.len()), instant_of("2016-12-01T00:00:00Z") + taken.len() as i64);
@@ -131,7 +131,8 @@ fn a_service_whose_disk_fills_up_says_so_and_goes_on_by_itself_when_there_is_roo
     post_lines(client, &lines);
     let mut taken = events(&lines, instant_of(ENDING_AT));
 
-    // The reserve is there for what is written before it is found to be taken. Without any of it, the next test.
+    // The reserve covers writes between two checks of the free space. The next test runs without
+    // one.
     let ballast = disk.fill(4 * MEBIBYTE);
     assert_eq!(post_until_refused(client, &mut taken), 503);
     assert!(disk.free() > MEBIBYTE, "the service does not use up what is to stay free");
@@ -153,7 +154,7 @@ fn a_service_whose_disk_fills_up_says_so_and_goes_on_by_itself_when_there_is_roo
 #[test]
 fn a_disk_that_others_fill_to_the_last_byte_costs_no_acknowledged_event() {
     let disk = Disk::new();
-    // Without a reserve the writes themselves meet the end of the disk. What is only declared small has to keep one.
+    // Without a reserve, writes fail at the end of the disk. This needs a small file system.
     let reserve = if disk.mounted { 0 } else { disk.reserve() }.to_string();
     let flags = [AS_OF[0], AS_OF[1], "--min-free-disk", &reserve];
     let mut service = Service::start(&disk.data(), &flags);
@@ -164,7 +165,7 @@ fn a_disk_that_others_fill_to_the_last_byte_costs_no_acknowledged_event() {
 
     let ballast = disk.fill(0);
     let refused = post_until_refused(client, &mut taken);
-    // It may also have ended, if the store could not write: then there is no answer.
+    // The process may also have exited if the store could not write. Then there is no reply.
     assert!([0, 503].contains(&refused), "{refused}");
     fs::remove_file(ballast).unwrap();
     if service.is_running()

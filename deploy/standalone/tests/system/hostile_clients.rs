@@ -1,8 +1,8 @@
-//! Clients that attack, all at once, while an ordinary one goes about its business.
+//! Many kinds of attacking clients at once, beside an ordinary client.
 //!
-//! What is measured is the most memory that the process ever held, which Linux keeps for every process: a limit on the
-//! address space would count what is set aside and never used, and a control group needs rights that not everybody has.
-//! `deploy/bench/limited` has them, and runs these tests in one, with the released program.
+//! The limit is on the peak resident memory of the process, which Linux records. A limit on the
+//! address space would include reserved memory that is never used, and a control group requires
+//! privileges. `deploy/bench/limited` runs these tests in a control group with the release program.
 
 use std::{
     io::{BufReader, ErrorKind, Read, Write},
@@ -25,17 +25,17 @@ use crate::{
     service::{PATIENCE, Service, pause, serve},
 };
 
-/// The most memory that the process may ever hold.
+/// The limit of the peak memory of the process.
 const MEMORY: u64 = 256 << 20;
 const MEBIBYTE: usize = 1 << 20;
-/// How long a slow client waits between two bytes.
+/// The pause of a slow client between two bytes.
 const DRIP: Duration = Duration::from_millis(200);
 
-/// The service as most systems start a process: with room for 1,024 files, and perhaps more for the asking.
+/// Starts the service with the usual soft limit of 1,024 open files, which it may raise.
 fn start(data: &Path, limit: &str) -> Service {
     let service =
         serve(data, &["--as-of", ENDING_AT, "--header-timeout", "2s", "--body-timeout", "2s"]);
-    // A program that starts the one it is given within limits of its own.
+    // A shell that sets limits and starts the program.
     #[expect(
         clippy::disallowed_methods,
         reason = "a hard limit around the same tests is asked for by hand"
@@ -47,7 +47,7 @@ fn start(data: &Path, limit: &str) -> Service {
     Service::run(command)
 }
 
-/// What answers came, by what they say about the service.
+/// The number of replies by their meaning.
 #[derive(Default)]
 struct Seen {
     refused: AtomicUsize,
@@ -56,7 +56,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Notes the answer to an attack: whatever it is, it is no failure of the service.
+    /// Counts the reply to an attack, which must not be a failure of the service.
     fn note(&self, attack: &str, reply: Result<Reply, std::io::Error>) -> Option<u16> {
         match reply {
             Ok(reply) => {
@@ -71,7 +71,7 @@ impl Seen {
                 Some(reply.status)
             }
             Err(error) => {
-                // Who is refused while it still sends may not get to read why.
+                // A client that is refused while it sends may not be able to read the reply.
                 assert_ne!(
                     error.kind(),
                     ErrorKind::ConnectionRefused,
@@ -88,11 +88,12 @@ impl Seen {
 fn gzip_bomb() -> Vec<u8> {
     let mut member = GzEncoder::new(Vec::new(), Compression::best());
     member.write_all(&vec![0; 8 * MEBIBYTE]).unwrap();
-    // The members of a gzip follow each other.
+    // A gzip file may have several members.
     member.finish().unwrap().repeat(64)
 }
 
-/// Tens of gigabytes in less than a mebibyte: a frame of a one gibibyte window, all of it blocks of one repeated byte.
+/// Tens of gigabytes in less than a mebibyte: a frame with a window of one gibibyte and blocks of
+/// one repeated byte.
 fn zstd_bomb() -> Vec<u8> {
     const BLOCK: u32 = 128 << 10;
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 20 << 3];
@@ -104,7 +105,7 @@ fn zstd_bomb() -> Vec<u8> {
     frame
 }
 
-/// Bodies of nearly a mebibyte that are as dear as can be in other ways than by their length.
+/// Bodies of almost a mebibyte that are expensive in other ways than their length.
 fn large_bodies() -> [Vec<u8>; 4] {
     let padded = |index: usize| {
         json!({ "user_id": format!("heavy{index}"), "session_id": "s", "event": "start",
@@ -118,11 +119,11 @@ fn large_bodies() -> [Vec<u8>; 4] {
         .map(String::into_bytes)
 }
 
-/// `count` connections that say nothing, until the service cuts them off.
+/// Opens `count` connections that send nothing, until the service closes them.
 fn idle(client: Client, count: usize) {
     let mut open: Vec<TcpStream> = (0..count).map(|_| client.connect().unwrap()).collect();
     for stream in &mut open {
-        // Some are told 503 first; what counts is that each of them ends.
+        // Some get 503 first. Every connection must end.
         let ended = stream.read_to_end(&mut Vec::new());
         let still_open = ended.is_err_and(|error| {
             matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
@@ -131,7 +132,8 @@ fn idle(client: Client, count: usize) {
     }
 }
 
-/// Sends `head` and then a byte now and then, on many connections, until the service has ended every one.
+/// Sends `head` and then single bytes on many connections, until the service has closed all of
+/// them.
 fn drip(client: Client, head: &str, byte: &[u8], connections: usize) -> Vec<Option<u16>> {
     let mut open: Vec<_> =
         (0..connections).map(|_| BufReader::new(client.connect().unwrap())).collect();
@@ -158,7 +160,7 @@ fn drip(client: Client, head: &str, byte: &[u8], connections: usize) -> Vec<Opti
     answers
 }
 
-/// The ordinary client: what it has sent, and how often it was told to come again.
+/// The ordinary client: its events, and the number of its retries.
 #[derive(Default)]
 struct Ordinary {
     events: Vec<Event>,
@@ -168,7 +170,7 @@ struct Ordinary {
 }
 
 impl Ordinary {
-    /// Asks until it is served, as long as it is only told to come again.
+    /// Retries until the request is served. Only 503 is retried.
     fn served(&mut self, what: &str, ask: impl Fn() -> std::io::Result<Reply>) -> Reply {
         let begun = Instant::now();
         self.requests += 1;
@@ -185,12 +187,12 @@ impl Ordinary {
                 .expect("a 503 says when to come again")
                 .parse()
                 .unwrap();
-            assert!(begun.elapsed() < PATIENCE, "an ordinary {what} is refused for ever");
+            assert!(begun.elapsed() < PATIENCE, "an ordinary {what} is refused every time");
             pause(Duration::from_secs(wait));
         }
     }
 
-    /// Sends ten events and asks a question.
+    /// Sends ten events and one query.
     fn round(&mut self, client: Client) {
         let (user, begun) =
             (format!("ordinary{}", self.requests % 7), instant_of("2016-12-01T12:00:00Z"));
@@ -253,7 +255,7 @@ fn report(ordinary: &Ordinary, seen: &Seen, [at_rest, peak]: [u64; 2]) {
 
 #[test]
 fn hostile_clients_all_at_once_neither_crash_nor_bloat_the_service_nor_starve_an_ordinary_client() {
-    // This process opens as many connections as the service takes.
+    // This process opens as many connections as the service accepts.
     let room = shared::open_files::room_for_connections();
     assert!(room > 1_200, "this test needs 1,600 open files: raise the limit (ulimit -n)");
     let data = tempfile::tempdir().unwrap();
@@ -315,7 +317,8 @@ fn hostile_clients_all_at_once_neither_crash_nor_bloat_the_service_nor_starve_an
     compare_users(client, &ordinary.events);
 }
 
-/// What the attackers sent may or may not have been taken; the ordinary client's events all were.
+/// The events of the attackers may be accepted or not. Those of the ordinary client must all be
+/// accepted.
 fn compare_users(client: Client, events: &[Event]) {
     let model = Model::new(events);
     let mut expected = model.answers();

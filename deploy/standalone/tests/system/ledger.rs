@@ -1,4 +1,4 @@
-//! A client that remembers: what it has sent, what was acknowledged, and what it never heard of again.
+//! A client that keeps a ledger: the events it sent, those acknowledged, and those without a reply.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -14,10 +14,10 @@ use crate::{
     reading::{Event, Line, events, read},
 };
 
-/// How many requests are under way at once.
+/// The number of concurrent requests.
 const AT_ONCE: usize = 8;
 
-/// The lines that are to be sent, in bodies, and what is known of those that were.
+/// The bodies to send, and the result of those that were sent.
 pub(crate) struct Ledger {
     now: i64,
     waiting: Mutex<VecDeque<Vec<Vec<u8>>>>,
@@ -28,7 +28,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// For a service whose clock shows `now`.
+    /// A ledger for a service whose clock shows `now`.
     pub(crate) fn new(lines: &[Vec<u8>], batch: usize, now: i64, seed: u64) -> Self {
         Self {
             now,
@@ -40,12 +40,12 @@ impl Ledger {
         }
     }
 
-    /// How many batches still wait to be sent.
+    /// The number of batches that are not sent yet.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.lock().unwrap().len()
     }
 
-    /// How many requests were never answered.
+    /// The number of requests without a reply.
     pub(crate) fn unanswered(&self) -> usize {
         *self.unanswered.lock().unwrap()
     }
@@ -55,7 +55,8 @@ impl Ledger {
         self.chance.lock().unwrap().below(limit)
     }
 
-    /// Sends until there is nothing left or the service answers no more; says `answered` after each answer.
+    /// Sends until no batch is left or the service stops replying. Calls `answered` after each
+    /// reply.
     pub(crate) fn send(&self, client: Client, answered: &mpsc::Sender<()>) {
         std::thread::scope(|scope| {
             for _ in 0..AT_ONCE {
@@ -68,7 +69,7 @@ impl Ledger {
         });
     }
 
-    /// Sends one batch; false when that is the end.
+    /// Sends one batch. Returns false at the end.
     fn send_one(&self, client: Client) -> bool {
         let Some(batch) = self.waiting.lock().unwrap().pop_front() else { return false };
         self.sent.lock().unwrap().extend(events(&batch, self.now));
@@ -85,7 +86,7 @@ impl Ledger {
             Err(error) => {
                 assert_ne!(error.kind(), ErrorKind::UnexpectedEof, "an answer broke off");
                 *self.unanswered.lock().unwrap() += 1;
-                // Some clients try again, others never do.
+                // Some clients retry, others do not.
                 if self.below(2) == 0 {
                     self.waiting.lock().unwrap().push_back(batch);
                 }
@@ -109,8 +110,8 @@ impl Ledger {
         self.acknowledged.lock().unwrap().extend(accepted);
     }
 
-    /// Fails unless the service knows every event that it acknowledged and none that was never sent, and answers
-    /// everything as the model does from just those. Everything in its log has to be answered.
+    /// Fails unless the service has every acknowledged event and no event that was never sent, has
+    /// processed its whole log, and replies like the model of these events.
     pub(crate) fn check(&self, client: Client) {
         let (sent, acknowledged) = (self.sent.lock().unwrap(), self.acknowledged.lock().unwrap());
         let known = known_events(client, Model::new(sent.iter()).sessions());

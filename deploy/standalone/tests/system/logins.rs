@@ -1,4 +1,4 @@
-//! Servers that ask for passwords over encrypted connections: the whole program on both, and what it says when it is refused.
+//! The program on servers that require passwords and TLS, and its errors if they refuse it.
 
 use std::process::{Command, Output};
 
@@ -12,7 +12,7 @@ use crate::{
     stack::Stack,
 };
 
-/// The command `name`, told by variables alone where the servers are and how to log in; `more` comes last.
+/// The command `name` with the servers and the login in variables; `more` are its last flags.
 fn command(name: &str, stack: &Stack, more: &[(&str, &str)]) -> Command {
     let mut command = Command::new(BOOKEND);
     command.env_clear().arg(name);

@@ -1,7 +1,8 @@
-//! The program from outside: a real process over real files, spoken to over real HTTP, killed and started again.
+//! The program from outside: a real process with real files and real HTTP, also killed and
+//! restarted.
 //!
-//! One binary, so that it is linked once. Nothing here knows the program's inside: what it should answer says `model`, which
-//! reads the same lines that are sent and shares no code with the service.
+//! One binary, so that it is linked once. The tests know nothing of the internals: `model` computes
+//! the expected replies from the same lines and shares no code with the service.
 
 #[cfg(test)]
 mod apart;

@@ -1,4 +1,4 @@
-//! What the service should answer, worked out anew from the set of all events: slow, plain and independent.
+//! The expected replies, computed from the set of all events: slow, simple and independent.
 
 use std::{
     cmp::Reverse,
@@ -12,22 +12,22 @@ use crate::{
     reading::{Event, Fact, spelled},
 };
 
-/// Every question that is asked, as its path, and the answer to it.
+/// Every request by its path, and the expected reply.
 pub(crate) type Answers = BTreeMap<String, Value>;
 
-/// All that is known, by user and session.
+/// All facts, by user and session.
 #[derive(Default)]
 pub(crate) struct Model {
     sessions: BTreeMap<(String, String), BTreeSet<Fact>>,
 }
 
-/// What the facts of one session make.
+/// The start and the end of a session.
 struct Made<'a> {
     start: Option<(i64, &'a str)>,
     end: Option<i64>,
 }
 
-/// Sessions as they are listed, each with what it is ordered by.
+/// Sessions of a list, each with its sort key.
 type Ranked = Vec<(Reverse<i64>, Value)>;
 
 impl Model {
@@ -45,7 +45,7 @@ impl Model {
         self.sessions.keys()
     }
 
-    /// The answers while every event is within the last sixty days.
+    /// Returns the expected replies if every event is within the last sixty days.
     pub(crate) fn answers(&self) -> Answers {
         let mut countries: BTreeMap<&str, Vec<(i64, &str, &str)>> = BTreeMap::new();
         let mut users: BTreeMap<&str, [Ranked; 3]> = BTreeMap::new();
@@ -111,12 +111,13 @@ impl Model {
     }
 }
 
-/// The path that explains one session.
+/// The path that explains a session.
 pub(crate) fn explain(user: &str, session: &str) -> String {
     format!("/v1/users/{}/sessions/{}", escaped(user), escaped(session))
 }
 
-/// The start is the smallest one, the end the smallest that is not before it; without a start, the smallest end.
+/// The start is the smallest one, the end the smallest that is not before it. Without a start, the
+/// end is the smallest.
 fn made(facts: &BTreeSet<Fact>) -> Made<'_> {
     let mut start: Option<(i64, &str)> = None;
     for fact in facts {
@@ -138,7 +139,7 @@ fn made(facts: &BTreeSet<Fact>) -> Made<'_> {
     Made { start, end }
 }
 
-/// In the order of time, starts before ends.
+/// The facts by time, starts before ends.
 fn facts_in_order(facts: &BTreeSet<Fact>) -> Vec<Value> {
     let shown = |fact: &Fact| match fact {
         Fact::Start(ts, country) => (
@@ -155,7 +156,7 @@ fn facts_in_order(facts: &BTreeSet<Fact>) -> Vec<Value> {
 /// Adds the replies about the sessions of a user.
 fn answer_sessions(user: &str, by_status: [Ranked; 3], answers: &mut Answers) {
     let [complete, open, orphan] = by_status.map(|mut sessions| {
-        // The newest first; of equal ones the smaller session id, which is the order they are already in.
+        // Newest first. Sessions with equal times are already in the order of their ids.
         sessions.sort_by_key(|(ts, _)| *ts);
         sessions.into_iter().map(|(_, session)| session).collect::<Vec<_>>()
     });

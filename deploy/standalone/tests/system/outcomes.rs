@@ -1,4 +1,4 @@
-//! What a script gets of a command: one line of JSON, and the exit status.
+//! The output of commands for scripts: one line of JSON, and the exit status.
 
 use std::{
     io::Write,
@@ -15,7 +15,7 @@ use crate::{
     service::{BOOKEND, Service},
 };
 
-/// The one line of JSON that a command wrote, each key of which its `--help` explains.
+/// Returns the line of JSON of a command. Its `--help` must explain every key.
 fn outcome(args: &[&str], status: i32) -> Value {
     let output = bookend(args);
     assert_eq!(output.status.code(), Some(status), "{args:?}: {}", said(&output));
@@ -34,7 +34,7 @@ fn outcome(args: &[&str], status: i32) -> Value {
     value
 }
 
-/// `outcome` of a command over `data`.
+/// Returns the report of a command over `data`.
 fn over(data: &Path, command: &str, more: &[&str], status: i32) -> Value {
     let dir = data.to_str().unwrap();
     outcome(&[&[command, "--json", "--as-of", ENDING_AT, "--data-dir", dir], more].concat(), status)
@@ -87,7 +87,8 @@ fn every_command_that_ends_says_in_json_what_it_did() {
     assert_eq!((number(&kept["appended"]), number(&kept["kept"])), (0, contested), "{kept}");
     assert_eq!((number(&all["appended"]), number(&all["kept"])), (contested, 0), "{all}");
 
-    // What was put back waits to be handled: the outcome is written, and the status says that it is not well.
+    // The redriven records are not processed yet: the report is printed, and the status is a
+    // failure.
     let waiting = over(data.path(), "verify", &[], i32::from(contested > 0));
     assert_eq!(number(&waiting["unanswered"]), contested);
 }
@@ -109,13 +110,13 @@ fn what_fails_says_so_on_standard_error_with_json_too() {
         );
     }
     service.stop();
-    // Standard output holds the events themselves.
+    // Standard output has the events.
     let output = bookend(&["generate", "--sessions", "1", "--json"]);
     assert_eq!(output.status.code(), Some(64));
     assert!(said(&output).contains("--output"), "{}", said(&output));
 }
 
-/// `line` of bash, with the program as `$0`.
+/// Runs `line` in bash with the program as `$0`.
 fn bash(line: &str) -> Output {
     Command::new("bash")
         .env_clear()
@@ -136,7 +137,7 @@ fn a_reader_that_leaves_is_no_failure() {
         assert_eq!(output.status.code(), Some(0), "{args}: {}", said(&output));
         assert!(output.stderr.is_empty(), "{args}: {}", said(&output));
     }
-    // Nor does it change how a failure ends that nobody hears of.
+    // A closed pipe does not change the status of a failure either.
     let output = bash(
         r#""$0" load no-such-file --url http://127.0.0.1:9 2>&1 | true; exit "${PIPESTATUS[0]}""#,
     );
@@ -152,7 +153,7 @@ fn a_command_that_a_signal_stops_ends_by_it() {
     load.stdin.as_mut().unwrap().write_all(b"{}\n").unwrap();
     let kill = format!("kill -TERM {}", load.id());
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-    // The pipe is open until here: it has not ended by itself.
+    // The pipe is open until here, so the command has not ended by itself.
     let stdin = load.stdin.take();
     assert_eq!(load.wait().unwrap().signal(), Some(15));
     drop(stdin);

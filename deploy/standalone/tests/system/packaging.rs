@@ -12,7 +12,8 @@ use crate::{
 };
 
 const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
-/// The roff requests that a page may use. Readers of manual pages ignore a misspelt request silently.
+/// The roff requests that a page may use. Readers of manual pages ignore a misspelt request
+/// silently.
 const REQUESTS: [&str; 11] = ["TH", "SH", "TP", "RS", "RE", "IP", "PP", "br", "nf", "fi", "ie"];
 
 fn run(program: &str, args: &[&str]) -> String {

@@ -1,4 +1,4 @@
-//! Asking a service all there is to ask, and comparing what it answers.
+//! Sends every query to a service and compares the replies with the model.
 
 use serde_json::{Map, Value};
 
@@ -8,10 +8,10 @@ use crate::{
     reading::{Event, Fact, instant_of},
 };
 
-/// How many questions are asked at once.
+/// The number of concurrent requests.
 const AT_ONCE: usize = 4;
 
-/// Fails unless the service answers everything as `model` does.
+/// Fails unless every reply of the service agrees with `model`.
 pub(crate) fn compare(client: Client, model: &Model) {
     let expected = model.answers();
     same(&expected, &ask_all(client, expected.keys().cloned().collect()));
@@ -31,7 +31,7 @@ pub(crate) fn same(expected: &Answers, answers: &Answers) {
     assert!(different.is_empty(), "{} of {} answers differ{text}", different.len(), expected.len());
 }
 
-/// The answers to all `paths`.
+/// Returns the replies to all `paths`.
 pub(crate) fn ask_all(client: Client, paths: Vec<String>) -> Answers {
     let ask = |paths: &[String]| {
         paths.iter().map(|path| (path.clone(), ask(client, path))).collect::<Vec<_>>()
@@ -45,7 +45,8 @@ pub(crate) fn ask_all(client: Client, paths: Vec<String>) -> Answers {
     })
 }
 
-/// One answer, its pages put together, without what is a function of more than the events.
+/// Returns one reply with its pages combined, without the fields that depend on more than the
+/// events.
 fn ask(client: Client, path: &str) -> Value {
     if path.starts_with("/user/") {
         return client.ask(path);
@@ -85,7 +86,7 @@ fn pages(client: Client, path: &str) -> Vec<Value> {
     pages
 }
 
-/// Every event that the service knows of the sessions `of`.
+/// Returns every event that the service has of the sessions `of`.
 pub(crate) fn known_events<'a>(
     client: Client,
     of: impl Iterator<Item = &'a (String, String)>,

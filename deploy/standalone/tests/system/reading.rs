@@ -1,4 +1,4 @@
-//! What a line says, read by the words of the specification alone and with other tools than the service's.
+//! Parses a line by the specification alone, with other libraries than the service.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ const YEAR: i64 = 365 * 86_400_000;
 const FUTURE_TOLERANCE: i64 = 5 * 60_000;
 const KEYS: [&str; 5] = ["user_id", "session_id", "event", "ts", "country"];
 
-/// One event, with its instant in milliseconds since the epoch.
+/// One event, with its time in milliseconds since the epoch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Event {
     pub(crate) user: String,
@@ -27,7 +27,7 @@ pub(crate) enum Fact {
     End(i64),
 }
 
-/// What is to become of a line.
+/// The expected result of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
     Event(Event),
@@ -35,7 +35,7 @@ pub(crate) enum Line {
     Rejected,
 }
 
-/// The keys and values of an object as they stand, repetitions among them.
+/// The keys and values of an object in order, including repeated keys.
 struct Pairs(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Pairs {
@@ -60,7 +60,7 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// Reads `line` as a service does whose clock shows `now`.
+/// Parses `line` like a service whose clock shows `now`.
 pub(crate) fn read(line: &[u8], now: i64) -> Line {
     let Some(event) = event(line) else { return Line::Rejected };
     let (Fact::Start(ts, _) | Fact::End(ts)) = event.fact;
@@ -136,12 +136,12 @@ fn normalised(country: &Value) -> Option<String> {
     Some(if letters.is_empty() { "ZZ".to_owned() } else { letters })
 }
 
-/// The milliseconds since the epoch of a text in RFC 3339.
+/// Returns the milliseconds since the epoch of a time in RFC 3339.
 pub(crate) fn instant_of(text: &str) -> i64 {
     DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis()
 }
 
-/// The instant as answers spell it: in UTC with `Z`, with milliseconds only when they are not zero.
+/// Formats a time like replies do: in UTC with `Z`, with milliseconds only if they are not 0.
 pub(crate) fn spelled(millis: i64) -> String {
     let format = if millis % 1_000 == 0 { SecondsFormat::Secs } else { SecondsFormat::Millis };
     DateTime::from_timestamp_millis(millis).unwrap().to_rfc3339_opts(format, true)

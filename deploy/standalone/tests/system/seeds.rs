@@ -1,4 +1,4 @@
-//! The two seeds' own examples, by their own calls, with curl.
+//! The examples of both seeds, with their own calls, by curl.
 
 use std::process::Command;
 
@@ -17,10 +17,10 @@ on!([
     by_the_default_clock_the_seeds_events_are_too_old_and_none_is_stored,
 ]);
 
-/// The address in the command lines, which is the service's default.
+/// The address in the command lines, the default of the service.
 pub(crate) const ADDRESS: &str = "127.0.0.1:5000";
 
-/// As the seeds write them. The first gives no content type, so curl names its own.
+/// As in the seeds. The first has no content type, so curl sends its own.
 const POST_BATCH: &str = "curl -X POST http://127.0.0.1:5000/user/batches -d @data/seed-batch.json";
 const LAST_EVENTS: &str = "curl 'http://127.0.0.1:5000/user/last-events?days=170'";
 const LAST_SESSIONS: &str =
@@ -29,7 +29,8 @@ const POST_ROWS: &str = "curl -X POST -H 'Content-Type: application/json' -d @da
 const ASK_ROWS: &str = "curl -X GET -H 'Content-Type: application/json' \
     -d '{\"player_id\":\"d6313e1fb7d247a6a034e2aadc30ab10\"}' http://127.0.0.1:5000/";
 
-/// What `line`, a command line of curl's, writes when `service` is at the default address; fails on an HTTP error too.
+/// Returns the output of `line`, a curl command, with the address of `service`. Fails on an HTTP
+/// error.
 pub(crate) fn curl(service: &Service, line: &str) -> String {
     let line =
         line.replace("localhost:5000", ADDRESS).replace(ADDRESS, &service.client().0.to_string());
@@ -70,7 +71,7 @@ fn the_first_seed_s_batch_is_answered_as_the_seed_says(backends: Backends) {
         "GH": [start("a477ecabc3cc455cb1c6d1dab77d8e5c", "4c55263e-66b2-4814-b431-8ca4c1a9dcc8", "2018-11-29T19:31:43Z")],
         "SK": [],
         "TIN": [start("d6313e1fb7d247a6a034e2aadc30ab30", "674606b1-2270-4285-928f-eef4a6b90a60", "2019-04-16T20:40:50Z")],
-        // The seed's batch has a start without a country; it is older than 170 days as well.
+        // The batch of the seed has a start without a country, older than 170 days.
         "ZZ": [],
     });
     assert_eq!(answer(&service, LAST_EVENTS), starts);
@@ -112,7 +113,7 @@ fn by_the_default_clock_the_seeds_events_are_too_old_and_none_is_stored(backends
     let rows = answer(&service, &format!("{POST_ROWS} -H 'Accept: application/json'"));
     assert_eq!((&rows["accepted"], rows["discarded"].as_array().unwrap().len()), (&json!(0), 2));
 
-    // An event that is good comes behind them: with it answered, they would be too.
+    // A valid event follows them. Once it is processed, so are they.
     let now = shared::clock::Clock::machine().now();
     let good = json!([{ "user_id": "u", "session_id": "s", "event": "start", "ts": now, "country": "AT" }]);
     assert_eq!(service.client().post("/", &[], good.to_string().as_bytes()).unwrap().status, 200);

@@ -1,4 +1,4 @@
-//! The program as a process of its own: started, asked whether it is ready, and stopped in the ways a process is.
+//! The program as a process: started, polled until it is ready, and stopped in several ways.
 
 use std::{
     io::{BufRead, BufReader},
@@ -13,23 +13,24 @@ use serde_json::Value;
 
 use crate::client::Client;
 
-/// The built program.
+/// The path of the program.
 pub(crate) const BOOKEND: &str = env!("CARGO_BIN_EXE_bookend");
 
-/// How long a start, an end or an answer may take: long enough for a machine that builds something else meanwhile.
+/// The longest time of a start, an exit or a reply, on a machine that also builds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A running service; killed when it is dropped, and what it said is shown when the test fails.
+/// A running service. Dropping it kills it; a failed test prints its standard error.
 pub(crate) struct Service {
     child: Child,
     address: SocketAddr,
     said: Arc<Mutex<String>>,
 }
 
-/// The samples of `/metrics` at one moment.
+/// The samples of `/metrics` at one time.
 pub(crate) struct Metrics(String);
 
-/// `bookend serve` over `data` with the flags `more`, on a port that is free, in an empty environment.
+/// The command `bookend serve` over `data` with the flags `more`, on a free port, in an empty
+/// environment.
 pub(crate) fn serve(data: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(BOOKEND);
     command.env_clear().args([
@@ -44,7 +45,7 @@ pub(crate) fn serve(data: &Path, more: &[&str]) -> Command {
     command
 }
 
-/// Asks again and again until there is an answer.
+/// Calls `look` until it returns a value.
 pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -56,7 +57,8 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
     }
 }
 
-/// Lets time pass: the pace of a client, or a moment that chance picks. Never to wait for something: see [`eventually`].
+/// Pauses: the pace of a client, or until a random moment. To wait for a condition, use
+/// [`eventually`].
 pub(crate) fn pause(length: Duration) {
     std::thread::sleep(length);
 }
@@ -66,7 +68,7 @@ impl Service {
         Self::run(serve(data, more))
     }
 
-    /// Starts `command`, which serves, and waits until it is ready.
+    /// Starts `command`, a service, and waits until it is ready.
     pub(crate) fn run(command: Command) -> Self {
         let service = Self::begin(command);
         eventually("the service is ready", || {
@@ -76,7 +78,7 @@ impl Service {
         service
     }
 
-    /// Starts `command` and waits until it says where it listens, as a script would.
+    /// Starts `command` and waits for the log line with its address, as a script does.
     pub(crate) fn begin(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
@@ -112,18 +114,18 @@ impl Service {
         Client(self.address)
     }
 
-    /// Everything it has said on standard error.
+    /// The standard error so far.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
-    /// `kill -9`, and waits until the process is gone.
+    /// Sends SIGKILL and waits until the process has ended.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub(crate) fn tell_to_stop(&self) {
         self.signal("TERM");
     }
@@ -138,7 +140,7 @@ impl Service {
         eventually("the process ends", || self.child.try_wait().unwrap())
     }
 
-    /// SIGTERM, and an orderly end.
+    /// Sends SIGTERM and expects status 0.
     pub(crate) fn stop(mut self) {
         self.tell_to_stop();
         let status = self.ended();
@@ -153,19 +155,20 @@ impl Service {
         Metrics(self.client().get("/metrics").unwrap().text())
     }
 
-    /// Waits until `records` records that came since the start, and all that lay in the log before, are answered.
+    /// Waits until `records` records since the start, and all earlier ones in the log, are
+    /// processed.
     pub(crate) fn wait_until_answered(&self, records: usize) {
         eventually("every record is answered", || {
             let metrics = self.metrics();
             let behind = metrics.samples("bookend_consumer_lag_records");
             let handled = metrics.sum("bookend_consumer_records_total");
-            // Right after a start nobody has looked yet how much there is to do.
+            // Right after a start, the lag is not known yet.
             let done = !behind.is_empty() && behind.iter().sum::<f64>() == 0.0;
             (done && handled >= records as f64).then_some(())
         });
     }
 
-    /// The most memory that the process has held so far, in bytes.
+    /// The peak memory of the process in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -173,7 +176,7 @@ impl Service {
     }
 }
 
-/// The address in the log line that says where it serves.
+/// The address in the log line `serving`.
 fn address(line: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = &line["fields"];
@@ -191,7 +194,7 @@ impl Drop for Service {
 }
 
 impl Metrics {
-    /// The samples of the metric `name`, whatever their labels.
+    /// The samples of the metric `name` with any labels.
     pub(crate) fn samples(&self, name: &str) -> Vec<f64> {
         let sample = |line: &str| {
             let rest = line.strip_prefix(name)?;

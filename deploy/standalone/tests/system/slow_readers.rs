@@ -1,4 +1,4 @@
-//! Clients that ask for much and read nothing.
+//! Clients that request large replies and read nothing.
 
 use std::{io::Write, net::TcpStream};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 const CLIENTS: usize = 4;
-/// So many that their answers do not fit what the two kernels keep of a connection.
+/// So many starts that a reply exceeds the socket buffers of both sides.
 const QUESTIONS: usize = 100;
 const UNCUT: &str = "/user/last-events?days=60";
 
@@ -34,7 +34,7 @@ fn clients_that_read_nothing_of_their_answers_are_cut_off() {
         })
         .collect();
     for stream in &mut silent {
-        // What is written to a connection that the service has ended comes back as an error, sooner or later.
+        // A write to a connection that the service has closed fails eventually.
         eventually("a client that reads nothing is cut off", || stream.write_all(b"x").err());
     }
     assert_eq!(client.get(UNCUT).unwrap().body, whole.body);

@@ -1,4 +1,4 @@
-//! The service is killed, or told to stop, at any moment and under load.
+//! The service is killed or stopped at random moments under load.
 
 use std::{
     io::{BufReader, Read, Write},
@@ -23,9 +23,9 @@ on!([
     a_service_told_to_stop_under_load_ends_in_order_and_keeps_every_event_it_acknowledged,
 ]);
 
-/// How often the process is killed, unless the variable `BOOKEND_TEST_KILLS` says it.
+/// The number of kills, unless the variable `BOOKEND_TEST_KILLS` sets it.
 const KILLS: usize = 4;
-/// A restart takes a fraction of this, even in a build that is not optimised.
+/// A restart takes a fraction of this, even in a debug build.
 const RESTART_WITHIN: Duration = Duration::from_secs(5);
 
 const AS_OF: [&str; 2] = ["--as-of", ENDING_AT];
@@ -39,7 +39,7 @@ fn kills() -> usize {
     wanted.map_or(KILLS, |wanted| wanted.parse().expect("BOOKEND_TEST_KILLS is a number"))
 }
 
-/// Well-formed and hostile lines, mixed.
+/// Valid and hostile lines, mixed.
 fn lines(sessions: u32, seed: u64) -> Vec<Vec<u8>> {
     let mut lines = generate("clean", sessions, seed);
     lines.extend(generate("hostile", sessions, seed + 1));
@@ -62,7 +62,7 @@ fn no_acknowledged_event_is_lost_doubled_or_invented_when_the_process_is_killed_
             let ledger = &ledger;
             scope.spawn(move || ledger.send(client, &answered));
             answers.iter().take(until).count();
-            // Any moment between two answers is as good as another: this one is drawn too.
+            // The moment between two replies is random.
             pause(Duration::from_micros(ledger.below(20_000) as u64));
             service.kill();
         });
@@ -102,7 +102,7 @@ fn a_service_told_to_stop_under_load_ends_in_order_and_keeps_every_event_it_ackn
     let service = backends.start(data.path(), &AS_OF);
     let took = begun.elapsed();
     eprintln!("ready {took:?} after the start");
-    // A cluster is asked over a network, by a process that shares this machine with it.
+    // A cluster is reached over a network, by a process that shares this machine with it.
     assert!(took < RESTART_WITHIN || !matches!(backends, Backends::Embedded), "{took:?}");
     service.wait_until_answered(0);
     ledger.check(service.client());
@@ -120,7 +120,7 @@ fn a_request_that_is_under_way_when_the_service_is_told_to_stop_is_answered() {
         body.len()
     );
     stream.get_mut().write_all(head.as_bytes()).unwrap();
-    // By this the service says that it is reading the body.
+    // By this reply the service shows that it is reading the body.
     assert_eq!(read_reply(&mut stream).unwrap().status, 100);
     service.tell_to_stop();
     let address = service.client().0;

@@ -1,4 +1,4 @@
-//! What a person at a terminal sees, and what a file in its place does not get: colours, and how far something is.
+//! Output on a terminal, which a file does not get: colours and progress lines.
 
 use std::{
     fs::OpenOptions,
@@ -13,14 +13,14 @@ use crate::{
     service::{BOOKEND, Service, eventually},
 };
 
-/// A program whose standard output and error go to one place, which is read.
+/// A program whose standard output and standard error are read together.
 struct Screen {
     child: Child,
     seen: Arc<Mutex<String>>,
 }
 
 impl Screen {
-    /// `bookend` with `args` at a terminal of 80 columns.
+    /// Runs `bookend` with `args` on a terminal of 80 columns.
     fn terminal(args: &str, variables: &[(&str, &str)]) -> Self {
         let line = format!("stty cols 80 rows 24; exec {BOOKEND} {args}");
         let mut script = Command::new("script");
@@ -28,7 +28,7 @@ impl Screen {
         Self::of(script, variables)
     }
 
-    /// The same into a pipe.
+    /// The same with a pipe.
     fn pipe(args: &str, variables: &[(&str, &str)]) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("exec {BOOKEND} {args} 2>&1")]);
@@ -41,7 +41,7 @@ impl Screen {
             .env("PATH", "/usr/bin:/bin")
             .env("TERM", "xterm")
             .envs(variables.iter().copied());
-        // One that is open and silent: an end of it would be a keystroke at the terminal.
+        // Open and silent: the end of the input would be a keystroke on the terminal.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let (seen, mut output) =
@@ -60,15 +60,15 @@ impl Screen {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Waits until `text` was seen.
+    /// Waits until `text` appears.
     fn shows(&self, text: &str) {
         eventually(&format!("{text:?} is seen"), || self.seen().contains(text).then_some(()));
     }
 
-    /// Everything that was seen when it has ended by itself.
+    /// Returns all output after the program has exited.
     fn ended(mut self) -> (ExitStatus, String) {
         let status = eventually("it ends by itself", || self.child.try_wait().unwrap());
-        // The reader has the other handle until it is at the end.
+        // The reader has the other handle until the end.
         eventually("everything was read", || (Arc::strong_count(&self.seen) == 1).then_some(()));
         (status, self.seen())
     }
@@ -76,7 +76,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // At the end of its terminal a program is hung up.
+        // The end of its terminal hangs up a program.
         self.child.kill().ok();
         self.child.wait().ok();
     }
@@ -138,7 +138,7 @@ fn what_takes_longer_than_a_second_shows_how_far_it_is_and_leaves_nothing_behind
     service.stop();
 }
 
-/// What stands on the screen in the end: of each line what was written since it was last cleared.
+/// Returns the final content of the screen: the text of each line since it was last cleared.
 fn last_lines(seen: &str) -> Vec<String> {
     let lines = seen
         .split("\r\n")
@@ -148,7 +148,7 @@ fn last_lines(seen: &str) -> Vec<String> {
 
 #[test]
 fn who_waits_for_servers_is_told_for_which_and_log_lines_are_not_mixed_with_it() {
-    // A server that takes a connection and never says a word.
+    // A server that accepts a connection and never replies.
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
     let setup = format!("setup --store cassandra --cassandra-nodes {address}");
@@ -157,7 +157,7 @@ fn who_waits_for_servers_is_told_for_which_and_log_lines_are_not_mixed_with_it()
     let first = server.accept().unwrap();
     let terminal = Screen::terminal(&setup, &[("NO_COLOR", "1")]);
     let second = server.accept().unwrap();
-    // By then the one before it waits for longer than a second too.
+    // By then the earlier one has waited for over a second too.
     terminal.shows(&waited);
     drop((server, first, second));
 

@@ -1,7 +1,7 @@
 //! Import circles between files. The rule: production code of file A names an item that file B
 //! defines, so there is an arrow from A to B, and no file can be reached from itself.
 //!
-//! Re-exports are followed. `mod` and `pub use` alone are no arrow. Methods and macros are not
+//! Re-exports are followed. `mod` and `pub use` alone make no arrow. Methods and macros are not
 //! followed: the rule reads names, not types.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
 //! A source file as its tokens: the paths, literals and types that it names, line by line.
 //!
-//! Comments and documentation are skipped. A nested `use` is unfolded, so that `use std::{env}` names
-//! `std::env`.
+//! Comments and documentation are skipped. A nested `use` is unfolded, so that `use std::{env}`
+//! names `std::env`.
 
 use std::{fs, ops::RangeInclusive, path::Path, sync::LazyLock};
 

@@ -102,7 +102,8 @@ impl Requests {
         rows(self.retry(Caller::Background, request).await?)
     }
 
-    /// One page of the rows that `statement` selects, and the start of the next page if there is one.
+    /// One page of the rows that `statement` selects, and the start of the next page if there is
+    /// one.
     pub(crate) async fn page(
         &self,
         caller: Caller,
