@@ -17,11 +17,14 @@ mod source;
 
 use std::collections::BTreeSet;
 
-use room::{ROOMS, Room};
+use room::{ROOMS, Room, Seen};
 use source::{ROOT, Source, WORKSPACE};
 
 /// The most lines of production code of a file, and the most of the median file.
 const LINES: (usize, usize) = (300, 120);
+
+/// The most columns of a comment; rustfmt holds the same for code.
+const COLUMNS: usize = 100;
 
 /// Returns a message for each line of `source` that breaks one of `rooms`.
 fn strangers(source: &Source, rooms: &[Room]) -> Vec<String> {
@@ -103,6 +106,20 @@ fn no_file_is_longer_than_a_reader_can_hold() {
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     assert_none(&circles::circles(WORKSPACE.iter()));
+}
+
+#[test]
+fn comments_have_at_most_a_hundred_columns() {
+    let comments = WORKSPACE.iter().flat_map(|source| {
+        let comments = source.names(Seen::Text).filter(|(_, line)| line.starts_with("//"));
+        let lines: Vec<_> = source.text.lines().collect();
+        comments.filter(move |(number, _)| lines[number - 1].chars().count() > COLUMNS).map(
+            move |(number, _)| {
+                format!("{}:{number}: over {COLUMNS} columns: wrap the comment", source.path)
+            },
+        )
+    });
+    assert_none(&comments.collect::<Vec<_>>());
 }
 
 #[test]

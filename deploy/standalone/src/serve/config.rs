@@ -113,3 +113,23 @@ impl FromStr for StoreBackend {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+    use ingest::{consumer::ConsumerOptions, http::EndpointOptions};
+    use shared::{config::args, http::ServeOptions};
+
+    use super::*;
+
+    #[test]
+    fn the_default_of_a_setting_is_the_default_of_what_it_configures() {
+        let matches = Command::new("test").args(args(&settings())).get_matches_from(["test"]);
+        let given = Settings::with_variables(&settings(), &matches, |_| None);
+        let config = ServeConfig::from_settings(given).unwrap();
+        let same = |one: String, other: String| assert_eq!(one, other);
+        same(format!("{:?}", config.process.connections), format!("{:?}", ServeOptions::default()));
+        same(format!("{:?}", config.limits.endpoint), format!("{:?}", EndpointOptions::default()));
+        same(format!("{:?}", config.limits.consumer), format!("{:?}", ConsumerOptions::default()));
+    }
+}
