@@ -1,5 +1,4 @@
 //! Runs the body of the fuzz target over its corpus, so that every test run checks both.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 #[path = "event_corpus/properties.rs"]
 mod properties;
