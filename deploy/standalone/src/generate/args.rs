@@ -24,7 +24,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "TIME")]
     pub ending_at: Option<Timestamp>,
 
-    /// Distribution of sessions over users and countries
+    /// How sessions spread over users and countries
     #[arg(long, value_enum, default_value_t = Skew::Uniform)]
     pub skew: Skew,
 
