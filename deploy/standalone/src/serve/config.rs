@@ -116,20 +116,63 @@ impl FromStr for StoreBackend {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Debug;
+
     use clap::Command;
-    use ingest::{consumer::ConsumerOptions, http::EndpointOptions};
-    use shared::{config::args, http::ServeOptions};
+    use ingest::{
+        consumer::ConsumerOptions,
+        http::EndpointOptions,
+        log::{embedded::EmbeddedLogOptions, kafka::KafkaLogOptions},
+    };
+    use shared::{
+        config::args,
+        http::ServeOptions,
+        store::{cassandra::CassandraOptions, embedded::EmbeddedStoreOptions},
+    };
 
     use super::*;
 
+    /// The configuration without any setting but the backends.
+    fn config(log: &str, store: &str) -> ServeConfig {
+        let given = ["test", "--log", log, "--store", store];
+        let matches = Command::new("test").args(args(&settings())).get_matches_from(given);
+        ServeConfig::from_settings(Settings::with_variables(&settings(), &matches, |_| None))
+            .unwrap()
+    }
+
+    fn assert_same(setting: &impl Debug, option: &impl Debug) {
+        assert_eq!(format!("{setting:#?}"), format!("{option:#?}"));
+    }
+
     #[test]
     fn the_default_of_a_setting_is_the_default_of_what_it_configures() {
-        let matches = Command::new("test").args(args(&settings())).get_matches_from(["test"]);
-        let given = Settings::with_variables(&settings(), &matches, |_| None);
-        let config = ServeConfig::from_settings(given).unwrap();
-        let same = |one: String, other: String| assert_eq!(one, other);
-        same(format!("{:?}", config.process.connections), format!("{:?}", ServeOptions::default()));
-        same(format!("{:?}", config.limits.endpoint), format!("{:?}", EndpointOptions::default()));
-        same(format!("{:?}", config.limits.consumer), format!("{:?}", ConsumerOptions::default()));
+        let ServeConfig { process, limits, .. } = config("embedded", "embedded");
+        assert_same(&process.connections, &ServeOptions::default());
+        assert_same(&limits.endpoint, &EndpointOptions::default());
+        assert_same(&limits.consumer, &ConsumerOptions::default());
+    }
+
+    #[test]
+    fn the_default_of_a_setting_is_the_default_of_its_backend() {
+        let ServeConfig { log, store, .. } = config("embedded", "embedded");
+        let LogConfig::Embedded(_, log) = log else { panic!("{log:?}") };
+        assert_same(&log, &EmbeddedLogOptions::default());
+        let StoreConfig::Embedded(_, store) = store else { panic!("{store:?}") };
+        assert_same(&store, &EmbeddedStoreOptions::default());
+
+        let ServeConfig { log, store, .. } = config("kafka", "cassandra");
+        let LogConfig::Kafka(log, _) = log else { panic!("{log:?}") };
+        let defaults = KafkaLogOptions::default();
+        let hidden = |options: &KafkaLogOptions| {
+            let KafkaLogOptions { group_protocol, mechanism, append_bytes, poll_bytes, .. } =
+                options;
+            let times =
+                [options.session_timeout, options.delivery_timeout, options.append_deadline];
+            (*group_protocol, *mechanism, *append_bytes, *poll_bytes, times)
+        };
+        assert_same(&log, &defaults);
+        assert_same(&hidden(&log), &hidden(&defaults));
+        let StoreConfig::Cassandra(store, _) = store else { panic!("{store:?}") };
+        assert_same(&store, &CassandraOptions::default());
     }
 }

@@ -14,7 +14,8 @@ use super::{
 /// The driver's limit on the size of a record. The brokers' own limit is lower and decides.
 const RECORD_BYTES: &str = "16000000";
 
-/// Properties set here, and their second names: the driver might apply either of two values.
+/// Properties set here, and their second names. An operator's property replaces both, because the
+/// driver might apply either of two values.
 const ALIASES: [(&str, &str); 6] = [
     ("acks", "request.required.acks"),
     ("bootstrap.servers", "metadata.broker.list"),

@@ -33,7 +33,7 @@ pub struct KafkaLogOptions {
     pub properties: Vec<(String, String)>,
     /// The limit on the bytes of appends in flight. Appends beyond it are refused at once.
     pub append_bytes: usize,
-    /// The limit on the bytes of fetched records that wait for a poll.
+    /// The limit on the bytes of fetched records before a poll; the driver buffers little more.
     pub poll_bytes: usize,
     /// How long a record may take to become durable. Afterwards it is never sent again.
     pub delivery_timeout: Duration,
@@ -98,7 +98,7 @@ pub enum GroupProtocol {
 impl Default for KafkaLogOptions {
     fn default() -> Self {
         Self {
-            brokers: "localhost:9092".to_owned(),
+            brokers: "127.0.0.1:9092".to_owned(),
             topic: "session-events".to_owned(),
             group: "bookend".to_owned(),
             member: None,
