@@ -128,15 +128,8 @@ impl Settings {
         name: &'static str,
         placeholder: T,
     ) -> T {
-        let parsed = self.given.get(name).map(|(value, _)| value.trim().parse());
-        match parsed {
-            Some(Ok(parsed)) => parsed,
-            Some(Err(cause)) => {
-                self.mistake(name, &cause.to_string());
-                placeholder
-            }
-            None => placeholder,
-        }
+        let value = self.given.get(name).map(|(value, _)| value.clone());
+        value.and_then(|value| self.parse(name, value.trim())).unwrap_or(placeholder)
     }
 
     /// Returns the duration `name`; zero after a mistake, which is recorded.
@@ -147,7 +140,15 @@ impl Settings {
     /// Returns the value of `name` if there is one.
     pub fn get_optional<T: FromStr<Err: fmt::Display>>(&mut self, name: &'static str) -> Option<T> {
         let (value, _) = self.given.get(name).filter(|(value, _)| !value.trim().is_empty())?;
-        value.trim().parse().map_err(|cause: T::Err| self.mistake(name, &cause.to_string())).ok()
+        self.parse(name, value.clone().trim())
+    }
+
+    fn parse<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        name: &'static str,
+        text: &str,
+    ) -> Option<T> {
+        text.parse().map_err(|cause: T::Err| self.mistake(name, &cause.to_string())).ok()
     }
 
     /// Returns the secret `name`, byte for byte, if there is one.
@@ -161,11 +162,7 @@ impl Settings {
     pub fn get_list<T: FromStr<Err: fmt::Display>>(&mut self, name: &'static str) -> Vec<T> {
         let values = self.given.get(name).map_or("", |(values, _)| values).to_owned();
         let values = values.split(LIST_SEPARATOR).map(str::trim).filter(|value| !value.is_empty());
-        values
-            .filter_map(|value| {
-                value.parse().map_err(|cause: T::Err| self.mistake(name, &cause.to_string())).ok()
-            })
-            .collect()
+        values.filter_map(|value| self.parse(name, value)).collect()
     }
 
     /// Records a mistake in the value of `name` that only shows beside other settings. The first
@@ -180,10 +177,7 @@ impl Settings {
         }
     }
 
-    /// Returns `config` if there are no mistakes.
-    ///
-    /// # Errors
-    /// All [`Mistakes`].
+    /// Returns `config`, or all [`Mistakes`] if there are any.
     pub fn finish<T>(self, config: T) -> Result<T, Mistakes> {
         if self.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(self.mistakes)) }
     }

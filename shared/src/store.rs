@@ -23,7 +23,7 @@ mod rows;
 pub use self::{
     cassandra::CassandraStore,
     embedded::EmbeddedStore,
-    error::StoreError,
+    error::{Result, StoreError},
     rows::{Effect, Known, SessionPosition, Sighting, StartPosition, Window},
 };
 
@@ -55,7 +55,7 @@ impl Store {
         &self,
         sightings: impl Into<Arc<Vec<Sighting>>>,
         now: Timestamp,
-    ) -> Result<Vec<Known>, StoreError> {
+    ) -> Result<Vec<Known>> {
         match self {
             Self::Embedded(store) => store.absorb(sightings.into()).await,
             Self::Cassandra(store) => store.absorb(&sightings.into(), now).await,
@@ -64,11 +64,7 @@ impl Store {
 
     /// Adds rows at the time `now`, and the countries that they name. Skips rows of sessions that
     /// started more than [`RETENTION`](crate::timestamp::RETENTION) before `now`.
-    pub async fn apply(
-        &self,
-        effects: impl Into<Arc<Vec<Effect>>>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn apply(&self, effects: impl Into<Arc<Vec<Effect>>>, now: Timestamp) -> Result<()> {
         match self {
             Self::Embedded(store) => store.apply(effects.into(), now).await,
             Self::Cassandra(store) => store.apply(&effects.into(), now).await,
@@ -79,7 +75,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Poisoned`] when the store can no longer promise that.
-    pub async fn persist(&self) -> Result<(), StoreError> {
+    pub async fn persist(&self) -> Result<()> {
         match self {
             Self::Embedded(store) => store.persist().await,
             // Acknowledged rows are in the commit logs of a quorum. The servers must be configured
@@ -90,10 +86,7 @@ impl Store {
 
     /// Every country that has a start at or after `horizon`, superseded or not, each with an upper
     /// bound on its newest start, so that callers can skip countries that end before their window.
-    pub async fn countries(
-        &self,
-        horizon: Timestamp,
-    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
+    pub async fn countries(&self, horizon: Timestamp) -> Result<BTreeMap<Country, Timestamp>> {
         on_backend!(self, store => store.countries(horizon).await)
     }
 
@@ -105,7 +98,7 @@ impl Store {
         window: Window,
         after: Option<StartPosition>,
         limit: usize,
-    ) -> Result<Vec<SessionStart>, StoreError> {
+    ) -> Result<Vec<SessionStart>> {
         on_backend!(self, store => store.starts(country, window, after, limit).await)
     }
 
@@ -116,7 +109,7 @@ impl Store {
         country: &Country,
         window: Window,
         step: i64,
-    ) -> Result<BTreeMap<Timestamp, u64>, StoreError> {
+    ) -> Result<BTreeMap<Timestamp, u64>> {
         on_backend!(self, store => store.count_starts(country, window, step).await)
     }
 
@@ -128,7 +121,7 @@ impl Store {
         horizon: Timestamp,
         after: Option<SessionPosition>,
         limit: usize,
-    ) -> Result<Vec<CompletedSession>, StoreError> {
+    ) -> Result<Vec<CompletedSession>> {
         on_backend!(self, store => store.completed(user, horizon, after, limit).await)
     }
 
@@ -139,12 +132,12 @@ impl Store {
         user: &UserId,
         after: Option<SessionId>,
         limit: usize,
-    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
+    ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         on_backend!(self, store => store.sessions(user, after, limit).await)
     }
 
     /// Every fact of one session; an empty set when the session is unknown.
-    pub async fn facts(&self, key: &SessionKey) -> Result<SessionFacts, StoreError> {
+    pub async fn facts(&self, key: &SessionKey) -> Result<SessionFacts> {
         on_backend!(self, store => store.facts(key).await)
     }
 
@@ -154,7 +147,7 @@ impl Store {
         &self,
         after: Option<SessionKey>,
         limit: usize,
-    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
+    ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         on_backend!(self, store => store.scan(after, limit).await)
     }
 
@@ -164,7 +157,7 @@ impl Store {
         &self,
         horizon: Timestamp,
         after: Option<SessionKey>,
-    ) -> Result<Option<SessionKey>, StoreError> {
+    ) -> Result<Option<SessionKey>> {
         match self {
             Self::Embedded(store) => store.sweep(horizon, after).await,
             // Every row has a time to live.
@@ -176,7 +169,7 @@ impl Store {
     ///
     /// # Errors
     /// The [`StoreError`] that a request would get.
-    pub async fn ready(&self) -> Result<(), StoreError> {
+    pub async fn ready(&self) -> Result<()> {
         on_backend!(self, store => store.ready().await)
     }
 }

@@ -57,37 +57,20 @@ pub struct Router {
 impl<S> Route<S> {
     /// A route for GET and HEAD. A segment of `template` in braces, as in `/users/{user_id}`,
     /// matches any segment.
-    pub fn get<F>(
+    pub fn get<F: Future<Output = Response> + Send + 'static>(
         template: &'static str,
         handler: impl Fn(Arc<S>, Request) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Response> + Send + 'static,
-    {
-        Self::new(Method::GET, template, handler)
-    }
-
-    /// A route for POST.
-    pub fn post<F>(
-        template: &'static str,
-        handler: impl Fn(Arc<S>, Request) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Response> + Send + 'static,
-    {
-        Self::new(Method::POST, template, handler)
-    }
-
-    fn new<F>(
-        method: Method,
-        template: &'static str,
-        handler: impl Fn(Arc<S>, Request) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Response> + Send + 'static,
-    {
+    ) -> Self {
         let handler: Handler<S> = Box::new(move |state, request| Box::pin(handler(state, request)));
-        Self { method, template, label: template, description: None, handler }
+        Self { method: Method::GET, template, label: template, description: None, handler }
+    }
+
+    /// A route for POST: otherwise as [`get`](Self::get).
+    pub fn post<F: Future<Output = Response> + Send + 'static>(
+        template: &'static str,
+        handler: impl Fn(Arc<S>, Request) -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self { method: Method::POST, ..Self::get(template, handler) }
     }
 
     /// Adds the description of the route to the OpenAPI document.
@@ -246,7 +229,7 @@ mod tests {
             let Request { method, route, segments, query, .. } = request;
             format!("{method} {route} {segments:?} {query}").into_response()
         };
-        Route::new(method, template, answer)
+        Route { method, ..Route::get(template, answer) }
     }
 
     async fn ask(routes: Vec<Route<()>>, method: &str, path: &str) -> (u16, HeaderMap, Bytes) {

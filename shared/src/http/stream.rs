@@ -97,11 +97,8 @@ impl AsyncWrite for ClientStream {
         }
         let mut scratch = [0; 8 << 10];
         loop {
-            if self
-                .lingering
-                .as_mut()
-                .is_none_or(|lingering| lingering.as_mut().poll(cx).is_ready())
-            {
+            let lingering = self.lingering.as_mut();
+            if lingering.is_none_or(|lingering| lingering.as_mut().poll(cx).is_ready()) {
                 return Poll::Ready(Ok(()));
             }
             let mut rest = ReadBuf::new(&mut scratch);

@@ -5,8 +5,6 @@
 //! deletes: rows expire by their time to live. `deploy/schema.cql` defines the tables and gives
 //! their reasons.
 
-use std::fmt;
-
 use scylla::response::PagingState;
 
 use self::{
@@ -16,7 +14,7 @@ use self::{
     schema::warn_if_newer,
     starts::{Day, Layouts, Partition},
 };
-use crate::{event::Country, session::SessionKey, store::StoreError};
+use crate::{event::Country, session::SessionKey, store::Result};
 
 mod apply;
 mod completed;
@@ -42,6 +40,7 @@ const WRITTEN_PARTITIONS: usize = 20_000;
 const COUNTRIES: usize = 2_000;
 
 /// The store on Cassandra.
+#[derive(Debug)]
 pub struct CassandraStore {
     requests: Requests,
     keyspace: String,
@@ -77,15 +76,9 @@ impl CassandraStore {
     }
 
     /// Reads one row at the quorum that every other request needs.
-    pub(in crate::store) async fn ready(&self) -> Result<(), StoreError> {
+    pub(in crate::store) async fn ready(&self) -> Result<()> {
         let statement = paged(&self.requests.statements.countries, 1);
         self.requests.page(Caller::Reader, &statement, &(), PagingState::start()).await?;
         Ok(())
-    }
-}
-
-impl fmt::Debug for CassandraStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CassandraStore")
     }
 }

@@ -13,7 +13,12 @@ use fjall::{
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use crate::{disk::FreeSpace, event::Country, open_files, store::StoreError};
+use crate::{
+    disk::FreeSpace,
+    event::Country,
+    open_files,
+    store::{Result, StoreError},
+};
 
 mod keys;
 mod read;
@@ -112,7 +117,7 @@ impl EmbeddedStore {
         Ok(Self(Arc::new(engine)))
     }
 
-    pub(super) async fn persist(&self) -> Result<(), StoreError> {
+    pub(super) async fn persist(&self) -> Result<()> {
         self.blocking(|engine| {
             engine.check_usable()?;
             engine.db.persist(PersistMode::SyncData).map_err(|error| engine.fail(&error))
@@ -120,15 +125,15 @@ impl EmbeddedStore {
         .await
     }
 
-    pub(super) async fn ready(&self) -> Result<(), StoreError> {
+    pub(super) async fn ready(&self) -> Result<()> {
         self.blocking(Engine::check_writable).await
     }
 
     /// Runs `work` on a thread that may block.
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Engine) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
+        work: impl FnOnce(&Engine) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let engine = Arc::clone(&self.0);
         match tokio::task::spawn_blocking(move || work(&engine)).await {
             Ok(outcome) => outcome,
@@ -140,7 +145,7 @@ impl EmbeddedStore {
 }
 
 impl Engine {
-    fn check_usable(&self) -> Result<(), StoreError> {
+    fn check_usable(&self) -> Result<()> {
         match self.failed.lock().as_ref() {
             Some(cause) => Err(StoreError::Poisoned(cause.clone())),
             None => Ok(()),
@@ -148,14 +153,14 @@ impl Engine {
     }
 
     /// Checks that the engine is usable and that the disk has more than the reserve left.
-    fn check_writable(&self) -> Result<(), StoreError> {
+    fn check_writable(&self) -> Result<()> {
         self.check_usable()?;
         self.space.check().map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
     /// Writes a batch. After a failure the engine refuses all further writes, and it is unknown
     /// whether the batch was written.
-    fn commit(&self, batch: OwnedWriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: OwnedWriteBatch) -> Result<()> {
         batch.commit().map_err(|error| self.fail(&error))
     }
 
@@ -165,7 +170,7 @@ impl Engine {
         StoreError::Poisoned(cause.clone())
     }
 
-    fn known_countries(&self) -> Result<Vec<Country>, StoreError> {
+    fn known_countries(&self) -> Result<Vec<Country>> {
         let country = |key: &[u8]| str::from_utf8(key).ok().and_then(Country::from_normalised);
         self.countries
             .iter()

@@ -2,6 +2,9 @@
 
 use thiserror::Error;
 
+/// The result of a request to the store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 /// Why a request to the store failed.
 #[derive(Clone, Debug, Error)]
 pub enum StoreError {

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     event::{Country, SessionId, UserId},
     session::Fact,
-    store::{Effect, StoreError},
+    store::{Effect, Result},
     timestamp::{RETENTION, Timestamp},
 };
 
@@ -30,11 +30,7 @@ struct Rows<'a> {
 }
 
 impl CassandraStore {
-    pub(in crate::store) async fn apply(
-        &self,
-        effects: &[Effect],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub(in crate::store) async fn apply(&self, effects: &[Effect], now: Timestamp) -> Result<()> {
         let lifetime = Lifetime::new(now, self.margin_ms);
         let rows = self.rows(effects, lifetime, now - RETENTION);
         self.list_partitions(rows.starts.keys(), lifetime).await?;
@@ -111,7 +107,7 @@ impl CassandraStore {
         &self,
         partitions: impl Iterator<Item = &Partition>,
         lifetime: Lifetime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let new: Vec<_> =
             partitions.filter(|partition| self.partitions.get(*partition).is_none()).collect();
         let mut rows: Vec<Insert<'_>> = Vec::new();

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     event::{Country, SessionId, UserId},
     session::CompletedSession,
-    store::{SessionPosition, StoreError},
+    store::{Result, SessionPosition},
     timestamp::Timestamp,
 };
 
@@ -37,7 +37,7 @@ impl CassandraStore {
         horizon: Timestamp,
         after: Option<SessionPosition>,
         limit: usize,
-    ) -> Result<Vec<CompletedSession>, StoreError> {
+    ) -> Result<Vec<CompletedSession>> {
         let mut page = Page { user, horizon, limit, sessions: Vec::new(), superseded: None };
         let statements = &self.requests.statements;
         let before = match &after {
@@ -60,7 +60,7 @@ impl CassandraStore {
         page: &mut Page<'_>,
         statement: &PreparedStatement,
         values: &impl SerializeRow,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let statement = paged(statement, page.limit);
         let mut from = PagingState::start();
         while page.sessions.len() < page.limit {

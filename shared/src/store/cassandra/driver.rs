@@ -12,6 +12,7 @@ mod tls;
 
 pub(crate) use self::{
     connect::{open_requests, open_session},
+    error::Result,
     failure::retry_cause,
     request::{Caller, Requests, paged, read_rows},
     statements::Statements,

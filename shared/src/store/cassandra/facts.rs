@@ -9,7 +9,7 @@ use super::{
 use crate::{
     event::{SessionId, UserId},
     session::{SessionFacts, SessionKey},
-    store::StoreError,
+    store::Result,
 };
 
 mod absorb;
@@ -20,10 +20,7 @@ mod stored;
 pub(super) use self::{stamp::Stamps, stored::reference};
 
 impl CassandraStore {
-    pub(in crate::store) async fn facts(
-        &self,
-        key: &SessionKey,
-    ) -> Result<SessionFacts, StoreError> {
+    pub(in crate::store) async fn facts(&self, key: &SessionKey) -> Result<SessionFacts> {
         let values = (key.user.as_str(), vec![key.session.as_str()]);
         let statement = &self.requests.statements.facts_of_user;
         let mut found = self.read_sessions(Caller::Reader, statement, &values, 1).await?;
@@ -35,7 +32,7 @@ impl CassandraStore {
         user: &UserId,
         after: Option<SessionId>,
         limit: usize,
-    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
+    ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         if limit == 0 {
             return Ok(Vec::new());
         }
@@ -50,7 +47,7 @@ impl CassandraStore {
         &self,
         after: Option<SessionKey>,
         limit: usize,
-    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
+    ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         let statements = &self.requests.statements;
         let (mut found, mut token) = (Vec::new(), i64::MIN);
         if let Some(SessionKey { user, session }) = after {

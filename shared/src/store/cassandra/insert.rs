@@ -17,7 +17,7 @@ use super::{
 use crate::{
     event::{Country, SessionId, UserId},
     session::{CompletedSession, Fact, SessionStart},
-    store::StoreError,
+    store::Result,
     timestamp::Timestamp,
 };
 
@@ -68,7 +68,7 @@ pub(super) enum Earlier {
 
 impl Requests {
     /// Adds `rows` in one request.
-    pub(super) async fn insert(&self, rows: &[Insert<'_>]) -> Result<(), StoreError> {
+    pub(super) async fn insert(&self, rows: &[Insert<'_>]) -> Result<()> {
         let statements = rows.iter().map(|row| row.statement(&self.statements).into()).collect();
         self.write(statements, rows).await
     }

@@ -6,7 +6,7 @@
 //! Not `quick_cache`: an entry used within the last `room` insertions must stay. With a capacity of
 //! 20,000, a new entry of `quick_cache` is gone after about 600 further insertions.
 
-use std::{borrow::Borrow, collections::HashMap, hash::Hash, mem};
+use std::{collections::HashMap, hash::Hash, mem};
 
 use parking_lot::Mutex;
 
@@ -25,16 +25,11 @@ struct Generations<K, V> {
 
 impl<K: Hash + Eq + Clone, V: Copy> Memo<K, V> {
     pub(super) fn new(room: usize) -> Self {
-        Self {
-            room,
-            generations: Mutex::new(Generations { young: HashMap::new(), old: HashMap::new() }),
-        }
+        let generations = Generations { young: HashMap::new(), old: HashMap::new() };
+        Self { room, generations: Mutex::new(generations) }
     }
 
-    pub(super) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
-    where
-        K: Borrow<Q>,
-    {
+    pub(super) fn get(&self, key: &K) -> Option<V> {
         let mut generations = self.generations.lock();
         if let Some(value) = generations.young.get(key) {
             return Some(*value);
@@ -60,10 +55,7 @@ impl<K: Hash + Eq + Clone, V: Copy> Memo<K, V> {
         value
     }
 
-    pub(super) fn forget<Q: Hash + Eq + ?Sized>(&self, key: &Q)
-    where
-        K: Borrow<Q>,
-    {
+    pub(super) fn forget(&self, key: &K) {
         let mut generations = self.generations.lock();
         generations.young.remove(key);
         generations.old.remove(key);

@@ -20,7 +20,9 @@ use self::{
     statement::{Change, Statement, sections},
     version::{NAME, select_versions, versions},
 };
-use super::driver::{CassandraOpenError, CassandraOptions, RetryCause, open_session, retry_cause};
+use super::driver::{
+    CassandraOpenError, CassandraOptions, Result, RetryCause, open_session, retry_cause,
+};
 
 mod replication;
 mod statement;
@@ -62,10 +64,7 @@ struct Setup<'a> {
 ///
 /// # Errors
 /// [`CassandraOpenError`]. Changes made before the failure remain, and the next run continues.
-pub async fn setup(
-    options: &CassandraOptions,
-    replication: &Replication,
-) -> Result<Vec<String>, CassandraOpenError> {
+pub async fn setup(options: &CassandraOptions, replication: &Replication) -> Result<Vec<String>> {
     setup_from(SCHEMA, options, replication).await
 }
 
@@ -78,7 +77,7 @@ pub async fn setup_from(
     schema: &str,
     options: &CassandraOptions,
     replication: &Replication,
-) -> Result<Vec<String>, CassandraOpenError> {
+) -> Result<Vec<String>> {
     let sections = sections(schema)?;
     let mut setup = Setup::connect(options).await?;
     let mut done = vec![setup.create_keyspace(replication).await?];
@@ -101,7 +100,7 @@ pub async fn setup_from(
 }
 
 impl<'a> Setup<'a> {
-    async fn connect(options: &'a CassandraOptions) -> Result<Self, CassandraOpenError> {
+    async fn connect(options: &'a CassandraOptions) -> Result<Self> {
         let request_timeout = options.request_timeout.max(TIMEOUT);
         let patient = CassandraOptions { request_timeout, ..options.clone() };
         let session = open_session(&patient).await?;
@@ -116,10 +115,7 @@ impl<'a> Setup<'a> {
         Ok(Self { session, coordinator, options, created: BTreeSet::new() })
     }
 
-    async fn create_keyspace(
-        &self,
-        replication: &Replication,
-    ) -> Result<String, CassandraOpenError> {
+    async fn create_keyspace(&self, replication: &Replication) -> Result<String> {
         let keyspace = self.options.keyspace.as_str();
         if self.finds(KEYSPACE, (keyspace,)).await? {
             return Ok(format!("keyspace {keyspace} exists; its replication is unchanged"));
@@ -131,7 +127,7 @@ impl<'a> Setup<'a> {
     }
 
     /// The versions recorded before this run; none when the table of versions does not exist.
-    async fn recorded_versions(&self) -> Result<Vec<i32>, CassandraOpenError> {
+    async fn recorded_versions(&self) -> Result<Vec<i32>> {
         match self.execute(&select_versions(&self.options.keyspace), (NAME,)).await {
             Ok(selected) => versions(selected),
             Err(error) if is_unknown(&error) => Ok(Vec::new()),
@@ -143,11 +139,7 @@ impl<'a> Setup<'a> {
     ///
     /// CREATE is executed even if a concurrent run has created the table: the server lists a table
     /// shortly before it can be used, but executes changes one after the other.
-    async fn apply(
-        &mut self,
-        statement: &Statement,
-        is_recorded: bool,
-    ) -> Result<Option<String>, CassandraOpenError> {
+    async fn apply(&mut self, statement: &Statement, is_recorded: bool) -> Result<Option<String>> {
         let keyspace = self.options.keyspace.as_str();
         let text = statement.in_keyspace(keyspace);
         match &statement.change {
@@ -187,7 +179,7 @@ impl<'a> Setup<'a> {
 
     /// Creates one table, with the server's default compaction if the server does not know the
     /// compaction class.
-    async fn create_table(&self, table: &str, text: &str) -> Result<String, CassandraOpenError> {
+    async fn create_table(&self, table: &str, text: &str) -> Result<String> {
         let Err(error) = self.execute(text, ()).await else {
             return Ok(format!("created table {table}"));
         };
@@ -201,7 +193,7 @@ impl<'a> Setup<'a> {
     }
 
     /// Records that a version is applied.
-    async fn record(&self, version: i32, is_recorded: bool) -> Result<String, CassandraOpenError> {
+    async fn record(&self, version: i32, is_recorded: bool) -> Result<String> {
         if is_recorded {
             return Ok(format!("schema version {version} is already recorded"));
         }
@@ -214,23 +206,19 @@ impl<'a> Setup<'a> {
     }
 
     /// Whether `select` finds a row in the coordinator's own tables.
-    async fn finds(
-        &self,
-        select: &str,
-        values: impl SerializeRow,
-    ) -> Result<bool, CassandraOpenError> {
+    async fn finds(&self, select: &str, values: impl SerializeRow) -> Result<bool> {
         let result = self.execute(select, values).await.map_err(|error| self.failed(&error))?;
         let rows = result.into_rows_result();
         Ok(rows.map_err(|error| CassandraOpenError::Refused(error.to_string()))?.rows_num() > 0)
     }
 
-    async fn change(&self, text: &str) -> Result<(), CassandraOpenError> {
+    async fn change(&self, text: &str) -> Result<()> {
         self.execute(text, ()).await.map_err(|error| self.failed(&error))?;
         Ok(())
     }
 
     /// Waits until all nodes agree on the schema, also after a change of a concurrent run.
-    async fn agree(&self) -> Result<(), CassandraOpenError> {
+    async fn agree(&self) -> Result<()> {
         let agreed = self.session.await_schema_agreement().await;
         agreed.map_err(|error| self.failed(&error.into()))?;
         Ok(())

@@ -10,7 +10,7 @@ use super::CassandraStore;
 use crate::{
     event::Country,
     session::SessionStart,
-    store::{StartPosition, StoreError, Window},
+    store::{Result, StartPosition, StoreError, Window},
     timestamp::Timestamp,
 };
 
@@ -38,7 +38,7 @@ impl CassandraStore {
         window: Window,
         after: Option<StartPosition>,
         limit: usize,
-    ) -> Result<Vec<SessionStart>, StoreError> {
+    ) -> Result<Vec<SessionStart>> {
         let mut starts: Vec<SessionStart> = Vec::new();
         let newest = after.as_ref().map_or(window.to - 1, |after| after.ts.min(window.to - 1));
         if limit == 0 || newest < window.from {
@@ -78,7 +78,7 @@ impl CassandraStore {
         country: &Country,
         window: Window,
         step: i64,
-    ) -> Result<BTreeMap<Timestamp, u64>, StoreError> {
+    ) -> Result<BTreeMap<Timestamp, u64>> {
         let days = self.days(country, window.to - 1, window.from).map_ok(|partitions| async move {
             let mut merge =
                 Merge::open(&self.requests, partitions, window, None, COUNTED_ROWS).await?;

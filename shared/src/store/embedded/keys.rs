@@ -7,7 +7,7 @@
 use crate::{
     event::{Country, SessionId, UserId},
     session::{CompletedSession, Departed, SessionFacts, SessionKey, SessionStart, Start},
-    store::{SessionPosition, StartPosition, StoreError},
+    store::{Result, SessionPosition, StartPosition, StoreError},
     timestamp::Timestamp,
 };
 
@@ -131,7 +131,7 @@ pub(super) fn read_start(key: &[u8], country: &Country) -> Option<SessionStart> 
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] for more starts than one byte can count, which no session has.
-pub(super) fn write_facts(facts: &SessionFacts) -> Result<Vec<u8>, StoreError> {
+pub(super) fn write_facts(facts: &SessionFacts) -> Result<Vec<u8>> {
     let departed = facts.departed();
     let flags = if departed.start { START_DEPARTED } else { 0 }
         | if departed.end { END_DEPARTED } else { 0 };

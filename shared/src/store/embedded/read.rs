@@ -11,7 +11,7 @@ use super::{EmbeddedStore, Engine, corrupt, keys, read_error};
 use crate::{
     event::{Country, SessionId, UserId},
     session::{CompletedSession, SessionFacts, SessionKey, SessionStart},
-    store::{SessionPosition, StartPosition, StoreError, Window},
+    store::{Result, SessionPosition, StartPosition, Window},
     timestamp::Timestamp,
 };
 
@@ -27,7 +27,7 @@ impl EmbeddedStore {
     pub(in crate::store) async fn countries(
         &self,
         horizon: Timestamp,
-    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
+    ) -> Result<BTreeMap<Country, Timestamp>> {
         self.blocking(move |engine| {
             let mut countries = BTreeMap::new();
             for country in engine.known_countries()? {
@@ -47,7 +47,7 @@ impl EmbeddedStore {
         window: Window,
         after: Option<StartPosition>,
         limit: usize,
-    ) -> Result<Vec<SessionStart>, StoreError> {
+    ) -> Result<Vec<SessionStart>> {
         let country = country.clone();
         self.blocking(move |engine| {
             let mut from = keys::starts_before(&country, window.to);
@@ -65,7 +65,7 @@ impl EmbeddedStore {
         country: &Country,
         window: Window,
         step: i64,
-    ) -> Result<BTreeMap<Timestamp, u64>, StoreError> {
+    ) -> Result<BTreeMap<Timestamp, u64>> {
         let country = country.clone();
         self.blocking(move |engine| {
             let prefix = keys::country(&country).len();
@@ -88,7 +88,7 @@ impl EmbeddedStore {
         horizon: Timestamp,
         after: Option<SessionPosition>,
         limit: usize,
-    ) -> Result<Vec<CompletedSession>, StoreError> {
+    ) -> Result<Vec<CompletedSession>> {
         let user = user.clone();
         self.blocking(move |engine| {
             let from = match &after {
@@ -111,7 +111,7 @@ impl EmbeddedStore {
         user: &UserId,
         after: Option<SessionId>,
         limit: usize,
-    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
+    ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         let user = user.clone();
         self.blocking(move |engine| {
             let to = Excluded(keys::after_user(&user));
@@ -124,10 +124,7 @@ impl EmbeddedStore {
         .await
     }
 
-    pub(in crate::store) async fn facts(
-        &self,
-        key: &SessionKey,
-    ) -> Result<SessionFacts, StoreError> {
+    pub(in crate::store) async fn facts(&self, key: &SessionKey) -> Result<SessionFacts> {
         let key = keys::facts(key);
         self.blocking(move |engine| engine.facts_at(&key)).await
     }
@@ -136,14 +133,14 @@ impl EmbeddedStore {
         &self,
         after: Option<SessionKey>,
         limit: usize,
-    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
+    ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         self.blocking(move |engine| engine.sessions_after(after.as_ref(), limit)).await
     }
 }
 
 impl Engine {
     /// Time of the newest start of `country`, superseded or not.
-    pub(super) fn newest_start(&self, country: &Country) -> Result<Option<Timestamp>, StoreError> {
+    pub(super) fn newest_start(&self, country: &Country) -> Result<Option<Timestamp>> {
         let prefix = keys::country(country);
         let Some(row) = self.starts.prefix(&prefix).next() else { return Ok(None) };
         let key = row.key().map_err(read_error)?;
@@ -156,7 +153,7 @@ impl Engine {
         &self,
         after: Option<&SessionKey>,
         limit: usize,
-    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
+    ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         let from = after.map_or(Unbounded, |key| Excluded(keys::facts(key)));
         self.scan_facts(from, Unbounded, limit)
     }
@@ -166,7 +163,7 @@ impl Engine {
         from: Bound<Vec<u8>>,
         to: Bound<Vec<u8>>,
         limit: usize,
-    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
+    ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         self.facts
             .range((from, to))
             .take(limit)
@@ -187,7 +184,7 @@ fn visible<T>(
     to: Vec<u8>,
     limit: usize,
     mut read: impl FnMut(&[u8]) -> Row<T>,
-) -> Result<Vec<T>, StoreError> {
+) -> Result<Vec<T>> {
     let mut items = Vec::new();
     if from >= to || limit == 0 {
         return Ok(items);

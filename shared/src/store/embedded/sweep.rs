@@ -8,7 +8,7 @@ use fjall::OwnedWriteBatch;
 use super::{EmbeddedStore, Engine, keys};
 use crate::{
     session::{SessionFacts, SessionKey},
-    store::StoreError,
+    store::Result,
     timestamp::Timestamp,
 };
 
@@ -23,7 +23,7 @@ impl EmbeddedStore {
         &self,
         horizon: Timestamp,
         after: Option<SessionKey>,
-    ) -> Result<Option<SessionKey>, StoreError> {
+    ) -> Result<Option<SessionKey>> {
         self.blocking(move |engine| {
             // No check of free disk space: removing rows is what frees it.
             engine.check_usable()?;
@@ -46,11 +46,7 @@ impl EmbeddedStore {
 }
 
 impl Engine {
-    fn remove(
-        &self,
-        horizon: Timestamp,
-        keys: impl Iterator<Item = SessionKey>,
-    ) -> Result<(), StoreError> {
+    fn remove(&self, horizon: Timestamp, keys: impl Iterator<Item = SessionKey>) -> Result<()> {
         let _writing = self.writing.lock();
         let mut batch = self.db.batch();
         for key in keys {
@@ -89,7 +85,7 @@ impl Engine {
         }
     }
 
-    fn remove_empty_countries(&self) -> Result<(), StoreError> {
+    fn remove_empty_countries(&self) -> Result<()> {
         let mut known = self.writing.lock();
         let mut batch = self.db.batch();
         let mut empty = Vec::new();

@@ -6,7 +6,7 @@ use super::{EmbeddedStore, Engine, corrupt, keys, read_error};
 use crate::{
     event::Country,
     session::{Absorbed, SessionFacts},
-    store::{Effect, Known, Sighting, StoreError},
+    store::{Effect, Known, Result, Sighting},
     timestamp::{RETENTION, Timestamp},
 };
 
@@ -14,7 +14,7 @@ impl EmbeddedStore {
     pub(in crate::store) async fn absorb(
         &self,
         sightings: Arc<Vec<Sighting>>,
-    ) -> Result<Vec<Known>, StoreError> {
+    ) -> Result<Vec<Known>> {
         self.blocking(move |engine| {
             engine.check_writable()?;
             let _writing = engine.writing.lock();
@@ -39,7 +39,7 @@ impl EmbeddedStore {
         &self,
         effects: Arc<Vec<Effect>>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.blocking(move |engine| {
             engine.check_writable()?;
             let mut countries = engine.writing.lock();
@@ -76,7 +76,7 @@ impl Engine {
         fjall::OwnedWriteBatch::with_capacity(self.db.clone(), rows)
     }
 
-    pub(super) fn facts_at(&self, key: &[u8]) -> Result<SessionFacts, StoreError> {
+    pub(super) fn facts_at(&self, key: &[u8]) -> Result<SessionFacts> {
         match self.facts.get(key).map_err(read_error)? {
             Some(value) => keys::read_facts(&value).ok_or_else(|| corrupt(&self.facts, key)),
             None => Ok(SessionFacts::default()),

@@ -20,8 +20,11 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio_rustls::rustls;
 
 use super::{
-    error::CassandraOpenError, options::CassandraOptions, request::Requests,
-    statements::Statements, tls,
+    error::{CassandraOpenError, Result},
+    options::CassandraOptions,
+    request::Requests,
+    statements::Statements,
+    tls,
 };
 
 /// Connections per node. A node spends more on further connections than they gain.
@@ -31,9 +34,7 @@ const CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN;
 const SCHEMA_AGREEMENT_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Connects and prepares every statement.
-pub(crate) async fn open_requests(
-    options: &CassandraOptions,
-) -> Result<Requests, CassandraOpenError> {
+pub(crate) async fn open_requests(options: &CassandraOptions) -> Result<Requests> {
     let session = open_session(options).await?;
     let statements = Statements::prepare(&session, &options.keyspace).await;
     let statements = statements.map_err(|error| prepare_error(options, error))?;
@@ -54,9 +55,7 @@ pub(crate) async fn open_requests(
 }
 
 /// Connects to the cluster, whether or not it has the tables.
-pub(crate) async fn open_session(
-    options: &CassandraOptions,
-) -> Result<Session, CassandraOpenError> {
+pub(crate) async fn open_session(options: &CassandraOptions) -> Result<Session> {
     check_options(options)?;
     let mut balancing = DefaultPolicy::builder().token_aware(true);
     let mut consistency = Consistency::Quorum;
@@ -92,7 +91,7 @@ pub(crate) async fn open_session(
 }
 
 /// Checks that a node is in `datacenter`. Otherwise requests would neither succeed nor fail.
-fn check_datacenter(datacenter: &str, nodes: &[Arc<Node>]) -> Result<(), CassandraOpenError> {
+fn check_datacenter(datacenter: &str, nodes: &[Arc<Node>]) -> Result<()> {
     let known: BTreeSet<_> = nodes.iter().filter_map(|node| node.datacenter.as_deref()).collect();
     if known.contains(datacenter) {
         return Ok(());
@@ -102,7 +101,7 @@ fn check_datacenter(datacenter: &str, nodes: &[Arc<Node>]) -> Result<(), Cassand
     Err(CassandraOpenError::Option { name: "data centre", fault })
 }
 
-fn check_options(options: &CassandraOptions) -> Result<(), CassandraOpenError> {
+fn check_options(options: &CassandraOptions) -> Result<()> {
     let keyspace = &options.keyspace;
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let (name, fault) = if options.nodes.is_empty() {

@@ -3,6 +3,9 @@
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use thiserror::Error;
 
+/// The result of opening the store or setting it up.
+pub(crate) type Result<T, E = CassandraOpenError> = std::result::Result<T, E>;
+
 /// Why the Cassandra store could not be opened or set up.
 #[derive(Debug, Error)]
 pub enum CassandraOpenError {

@@ -25,7 +25,7 @@ use super::{
     options::OnRetry,
     statements::Statements,
 };
-use crate::store::StoreError;
+use crate::store::Result;
 
 /// Delay before the first retry. It doubles with every further one, with jitter.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
@@ -84,7 +84,7 @@ impl Requests {
         &self,
         statements: Vec<BatchStatement>,
         rows: impl BatchValues,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
         batch.set_is_idempotent(true);
         self.retry(Caller::Background, || self.session.batch(&batch, &rows)).await?;
@@ -97,7 +97,7 @@ impl Requests {
         &self,
         statement: &PreparedStatement,
         values: &impl SerializeRow,
-    ) -> Result<QueryRowsResult, StoreError> {
+    ) -> Result<QueryRowsResult> {
         let request = || self.session.execute_unpaged(statement, values);
         rows(self.retry(Caller::Background, request).await?)
     }
@@ -110,13 +110,13 @@ impl Requests {
         statement: &PreparedStatement,
         values: &impl SerializeRow,
         from: PagingState,
-    ) -> Result<(QueryRowsResult, Option<PagingState>), StoreError> {
+    ) -> Result<(QueryRowsResult, Option<PagingState>)> {
         let request = || self.session.execute_single_page(statement, values, from.clone());
         let (result, next) = self.retry(caller, request).await?;
         Ok((rows(result)?, next.into_paging_control_flow().continue_value()))
     }
 
-    async fn retry<T, F>(&self, caller: Caller, request: impl Fn() -> F) -> Result<T, StoreError>
+    async fn retry<T, F>(&self, caller: Caller, request: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, ExecutionError>>,
     {
@@ -146,10 +146,10 @@ impl Requests {
     }
 }
 
-impl<T, F: Future<Output = Result<T, StoreError>>> Step<'_, F> {
+impl<T, F: Future<Output = Result<T>>> Step<'_, F> {
     /// Issues `request` as soon as there is room. Returns the result of the request that completed
     /// to make room.
-    pub(crate) async fn issue(&mut self, request: F) -> Result<Option<T>, StoreError> {
+    pub(crate) async fn issue(&mut self, request: F) -> Result<Option<T>> {
         let completed = if self.in_flight.len() < self.max_in_flight {
             None
         } else {
@@ -160,13 +160,13 @@ impl<T, F: Future<Output = Result<T, StoreError>>> Step<'_, F> {
     }
 
     /// Releases the permit to the next step, and waits for the requests in flight.
-    pub(crate) async fn finish(self) -> Result<Vec<T>, StoreError> {
+    pub(crate) async fn finish(self) -> Result<Vec<T>> {
         drop(self.permit);
         self.in_flight.try_collect().await
     }
 }
 
-fn rows(result: QueryResult) -> Result<QueryRowsResult, StoreError> {
+fn rows(result: QueryResult) -> Result<QueryRowsResult> {
     result.into_rows_result().map_err(|error| corrupt("a reply", &error))
 }
 
@@ -178,7 +178,7 @@ pub(crate) fn read_rows<'r, R: DeserializeRow<'r, 'r> + fmt::Debug>(
     table: &str,
     rows: &'r QueryRowsResult,
     mut read: impl FnMut(&R) -> Option<()>,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     for row in rows.rows::<R>().map_err(|error| corrupt(table, &error))? {
         let row = row.map_err(|error| corrupt(table, &error))?;
         read(&row).ok_or_else(|| corrupt(table, &format_args!("{row:?}")))?;
@@ -198,6 +198,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::store::StoreError;
 
     fn step<F: Future>(permit: &Mutex<()>) -> Step<'_, F> {
         let permit = permit.try_lock().unwrap();

@@ -43,22 +43,12 @@ const INSERT_PARTITION: &str =
     "INSERT INTO start_partitions (country, day, shards, shard) VALUES (?, ?, ?, ?) USING TTL ?";
 const INSERT_COUNTRY: &str =
     "INSERT INTO countries (everywhere, country, day) VALUES (0, ?, ?) USING TIMESTAMP ? AND TTL ?";
-const FACTS_OF_USER: &str = "SELECT user_id, session_id, kind, ts, country, marker, earlier, writetime(seen) \
-    FROM facts WHERE user_id = ? AND session_id IN ?";
-const FACTS_OF_USERS: &str = "SELECT user_id, session_id, kind, ts, country, marker, earlier, writetime(seen) \
-    FROM facts WHERE user_id IN ? AND session_id IN ?";
-const FACTS_AFTER: &str = "SELECT user_id, session_id, kind, ts, country, marker, earlier, writetime(seen) \
-    FROM facts WHERE user_id = ? AND session_id > ?";
-const FACTS_AFTER_TOKEN: &str = "SELECT user_id, session_id, kind, ts, country, marker, earlier, writetime(seen) \
-    FROM facts WHERE token(user_id) > ?";
+const FACTS: &str = "SELECT user_id, session_id, kind, ts, country, marker, earlier, writetime(seen) \
+    FROM facts WHERE ";
 const COMPLETED: &str = "SELECT ended_at, session_id, started_at, country, marker FROM completed_by_user \
-    WHERE user_id = ? AND ended_at < ? AND ended_at >= ?";
-const COMPLETED_EQUAL: &str = "SELECT ended_at, session_id, started_at, country, marker FROM completed_by_user \
-    WHERE user_id = ? AND ended_at = ? AND session_id > ?";
+    WHERE user_id = ? AND ";
 const STARTS: &str = "SELECT ts, session_id, user_id, marker FROM starts_by_country \
-    WHERE country = ? AND day = ? AND shards = ? AND shard = ? AND ts < ? AND ts >= ?";
-const STARTS_EQUAL: &str = "SELECT ts, session_id, user_id, marker FROM starts_by_country \
-    WHERE country = ? AND day = ? AND shards = ? AND shard = ? AND ts = ? AND (session_id, user_id) > (?, ?)";
+    WHERE country = ? AND day = ? AND shards = ? AND shard = ? AND ";
 const NEWEST_START: &str = "SELECT ts FROM starts_by_country \
     WHERE country = ? AND day = ? AND shards = ? AND shard = ? LIMIT 1";
 const PARTITIONS: &str =
@@ -75,20 +65,21 @@ impl Statements {
             statement.set_use_cached_result_metadata(true);
             Ok::<_, PrepareError>(statement)
         };
+        let select = async |from: &str, rows: &str| prepare(&[from, rows].concat()).await;
         Ok(Self {
             insert_fact: prepare(INSERT_FACT).await?,
             insert_completed: prepare(INSERT_COMPLETED).await?,
             insert_start: prepare(INSERT_START).await?,
             insert_partition: prepare(INSERT_PARTITION).await?,
             insert_country: prepare(INSERT_COUNTRY).await?,
-            facts_of_user: prepare(FACTS_OF_USER).await?,
-            facts_of_users: prepare(FACTS_OF_USERS).await?,
-            facts_after: prepare(FACTS_AFTER).await?,
-            facts_after_token: prepare(FACTS_AFTER_TOKEN).await?,
-            completed: prepare(COMPLETED).await?,
-            completed_equal: prepare(COMPLETED_EQUAL).await?,
-            starts: prepare(STARTS).await?,
-            starts_equal: prepare(STARTS_EQUAL).await?,
+            facts_of_user: select(FACTS, "user_id = ? AND session_id IN ?").await?,
+            facts_of_users: select(FACTS, "user_id IN ? AND session_id IN ?").await?,
+            facts_after: select(FACTS, "user_id = ? AND session_id > ?").await?,
+            facts_after_token: select(FACTS, "token(user_id) > ?").await?,
+            completed: select(COMPLETED, "ended_at < ? AND ended_at >= ?").await?,
+            completed_equal: select(COMPLETED, "ended_at = ? AND session_id > ?").await?,
+            starts: select(STARTS, "ts < ? AND ts >= ?").await?,
+            starts_equal: select(STARTS, "ts = ? AND (session_id, user_id) > (?, ?)").await?,
             newest_start: prepare(NEWEST_START).await?,
             partitions: prepare(PARTITIONS).await?,
             countries: prepare(COUNTRIES).await?,

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     event::UserId,
     session::{Fact, MAX_FACTS, SessionKey},
-    store::{Known, Sighting, StoreError},
+    store::{Known, Result, Sighting},
     timestamp::Timestamp,
 };
 
@@ -30,7 +30,7 @@ impl CassandraStore {
         &self,
         sightings: &[Sighting],
         now: Timestamp,
-    ) -> Result<Vec<Known>, StoreError> {
+    ) -> Result<Vec<Known>> {
         let (stamp, lifetime) = (self.stamps.next(), Lifetime::new(now, self.margin_ms));
         let mut known = vec![Known::default(); sightings.len()];
         let mut collect = |results: Vec<(usize, Known)>| {
@@ -76,7 +76,7 @@ impl CassandraStore {
         unit: Vec<(usize, &Sighting)>,
         stamp: Stamp,
         lifetime: Lifetime,
-    ) -> Result<Vec<(usize, Known)>, StoreError> {
+    ) -> Result<Vec<(usize, Known)>> {
         loop {
             let mut full = Vec::new();
             let mut rows = Vec::with_capacity(unit.len());
@@ -106,7 +106,7 @@ impl CassandraStore {
         sessions: &HashMap<SessionKey, StoredSession>,
         stamp: Stamp,
         lifetime: Lifetime,
-    ) -> Result<Vec<(usize, Known)>, StoreError> {
+    ) -> Result<Vec<(usize, Known)>> {
         let nothing = StoredSession::default();
         let (mut results, mut references) = (Vec::with_capacity(unit.len()), Vec::new());
         for (place, sighting) in unit {
@@ -126,7 +126,7 @@ impl CassandraStore {
     async fn read_back(
         &self,
         unit: &[(usize, &Sighting)],
-    ) -> Result<HashMap<SessionKey, StoredSession>, StoreError> {
+    ) -> Result<HashMap<SessionKey, StoredSession>> {
         let keys = || unit.iter().map(|(_, sighting)| &sighting.key);
         let mut users: Vec<_> = keys().map(|key| key.user.as_str()).collect();
         let mut sessions: Vec<_> = keys().map(|key| key.session.as_str()).collect();
@@ -144,7 +144,7 @@ impl CassandraStore {
     }
 
     /// Adds the rows of a unit, usually in one request.
-    async fn insert_all(&self, rows: Vec<Insert<'_>>) -> Result<(), StoreError> {
+    async fn insert_all(&self, rows: Vec<Insert<'_>>) -> Result<()> {
         try_join_all(rows.chunks(ROWS).map(|rows| self.requests.insert(rows))).await?;
         Ok(())
     }

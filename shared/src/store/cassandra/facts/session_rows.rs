@@ -17,7 +17,7 @@ use super::{
 use crate::{
     event::{Country, SessionId, UserId},
     session::{Fact, SessionFacts, SessionKey, Start},
-    store::StoreError,
+    store::Result,
     timestamp::Timestamp,
 };
 
@@ -34,7 +34,7 @@ impl CassandraStore {
         &self,
         statement: &PreparedStatement,
         values: &impl SerializeRow,
-    ) -> Result<Vec<(SessionKey, StoredSession)>, StoreError> {
+    ) -> Result<Vec<(SessionKey, StoredSession)>> {
         let mut sessions = Sessions::default();
         let rows = self.requests.unpaged(statement, values).await?;
         read_rows("facts", &rows, |row: &Row<'_>| sessions.add(row))?;
@@ -48,7 +48,7 @@ impl CassandraStore {
         statement: &PreparedStatement,
         values: &impl SerializeRow,
         limit: usize,
-    ) -> Result<Vec<(SessionKey, SessionFacts)>, StoreError> {
+    ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         let (mut sessions, mut from) = (Sessions::default(), PagingState::start());
         loop {
             let (rows, next) = self.requests.page(caller, statement, values, from).await?;

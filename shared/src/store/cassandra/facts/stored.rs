@@ -4,7 +4,7 @@
 //! `deploy/schema.cql` explains. When the session has no fact of the time referred to, the earlier
 //! fact has expired.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem};
 
 use super::{
     super::{
@@ -75,14 +75,16 @@ impl StoredSession {
     }
 
     fn departed(&self) -> Departed {
-        let mut departed = Departed::default();
-        for (_, earlier) in &self.references {
-            match earlier {
-                Earlier::Start(ts) => departed.start |= !self.has((true, *ts)),
-                Earlier::End(ts) => departed.end |= !self.has((false, *ts)),
-            }
-        }
-        departed
+        let gone = |start| self.referred().any(|fact| fact.0 == start && !self.has(fact));
+        Departed { start: gone(true), end: gone(false) }
+    }
+
+    /// The earlier facts that the references name.
+    fn referred(&self) -> impl Iterator<Item = Owner> {
+        self.references.iter().map(|(_, earlier)| match earlier {
+            Earlier::Start(ts) => (true, *ts),
+            Earlier::End(ts) => (false, *ts),
+        })
     }
 
     fn has(&self, sought: Owner) -> bool {
@@ -128,11 +130,8 @@ impl StoredSession {
         let kept = self.kept().map(|(_, fact)| fact);
         let all = kept.clone().chain(expired.iter().copied()).map(owner);
         let earliest = |sought: bool| {
-            let referred = self.references.iter().map(|(_, earlier)| match earlier {
-                Earlier::Start(ts) => (true, *ts),
-                Earlier::End(ts) => (false, *ts),
-            });
-            let same_kind = all.clone().chain(referred).filter(|(start, _)| *start == sought);
+            let same_kind =
+                all.clone().chain(self.referred()).filter(|(start, _)| *start == sought);
             same_kind.map(|(_, ts)| ts).min()
         };
         let mut references = Vec::new();
@@ -160,13 +159,9 @@ impl StoredSession {
     /// Whether `fact` refers to any fact of the kind of `earlier`. One is enough: the fact that it
     /// refers to refers to the next.
     fn refers(&self, fact: &Fact, earlier: Earlier) -> bool {
-        self.references.iter().any(|(owned, known)| {
-            *owned == owner(fact)
-                && matches!(
-                    (known, earlier),
-                    (Earlier::Start(_), Earlier::Start(_)) | (Earlier::End(_), Earlier::End(_))
-                )
-        })
+        let kind = mem::discriminant(&earlier);
+        let mut all = self.references.iter();
+        all.any(|(owned, known)| *owned == owner(fact) && mem::discriminant(known) == kind)
     }
 }
 

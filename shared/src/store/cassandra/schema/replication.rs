@@ -6,12 +6,8 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replication(Vec<(String, u8)>);
 
-/// A text that is not a [`Replication`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected a number of replicas such as 3, or one for each data centre such as east:3,west:3"
-)]
-pub struct NotAReplication;
+const EXPECTED: &str =
+    "expected a number of replicas such as 3, or one for each data centre such as east:3,west:3";
 
 /// Three replicas.
 impl Default for Replication {
@@ -22,20 +18,19 @@ impl Default for Replication {
 
 /// `3`, or `east:3,west:3`.
 impl FromStr for Replication {
-    type Err = NotAReplication;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, NotAReplication> {
-        let replicas = |text: &str| {
-            text.trim().parse().ok().filter(|replicas| *replicas > 0).ok_or(NotAReplication)
-        };
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let replicas =
+            |text: &str| text.trim().parse().ok().filter(|replicas| *replicas > 0).ok_or(EXPECTED);
         if let Ok(replicas) = replicas(text) {
             return Ok(Self(vec![("replication_factor".to_owned(), replicas)]));
         }
         let datacenter = |part: &str| {
-            let (name, number) = part.split_once(':').ok_or(NotAReplication)?;
+            let (name, number) = part.split_once(':').ok_or(EXPECTED)?;
             let fits = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
             let name = Some(name.trim()).filter(|name| !name.is_empty() && name.chars().all(fits));
-            Ok((name.ok_or(NotAReplication)?.to_owned(), replicas(number)?))
+            Ok::<_, &str>((name.ok_or(EXPECTED)?.to_owned(), replicas(number)?))
         };
         Ok(Self(text.split(',').map(datacenter).collect::<Result<_, _>>()?))
     }
@@ -65,7 +60,7 @@ mod tests {
         let each = "{'class': 'NetworkTopologyStrategy', 'east': 3, 'west': 2}";
         assert_eq!(cql("east:3, west:2").as_deref(), Ok(each));
         for wrong in ["", "0", "-1", "east", "east:0", "east:3,", "it's:1", ":2"] {
-            assert_eq!(cql(wrong), Err(NotAReplication), "{wrong}");
+            assert_eq!(cql(wrong), Err(EXPECTED), "{wrong}");
         }
     }
 }

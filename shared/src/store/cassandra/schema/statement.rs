@@ -2,7 +2,7 @@
 //!
 //! A section begins with a line `-- version N`. Comments are lines that begin with `--`. Pure.
 
-use crate::store::cassandra::driver::CassandraOpenError;
+use crate::store::cassandra::driver::{CassandraOpenError, Result};
 
 /// The statements of one version.
 #[derive(Debug)]
@@ -35,12 +35,12 @@ pub(super) enum Change {
 ///
 /// # Errors
 /// [`CassandraOpenError::Statement`] for a statement that is not safe to repeat.
-pub(super) fn sections(schema: &str) -> Result<Vec<Section>, CassandraOpenError> {
+pub(super) fn sections(schema: &str) -> Result<Vec<Section>> {
     schema.split("\n-- version ").skip(1).map(Section::parse).collect()
 }
 
 impl Section {
-    fn parse(section: &str) -> Result<Self, CassandraOpenError> {
+    fn parse(section: &str) -> Result<Self> {
         let (version, text) = section.split_once('\n').unwrap_or((section, ""));
         let version = version.trim().parse().map_err(|_| unsupported(version))?;
         let lines = text.lines().filter(|line| !line.starts_with("--"));
@@ -54,7 +54,7 @@ impl Section {
 }
 
 impl Statement {
-    fn parse(text: &str) -> Result<Self, CassandraOpenError> {
+    fn parse(text: &str) -> Result<Self> {
         let words: Vec<_> = text.split_whitespace().collect();
         let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let named = |name: &str| name.chars().all(letter);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use scylla::{client::session::Session, response::query_result::QueryResult};
 
-use crate::store::cassandra::driver::CassandraOpenError;
+use crate::store::cassandra::driver::{CassandraOpenError, Result};
 
 /// The newest version of the schema that this program knows.
 const KNOWN: i32 = 1;
@@ -39,7 +39,7 @@ pub(super) fn select_versions(keyspace: &str) -> String {
 }
 
 /// The versions in the result of [`select_versions`].
-pub(super) fn versions(selected: QueryResult) -> Result<Vec<i32>, CassandraOpenError> {
+pub(super) fn versions(selected: QueryResult) -> Result<Vec<i32>> {
     let refused = |error: &dyn fmt::Display| CassandraOpenError::Refused(error.to_string());
     let rows = selected.into_rows_result().map_err(|error| refused(&error))?;
     let rows = rows.rows::<(i32,)>().map_err(|error| refused(&error))?;

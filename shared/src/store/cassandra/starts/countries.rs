@@ -15,7 +15,11 @@ use super::{
     },
     partition::{Day, Partition},
 };
-use crate::{event::Country, store::StoreError, timestamp::Timestamp};
+use crate::{
+    event::Country,
+    store::{Result, StoreError},
+    timestamp::Timestamp,
+};
 
 /// Number of countries whose newest start is read concurrently.
 const COUNTRIES_AHEAD: usize = 16;
@@ -24,7 +28,7 @@ impl CassandraStore {
     pub(in crate::store) async fn countries(
         &self,
         horizon: Timestamp,
-    ) -> Result<BTreeMap<Country, Timestamp>, StoreError> {
+    ) -> Result<BTreeMap<Country, Timestamp>> {
         let mut known = Vec::new();
         let mut from = Some(PagingState::start());
         while let Some(state) = from {
@@ -51,11 +55,7 @@ impl CassandraStore {
     }
 
     /// Time of the newest start of a country's day, superseded or not.
-    async fn newest_start(
-        &self,
-        country: &Country,
-        day: Day,
-    ) -> Result<Option<Timestamp>, StoreError> {
+    async fn newest_start(&self, country: &Country, day: Day) -> Result<Option<Timestamp>> {
         let mut newest = None;
         let mut days = std::pin::pin!(self.days(country, day.ends(), day.begins()));
         while let Some(partitions) = days.try_next().await? {

@@ -12,7 +12,7 @@ use super::{
     },
     partition::{Day, Partition},
 };
-use crate::{event::Country, store::StoreError, timestamp::Timestamp};
+use crate::{event::Country, store::Result, timestamp::Timestamp};
 
 /// Number of partitions per page.
 const PARTITION_ROWS: usize = 128;
@@ -36,7 +36,7 @@ impl CassandraStore {
         country: &'a Country,
         newest: Timestamp,
         oldest: Timestamp,
-    ) -> impl Stream<Item = Result<Vec<Partition>, StoreError>> + 'a {
+    ) -> impl Stream<Item = Result<Vec<Partition>>> + 'a {
         let days = Days {
             requests: &self.requests,
             country,
@@ -54,12 +54,21 @@ impl CassandraStore {
 
 impl Days<'_> {
     /// The partitions of the next day; empty at the end.
-    async fn next_day(&mut self) -> Result<Vec<Partition>, StoreError> {
+    async fn next_day(&mut self) -> Result<Vec<Partition>> {
         // A day is complete once a partition of another day is found.
         while self.found.front().map(|first| first.day) == self.found.back().map(|last| last.day)
             && let Some(from) = self.next.take()
         {
-            self.next = self.read_page(from).await?;
+            let statement = paged(&self.requests.statements.partitions, PARTITION_ROWS);
+            let values = (self.country.as_str(), self.newest.cql(), self.oldest.cql());
+            let (rows, next) =
+                self.requests.page(Caller::Reader, &statement, &values, from).await?;
+            read_rows("start_partitions", &rows, |&(day, shards, shard): &(CqlDate, i16, i16)| {
+                let (country, day) = (self.country.clone(), Day::from_cql(day)?);
+                self.found.push_back(Partition { country, day, shards, shard });
+                Some(())
+            })?;
+            self.next = next;
         }
         let mut day = Vec::new();
         while let Some(partition) = self.found.pop_front_if(|partition| {
@@ -68,17 +77,5 @@ impl Days<'_> {
             day.push(partition);
         }
         Ok(day)
-    }
-
-    async fn read_page(&mut self, from: PagingState) -> Result<Option<PagingState>, StoreError> {
-        let statement = paged(&self.requests.statements.partitions, PARTITION_ROWS);
-        let values = (self.country.as_str(), self.newest.cql(), self.oldest.cql());
-        let (rows, next) = self.requests.page(Caller::Reader, &statement, &values, from).await?;
-        read_rows("start_partitions", &rows, |&(day, shards, shard): &(CqlDate, i16, i16)| {
-            let (country, day) = (self.country.clone(), Day::from_cql(day)?);
-            self.found.push_back(Partition { country, day, shards, shard });
-            Some(())
-        })?;
-        Ok(next)
     }
 }

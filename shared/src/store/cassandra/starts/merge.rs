@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     event::{SessionId, UserId},
-    store::{StartPosition, StoreError, Window},
+    store::{Result, StartPosition, StoreError, Window},
     timestamp::Timestamp,
 };
 
@@ -66,7 +66,7 @@ impl<'a> Merge<'a> {
         window: Window,
         after: Option<&StartPosition>,
         rows: usize,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self> {
         let page_rows = (rows.saturating_mul(2) / partitions.len().max(1)).saturating_add(1);
         let sources = partitions.into_iter().map(|partition| async move {
             let mut source = Source::new(partition, window, after, page_rows);
@@ -83,9 +83,7 @@ impl<'a> Merge<'a> {
     }
 
     /// The next start.
-    pub(super) async fn next(
-        &mut self,
-    ) -> Result<Option<(Timestamp, SessionId, UserId)>, StoreError> {
+    pub(super) async fn next(&mut self) -> Result<Option<(Timestamp, SessionId, UserId)>> {
         while let Some(Reverse(((ts, session, user, Reverse(marker)), place))) = self.first.pop() {
             if self.sources[place].rows.is_empty() {
                 self.sources[place].fill(self.requests).await?;
@@ -133,7 +131,7 @@ impl Source {
     }
 
     /// Reads pages until there is a row, or until the partition is exhausted.
-    async fn fill(&mut self, requests: &Requests) -> Result<(), StoreError> {
+    async fn fill(&mut self, requests: &Requests) -> Result<()> {
         while self.rows.is_empty()
             && let Some(read) = self.reads.pop_front()
         {
