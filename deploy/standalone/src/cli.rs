@@ -13,7 +13,7 @@ use shared::{
     telemetry::{self, LogFormat},
 };
 
-use self::commands::{RedriveArgs, SetupArgs, VerifyArgs};
+use self::commands::{RedriveArgs, ReportArgs};
 use crate::{
     demo::{self, DemoArgs},
     generate::{self, GenerateArgs},
@@ -78,11 +78,11 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
             block_on(async { demo::run(args, config, stopped()?).await })
         }
         Some(("setup", matches)) => {
-            let (args, config) = (SetupArgs::from_arg_matches(matches)?, serve_config(matches)?);
+            let (args, config) = (ReportArgs::from_arg_matches(matches)?, serve_config(matches)?);
             block_on(setup::run(&config, args.json))
         }
         Some(("verify", matches)) => {
-            let (args, config) = (VerifyArgs::from_arg_matches(matches)?, serve_config(matches)?);
+            let (args, config) = (ReportArgs::from_arg_matches(matches)?, serve_config(matches)?);
             block_on(async { verify::run(&config, args.json).await })
         }
         Some(("redrive", matches)) => {

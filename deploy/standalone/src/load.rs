@@ -3,12 +3,12 @@
 //! After a transient error a batch is sent again, which is safe: a repeated event changes nothing.
 //! No line is parsed here; the service decides what an event is.
 
-use std::time::Instant;
+use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::Context;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use indicatif::{HumanCount, ProgressBar};
-use shared::cli;
+use shared::{cli, progress::Progress};
 use tokio::sync::mpsc;
 
 use self::{
@@ -23,7 +23,6 @@ pub use self::{
 mod batch;
 mod input;
 mod options;
-mod progress;
 mod reply;
 mod sender;
 mod summary;
@@ -34,7 +33,7 @@ mod summary;
 /// # Errors
 /// If a file cannot be read or an event cannot be delivered; the summary is printed first.
 pub async fn run(args: LoadArgs) -> anyhow::Result<Summary> {
-    let progress = progress::of_files(&args.files);
+    let progress = progress_of(&args.files);
     let (files, reading) = (args.files, ProgressBar::clone(&progress));
     let summary =
         send(&args.options, &progress, move |batcher| input::read(&files, &reading, batcher))
@@ -42,6 +41,19 @@ pub async fn run(args: LoadArgs) -> anyhow::Result<Summary> {
     drop(progress);
     cli::print_report(&summary, args.json, &summary).context("cannot write the summary")?;
     summary.into_result()
+}
+
+/// A bar over the bytes of `files`, or a counter if the size of one is unknown.
+fn progress_of(files: &[PathBuf]) -> Progress {
+    let sizes = files
+        .iter()
+        .map(|path| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|file| file.len()));
+    let bytes = sizes.sum::<Option<u64>>();
+    let template = match bytes {
+        Some(_) => "loading {wide_bar} {bytes}/{total_bytes}, {msg} events/s, {eta} left",
+        None => "loading {spinner} {bytes}, {msg} events/s, {elapsed}",
+    };
+    Progress::new(bytes, template)
 }
 
 /// Sends `lines`, each an event without its newline, and advances `bar` by one for each line.

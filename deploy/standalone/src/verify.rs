@@ -19,7 +19,6 @@ use shared::{
 use self::{
     differences::{Check, Differences},
     expected::{Expected, Share},
-    steps::Step,
 };
 pub use self::{ledger::Ledger, steps::Steps};
 use crate::serve::ServeConfig;
@@ -60,7 +59,7 @@ pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     let clock = config.process.clock();
     let (log, store) =
         (config.log.open(clock).await?, config.store.open(OnRetry::default()).await?);
-    let steps = Steps::new();
+    let steps = Steps::default();
     let tolerance = config.limits.consumer.future_tolerance_ms;
     let verdict = verify(&log, &store, clock.now(), tolerance, &steps).await?;
     drop(steps);
@@ -102,7 +101,7 @@ pub async fn verify(
     let mut verdict = Verdict { unanswered: u64::try_from(unanswered)?, ..Verdict::default() };
     for number in 0..passes {
         let share = Share { number, of: passes };
-        steps.next(share, Step::Log, u64::try_from(records)?);
+        steps.next(share, "reading the log", u64::try_from(records)?);
         let expected = read(log, share, tolerance_ms, steps, &mut verdict).await?;
         verdict.sessions += expected.count(horizon, &mut verdict.ledger);
         verdict.contested_sessions += expected.contested.len() as u64;
@@ -164,31 +163,12 @@ async fn read(
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = indicatif::HumanCount;
-        let Ledger {
-            records,
-            paired,
-            open,
-            orphan,
-            superseded,
-            duplicate,
-            expired,
-            dead_lettered,
-            skipped,
-        } = self.ledger;
-        let equals = if self.ledger.adds_up() { "=" } else { "≠" };
+        let mut sign = if self.ledger.adds_up() { "=" } else { "≠" };
         writeln!(f, "ledger")?;
-        writeln!(f, "  records in the log {:>16}", number(records).to_string())?;
-        for (sign, name, count) in [
-            (equals, "paired", paired),
-            ("+", "open", open),
-            ("+", "orphan", orphan),
-            ("+", "superseded", superseded),
-            ("+", "duplicate", duplicate),
-            ("+", "expired", expired),
-            ("+", "dead-lettered", dead_lettered),
-            ("+", "skipped", skipped),
-        ] {
+        writeln!(f, "  records in the log {:>16}", number(self.ledger.records).to_string())?;
+        for (name, count) in self.ledger.classes() {
             writeln!(f, "  {sign} {name:<16} {:>16}", number(count).to_string())?;
+            sign = "+";
         }
         writeln!(f, "sessions             {:>16}", number(self.sessions).to_string())?;
         if self.contested_sessions > 0 {

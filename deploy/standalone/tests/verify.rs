@@ -100,7 +100,7 @@ impl World {
     }
 
     async fn verify(&self) -> Verdict {
-        let steps = Steps::new();
+        let steps = Steps::default();
         let verdict = verify(&self.log, &self.store, noon(), 5 * MINUTE, &steps).await.unwrap();
         let (taken, of) = steps.position();
         assert!(taken == of && of > 0, "in the end all is shown as done: {taken} of {of}");

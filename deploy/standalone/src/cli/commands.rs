@@ -51,17 +51,9 @@ const VERIFIED: &[&str] = &[
 const REDRIVEN: &[&str] =
     &["looked_at, appended, kept  dead letters; the first is the sum of the others"];
 
-/// The arguments of `bookend setup` besides the settings of `serve`.
+/// The arguments of `bookend setup` and `bookend verify` besides the settings of `serve`.
 #[derive(Args, Debug)]
-pub(super) struct SetupArgs {
-    /// Print the report as one line of JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-/// The arguments of `bookend verify` besides the settings of `serve`.
-#[derive(Args, Debug)]
-pub(super) struct VerifyArgs {
+pub(super) struct ReportArgs {
     /// Print the report as one line of JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -143,7 +135,7 @@ fn data_commands(program: Command) -> Command {
 /// Adds the commands that operate on the log and the store.
 fn operating_commands(program: Command) -> Command {
     program
-        .subcommand(with_both::<SetupArgs>(
+        .subcommand(with_both::<ReportArgs>(
             "setup",
             "Create or update the topics of Kafka and the tables of Cassandra",
             &[
@@ -157,7 +149,7 @@ fn operating_commands(program: Command) -> Command {
                 section("Output with --json", SET_UP),
             ],
         ))
-        .subcommand(with_both::<VerifyArgs>(
+        .subcommand(with_both::<ReportArgs>(
             "verify",
             "Recompute every session from the log, compare it with the store, print the ledger",
             &[

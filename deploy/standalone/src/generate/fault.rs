@@ -5,7 +5,7 @@ use shared::timestamp::{DAY, MARGIN, RETENTION, Timestamp};
 
 use super::{
     ingredient::{Extra, Ingredient},
-    spelling::Event,
+    spelling::{Event, set},
 };
 
 /// The age of an event that is certainly expired, before the end of the data set.
@@ -71,14 +71,7 @@ pub(super) fn write(ending_at: Timestamp, event: &Event, extra: Extra, out: &mut
         }
         Ingredient::CountryOfAnotherType => {
             // An end ignores its country, so this is always a start.
-            let start = Event {
-                end: false,
-                user: event.user.clone(),
-                session: event.session.clone(),
-                country: String::new(),
-                ..*event
-            };
-            fields = start.fields();
+            fields = Event { end: false, ..event.clone() }.fields();
             set(&mut fields, "country", another_type(form));
         }
         Ingredient::Expired => set(&mut fields, "ts", json!(ending_at - EXPIRED)),
@@ -138,10 +131,6 @@ fn pick<T>(forms: &[T], form: usize) -> &T {
 
 fn another_type(form: usize) -> Value {
     pick(&[json!(7), json!(true), json!(["a"]), json!({"id": "a"}), json!(0.5)], form).clone()
-}
-
-fn set(fields: &mut [(&'static str, Value)], key: &str, to: Value) {
-    fields.iter_mut().filter(|(name, _)| *name == key).for_each(|(_, value)| *value = to.clone());
 }
 
 /// Removes the field, or sets it to `null` or the empty string.

@@ -93,7 +93,7 @@ pub(super) fn write(shape: &Shape, extra: Extra, out: &mut Vec<u8>) {
     match conflict(shape, extra) {
         Some(event) => event.write(&event.fields(), out),
         None => fault::write(
-            shape.ending_at(),
+            shape.ending_at,
             &event(shape, extra.session as usize, extra.salt % 2 == 1),
             extra,
             out,
@@ -148,7 +148,7 @@ fn conflict(shape: &Shape, extra: Extra) -> Option<Event> {
         user: user_id(shape, user),
         session,
         end,
-        at: at.min(shape.ending_at()),
+        at: at.min(shape.ending_at),
         country: country.to_owned(),
     })
 }
@@ -240,7 +240,7 @@ mod tests {
             let further = dataset.extras.iter().filter_map(|extra| conflict(shape, *extra));
             let mut facts = HashMap::<_, HashSet<_>>::new();
             for fact in clean.chain(further) {
-                assert!(fact.at <= shape.ending_at());
+                assert!(fact.at <= shape.ending_at);
                 let country = (!fact.end).then_some(fact.country);
                 facts
                     .entry((fact.user, fact.session))

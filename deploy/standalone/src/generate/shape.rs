@@ -31,7 +31,7 @@ pub(super) struct Shape {
     /// Grouped by user.
     pub(super) sessions: Vec<Session>,
     pub(super) countries: Vec<&'static str>,
-    ending_at: Timestamp,
+    pub(super) ending_at: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,10 +83,6 @@ impl Shape {
             events.extend((session.halves != Halves::StartAlone).then_some(2 * number + 1));
         }
         events
-    }
-
-    pub(super) fn ending_at(&self) -> Timestamp {
-        self.ending_at
     }
 
     pub(super) fn started_at(&self, session: &Session) -> Timestamp {

@@ -6,7 +6,7 @@ use shared::timestamp::{MINUTE, Timestamp};
 use super::ingredient::Ingredient;
 
 /// One valid event.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Event {
     pub(super) user: String,
     pub(super) session: String,
@@ -26,7 +26,7 @@ impl Event {
         fields.extend([
             ("event", json!(kind)),
             ("session_id", json!(self.session)),
-            ("ts", json!(self.zoneless())),
+            ("ts", json!(zoneless(self.at))),
         ]);
         fields
     }
@@ -38,40 +38,23 @@ impl Event {
         out.extend_from_slice(format!("{{{}}}", inner.join(",")).as_bytes());
     }
 
-    /// Returns the time as in the original: without a zone, which means UTC.
-    fn zoneless(&self) -> String {
-        self.at.to_string().trim_end_matches('Z').to_owned()
-    }
-
     /// Appends this event to `out` in the given spelling.
     pub(super) fn spelled(&self, spelling: Ingredient, out: &mut Vec<u8>) {
         let mut fields = self.fields();
-        let set = |fields: &mut Vec<(&str, Value)>, key, to: Value| {
-            fields
-                .iter_mut()
-                .filter(|(name, _)| *name == key)
-                .for_each(|(_, value)| *value = to.clone());
-        };
-        let (plus, country) = (330 * MINUTE, &self.country);
+        let country = &self.country;
         match spelling {
             Ingredient::Alias => fields[0].0 = "player_id",
             Ingredient::EpochMillis => set(&mut fields, "ts", json!(self.at.millis())),
             Ingredient::Offset => {
-                let local = Self {
-                    at: self.at + plus,
-                    user: String::new(),
-                    session: String::new(),
-                    country: String::new(),
-                    ..*self
-                };
-                set(&mut fields, "ts", json!(format!("{}+05:30", local.zoneless())));
+                let local = zoneless(self.at + 330 * MINUTE);
+                set(&mut fields, "ts", json!(format!("{local}+05:30")));
             }
             Ingredient::Fraction => {
-                set(&mut fields, "ts", json!(format!("{}.0009999Z", self.zoneless())))
+                set(&mut fields, "ts", json!(format!("{}.0009999Z", zoneless(self.at))))
             }
             Ingredient::Zulu => set(&mut fields, "ts", json!(self.at)),
             Ingredient::BlankForT => {
-                set(&mut fields, "ts", json!(self.zoneless().replace('T', " ")))
+                set(&mut fields, "ts", json!(zoneless(self.at).replace('T', " ")))
             }
             Ingredient::LowerCountry => set(&mut fields, "country", json!(country.to_lowercase())),
             Ingredient::DirtyCountry => {
@@ -99,6 +82,16 @@ impl Event {
         }
         self.write(&fields, out);
     }
+}
+
+/// Returns `at` as in the original: without a zone, which means UTC.
+fn zoneless(at: Timestamp) -> String {
+    at.to_string().trim_end_matches('Z').to_owned()
+}
+
+/// Sets every field named `key`.
+pub(super) fn set(fields: &mut [(&'static str, Value)], key: &str, to: Value) {
+    fields.iter_mut().filter(|(name, _)| *name == key).for_each(|(_, value)| *value = to.clone());
 }
 
 /// Writes the fields in reverse order, with blanks between all tokens.

@@ -85,7 +85,7 @@ fn the_default_has_exactly_the_original_s_figures() {
 
     let mut of_days = [0_u32; 30];
     starts().for_each(|session| {
-        of_days[((shape.started_at(session) - (shape.ending_at() - 30 * DAY)) / DAY) as usize] += 1
+        of_days[((shape.started_at(session) - (shape.ending_at - 30 * DAY)) / DAY) as usize] += 1
     });
     assert!(
         of_days.iter().all(|starts| (16_000..=17_400).contains(starts)),
@@ -96,7 +96,7 @@ fn the_default_has_exactly_the_original_s_figures() {
         |session: &Session| (shape.ended_at(session) - shape.started_at(session)) / SECOND;
     assert_eq!(shape.sessions.iter().map(lengths).min(), Some(120));
     assert_eq!(shape.sessions.iter().map(lengths).max(), Some(28_800));
-    assert!(shape.sessions.iter().all(|session| shape.ended_at(session) <= shape.ending_at()));
+    assert!(shape.sessions.iter().all(|session| shape.ended_at(session) <= shape.ending_at));
 
     let mut seen = HashSet::new();
     let early = order.iter().filter(|code| {
@@ -252,7 +252,7 @@ fn each_line_of_a_hostile_set_is_taken_or_refused_as_its_ingredient_says() {
         line.clear();
         dataset.write(position, &mut line);
         let event = SessionEvent::parse(&line).map_err(|rejection| rejection.code);
-        let refused = event.and_then(|event| event.judge(dataset.shape.ending_at(), 0)).err();
+        let refused = event.and_then(|event| event.judge(dataset.shape.ending_at, 0)).err();
         let extra = (*code as usize).checked_sub(2 * dataset.shape.sessions.len());
         let ingredient = extra.map(|extra| dataset.extras[extra].ingredient);
         let fault = Ingredient::FAULTS.iter().find(|(fault, _)| Some(*fault) == ingredient);

@@ -261,7 +261,7 @@ async fn files_are_inflated_as_their_bytes_say_whatever_their_names() {
         (0..contents.len()).map(|number| directory.path().join(format!("{number}.gz"))).collect();
     files.iter().zip(contents).for_each(|(path, content)| std::fs::write(path, content).unwrap());
 
-    let (service, bar) = (Service::start([]).await, progress::of_files(&files));
+    let (service, bar) = (Service::start([]).await, progress_of(&files));
     let whole: u64 = files.iter().map(|path| path.metadata().unwrap().len()).sum();
     let (reading, options) = (bar.clone(), service.options());
     let summary =

@@ -16,7 +16,7 @@ use shared::{
 
 use super::{
     expected::{Expected, Share},
-    steps::{Step, Steps},
+    steps::Steps,
 };
 
 /// The most differences that are listed.
@@ -59,7 +59,11 @@ impl Differences {
         let due = check.expected.complete(check.horizon);
         let others =
             users.iter().filter(|user| !due.contains_key(user)).map(|user| (user, &[][..]));
-        check.steps.next(check.share, Step::Completed, (others.clone().count() + due.len()) as u64);
+        check.steps.next(
+            check.share,
+            "comparing users",
+            (others.clone().count() + due.len()) as u64,
+        );
         for (user, due) in others.chain(due.iter().map(|(user, due)| (*user, due.as_slice()))) {
             self.completed(check, user, due).await?;
             check.steps.done(1);
@@ -70,7 +74,7 @@ impl Differences {
     /// Compares the facts of each session, and returns the users in the store.
     async fn facts(&mut self, check: &Check<'_>) -> anyhow::Result<BTreeSet<UserId>> {
         let Check { expected, store, share, horizon, log_is_whole, steps } = *check;
-        steps.next(share, Step::Facts, expected.sessions.len() as u64);
+        steps.next(share, "comparing sessions", expected.sessions.len() as u64);
         let mut users = BTreeSet::new();
         let mut found = 0;
         let mut after = None;
@@ -117,7 +121,7 @@ impl Differences {
 
     async fn starts(&mut self, check: &Check<'_>) -> anyhow::Result<()> {
         let Check { expected, store, share, horizon, log_is_whole, steps } = *check;
-        steps.next(share, Step::Starts, expected.starts(horizon).count() as u64);
+        steps.next(share, "comparing starts", expected.starts(horizon).count() as u64);
         let countries = store.countries(horizon).await.context("the countries cannot be read")?;
         for country in expected.countries(horizon) {
             if !countries.contains_key(country) {

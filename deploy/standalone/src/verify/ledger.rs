@@ -29,18 +29,20 @@ impl Ledger {
     /// Whether every record is in exactly one class.
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        let Self {
-            records,
-            paired,
-            open,
-            orphan,
-            superseded,
-            duplicate,
-            expired,
-            dead_lettered,
-            skipped,
-        } = *self;
-        records
-            == paired + open + orphan + superseded + duplicate + expired + dead_lettered + skipped
+        self.records == self.classes().iter().map(|(_, count)| count).sum::<u64>()
+    }
+
+    /// The name of each class and its number of records.
+    pub(super) fn classes(&self) -> [(&'static str, u64); 8] {
+        [
+            ("paired", self.paired),
+            ("open", self.open),
+            ("orphan", self.orphan),
+            ("superseded", self.superseded),
+            ("duplicate", self.duplicate),
+            ("expired", self.expired),
+            ("dead-lettered", self.dead_lettered),
+            ("skipped", self.skipped),
+        ]
     }
 }

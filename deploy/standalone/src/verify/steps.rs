@@ -8,26 +8,7 @@ use super::expected::Share;
 #[derive(Debug)]
 pub struct Steps(Progress);
 
-/// The steps of a pass, in order.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Step {
-    /// Reading the records of the log.
-    Log,
-    /// Comparing the facts of sessions.
-    Facts,
-    /// Comparing the starts of countries.
-    Starts,
-    /// Comparing the complete sessions of users.
-    Completed,
-}
-
 impl Steps {
-    /// The progress of a new verification.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Progress::new(Some(0), "{prefix}{msg} {wide_bar} {human_pos}/{human_len}, {eta} left"))
-    }
-
     /// The number of units done in the current step, and their total.
     #[must_use]
     pub fn position(&self) -> (u64, u64) {
@@ -35,16 +16,11 @@ impl Steps {
     }
 
     /// Begins `step` of `units` units for a share of the users.
-    pub(super) fn next(&self, share: Share, step: Step, units: u64) {
+    pub(super) fn next(&self, share: Share, step: &'static str, units: u64) {
         if share.of > 1 {
             self.0.set_prefix(format!("pass {} of {}: ", share.number + 1, share.of));
         }
-        self.0.set_message(match step {
-            Step::Log => "reading the log",
-            Step::Facts => "comparing sessions",
-            Step::Starts => "comparing starts",
-            Step::Completed => "comparing users",
-        });
+        self.0.set_message(step);
         self.0.set_length(units);
         self.0.reset();
     }
@@ -57,6 +33,6 @@ impl Steps {
 
 impl Default for Steps {
     fn default() -> Self {
-        Self::new()
+        Self(Progress::new(Some(0), "{prefix}{msg} {wide_bar} {human_pos}/{human_len}, {eta} left"))
     }
 }
