@@ -1,18 +1,11 @@
 //! Measures the latency of queries.
 
-use std::{
-    collections::BTreeSet,
-    fs::File,
-    io::{BufRead, BufReader},
-    path::Path,
-    time::Instant,
-};
+use std::{collections::BTreeSet, path::Path, time::Instant};
 
 use anyhow::Context;
 use serde_json::json;
-use shared::event::SessionEvent;
 
-use crate::{latency::Latencies, report, service::Service};
+use crate::{latency::Latencies, load, report, service::Service};
 
 /// The number of requests for each long reply.
 const REQUESTS: usize = 20;
@@ -41,10 +34,8 @@ pub(crate) async fn measure(service: &Service) -> anyhow::Result<()> {
 /// Returns the users of a data set.
 pub(crate) fn users(file: &Path) -> anyhow::Result<Vec<String>> {
     let mut users = BTreeSet::new();
-    for line in BufReader::new(File::open(file)?).lines() {
-        if let Ok(event) = SessionEvent::parse(line?.as_bytes()) {
-            users.insert(event.user().to_string());
-        }
+    for line in load::events(file)? {
+        users.insert(line?.0.user().to_string());
     }
     users.first().context("the data set has no users")?;
     Ok(users.into_iter().collect())

@@ -43,15 +43,8 @@ async fn endpoints(programs: &Programs, stack: &Stack) -> anyhow::Result<()> {
     let mut command = Command::new(&programs.bench);
     command.args(["bare-endpoint", &stack.brokers, "bare"]);
     let bare_endpoint = Service::run(command).await?;
-    let mut command = Command::new(&programs.ingest);
-    command.args([
-        "--role=http",
-        "--listen=127.0.0.1:0",
-        "--log-format=json",
-        "--kafka-topic=bare",
-    ]);
-    command.args(["--kafka-brokers", &stack.brokers]);
-    let our_endpoint = Service::run(command).await?;
+    let args = ["--role=http", "--kafka-topic=bare", "--kafka-brokers", &stack.brokers];
+    let our_endpoint = Service::start(&programs.ingest, args).await?;
     let mut rounds = Vec::new();
     for _ in 0..WARMING + ROUNDS {
         let bare = http::measure(&bare_endpoint.url, BATCHES).await?;
@@ -65,9 +58,7 @@ async fn endpoints(programs: &Programs, stack: &Stack) -> anyhow::Result<()> {
         "bare_produce_and_wait_events_per_second": middle(|(bare, _)| *bare).round(),
         "of_the_bare_driver": round(middle(|(bare, ours)| ours / bare)),
         "peak_memory_mb": our_endpoint.peak_memory_mb()?,
-    }))?;
-    bare_endpoint.kill()?;
-    our_endpoint.kill()
+    }))
 }
 
 /// From the rows to replies.
@@ -78,11 +69,8 @@ async fn reads(
     file: &Path,
     requests: u32,
 ) -> anyhow::Result<()> {
-    let mut command = Command::new(&programs.query_api);
-    command.args(["--listen=127.0.0.1:0", "--log-format=json"]);
-    command.arg(format!("--cassandra-nodes={}", stack.nodes));
-    command.arg(format!("--cassandra-keyspace={keyspace}"));
-    let service = Service::run(command).await?;
+    let args = ["--cassandra-nodes", &stack.nodes, "--cassandra-keyspace", keyspace];
+    let service = Service::start(&programs.query_api, args).await?;
     answers::measure(&service).await?;
     let begun = Instant::now();
     let month = service.get("/user/last-events?days=31").await?.len();
@@ -94,16 +82,9 @@ async fn reads(
     let bare = bare_store::Reader::connect(&stack.nodes, keyspace).await?;
     let nothing = || service.get("/livez");
     let read = |number| bare.last_sessions(answers::choose(&users, number));
-    report(
-        latency::measure(requests, read, nothing)
-            .await?
-            .figure("bare driver: a user's newest rows, 1,000 requests/s"),
-    )?;
+    let name = "bare driver: a user's newest rows, 1,000 requests/s";
+    report(latency::measure(name, requests, read, nothing).await?)?;
     let ask = |number| service.get(&answers::last_sessions(&users, number));
-    report(
-        latency::measure(requests, ask, nothing)
-            .await?
-            .figure("last 20 sessions of random users, 1,000 requests/s"),
-    )?;
-    service.kill()
+    let name = "last 20 sessions of random users, 1,000 requests/s";
+    report(latency::measure(name, requests, ask, nothing).await?)
 }

@@ -4,19 +4,12 @@
 //! one sync per megabyte, and the rows of the store in batches. The ratio of the service's rate to
 //! this rate shows the cost of its other work.
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    io::{BufRead, BufReader, Write},
-    path::Path,
-    time::Instant,
-};
+use std::{collections::HashMap, fs::File, io::Write, path::Path, time::Instant};
 
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
-use shared::{
-    event::SessionEvent,
-    session::{Fact, SessionFacts, SessionKey},
-};
+use shared::session::{Fact, SessionFacts, SessionKey};
+
+use crate::load;
 
 /// Events per batch of rows, about as many as in a micro-batch of the consumer.
 const BATCH: usize = 5_000;
@@ -73,10 +66,8 @@ pub(crate) fn measure(file: &Path, dir: &Path) -> anyhow::Result<f64> {
 fn rows(file: &Path) -> anyhow::Result<Vec<Rows>> {
     let mut sessions: HashMap<SessionKey, SessionFacts> = HashMap::new();
     let mut rows = Vec::new();
-    for line in BufReader::new(File::open(file)?).lines() {
-        let line = line?.into_bytes();
-        let event =
-            SessionEvent::parse(&line).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
+    for line in load::events(file)? {
+        let (event, line) = line?;
         let (key, fact): (SessionKey, Fact) = event.into();
         let name = format!("{}\0{}\0", key.user, key.session).into_bytes();
         let facts = sessions.entry(key).or_default();

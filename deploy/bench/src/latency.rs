@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet};
 
-use crate::machine::{Machine, Usage};
+use crate::machine::Machine;
 
 /// The interval between requests: 1,000 per second.
 const INTERVAL: Duration = Duration::from_millis(1);
@@ -22,23 +22,17 @@ const INTERVAL: Duration = Duration::from_millis(1);
 /// One request for the floor per this many requests.
 const FLOOR_EVERY: u32 = 10;
 
-/// The result of a run.
-pub(crate) struct Measured {
-    requests: Latencies,
-    floor: Latencies,
-    machine: Usage,
-}
-
 /// The latency of each request, sorted.
 pub(crate) struct Latencies(Vec<Duration>);
 
 /// Sends `requests` requests, one per millisecond, without waiting for earlier replies, and
-/// requests of `nothing` beside them.
+/// requests of `nothing` beside them. Returns the figure `name`.
 pub(crate) async fn measure<F, N>(
+    name: &str,
     requests: u32,
     mut request: impl FnMut(u32) -> F,
     nothing: impl Fn() -> N,
-) -> anyhow::Result<Measured>
+) -> anyhow::Result<Value>
 where
     F: Future<Output = anyhow::Result<Bytes>> + Send + 'static,
     N: Future<Output = anyhow::Result<Bytes>> + Send + 'static,
@@ -67,8 +61,12 @@ where
         }
     }
     pacing.join().map_err(|_| anyhow::anyhow!("the pacing thread panicked"))?;
-    let requests = collect(in_flight).await?;
-    Ok(Measured { requests, floor: collect(beside).await?, machine: machine.since()? })
+    let mut figure = collect(in_flight).await?.figure(name);
+    figure["livez_p99_ms"] = json!(collect(beside).await?.at(0.99));
+    let machine = machine.since()?;
+    figure["busy_percent"] = json!(machine.busy);
+    figure["steal_percent"] = json!(machine.stolen);
+    Ok(figure)
 }
 
 async fn collect(mut in_flight: JoinSet<anyhow::Result<Duration>>) -> anyhow::Result<Latencies> {
@@ -78,16 +76,6 @@ async fn collect(mut in_flight: JoinSet<anyhow::Result<Duration>>) -> anyhow::Re
     }
     latencies.first().context("no request was sent")?;
     Ok(Latencies::new(latencies))
-}
-
-impl Measured {
-    pub(crate) fn figure(&self, name: &str) -> Value {
-        let mut figure = self.requests.figure(name);
-        figure["livez_p99_ms"] = json!(self.floor.at(0.99));
-        figure["busy_percent"] = json!(self.machine.busy);
-        figure["steal_percent"] = json!(self.machine.stolen);
-        figure
-    }
 }
 
 impl Latencies {

@@ -35,6 +35,18 @@ pub(crate) fn write(data: Dataset, file: &Path) -> anyhow::Result<u64> {
     Ok(events)
 }
 
+/// Reads a data set: each event and its line.
+pub(crate) fn events(
+    file: &Path,
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(SessionEvent, Vec<u8>)>>> {
+    Ok(BufReader::new(File::open(file)?).lines().map(|line| {
+        let line = line?.into_bytes();
+        let event =
+            SessionEvent::parse(&line).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
+        Ok((event, line))
+    }))
+}
+
 /// Loads `file` with `bookend load`. Returns the events per second until all are processed.
 pub(crate) async fn measure(
     program: &Path,
@@ -92,10 +104,8 @@ pub(crate) async fn write_backlog(file: &Path, data_dir: &Path) -> anyhow::Resul
         EmbeddedLog::open(&data_dir.join("log"), EmbeddedLogOptions::default(), Clock::machine())?;
     let log = Log::Embedded(log);
     let mut batch = Vec::with_capacity(BACKLOG_BATCH);
-    for line in BufReader::new(File::open(file)?).lines() {
-        let value = line?.into_bytes();
-        let event =
-            SessionEvent::parse(&value).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
+    for line in events(file)? {
+        let (event, value) = line?;
         let key = event.user().as_str().as_bytes().to_vec().into();
         batch.push(NewRecord::new(key, value.into()));
         if batch.len() == BACKLOG_BATCH {

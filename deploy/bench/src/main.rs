@@ -87,14 +87,10 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
         "{} is missing; build it with `cargo build --release`, or name it with --program",
         args.program.display()
     );
-    let data = || {
-        Dataset::new(
-            &GenerateArgs { sessions: args.sessions, ..GenerateArgs::default() },
-            ending_at(),
-        )
-    };
+    let data = GenerateArgs { sessions: args.sessions, ..GenerateArgs::default() };
     let file = dir.join("events.ndjson");
-    let events = load::write(data(), &file)?;
+    // The data ends at the present, so that no event is expired.
+    let events = load::write(Dataset::new(&data, Clock::machine().now()), &file)?;
     if let Some(On::Cluster { commitlog }) = &args.on {
         let programs = cluster::programs::find(&args.program, std::env::current_exe()?)?;
         return cluster::measure(&programs, commitlog, &file, events, args.requests, dir).await;
@@ -104,7 +100,7 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
     report(json!({ "figure": "bare engine, same rows", "events_per_second": bare }))?;
 
     let data_dir = dir.join("loaded");
-    let service = service::Service::start(&args.program, &data_dir).await?;
+    let service = service::Service::serve(&args.program, &data_dir).await?;
     let loaded = load::measure(&args.program, &service, &file, events).await?;
     report(json!({
         "figure": "from the first POST until the lag is 0",
@@ -116,25 +112,24 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
     let users = answers::users(&file)?;
     let nothing = || service.get("/livez");
     let ask = |number| service.get(&answers::last_sessions(&users, number));
-    let last = latency::measure(args.requests, ask, nothing).await?;
-    report(
-        last.figure("last 20 sessions of random users, 1,000 requests/s, right after the load"),
-    )?;
+    let name = "last 20 sessions of random users, 1,000 requests/s, right after the load";
+    report(latency::measure(name, args.requests, ask, nothing).await?)?;
     let settled = service.settle().await?;
-    let last = latency::measure(args.requests, ask, nothing).await?;
-    let mut figure = last.figure("last 20 sessions of random users, 1,000 requests/s");
+    let name = "last 20 sessions of random users, 1,000 requests/s";
+    let mut figure = latency::measure(name, args.requests, ask, nothing).await?;
     figure["settled_after_s"] = json!(round(settled.as_secs_f64()));
     report(figure)?;
     let post = |number| service.post(load::ten_events(number));
-    let posts = latency::measure(args.requests, post, nothing).await?;
-    report(posts.figure("POST of 10 events, durable, 1,000 requests/s"))?;
+    let name = "POST of 10 events, durable, 1,000 requests/s";
+    report(latency::measure(name, args.requests, post, nothing).await?)?;
 
-    service.kill()?;
-    let service = service::Service::start(&args.program, &data_dir).await?;
+    // Dropping the service kills its process.
+    drop(service);
+    let service = service::Service::serve(&args.program, &data_dir).await?;
     report(
         json!({ "figure": "ready after kill -9 and a restart", "seconds": round(service.ready_after.as_secs_f64()) }),
     )?;
-    service.kill()?;
+    drop(service);
 
     measure_backlog(&args.program, &file, events, &dir.join("backlog")).await
 }
@@ -147,19 +142,13 @@ async fn measure_backlog(
     backlog: &Path,
 ) -> anyhow::Result<()> {
     load::write_backlog(file, backlog).await?;
-    let service = service::Service::start(program, backlog).await?;
+    let service = service::Service::serve(program, backlog).await?;
     let drained = load::drain(&service, events).await?;
     report(json!({
         "figure": "a backlog of the whole data set, from the start until the lag is 0",
         "events_per_second": drained.round(), "ready_seconds": round(service.ready_after.as_secs_f64()),
         "peak_memory_mb": service.peak_memory_mb()?,
-    }))?;
-    service.kill()
-}
-
-/// The data ends at the present, so that no event is expired.
-fn ending_at() -> shared::timestamp::Timestamp {
-    Clock::machine().now()
+    }))
 }
 
 fn report(figure: Value) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! The service as a process: starts it, sends requests, reads its usage, kills it.
 
 use std::{
+    ffi::OsStr,
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
@@ -26,11 +27,18 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) async fn start(program: &Path, data_dir: &Path) -> anyhow::Result<Self> {
+    /// Starts `bookend serve` with the embedded log and store in `data_dir`.
+    pub(crate) async fn serve(program: &Path, data_dir: &Path) -> anyhow::Result<Self> {
+        Self::start(program, ["serve".as_ref(), "--data-dir".as_ref(), data_dir.as_os_str()]).await
+    }
+
+    /// Starts `program` on a free port and waits until it is ready.
+    pub(crate) async fn start(
+        program: &Path,
+        args: impl IntoIterator<Item: AsRef<OsStr>>,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data-dir"])
-            .arg(data_dir);
+        command.args(args).args(["--listen=127.0.0.1:0", "--log-format=json"]);
         Self::run(command).await
     }
 
@@ -89,32 +97,13 @@ impl Service {
 
     /// Waits until the process is idle, and returns the time that took.
     pub(crate) async fn settle(&self) -> anyhow::Result<Duration> {
-        let begun = Instant::now();
-        let mut before = self.cpu_seconds()?;
-        loop {
-            tokio::time::sleep(SETTLED).await;
-            let now = self.cpu_seconds()?;
-            if now - before <= SETTLED_CPU_SECONDS {
-                return Ok(begun.elapsed());
-            }
-            anyhow::ensure!(
-                begun.elapsed() < TIMEOUT,
-                "the service is still busy after {} s",
-                TIMEOUT.as_secs()
-            );
-            before = now;
-        }
+        let took = settle(|| self.cpu_seconds(), SETTLED_CPU_SECONDS, TIMEOUT).await?;
+        took.with_context(|| format!("the service is still busy after {} s", TIMEOUT.as_secs()))
     }
 
     /// The CPU time of the process in seconds.
     pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
         cpu_seconds(self.process.id())
-    }
-
-    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
-        self.process.kill()?;
-        self.process.wait()?;
-        Ok(())
     }
 }
 
@@ -142,6 +131,26 @@ fn url(
     };
     std::thread::spawn(move || lines.for_each(drop));
     Ok(format!("http://{address}"))
+}
+
+/// Waits until at most `most` CPU seconds are used during [`SETTLED`], and returns the time that
+/// took; `None` after `timeout`.
+pub(crate) async fn settle(
+    cpu_seconds: impl Fn() -> anyhow::Result<f64>,
+    most: f64,
+    timeout: Duration,
+) -> anyhow::Result<Option<Duration>> {
+    let begun = Instant::now();
+    let mut before = cpu_seconds()?;
+    while begun.elapsed() < timeout {
+        tokio::time::sleep(SETTLED).await;
+        let now = cpu_seconds()?;
+        if now - before <= most {
+            return Ok(Some(begun.elapsed()));
+        }
+        before = now;
+    }
+    Ok(None)
 }
 
 /// The CPU time of a process in seconds.

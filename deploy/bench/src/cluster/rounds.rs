@@ -1,6 +1,6 @@
 //! From the topic to the rows: rounds of the bare driver and the service, in new tables each time.
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{path::Path, time::Instant};
 
 use serde_json::{Value, json};
 
@@ -128,16 +128,11 @@ async fn consume(
     events: u64,
 ) -> anyhow::Result<(Pass, u64)> {
     let (servers_before, machine) = (stack.cpu_seconds()?, Machine::read()?);
-    let mut command = Command::new(&programs.ingest);
-    command.args([
-        "--role=consumer",
-        "--listen=127.0.0.1:0",
-        "--log-format=json",
-        "--kafka-topic=bench",
-    ]);
-    command.args(flags(stack, keyspace)).arg(format!("--kafka-group={keyspace}"));
+    let mut args = flags(stack, keyspace);
+    args.extend(["--role=consumer".to_owned(), "--kafka-topic=bench".to_owned()]);
+    args.push(format!("--kafka-group={keyspace}"));
     let begun = Instant::now();
-    let service = Service::run(command).await?;
+    let service = Service::start(&programs.ingest, args).await?;
     load::drain_since(begun, &service, events).await?;
     let pass = Pass {
         events_per_second: events as f64 / begun.elapsed().as_secs_f64(),
@@ -145,7 +140,5 @@ async fn consume(
         servers_cpu_seconds: stack.cpu_seconds()? - servers_before,
         steal_percent: machine.since()?.stolen,
     };
-    let peak_memory_mb = service.peak_memory_mb()?;
-    service.kill()?;
-    Ok((pass, peak_memory_mb))
+    Ok((pass, service.peak_memory_mb()?))
 }

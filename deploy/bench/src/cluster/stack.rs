@@ -3,18 +3,16 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context;
 
-use crate::service::cpu_seconds;
+use crate::service::{cpu_seconds, settle};
 
 /// The longest time to wait until the servers are idle.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// The servers are idle if, during this time,
-const SETTLED: Duration = Duration::from_secs(2);
-/// they use at most this CPU time; it is never 0.
+/// The most CPU time that idle servers use while it is measured; it is never 0.
 const SETTLED_CPU_SECONDS: f64 = 0.3;
 
 /// One node of each service; dropping it stops them.
@@ -54,22 +52,11 @@ impl Stack {
         }
         Ok(all)
     }
-}
 
-impl Stack {
     /// Waits until the servers are idle, within a limit. Their background work, such as compaction,
     /// would slow down the next measurement.
     pub(crate) async fn settle(&self) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        let mut before = self.cpu_seconds()?;
-        while begun.elapsed() < TIMEOUT {
-            tokio::time::sleep(SETTLED).await;
-            let now = self.cpu_seconds()?;
-            if now - before <= SETTLED_CPU_SECONDS {
-                break;
-            }
-            before = now;
-        }
+        settle(|| self.cpu_seconds(), SETTLED_CPU_SECONDS, TIMEOUT).await?;
         Ok(())
     }
 }

@@ -1,8 +1,6 @@
 //! The bare driver of Kafka: produces each line of a data set as a record with the user as key.
 
 use std::{
-    fs::File,
-    io::{BufRead, BufReader},
     path::Path,
     time::{Duration, Instant},
 };
@@ -14,6 +12,8 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 use shared::event::SessionEvent;
+
+use crate::load;
 
 /// The most records in flight.
 const IN_FLIGHT: usize = 20_000;
@@ -38,7 +38,10 @@ pub(super) fn producer(brokers: &str) -> anyhow::Result<FutureProducer> {
 /// Produces the data set to `topic` and returns the records per second.
 pub(super) async fn fill(brokers: &str, topic: &str, file: &Path) -> anyhow::Result<f64> {
     let producer = producer(brokers)?;
-    let records: Vec<_> = lines(file)?.collect::<anyhow::Result<_>>()?;
+    let record = |line: anyhow::Result<(SessionEvent, Vec<u8>)>| {
+        line.map(|(event, text)| (event.user().to_string(), text))
+    };
+    let records: Vec<_> = load::events(file)?.map(record).collect::<anyhow::Result<_>>()?;
     let begun = Instant::now();
     let mut in_flight = FuturesUnordered::new();
     for (key, value) in &records {
@@ -60,16 +63,4 @@ fn delivered<T>(
 ) -> anyhow::Result<()> {
     outcome.context("no record was in flight")?.map_err(|(error, _)| error)?;
     Ok(())
-}
-
-/// Reads a data set: the user and the text of each line.
-pub(super) fn lines(
-    file: &Path,
-) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(String, Vec<u8>)>>> {
-    let lines = BufReader::new(File::open(file)?).lines();
-    Ok(lines.map(|line| {
-        let line = line?.into_bytes();
-        let event = SessionEvent::parse(&line).ok().context("a line is not an event")?;
-        Ok((event.user().to_string(), line))
-    }))
 }

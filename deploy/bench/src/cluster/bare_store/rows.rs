@@ -16,13 +16,12 @@ use scylla::{
     value::{CqlDate, CqlTimestamp},
 };
 use shared::{
-    event::SessionEvent,
     session::{Fact, SessionFacts, SessionKey},
     store::Effect,
     timestamp::{DAY, Timestamp},
 };
 
-use crate::cluster::topic;
+use crate::load;
 
 /// Events per step, about as many as in a micro-batch of the consumer.
 const EVENTS: usize = 80_000;
@@ -53,19 +52,17 @@ pub(in crate::cluster) struct Step {
 /// Computes every request before the measurement.
 pub(in crate::cluster) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
     let mut known: HashMap<SessionKey, SessionFacts> = HashMap::new();
-    let mut lines: Vec<_> = topic::lines(file)?.collect::<anyhow::Result<_>>()?;
+    let mut events: Vec<_> = load::events(file)?.collect::<anyhow::Result<_>>()?;
     // By partition of the topic, in the order of the consumer: a step then has fewer users.
-    lines.sort_by_cached_key(|(user, _)| {
-        BuildHasherDefault::<DefaultHasher>::new().hash_one(user) % 6
+    events.sort_by_cached_key(|(event, _)| {
+        BuildHasherDefault::<DefaultHasher>::new().hash_one(event.user().as_str()) % 6
     });
-    let steps = lines.chunks(EVENTS).map(|lines| {
+    let steps = events.chunks(EVENTS).map(|events| {
         let mut facts: BTreeMap<String, Vec<(SessionKey, Row)>> = BTreeMap::new();
         let mut users: BTreeMap<String, Vec<Row>> = BTreeMap::new();
         let mut partitions: BTreeMap<(String, i64), Vec<Row>> = BTreeMap::new();
-        for (_, line) in lines {
-            let event =
-                SessionEvent::parse(line).map_err(|rejection| anyhow::anyhow!(rejection.detail))?;
-            let (key, fact): (SessionKey, Fact) = event.into();
+        for (event, _) in events {
+            let (key, fact): (SessionKey, Fact) = event.clone().into();
             let all = known.entry(key.clone()).or_default();
             all.absorb(&fact);
             let (user, session) = (key.user.to_string(), key.session.to_string());
