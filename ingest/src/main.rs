@@ -15,7 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let program = cli::program(
         "ingest",
-        "Accepts batches of session events into Kafka and pairs them into sessions in Cassandra.",
+        "Receives session events over HTTP into Kafka and pairs them into sessions in Cassandra",
         Some(&librdkafka_version()),
     );
     cli::main(program, &program_settings(), |given| {

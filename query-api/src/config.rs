@@ -22,7 +22,7 @@ pub struct QueryConfig {
 /// The settings of the program `query-api`.
 #[must_use]
 pub fn program_settings() -> Vec<Setting> {
-    let tolerance = "Time by which an event may be in the future; use the value of ingest";
+    let tolerance = "How far in the future the time of an event may be; must equal that of ingest";
     let mut all = shared::cli::settings("127.0.0.1:5001");
     all.push(Setting::new("future-tolerance", "TIME", "5m", tolerance));
     all.extend(cassandra_settings());

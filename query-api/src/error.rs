@@ -16,7 +16,7 @@ pub(crate) enum QueryError {
     UnknownParameter { name: String, known: String },
     #[error("the parameter `{0}` is given more than once; give it once")]
     RepeatedParameter(&'static str),
-    #[error("the window is missing; give {0}")]
+    #[error("the time range is missing; give {0}")]
     MissingWindow(&'static str),
     #[error("{0}")]
     InvalidWindow(&'static str),
@@ -27,11 +27,11 @@ pub(crate) enum QueryError {
     #[error("`status` must be `complete`, `open` or `orphan`")]
     InvalidStatus,
     #[error(
-        "`cursor` does not belong to this query; repeat the other parameters of the query that \
+        "`cursor` is not valid for this query; repeat the other parameters of the query that \
          returned it (`limit` may change), or omit `cursor` to start from the first page"
     )]
     InvalidCursor,
-    #[error("the user is missing; give {0}")]
+    #[error("`user_id` is missing; give {0}")]
     MissingUserId(&'static str),
     #[error("`user_id` {ID}")]
     InvalidUserId,

@@ -14,7 +14,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let program = cli::program(
         "query-api",
-        "Answer queries about session starts by country and the sessions of a user, from Cassandra",
+        "Answers queries about session starts by country and the sessions of a user, from Cassandra",
         None,
     );
     cli::main(program, &program_settings(), |given| {

@@ -24,9 +24,8 @@ pub(crate) const LENGTH_EXAMPLES: &str = "days=1, or hours=1.5";
 
 pub(crate) const LENGTH: &str =
     "`days` and `hours` must be numbers above 0 and at most one year; fractions are allowed";
-pub(crate) const WAYS: &str =
-    "the window must be given in one way: `days`, or `hours`, or `from` with or without `to`";
-pub(crate) const ONE_LENGTH: &str = "the window must be given by `days` or by `hours`, not by both";
+pub(crate) const WAYS: &str = "use only one of `days`, `hours`, or `from` (optionally with `to`)";
+pub(crate) const ONE_LENGTH: &str = "use only one of `days` and `hours`";
 pub(crate) const ORDER: &str = "`from` must not be after `to`; without `to`, the window ends now";
 pub(crate) const INSTANT: &str =
     "`from` and `to` must be RFC 3339 times such as 2019-05-12T00:00:00Z";
@@ -142,7 +141,7 @@ mod tests {
         assert!(
             read("")
                 .unwrap_err()
-                .starts_with("the window is missing; give days=1, or hours=1.5, or from=")
+                .starts_with("the time range is missing; give days=1, or hours=1.5, or from=")
         );
     }
 

@@ -63,13 +63,13 @@ pub struct ProcessConfig {
 pub fn settings(listen: &'static str) -> Vec<Setting> {
     vec![
         Setting::new("listen", "ADDRESS", listen, "Address to listen on"),
-        Setting::new("as-of", "TIME", "", "Start the clock at this time, for example 2019-05-13T12:00:00Z, to use old data"),
+        Setting::new("as-of", "TIME", "", "Run as if it were this time, for example 2019-05-13T12:00:00Z (for old data)"),
         Setting::new("log-format", "FORMAT", "human", "Format of log lines: human or json"),
         Setting::new("log-level", "FILTER", "info", "Level of log lines: error, warn, info, debug, or a filter as in ingest=debug,info"),
-        Setting::new("max-connections", "N", "4096", "Maximum number of open connections; further ones get 503"),
+        Setting::new("max-connections", "N", "4096", "Maximum number of open connections; beyond that, 503"),
         Setting::new("header-timeout", "TIME", "15s", "Time limit for receiving request headers"),
-        Setting::new("write-timeout", "TIME", "30s", "Time limit for a client to read more of a reply; then the connection is closed"),
-        Setting::new("drain-timeout", "TIME", "20s", "Time limit for requests in flight after SIGTERM"),
+        Setting::new("write-timeout", "TIME", "30s", "Close a connection whose client reads nothing of a reply for this long"),
+        Setting::new("drain-timeout", "TIME", "20s", "How long requests in flight may take to finish after SIGTERM"),
     ]
 }
 

@@ -108,9 +108,9 @@ impl Settings {
             values.insert(setting.name, given.or(from_file).unwrap_or_else(default));
         }
         mistakes.extend(
-            in_file.keys().map(|key| {
-                format!("{path}: there is no setting {key}; `--help` lists the settings")
-            }),
+            in_file
+                .keys()
+                .map(|key| format!("{path}: unknown setting {key}; `--help` lists the settings")),
         );
         let redacted = settings.iter().filter(|setting| setting.redacted);
         let redacted = redacted.map(|setting| setting.name).collect();

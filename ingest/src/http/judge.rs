@@ -31,5 +31,7 @@ pub(super) fn judge(
 
 fn too_late(event: &SessionEvent, now: Timestamp) -> String {
     let ts = event.ts();
-    format!("ts {ts} is too far after the service's clock, {now}; check the clock of the client")
+    format!(
+        "`ts` {ts} is too far ahead of the service's clock, {now}; check the clock of the client"
+    )
 }

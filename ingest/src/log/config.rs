@@ -45,7 +45,7 @@ pub fn embedded_settings() -> Vec<Setting> {
     vec![
         setting("log-segment", "BYTES", "64MiB", "Size of a segment file of the embedded log"),
         setting("log-retention-time", "TIME", "7d", "How long the embedded log keeps consumed records"),
-        setting("log-retention-size", "BYTES", "16GiB", "Maximum size of the embedded log's consumed records"),
+        setting("log-retention-size", "BYTES", "16GiB", "Maximum size of the embedded log's consumed records; the oldest are deleted first"),
     ]
 }
 
@@ -57,18 +57,18 @@ pub fn kafka_settings() -> Vec<Setting> {
         Setting::new("kafka-brokers", "HOST:PORT,…", "127.0.0.1:9092", "Bootstrap brokers"),
         Setting::new("kafka-topic", "NAME", "session-events", "Topic that events are read from; dead letters go to NAME.dlq"),
         Setting::new("kafka-group", "NAME", "bookend", "Consumer group"),
-        Setting::new("kafka-member", "NAME", "", "Static name of this group member, so that a short restart moves no partition"),
+        Setting::new("kafka-member", "NAME", "", "Static name of this group member: a short restart then causes no rebalance"),
         Setting::new("kafka-group-protocol", "NAME", "classic", "Group protocol: classic, or consumer (brokers assign partitions; from Kafka 4.0)"),
         Setting::new("kafka-security", "PROTOCOL", "plaintext", "Security protocol: plaintext, tls, sasl-plaintext or sasl-tls"),
         Setting::new("kafka-mechanism", "NAME", "PLAIN", "SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
         Setting::new("kafka-username", "NAME", "", "SASL user name"),
         Setting::secret("kafka-password", "SASL password"),
         Setting::new("kafka-ca-file", "FILE", "", "CA certificates that brokers are verified against, in PEM [default: the system's]"),
-        Setting::new("kafka-session-timeout", "TIME", "30s", "Silence after which a member loses its partitions (protocol classic only)"),
+        Setting::new("kafka-session-timeout", "TIME", "30s", "Session timeout of the group member (protocol classic only)"),
         Setting::new("kafka-delivery-timeout", "TIME", "10s", "Time limit for an event to become durable; then its batch gets 503"),
         Setting::new("kafka-append-deadline", "TIME", "12s", "Time limit for a batch to become durable; must exceed the delivery timeout"),
         Setting::new("kafka-replication", "N", "3", "Replication factor of the topics that `bookend setup` creates"),
-        Setting::list("kafka-property", "KEY=VALUE", "Other librdkafka property, which overrides these settings (repeatable)").redacted(),
+        Setting::list("kafka-property", "KEY=VALUE", "Set any librdkafka property; overrides the other settings (repeatable)").redacted(),
     ];
     settings.map(|setting| setting.under("Kafka")).into()
 }

@@ -128,7 +128,7 @@ impl KafkaLog {
                     return Err(LogOpenError::Unavailable(format!("kafka: {lost}")));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, topic, "no Kafka broker replied; starting without one");
+                    tracing::warn!(%error, topic, "no Kafka broker replied; the topics are not checked");
                     break;
                 }
             }

@@ -75,16 +75,16 @@ async fn an_error_says_what_would_be_right() {
     );
     assert_eq!(
         message(STARTS).await,
-        "the window is missing; give days=1, or hours=1.5, or \
+        "the time range is missing; give days=1, or hours=1.5, or \
          from=2019-05-12T00:00:00Z&to=2019-05-13T00:00:00Z"
     );
     assert_eq!(
         message("/user/last-events").await,
-        "the window is missing; give days=1, or hours=1.5"
+        "the time range is missing; give days=1, or hours=1.5"
     );
     assert_eq!(
         message("/user/last-sessions-user").await,
-        "the user is missing; give user_id=d6313e1f"
+        "`user_id` is missing; give user_id=d6313e1f"
     );
     assert_eq!(
         message("/v1/users/u/sessions?limit=x").await,

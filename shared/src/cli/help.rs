@@ -11,7 +11,7 @@ pub fn exit_status() -> String {
         &[
             "0         success; for a service: stopped by SIGTERM or Ctrl-C after draining",
             "1         failure, or a difference found; standard error has the details",
-            "64        wrong flags or configuration; every mistake is listed, nothing ran",
+            "64        wrong flags or configuration; nothing ran",
             "130, 143  a command other than a service was stopped by a signal",
             "A closed pipe, as in `bookend … | head`, is not a failure.",
         ],

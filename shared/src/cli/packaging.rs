@@ -62,7 +62,7 @@ fn completions(program: &str) -> Command {
         format!("zsh         _{program} in a directory of $fpath"),
         "elvish      at the end of ~/.config/elvish/rc.elv".to_owned(),
         "powershell  at the end of $PROFILE".to_owned(),
-        "Packages install those of bash, fish and zsh below /usr/share:".to_owned(),
+        "System-wide, as packages do (bash, fish, zsh):".to_owned(),
         format!("bash-completion/completions/{program}"),
         format!("fish/vendor_completions.d/{program}.fish"),
         format!("zsh/site-functions/_{program}"),
@@ -72,7 +72,7 @@ fn completions(program: &str) -> Command {
         .about("Print a script that completes commands and flags in a shell")
         .after_help(help::sections(&[
             help::section("Example", &[&line]),
-            help::section("Where shells look for it", &places),
+            help::section("Install locations", &places),
         ]))
         .arg(
             Arg::new("shell")
@@ -99,7 +99,7 @@ fn man(program: &str, pages: Vec<String>) -> Command {
                 .value_name("COMMAND")
                 .value_parser(PossibleValuesParser::new(pages))
                 .hide_possible_values(true)
-                .help("Command to print the page of [default: the program itself]"),
+                .help("Command whose page to print [default: the program itself]"),
         )
         .arg(
             Arg::new("dir")

@@ -137,8 +137,8 @@ fn all_mistakes_are_listed_at_once_each_with_its_source() {
     assert!(listed("--port: \"http\" cannot be used: "), "{all:?}");
     assert!(listed("BOOKEND_MAX_BODY: \"big\" cannot be used: "), "{all:?}");
     assert!(listed(&format!("{path}: \"many\" cannot be used: ")), "{all:?}");
-    assert!(listed(&format!("{path}: there is no setting prot")), "{all:?}");
-    assert!(listed(&format!("{path}: there is no setting listen")), "{all:?}");
+    assert!(listed(&format!("{path}: unknown setting prot")), "{all:?}");
+    assert!(listed(&format!("{path}: unknown setting listen")), "{all:?}");
     assert_eq!(all.len(), 5, "{all:?}");
 }
 

@@ -61,7 +61,7 @@ pub(super) fn broken_rule(text: &str) -> Option<&'static str> {
     } else if has_control(text) {
         Some("must have no control characters")
     } else if is_placeholder(text) {
-        Some("must be an id and no placeholder")
+        Some("must be an id, not a placeholder")
     } else {
         None
     }

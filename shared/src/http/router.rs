@@ -174,7 +174,7 @@ fn not_routed(methods: &[&str]) -> Response {
         return HttpError::new(StatusCode::NOT_FOUND, "not_found", message).to_response();
     }
     let allow = methods.join(", ");
-    let message = format!("this path does not support this method; use {allow}");
+    let message = format!("this path does not support this method; use {}", methods.join(" or "));
     let error = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
     let mut reply = error.to_response();
     if let Ok(allow) = HeaderValue::from_str(&allow) {

@@ -29,8 +29,8 @@ pub enum StoreConfig {
 pub fn embedded_settings() -> Vec<Setting> {
     let setting = |name, value, default, help| Setting::new(name, value, default, help).under("Embedded store");
     vec![
-        setting("store-cache", "BYTES", "48MiB", "Memory for blocks that the embedded store read from disk"),
-        setting("store-buffer", "BYTES", "48MiB", "Memory for rows that the embedded store has not sorted to disk yet"),
+        setting("store-cache", "BYTES", "48MiB", "Block cache of the embedded store"),
+        setting("store-buffer", "BYTES", "48MiB", "Write buffer of the embedded store"),
     ]
 }
 
@@ -42,12 +42,12 @@ pub fn cassandra_settings() -> Vec<Setting> {
         Setting::list("cassandra-nodes", "HOST:PORT", "Contact points, repeatable or comma-separated [default: 127.0.0.1:9042]"),
         Setting::new("cassandra-keyspace", "NAME", "bookend", "Keyspace of the tables"),
         Setting::new("cassandra-datacenter", "NAME", "", "Use only this data centre, at LOCAL_QUORUM; must be the same for every process"),
-        Setting::new("cassandra-replication", "N", "3", "Replicas of every row in a new keyspace: 3, or by data centre: east:3,west:3"),
+        Setting::new("cassandra-replication", "N", "3", "Replicas of every row in a new keyspace, for example 3, or east:3,west:3 by data centre"),
         Setting::new("cassandra-username", "NAME", "", "User name for the login"),
         Setting::secret("cassandra-password", "Password for the login"),
         Setting::switch("cassandra-tls", "Encrypt connections and verify the certificate of every node"),
         Setting::new("cassandra-ca-file", "FILE", "/etc/ssl/certs/ca-certificates.crt", "Trusted CA certificates in PEM"),
-        Setting::new("cassandra-server-name", "NAME", "", "Host name in the certificate of every node, in place of its address"),
+        Setting::new("cassandra-server-name", "NAME", "", "Name to verify in node certificates instead of the address"),
         Setting::new("cassandra-max-in-flight", "N", "512", "Maximum number of requests in flight"),
     ];
     settings.map(|setting| setting.under("Cassandra")).into()
@@ -90,7 +90,7 @@ impl StoreConfig {
         if options.username.is_some() != options.password.is_some() {
             given.mistake(
                 "cassandra-username",
-                "a login needs a user name and a password; set both, or neither (BOOKEND_CASSANDRA_PASSWORD)",
+                "a login needs a user name and a password; set BOOKEND_CASSANDRA_PASSWORD too, or neither",
             );
         }
         if options.max_in_flight == 0 {

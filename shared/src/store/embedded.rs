@@ -48,7 +48,7 @@ pub struct EmbeddedStoreOptions {
 #[derive(Debug, Error)]
 pub enum EmbeddedStoreOpenError {
     /// Another process owns the directory.
-    #[error("the data directory is in use by another process; stop that process, then restart")]
+    #[error("the data directory is in use by another process; stop that process first")]
     Locked,
     /// The file system refused.
     #[error("cannot use the data directory: {0}; check the path, its permissions and the disk")]

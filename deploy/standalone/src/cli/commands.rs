@@ -14,8 +14,9 @@ use crate::{demo::DemoArgs, generate::GenerateArgs, load::LoadArgs, serve};
 
 const ABOUT: &str = "Pairs the starts and ends of user sessions and serves queries about them";
 const LONG_ABOUT: &str = "Bookend accepts batches of session events over HTTP, pairs starts with \
-                          ends, and serves two queries: which sessions started in each country, \
-                          and what are the last complete sessions of a user.";
+                          ends, and answers three questions: which sessions started in each \
+                          country, which sessions a user completed most recently, and why a \
+                          session is open or missing.";
 const AT_REST: &[&str] = &[
     "While the service writes, the log and the store differ. Embedded: stop the",
     "service first; only one process can open the data directory. Kafka and",
@@ -31,25 +32,26 @@ const GENERATED: &[&str] = &[
     "output           the path of the file",
 ];
 const LOADED: &[&str] = &[
-    "sent               number of events, the sum of the next four",
-    "accepted, discarded, undelivered",
-    "rejected           by code, for example {\"missing_ts\":2}",
+    "sent               number of events, the sum of the four numbers below",
+    "accepted, discarded, undelivered  number of each",
+    "rejected           number by code, for example {\"missing_ts\":2}",
     "retries            number of repeated requests",
     "elapsed_seconds, events_per_second",
     "failure            why events were not delivered, or null",
 ];
 const SET_UP: &[&str] = &["log, store  for each, a list of the actions taken, as sentences"];
 const VERIFIED: &[&str] = &[
-    "ledger              records; of these paired, open, orphan, superseded,",
-    "                    duplicate, expired, dead_lettered, skipped",
+    "ledger              number of records; of these, how many are paired, open,",
+    "                    orphan, superseded, duplicate, expired, dead_lettered,",
+    "                    skipped",
     "sessions            complete, open and orphan sessions",
-    "contested_sessions  sessions over the limit of facts, which are not compared",
+    "contested_sessions  sessions with too many facts, which are not compared",
     "unanswered          records that the service has not processed yet",
     "log_is_cut          whether retention has removed the oldest records",
     "differences         count, and the first 100 as sentences in first",
 ];
 const REDRIVEN: &[&str] =
-    &["looked_at, appended, kept  dead letters; the first is the sum of the others"];
+    &["looked_at, appended, kept  dead letters; looked_at is the sum of the others"];
 
 /// The arguments of `bookend setup` and `bookend verify` besides the settings of `serve`.
 #[derive(Args, Debug)]
@@ -80,7 +82,7 @@ pub(super) fn program() -> Command {
         ),
         help::exit_status(),
         help::environment("every setting of `serve`"),
-        help::files(&["./bookend-data    the embedded log and store, by default of --data-dir"]),
+        help::files(&["./bookend-data    default of --data-dir: the embedded log and store"]),
     ];
     let program = cli::program("bookend", ABOUT, Some(&librdkafka_version()))
         .long_about(LONG_ABOUT)
@@ -105,7 +107,7 @@ fn data_commands(program: Command) -> Command {
         ))
         .subcommand(with_args::<DemoArgs>(
             "demo",
-            "Run a service with artificial data and print replies to the three questions",
+            "Run a service with artificial data and print example replies",
             &[section("Example", &["bookend demo --sessions 1000 --once"])],
         ))
         .subcommand(with_args::<GenerateArgs>(
@@ -137,7 +139,7 @@ fn operating_commands(program: Command) -> Command {
     program
         .subcommand(with_both::<ReportArgs>(
             "setup",
-            "Create or update the topics of Kafka and the tables of Cassandra",
+            "Create missing Kafka topics, and create or update the Cassandra tables",
             &[
                 section(
                     "Example",
@@ -160,7 +162,7 @@ fn operating_commands(program: Command) -> Command {
         ))
         .subcommand(with_both::<RedriveArgs>(
             "redrive",
-            "Append dead letters to the log again, to be processed again",
+            "Append dead letters to the log, to be processed again",
             &[
                 section("Example", &["bookend redrive --code contested --data-dir ./data"]),
                 section("When", STOPPED),

@@ -25,7 +25,7 @@ pub struct LoadOptions {
     #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
     pub url: String,
 
-    /// Most events per request
+    /// Maximum events per request
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub batch: u32,
 
@@ -33,7 +33,7 @@ pub struct LoadOptions {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_CONCURRENCY, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub concurrency: u16,
 
-    /// Most attempts to send a request
+    /// Maximum attempts to send a request
     #[arg(long, value_name = "N", default_value_t = DEFAULT_TRIES, value_parser = clap::value_parser!(u32).range(1..))]
     pub tries: u32,
 

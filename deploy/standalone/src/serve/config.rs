@@ -52,7 +52,7 @@ pub fn settings() -> Vec<Setting> {
         Setting::new("log", "BACKEND", "embedded", "Backend of the log: embedded (in the data directory) or kafka"),
         Setting::new("store", "BACKEND", "embedded", "Backend of the store: embedded (in the data directory) or cassandra"),
         Setting::new("data-dir", "DIR", "./bookend-data", "Directory of the embedded log and store; created if missing"),
-        Setting::new("min-free-disk", "BYTES", "256MiB", "Free space to keep on the disk of the data directory; with less, batches get 503"),
+        Setting::new("min-free-disk", "BYTES", "256MiB", "Reject batches with 503 when the disk of the data directory has less free space"),
     ]);
     all.extend(ingest_config::settings());
     all.extend(log_config::embedded_settings());

@@ -29,7 +29,7 @@ impl KafkaLogOptions {
         }
         let scram = self.security.authenticates() && self.mechanism != Mechanism::Plain;
         if (self.security.is_encrypted() || scram) && !cfg!(feature = "kafka-tls") {
-            let cause = "this program was built without TLS and SCRAM; build it with the cargo feature kafka-tls";
+            let cause = "this program was built without TLS and SCRAM; build it with the cargo feature ingest/kafka-tls";
             return mistake("kafka-security", cause.to_owned());
         }
         if self.security.authenticates() && (self.username.is_none() || self.password.is_none()) {
@@ -56,8 +56,8 @@ impl KafkaLogOptions {
             return Ok(());
         }
         let cause = format!(
-            "message.timeout.ms is {delivery}; it must be above 0 and below the {deadline} ms of --kafka-append-deadline, \
-             or a rejected batch could still be appended"
+            "message.timeout.ms is {delivery}; it must be above 0 and below --kafka-append-deadline ({deadline} ms); \
+             otherwise a rejected batch could still be appended"
         );
         Err(Mistake { setting: "kafka-delivery-timeout", cause })
     }

@@ -31,7 +31,7 @@ pub enum CassandraOpenError {
     #[error("Cassandra rejected the login: {0}; check the user name and password")]
     Login(String),
     /// The server's certificate, or the file of trusted certificates, is invalid.
-    #[error("cannot verify the certificate of Cassandra: {0}")]
+    #[error("cannot verify the certificate of Cassandra: {0}; check --cassandra-ca-file")]
     Certificate(String),
     /// A table or column is missing.
     #[error(
