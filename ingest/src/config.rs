@@ -129,9 +129,6 @@ impl Limits {
 
 impl IngestConfig {
     /// Reads the settings.
-    ///
-    /// # Errors
-    /// All [`Mistakes`] together.
     pub fn from_settings(mut given: Settings) -> Result<Self, Mistakes> {
         let mut log = LogConfig::kafka(&mut given);
         let config = Self {

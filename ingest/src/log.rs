@@ -53,9 +53,6 @@ impl Log {
     }
 
     /// Waits for records after those polled before; returns about `bytes` of them, at least one.
-    ///
-    /// # Errors
-    /// [`LogError::Corrupt`] or [`LogError::Poisoned`].
     pub async fn poll(&self, bytes: usize) -> Result<Vec<Record>, LogError> {
         match self {
             Self::Embedded(log) => log.poll(bytes).await,
@@ -64,9 +61,6 @@ impl Log {
     }
 
     /// Commits `offsets` durably: records before them are not delivered after a restart.
-    ///
-    /// # Errors
-    /// Any [`LogError`].
     pub async fn commit(&self, offsets: Offsets) -> Result<(), LogError> {
         match self {
             Self::Embedded(log) => log.records().commit(offsets).await,
@@ -75,9 +69,6 @@ impl Log {
     }
 
     /// Appends dead letters; returns when every one of them is durable.
-    ///
-    /// # Errors
-    /// Any [`LogError`].
     pub async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<(), LogError> {
         match self {
             Self::Embedded(log) => log.dead_letter(letters).await,
@@ -87,9 +78,6 @@ impl Log {
 
     /// Returns the records after `cursor`, committed or not, about `bytes` of values; none at the
     /// end of the log. Records removed by the log's retention are skipped.
-    ///
-    /// # Errors
-    /// [`LogError::Corrupt`] or [`LogError::Poisoned`].
     pub async fn read(
         &self,
         cursor: &mut LogCursor,
@@ -193,9 +181,6 @@ impl Log {
     }
 
     /// Whether the log can accept records.
-    ///
-    /// # Errors
-    /// The [`LogError`] that an append would return now.
     pub fn ready(&self) -> Result<(), LogError> {
         match self {
             Self::Embedded(log) => log.ready(),

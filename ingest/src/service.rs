@@ -26,9 +26,6 @@ const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the program `ingest` until `shutdown` resolves, then finishes the requests in flight and
 /// then the records that were polled.
-///
-/// # Errors
-/// Kafka or Cassandra cannot be used, or the consumer failed permanently.
 pub async fn run(
     config: IngestConfig,
     listener: TcpListener,
@@ -64,9 +61,6 @@ pub async fn run(
 
 /// Serves `routes` and runs the consumer, if there is one, until `shutdown` resolves. Then finishes
 /// the requests in flight and after them the records that were polled.
-///
-/// # Errors
-/// The consumer failed permanently, which also ends the server.
 pub async fn serve(
     log: Log,
     consumer: Option<Consumer>,

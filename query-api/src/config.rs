@@ -31,9 +31,6 @@ pub fn program_settings() -> Vec<Setting> {
 
 impl QueryConfig {
     /// Reads the settings.
-    ///
-    /// # Errors
-    /// All [`Mistakes`] together.
     pub fn from_settings(mut given: Settings) -> Result<Self, Mistakes> {
         let future_tolerance_ms = given.get::<DurationValue>("future-tolerance").millis();
         let config = Self {

@@ -23,9 +23,6 @@ pub(crate) struct Measured {
 
 impl QueryMetrics {
     /// Registers the metrics in `registry`.
-    ///
-    /// # Errors
-    /// [`prometheus::Error`] when a name is registered twice, which is a defect.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
             requests: IntCounterVec::new(

@@ -12,9 +12,6 @@ use tokio::net::TcpListener;
 use crate::{QueryMetrics, QueryService, config::QueryConfig};
 
 /// Answers queries until `shutdown` resolves, then finishes the requests in flight.
-///
-/// # Errors
-/// The store cannot be used.
 pub async fn run(
     config: QueryConfig,
     listener: TcpListener,

@@ -102,17 +102,11 @@ impl ProcessConfig {
     }
 
     /// Starts to write log lines as configured.
-    ///
-    /// # Errors
-    /// [`Mistakes`] if the filter is not valid.
     pub fn start_telemetry(&self) -> Result<(), Mistakes> {
         telemetry::init(self.log_format, &self.log_level).map_err(|cause| Mistakes(vec![cause]))
     }
 
     /// Binds the port.
-    ///
-    /// # Errors
-    /// Names the address if it cannot be bound.
     pub async fn listen(&self) -> anyhow::Result<TcpListener> {
         TcpListener::bind(self.listen)
             .await
@@ -173,9 +167,6 @@ where
 }
 
 /// Runs `work` to completion on one thread per processor.
-///
-/// # Errors
-/// Those of `work`, or that threads cannot be started.
 pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     block_on_threads(Threads::All, work)
 }
@@ -200,9 +191,6 @@ fn block_on_threads<T>(
 }
 
 /// Returns a future that completes on SIGTERM or SIGINT.
-///
-/// # Errors
-/// If the signal handlers cannot be installed.
 pub fn stopped() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

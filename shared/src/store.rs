@@ -166,9 +166,6 @@ impl Store {
     }
 
     /// Checks whether the store can serve requests now.
-    ///
-    /// # Errors
-    /// The [`StoreError`] that a request would get.
     pub async fn ready(&self) -> Result<()> {
         on_backend!(self, store => store.ready().await)
     }

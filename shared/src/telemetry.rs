@@ -52,9 +52,6 @@ impl FromStr for LogFormat {
 
 /// Starts writing log lines to standard error. `filter` has the syntax of `tracing`, for example
 /// `info` or `ingest=debug`.
-///
-/// # Errors
-/// The mistake in the filter.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
     let filter = read_filter(filter)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| progress::Lines);
@@ -70,9 +67,6 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
 }
 
 /// Checks a filter before it is used.
-///
-/// # Errors
-/// The mistake in the filter.
 pub fn check_filter(filter: &str) -> Result<(), String> {
     read_filter(filter).map(|_usable| ())
 }
@@ -84,9 +78,6 @@ fn read_filter(filter: &str) -> Result<EnvFilter, String> {
 }
 
 /// Returns a registry with the metrics of every process: `bookend_build_info` and `process_*`.
-///
-/// # Errors
-/// [`prometheus::Error`] when a name is registered twice, which is a defect.
 pub fn registry(librdkafka: &str) -> prometheus::Result<Registry> {
     let registry = Registry::new();
     registry.register(Box::new(ProcessCollector::for_self()))?;
@@ -146,5 +137,9 @@ pub fn routes() -> Vec<Route<Probes>> {
         Route::get("/livez", async |_, _| "live\n".into_response()).described(process::livez()),
         Route::get("/readyz", async |probes: Arc<Probes>, _| probes.readiness().await)
             .described(process::readyz(&full)),
+        // Probes may be configured with a slash at the end.
+        Route::get("/metrics/", async |probes: Arc<Probes>, _| probes.metrics()),
+        Route::get("/livez/", async |_, _| "live\n".into_response()),
+        Route::get("/readyz/", async |probes: Arc<Probes>, _| probes.readiness().await),
     ]
 }

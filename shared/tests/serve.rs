@@ -330,7 +330,7 @@ async fn whether_a_process_lives_is_told_though_nothing_it_depends_on_answers() 
 #[tokio::test]
 async fn a_probe_may_ask_for_the_head_alone() {
     let server = Server::start(reporting(Ok(())), ServeOptions::default()).await;
-    for path in ["/metrics", "/livez", "/readyz"] {
+    for path in ["/metrics", "/livez", "/readyz", "/metrics/", "/livez/", "/readyz/"] {
         let mut connection = Connection::open(server.address).await;
         connection.send([bare("HEAD", path), bare("GET", "/livez")].concat()).await;
         assert_eq!(connection.reply_to_head().await.unwrap().status, 200, "{path}");

@@ -44,9 +44,6 @@ pub struct DemoArgs {
 }
 
 /// Starts the service, loads data, prints replies, and serves until `shutdown`.
-///
-/// # Errors
-/// If the service cannot run or the data cannot be loaded.
 pub async fn run(
     args: DemoArgs,
     config: ServeConfig,

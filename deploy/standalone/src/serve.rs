@@ -23,9 +23,6 @@ pub use self::config::{ServeConfig, settings};
 
 /// Serves until `shutdown` resolves, then finishes the requests in flight and after them the
 /// records that were polled.
-///
-/// # Errors
-/// The log or the store cannot be used, or the consumer failed permanently.
 pub async fn run(
     config: ServeConfig,
     listener: TcpListener,

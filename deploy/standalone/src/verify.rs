@@ -52,9 +52,6 @@ pub struct Verdict {
 }
 
 /// Verifies the log and the store of `config`, and prints the result to standard output.
-///
-/// # Errors
-/// If they cannot be opened or read, or if there is a difference.
 pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     let clock = config.process.clock();
     let (log, store) =
@@ -82,9 +79,6 @@ pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
 }
 
 /// Computes every session from `log` as of `now`, and compares it with `store`.
-///
-/// # Errors
-/// If the log or the store cannot be read.
 pub async fn verify(
     log: &Log,
     store: &Store,

@@ -164,9 +164,6 @@ impl LogConfig {
     }
 
     /// Opens the log. `clock` sets the append time of records.
-    ///
-    /// # Errors
-    /// Names the log that cannot be opened, and the cause.
     pub async fn open(&self, clock: Clock) -> anyhow::Result<Log> {
         let _waiting = match self {
             Self::Embedded(dir, _) => {
@@ -190,9 +187,6 @@ impl LogConfig {
     }
 
     /// Creates the missing topics; returns sentences about what was done.
-    ///
-    /// # Errors
-    /// When the brokers cannot be reached or refuse.
     pub async fn setup(&self) -> anyhow::Result<Vec<String>> {
         match self {
             Self::Embedded(..) => Ok(vec!["the embedded log needs no setup".to_owned()]),

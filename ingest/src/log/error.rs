@@ -14,7 +14,7 @@ pub enum LogError {
     #[error("the log has failed: {0}; restart the process")]
     Poisoned(String),
     /// The log holds bytes that it never wrote.
-    #[error("the log is damaged: {0}; restore the data directory from a backup")]
+    #[error("the log cannot be read: {0}")]
     Corrupt(String),
 }
 

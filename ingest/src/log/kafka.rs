@@ -86,7 +86,10 @@ impl KafkaLog {
             client::create::<BaseConsumer<Context>>(&client::member(&member), context)
                 .map(drop_aside)
         });
-        joinable.await.map_err(|cause| LogOpenError::Configuration(format!("kafka: {cause}")))?;
+        joinable.await.map_err(|error| match error {
+            RequestError::Thread(_) => LogOpenError::Unavailable(error.to_string()),
+            error => LogOpenError::Configuration(format!("kafka: {error}")),
+        })?;
         let source = TopicSource::new(&options, &options.topic, &options.group, clock);
         let records = Arc::<Positions>::default();
         let log = Self(Arc::new(Inner {

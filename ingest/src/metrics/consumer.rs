@@ -36,9 +36,6 @@ pub struct ConsumerMetrics {
 
 impl ConsumerMetrics {
     /// Registers the consumer's metrics.
-    ///
-    /// # Errors
-    /// [`prometheus::Error`] when a name is taken, which is a defect.
     pub fn new(registry: &Registry) -> Result<Self> {
         let register = Register(registry);
         let metrics = Self {

@@ -37,9 +37,6 @@ pub enum EventOutcome {
 
 impl IngestMetrics {
     /// Registers the endpoint's metrics.
-    ///
-    /// # Errors
-    /// [`prometheus::Error`] when a name is taken, which is a defect.
     pub fn new(registry: &Registry) -> Result<Self> {
         let register = Register(registry);
         let metrics = Self {

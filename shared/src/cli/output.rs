@@ -32,9 +32,6 @@ pub fn exit(result: anyhow::Result<()>) -> ExitCode {
 }
 
 /// Writes `text` to standard output. A closed pipe is not an error.
-///
-/// # Errors
-/// If the text cannot be written, for example because the disk is full.
 pub fn print(text: &[u8]) -> io::Result<()> {
     let mut output = io::stdout().lock();
     match output.write_all(text).and_then(|()| output.flush()) {
@@ -44,9 +41,6 @@ pub fn print(text: &[u8]) -> io::Result<()> {
 }
 
 /// Prints `report` as one line of JSON if `json` is set, and `text` otherwise.
-///
-/// # Errors
-/// If it cannot be written.
 pub fn print_report(
     report: &impl Serialize,
     json: bool,

@@ -10,9 +10,6 @@ pub(super) fn read(path: &Path) -> Result<toml::Table, String> {
 }
 
 /// Returns the value of a key as text.
-///
-/// # Errors
-/// What is wrong with the value, in words that follow the key.
 pub(super) fn text(kind: Kind, value: toml::Value) -> Result<String, &'static str> {
     match (kind, value) {
         (Kind::Secret, _) => Err("is a secret: set its variable instead"),

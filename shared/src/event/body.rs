@@ -35,9 +35,6 @@ impl EventBatch {
     ///
     /// A byte order mark at the beginning is skipped. If the body has several errors, the first one
     /// is returned.
-    ///
-    /// # Errors
-    /// A [`BatchError`] if the body is not a batch.
     pub fn decode(body: &[u8], format: BatchFormat, max_events: usize) -> Result<Self, BatchError> {
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
         let batch = match format {

@@ -88,23 +88,23 @@ impl<'de> Visitor<'de> for Element {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Err(Rejection::not_an_object("not an array")))
+        Ok(Err(Rejection::not_an_object("found an array")))
     }
 
     fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Err(Rejection::not_an_object("not a string")))
+        Ok(Err(Rejection::not_an_object("found a string")))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Err(Rejection::not_an_object("not null")))
+        Ok(Err(Rejection::not_an_object("found null")))
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Err(Rejection::not_an_object("not a boolean")))
+        Ok(Err(Rejection::not_an_object("found a boolean")))
     }
 
     fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Err(Rejection::not_an_object("not a number")))
+        Ok(Err(Rejection::not_an_object("found a number")))
     }
 
     fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {

@@ -62,7 +62,7 @@ impl Rejection {
     }
 
     pub(super) fn not_an_object(what: impl fmt::Display) -> Self {
-        Self::new(RejectionCode::NotAnObject, format!("an event must be a JSON object, {what}"))
+        Self::new(RejectionCode::NotAnObject, format!("an event must be a JSON object: {what}"))
     }
 }
 

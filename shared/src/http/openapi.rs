@@ -74,9 +74,6 @@ pub fn document(calls: impl IntoIterator<Item = (Method, &'static str, Call)>) -
 }
 
 /// The text of a document, as it is served and kept in `specification/`.
-///
-/// # Errors
-/// [`serde_json::Error`] when the document cannot be written as JSON, which is a defect.
 pub fn text(document: &OpenApi) -> serde_json::Result<String> {
     Ok(document.to_pretty_json()? + "\n")
 }

@@ -117,9 +117,6 @@ impl Router {
     }
 
     /// The filter that answers every request, and serves the OpenAPI document of the table.
-    ///
-    /// # Errors
-    /// [`serde_json::Error`] when the document cannot be written as JSON, which is a defect.
     pub fn into_filter(self) -> serde_json::Result<Routes> {
         let text = Arc::new(openapi::text(&document(self.calls.iter().cloned()))?);
         let serve = |text: Arc<String>, _| async move { document_reply(text.as_str()) };

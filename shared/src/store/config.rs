@@ -101,9 +101,6 @@ impl StoreConfig {
     }
 
     /// Opens the store. `on_retry` is called for every retry of a request to Cassandra.
-    ///
-    /// # Errors
-    /// When the store cannot be opened.
     pub async fn open(&self, on_retry: OnRetry) -> anyhow::Result<Store> {
         match self {
             Self::Embedded(dir, options) => {
@@ -121,9 +118,6 @@ impl StoreConfig {
     }
 
     /// Creates the tables that are missing. Returns one sentence for each change.
-    ///
-    /// # Errors
-    /// When Cassandra is unreachable or fails a request.
     pub async fn setup(&self) -> anyhow::Result<Vec<String>> {
         match self {
             Self::Embedded(..) => Ok(vec!["the embedded store needs no setup".to_owned()]),

@@ -55,7 +55,8 @@ pub enum EmbeddedStoreOpenError {
     Io(#[from] io::Error),
     /// The engine found damage, or files of another version.
     #[error(
-        "cannot open the store in the data directory: {0}; restore the directory from a backup"
+        "cannot open the store in the data directory: {0}; check the disk, and the version of \
+         Bookend that wrote the directory"
     )]
     Engine(String),
 }

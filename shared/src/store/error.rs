@@ -15,8 +15,6 @@ pub enum StoreError {
     #[error("the store has failed: {0}; restart the process")]
     Poisoned(String),
     /// A row that no version of this program writes.
-    #[error(
-        "the store holds a row that cannot be read: {0}; restore it from a backup or remove it"
-    )]
+    #[error("the store cannot read a row: {0}; check the disk and its file system first")]
     Corrupt(String),
 }

@@ -31,9 +31,6 @@ pub struct Summary {
 
 impl Summary {
     /// Returns this summary, or its failure as an error.
-    ///
-    /// # Errors
-    /// If a file could not be read or an event could not be delivered.
     pub fn into_result(self) -> anyhow::Result<Self> {
         match self.failure {
             Some(failure) => Err(anyhow::anyhow!(failure)),

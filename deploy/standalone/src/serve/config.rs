@@ -64,9 +64,6 @@ pub fn settings() -> Vec<Setting> {
 
 impl ServeConfig {
     /// Reads the settings.
-    ///
-    /// # Errors
-    /// All [`Mistakes`].
     pub fn from_settings(mut given: Settings) -> Result<Self, Mistakes> {
         let data_dir: PathBuf = given.get("data-dir");
         let reserve_bytes = given.get_or("min-free-disk", Bytes(0)).0;

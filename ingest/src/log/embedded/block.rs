@@ -54,9 +54,6 @@ pub(super) fn header_len(partitions: usize) -> usize {
 }
 
 /// Encodes a segment's header.
-///
-/// # Errors
-/// If the number of partitions does not fit the format.
 pub(super) fn write_header(header: &SegmentHeader) -> Result<Vec<u8>, TryFromIntError> {
     let mut out = Vec::with_capacity(header_len(header.bases.len()));
     out.put_u64(SEGMENT_MAGIC);

@@ -129,10 +129,16 @@ impl JournalState {
 
     fn damaged(&self, at: Place) -> LogError {
         let path = segment::path(&self.dir, at.segment);
-        LogError::Corrupt(format!("{} is damaged at byte {}", path.display(), at.position))
+        let at = at.position;
+        LogError::Corrupt(format!(
+            "{} is damaged at byte {at}; restore the data directory from a backup",
+            path.display()
+        ))
     }
 }
 
 fn unreadable(error: io::Error) -> LogError {
-    LogError::Corrupt(format!("a segment cannot be read: {error}"))
+    LogError::Corrupt(format!(
+        "a segment: {error}; check the disk, the file permissions and the limit on open files"
+    ))
 }

@@ -9,9 +9,6 @@ use super::{
 
 impl KafkaLogOptions {
     /// Reports the first mistake in the options.
-    ///
-    /// # Errors
-    /// The [`Mistake`].
     pub fn check(&self) -> Result<(), Mistake> {
         let mistake = |setting, cause| Err(Mistake { setting, cause });
         let named = [

@@ -137,14 +137,18 @@ impl<'a> Setup<'a> {
 
     /// Executes one statement. Returns a sentence for a change.
     ///
-    /// CREATE is executed even if a concurrent run has created the table: the server lists a table
-    /// shortly before it can be used, but executes changes one after the other.
+    /// Until the version is recorded, CREATE is executed even if a concurrent run has created the
+    /// table: the server lists a table shortly before it can be used, but executes changes one after
+    /// the other. Afterwards it is not: a repeated run needs no permission to create.
     async fn apply(&mut self, statement: &Statement, is_recorded: bool) -> Result<Option<String>> {
         let keyspace = self.options.keyspace.as_str();
         let text = statement.in_keyspace(keyspace);
         match &statement.change {
             Change::Table(table) => {
                 let exists = self.finds(TABLE, (keyspace, table)).await?;
+                if exists && is_recorded {
+                    return Ok(None);
+                }
                 let done = self.create_table(table, &text).await?;
                 if exists {
                     return Ok(None);
@@ -154,7 +158,9 @@ impl<'a> Setup<'a> {
             }
             Change::Type(name) => {
                 let exists = self.finds(TYPE, (keyspace, name)).await?;
-                self.change(&text).await?;
+                if !(exists && is_recorded) {
+                    self.change(&text).await?;
+                }
                 Ok((!exists).then(|| format!("created type {name}")))
             }
             Change::Column { table, column }

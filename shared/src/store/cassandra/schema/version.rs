@@ -16,7 +16,10 @@ pub(super) const NAME: &str = "bookend";
 /// versions only add tables, columns and options.
 pub(crate) async fn warn_if_newer(session: &Session, keyspace: &str) {
     let selected = session.query_unpaged(select_versions(keyspace), (NAME,)).await;
-    let selected = selected.map_err(|error| CassandraOpenError::Refused(error.to_string()));
+    let selected = selected.map_err(|error| {
+        CassandraOpenError::unauthorized(&error)
+            .unwrap_or_else(|| CassandraOpenError::Refused(error.to_string()))
+    });
     match selected.and_then(versions).map(|versions| versions.into_iter().max()) {
         Ok(Some(recorded)) if recorded > KNOWN => tracing::warn!(
             keyspace,
@@ -28,7 +31,7 @@ pub(crate) async fn warn_if_newer(session: &Session, keyspace: &str) {
         Err(error) => tracing::warn!(
             keyspace,
             %error,
-            "cannot read the version of the schema; grant SELECT on schema_migrations"
+            "cannot read the version of the schema; a newer one would not be noticed"
         ),
     }
 }
