@@ -16,10 +16,7 @@ struct RedriveReport {
 }
 
 /// Appends all dead letters, or those with one of `codes`, to the log again, and prints a report to
-/// standard output.
-///
-/// # Errors
-/// If the log cannot be opened or does not accept them. Repeating the command is harmless.
+/// standard output. Repeating the command is harmless.
 pub async fn run(config: &ServeConfig, codes: &[DeadLetterCode], json: bool) -> anyhow::Result<()> {
     let log = config.log.open(config.process.clock()).await?;
     let progress = Progress::new(

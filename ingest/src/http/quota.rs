@@ -33,10 +33,7 @@ impl Quota {
         }
     }
 
-    /// Takes `events` from the bucket of `client`.
-    ///
-    /// # Errors
-    /// The number of seconds after which the bucket will hold them.
+    /// Takes `events` from the bucket of `client`. The error is the seconds until it holds them.
     pub(super) fn check(&self, client: IpAddr, events: usize) -> Result<(), u64> {
         if self.requests.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.buckets.retain_recent();

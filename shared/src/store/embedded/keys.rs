@@ -127,10 +127,7 @@ pub(super) fn read_start(key: &[u8], country: &Country) -> Option<SessionStart> 
 }
 
 /// The value of one session: flags for the kinds of facts that retention removed, the number of
-/// starts, the starts, then the ends.
-///
-/// # Errors
-/// [`StoreError::Corrupt`] for more starts than one byte can count, which no session has.
+/// starts, the starts, then the ends. Refuses more starts than one byte can count.
 pub(super) fn write_facts(facts: &SessionFacts) -> Result<Vec<u8>> {
     let departed = facts.departed();
     let flags = if departed.start { START_DEPARTED } else { 0 }

@@ -170,10 +170,8 @@ fn rows(result: QueryResult) -> Result<QueryRowsResult> {
     result.into_rows_result().map_err(|error| corrupt("a reply", &error))
 }
 
-/// Calls `read` for every row of `table` in a result.
-///
-/// # Errors
-/// [`StoreError::Corrupt`] for a row for which `read` returns `None`: this program never writes it.
+/// Calls `read` for every row of `table` in a result. A row for which it returns `None` is corrupt:
+/// this program never writes it.
 pub(crate) fn read_rows<'r, R: DeserializeRow<'r, 'r> + fmt::Debug>(
     table: &str,
     rows: &'r QueryRowsResult,

@@ -31,10 +31,7 @@ pub(super) enum Change {
     Options { table: String },
 }
 
-/// Splits `schema` into its sections, oldest first.
-///
-/// # Errors
-/// [`CassandraOpenError::Statement`] for a statement that is not safe to repeat.
+/// Splits `schema` into its sections, oldest first. Refuses a statement that is not safe to repeat.
 pub(super) fn sections(schema: &str) -> Result<Vec<Section>> {
     schema.split("\n-- version ").skip(1).map(Section::parse).collect()
 }
