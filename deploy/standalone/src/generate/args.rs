@@ -12,7 +12,7 @@ const MOST_SESSIONS: i64 = 100_000_000;
 /// What to generate, and where to write it.
 #[derive(clap::Args, Clone, Debug)]
 pub struct GenerateArgs {
-    /// Number of sessions; the default gives 1,001,169 events, as in the reference data set
+    /// Number of sessions; the default gives 1,001,169 events, as in the reference data
     #[arg(long, value_name = "N", default_value_t = ORIGINAL_SESSIONS, value_parser = clap::value_parser!(u32).range(1..=MOST_SESSIONS))]
     pub sessions: u32,
 

@@ -34,7 +34,7 @@ async fn a_mistake_is_told_by_its_name() {
             "kafka-session-timeout",
         ),
         (with("no.such.property", "1"), "kafka-property: no.such.property"),
-        (with("message.timeout.ms", "12000"), "below the 12000 ms"),
+        (with("message.timeout.ms", "12000"), "below --kafka-append-deadline (12000 ms)"),
         (with("delivery.timeout.ms", "0"), "above 0"),
         (with("acks", "1"), "acks"),
     ];
