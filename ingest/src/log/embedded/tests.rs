@@ -1,6 +1,9 @@
 //! The directory of a log after a crash, a full disk, a failed sync, or damage.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 
@@ -37,8 +40,18 @@ impl LogDir {
         EmbeddedLog::open_on(self.dir.path(), options, Clock::machine(), self.disk.clone())
     }
 
+    /// Opens the log. A child that another test is starting has this process's files, and so the
+    /// lock, until it executes its program: that moment is waited for.
     fn open(&self) -> EmbeddedLog {
-        self.try_open().unwrap()
+        let begun = Instant::now();
+        loop {
+            match self.try_open() {
+                Err(LogOpenError::Locked) if begun.elapsed() < Duration::from_secs(10) => {
+                    std::thread::yield_now();
+                }
+                opened => return opened.unwrap(),
+            }
+        }
     }
 
     /// The damage that the next open reports; panics if the log opens.

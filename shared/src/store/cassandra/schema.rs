@@ -137,9 +137,9 @@ impl<'a> Setup<'a> {
 
     /// Executes one statement. Returns a sentence for a change.
     ///
-    /// Until the version is recorded, CREATE is executed even if a concurrent run has created the
-    /// table: the server lists a table shortly before it can be used, but executes changes one after
-    /// the other. Afterwards it is not: a repeated run needs no permission to create.
+    /// Until the version is recorded, CREATE runs even if a concurrent run has created the table: a
+    /// server lists a table shortly before it can be used, but executes changes one after another.
+    /// Afterwards it does not run, so that a repeated setup needs no permission to create.
     async fn apply(&mut self, statement: &Statement, is_recorded: bool) -> Result<Option<String>> {
         let keyspace = self.options.keyspace.as_str();
         let text = statement.in_keyspace(keyspace);
