@@ -1,6 +1,9 @@
 //! TLS and logins, on a server that requires both.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use scylla::client::{
     session::{Session, TlsContext},
@@ -23,6 +26,9 @@ use crate::{
     NOW, absorb, end, facts,
     stack::{Service, Stack},
 };
+
+/// The longest time until a granted permission is effective.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn refused(options: CassandraOptions) -> CassandraOpenError {
     CassandraStore::open(options).await.unwrap_err()
@@ -106,10 +112,12 @@ async fn superuser(options: &CassandraOptions) -> Session {
         .unwrap()
 }
 
-/// A missing permission is an error of `setup` and of opening a store.
+/// A missing permission is an error of `setup` and of opening a store. A setup that has nothing to
+/// change needs no permission to create.
 async fn with_few_rights(options: &CassandraOptions) {
     let role = "CREATE ROLE guest WITH LOGIN = true AND PASSWORD = 'guest'";
-    superuser(options).await.query_unpaged(role, ()).await.unwrap();
+    let superuser = superuser(options).await;
+    superuser.query_unpaged(role, ()).await.unwrap();
     let (username, password) = (Some("guest".to_owned()), Some(Secret::new("guest")));
     let guest = CassandraOptions { username, password, ..options.clone() };
     let closed = refused(guest.clone()).await;
@@ -117,6 +125,17 @@ async fn with_few_rights(options: &CassandraOptions) {
         matches!(&closed, CassandraOpenError::Unauthorized(cause) if cause.contains("guest")),
         "{closed:?}"
     );
+    let select = format!("GRANT SELECT ON KEYSPACE {} TO guest", guest.keyspace);
+    superuser.query_unpaged(select, ()).await.unwrap();
+    // The server caches permissions for some seconds.
+    let begun = Instant::now();
+    let repeated = loop {
+        match setup(&guest, &"1".parse().unwrap()).await {
+            Err(CassandraOpenError::Unauthorized(_)) if begun.elapsed() < PATIENCE => {}
+            done => break done.unwrap(),
+        }
+    };
+    assert!(!repeated.iter().any(|done| done.starts_with("created")), "{repeated:?}");
     let elsewhere = CassandraOptions { keyspace: "elsewhere".to_owned(), ..guest };
     let unmade = setup(&elsewhere, &"1".parse().unwrap()).await.unwrap_err();
     assert!(
