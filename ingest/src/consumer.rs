@@ -8,6 +8,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream};
+use parking_lot::Mutex;
 use shared::{
     clock::Clock,
     session::{Fact, SessionFacts, SessionKey},
@@ -75,6 +76,8 @@ pub struct Consumer {
     /// The decision on what is written.
     pub decide: Decide,
     in_flight: Arc<InFlight>,
+    /// Why the store refused the request that is being retried.
+    refusal: Arc<Mutex<Option<String>>>,
 }
 
 /// Micro-batches that are handled and not committed yet: the offsets after them, and their number.
@@ -107,7 +110,8 @@ impl Consumer {
         options: ConsumerOptions,
     ) -> Self {
         let (decide, in_flight) = (pairing::decide as Decide, Arc::default());
-        Self { log, store, clock, metrics, options, decide, in_flight }
+        let refusal = Arc::default();
+        Self { log, store, clock, metrics, options, decide, in_flight, refusal }
     }
 
     /// Consumes until `shutdown`, then finishes the records in flight within the stop timeout.
@@ -176,6 +180,13 @@ impl Consumer {
         self.in_flight.end(batches);
         self.show_lag();
         Ok(())
+    }
+
+    /// Why the consumer is stalled by a request that the store refuses and that it retries. A stall
+    /// by a passing fault is not reported here.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        self.refusal.lock().clone()
     }
 
     /// Updates the metrics of the lag: after commits, and at intervals for a stalled consumer.

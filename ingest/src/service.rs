@@ -7,7 +7,6 @@ use anyhow::Context;
 use futures_util::future::BoxFuture;
 use shared::{
     http::{self, Router, Routes, ServeOptions},
-    store::Store,
     telemetry::{self, Probes},
 };
 use tokio::{net::TcpListener, sync::watch};
@@ -52,7 +51,7 @@ pub async fn run(
         let endpoint = Endpoint::new(log.clone(), clock, metrics, config.limits.endpoint);
         router = router.with(&Arc::new(endpoint), crate::http::routes());
     }
-    let ready = ready(log.clone(), consumer.as_ref().map(|consumer| consumer.store.clone()));
+    let ready = ready(log.clone(), consumer.clone());
     let router = router.with(&Probes::new(registry, ready), telemetry::routes());
     tracing::info!(address = %listener.local_addr()?, role = ?config.role, "serving");
     let connections = config.process.connections();
@@ -102,19 +101,18 @@ pub async fn serve(
     Ok(())
 }
 
-/// Returns the readiness check of a process that uses `log`, and `store` if it has one.
+/// Returns the readiness check of a process that uses `log`, and runs `consumer` if it has one.
 pub fn ready(
     log: Log,
-    store: Option<Store>,
+    consumer: Option<Consumer>,
 ) -> impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static {
     move || {
-        let (log, store) = (log.clone(), store.clone());
+        let (log, consumer) = (log.clone(), consumer.clone());
         Box::pin(async move {
             log.ready().map_err(|error| error.to_string())?;
-            match store {
-                Some(store) => store.ready().await.map_err(|error| error.to_string()),
-                None => Ok(()),
-            }
+            let Some(consumer) = consumer else { return Ok(()) };
+            consumer.store.ready().await.map_err(|error| error.to_string())?;
+            consumer.refusal().map_or(Ok(()), Err)
         })
     }
 }

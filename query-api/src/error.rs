@@ -100,7 +100,9 @@ impl QueryError {
 impl From<StoreError> for QueryError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) | StoreError::Poisoned(_) => Self::Unavailable(error),
+            StoreError::Unavailable(_) | StoreError::Refused(_) | StoreError::Poisoned(_) => {
+                Self::Unavailable(error)
+            }
             StoreError::Corrupt(_) => Self::Damaged(error),
         }
     }

@@ -165,6 +165,16 @@ impl Store {
         }
     }
 
+    /// Whether a request that failed with `error` may succeed later, while this process runs.
+    /// Nothing that Cassandra answers is final.
+    #[must_use]
+    pub fn may_recover_from(&self, error: &StoreError) -> bool {
+        match self {
+            Self::Embedded(_) => matches!(error, StoreError::Unavailable(_)),
+            Self::Cassandra(_) => true,
+        }
+    }
+
     /// Checks whether the store can serve requests now.
     pub async fn ready(&self) -> Result<()> {
         on_backend!(self, store => store.ready().await)

@@ -44,8 +44,8 @@ pub async fn run(
     );
     let options = QueryOptions { future_tolerance_ms, ..QueryOptions::default() };
     let metrics = Arc::new(QueryMetrics::new(&registry)?);
-    let queries = QueryService::new(store.clone(), clock, metrics, options);
-    let ready = service::ready(log.clone(), Some(store));
+    let queries = QueryService::new(store, clock, metrics, options);
+    let ready = service::ready(log.clone(), Some(consumer.clone()));
     let routes = Router::default()
         .with(&Arc::new(endpoint), ingest::http::routes())
         .with(&Arc::new(queries), query_api::routes())

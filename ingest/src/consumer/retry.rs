@@ -1,6 +1,10 @@
 //! Retries of the consumer: a passing fault of the store or the log stalls it and loses nothing.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use backon::{ExponentialBuilder, Retryable};
 use shared::store::StoreError;
@@ -14,6 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Consumer {
     /// Sends `request` to the store until it succeeds, or fails in a way that needs a restart.
+    /// While it is refused, [`refusal`](Consumer::refusal) has the cause.
     pub(super) async fn retry_store<T, F>(
         &self,
         operation: &'static str,
@@ -23,13 +28,21 @@ impl Consumer {
         F: Future<Output = Result<T, StoreError>>,
     {
         let _timer = self.metrics.store_duration(operation).start_timer();
-        let outcome =
-            request.retry(policy()).when(|error| matches!(error, StoreError::Unavailable(_)));
+        let refused = AtomicBool::new(false);
+        let outcome = request.retry(policy()).when(|error| self.store.may_recover_from(error));
         let outcome = outcome.notify(|error, wait| {
             self.metrics.retried("store");
             tracing::warn!(operation, %error, ?wait, "a request to the store failed; retrying");
+            if !matches!(error, StoreError::Unavailable(_)) {
+                refused.store(true, Ordering::Relaxed);
+                *self.refusal.lock() = Some(error.to_string());
+            }
         });
-        Ok(outcome.await?)
+        let done = outcome.await?;
+        if refused.into_inner() {
+            *self.refusal.lock() = None;
+        }
+        Ok(done)
     }
 
     /// The same for a request to the log.

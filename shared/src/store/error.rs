@@ -11,7 +11,10 @@ pub enum StoreError {
     /// A passing fault: the same request may succeed later.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// The state of the store is unknown until a restart has recovered it.
+    /// The servers refuse the request. It may succeed later, but usually an operator must act.
+    #[error("the store refuses a request: {0}")]
+    Refused(String),
+    /// The state of the embedded store is unknown until a restart has recovered it.
     #[error("the store has failed: {0}; restart the process")]
     Poisoned(String),
     /// A row that no version of this program writes.

@@ -43,6 +43,8 @@ mod reading;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod seeds;
 #[cfg(test)]
 mod service;

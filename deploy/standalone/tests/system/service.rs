@@ -27,7 +27,7 @@ pub(crate) struct Service {
 }
 
 /// The samples of `/metrics` at one time.
-pub(crate) struct Metrics(String);
+pub(crate) struct Metrics(pub(crate) String);
 
 /// The command `bookend serve` over `data` with the flags `more`, on a free port, in an empty
 /// environment.

@@ -239,7 +239,7 @@ impl<'a> Setup<'a> {
         statement.set_load_balancing_policy(self.coordinator.clone());
         // Nodes agree on a new table shortly before they can use it; until then, requests fail.
         let attempt = || self.session.query_unpaged(statement.clone(), &values);
-        let failed = |error: &ExecutionError| retry_cause(error) == Some(RetryCause::Failure);
+        let failed = |error: &ExecutionError| retry_cause(error) == RetryCause::Failure;
         attempt.retry(ExponentialBuilder::new().with_max_times(RETRIES)).when(failed).await
     }
 
@@ -256,11 +256,18 @@ impl<'a> Setup<'a> {
                 required: *required,
                 alive: *alive,
             },
-            error if retry_cause(error).is_some() => CassandraOpenError::Unreachable {
-                nodes: self.options.nodes.join(", "),
-                cause: error.to_string(),
+            other => match retry_cause(other) {
+                RetryCause::Timeout
+                | RetryCause::Unavailable
+                | RetryCause::Overloaded
+                | RetryCause::Connection => CassandraOpenError::Unreachable {
+                    nodes: self.options.nodes.join(", "),
+                    cause: other.to_string(),
+                },
+                RetryCause::Failure | RetryCause::Unauthorized | RetryCause::Refused => {
+                    CassandraOpenError::Refused(other.to_string())
+                }
             },
-            other => CassandraOpenError::Refused(other.to_string()),
         }
     }
 }

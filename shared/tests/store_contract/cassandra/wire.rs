@@ -9,12 +9,12 @@ use std::{
 use scylla::{frame::protocol_features::ProtocolFeatures, statement::Consistency};
 use scylla_proxy::{
     Condition, Node, Proxy, Reaction, RequestOpcode, RequestReaction, RequestRule, RunningProxy,
-    ShardAwareness,
+    ShardAwareness, example_db_errors::invalid,
 };
 use shared::{
     session::SessionStart,
     store::{
-        CassandraStore, Effect, StartPosition, Store, StoreError, Window,
+        CassandraStore, Effect, Sighting, StartPosition, Store, StoreError, Window,
         cassandra::{CassandraOptions, OnRetry, RetryCause},
     },
     timestamp::DAY,
@@ -207,7 +207,7 @@ async fn faults_that_pass_are_survived_and_told() {
 async fn a_fault_that_stays_is_told_as_unavailable() {
     let mut proxied = proxied(None).await;
     proxied.rules(vec![RequestRule(asked(), RequestReaction::forge().unavailable())]);
-    let sighting = shared::store::Sighting { key: key("u", "s"), facts: vec![end(NOW)] };
+    let sighting = Sighting { key: key("u", "s"), facts: vec![end(NOW)] };
     let refused = proxied.store.absorb(vec![sighting], now()).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     assert_eq!(proxied.causes.lock().unwrap().len(), 5);
@@ -238,11 +238,35 @@ async fn what_is_tried_again_does_not_fill_a_day() {
 }
 
 #[tokio::test]
-async fn a_fault_that_cannot_pass_is_not_tried_again() {
+async fn a_refusal_is_told_at_once_and_may_pass() {
     let mut proxied = proxied(None).await;
-    proxied.rules(vec![RequestRule(asked(), RequestReaction::forge().syntax_error())]);
-    let refused = proxied.store.facts(&key("u", "s")).await;
-    assert!(matches!(refused, Err(StoreError::Poisoned(_))), "{refused:?}");
-    assert_eq!(*proxied.causes.lock().unwrap(), []);
+    let reason = "unconfigured table facts";
+    for (refusal, said) in [
+        (RequestReaction::forge_with_error_and_message(invalid(), Some(reason.into())), reason),
+        (RequestReaction::forge().syntax_error(), "version of the Cassandra nodes"),
+        (RequestReaction::forge().config_error(), "version of the Cassandra nodes"),
+    ] {
+        proxied.rules(vec![RequestRule(asked(), refusal)]);
+        let sighting = Sighting { key: key("u", "s"), facts: vec![end(NOW)] };
+        let refused = proxied.store.absorb(vec![sighting.clone()], now()).await.unwrap_err();
+        assert!(matches!(&refused, StoreError::Refused(_)), "{refused:?}");
+        assert!(refused.to_string().contains(said), "{refused}");
+        assert!(proxied.store.may_recover_from(&refused));
+        let causes: Vec<_> = proxied.causes.lock().unwrap().drain(..).collect();
+        assert_eq!(causes, [RetryCause::Refused], "counted once, not retried here");
+        proxied.rules(Vec::new());
+        proxied.store.absorb(vec![sighting], now()).await.unwrap();
+    }
+    proxied.remove().await;
+}
+
+#[tokio::test]
+async fn an_error_that_nobody_knows_passes() {
+    let mut proxied = proxied(None).await;
+    let once =
+        Condition::RequestOpcode(RequestOpcode::Batch).and(Condition::TrueForLimitedTimes(1));
+    proxied.rules(vec![RequestRule(once, RequestReaction::forge().other(0x7777))]);
+    absorb(&proxied.store, "u", "s", &[end(NOW)]).await;
+    assert_eq!(*proxied.causes.lock().unwrap(), [RetryCause::Failure]);
     proxied.remove().await;
 }

@@ -9,15 +9,14 @@ use scylla::{
     },
     cluster::Node,
     errors::{
-        ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError,
-        MetadataError, NewSessionError, PrepareError, RequestAttemptError,
+        ConnectionPoolError, DbError, MetadataError, NewSessionError, PrepareError,
+        RequestAttemptError,
     },
     policies::{load_balancing::DefaultPolicy, retry::FallthroughRetryPolicy},
     response::PagingState,
     statement::Consistency,
 };
 use tokio::sync::{Mutex, Semaphore};
-use tokio_rustls::rustls;
 
 use super::{
     error::{CassandraOpenError, Result},
@@ -121,7 +120,7 @@ fn session_error(options: &CassandraOptions, error: &NewSessionError) -> Cassand
     if let NewSessionError::MetadataError(MetadataError::ConnectionPoolError(
         ConnectionPoolError::Broken { last_connection_error },
     )) = error
-        && let Some(rejected) = rejection(last_connection_error)
+        && let Some(rejected) = CassandraOpenError::rejection(last_connection_error)
     {
         return rejected;
     }
@@ -130,32 +129,6 @@ fn session_error(options: &CassandraOptions, error: &NewSessionError) -> Cassand
 
 fn unreachable(options: &CassandraOptions, cause: String) -> CassandraOpenError {
     CassandraOpenError::Unreachable { nodes: options.nodes.join(", "), cause }
-}
-
-/// The error of a node that was reached and requires another certificate or login.
-fn rejection(error: &ConnectionError) -> Option<CassandraOpenError> {
-    match error {
-        ConnectionError::IoError(error) => {
-            let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-            Some(CassandraOpenError::Certificate(match cause {
-                rustls::Error::InvalidMessage(_) => {
-                    "the server does not speak TLS on this port; use its TLS port, or turn TLS off"
-                        .to_owned()
-                }
-                other => format!("{other}; check the CA file and the server name"),
-            }))
-        }
-        ConnectionError::ConnectionSetupRequestError(error) => match error.get_error() {
-            ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, reason) => {
-                Some(CassandraOpenError::Login(reason.clone()))
-            }
-            ConnectionSetupRequestErrorKind::MissingAuthentication => Some(
-                CassandraOpenError::Login("the server requires one, but none is set".to_owned()),
-            ),
-            _ => None,
-        },
-        _ => None,
-    }
 }
 
 fn prepare_error(options: &CassandraOptions, error: PrepareError) -> CassandraOpenError {

@@ -1,7 +1,10 @@
 //! Why the Cassandra store could not be opened or set up.
 
-use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
+use scylla::errors::{
+    ConnectionError, ConnectionSetupRequestErrorKind, DbError, ExecutionError, RequestAttemptError,
+};
 use thiserror::Error;
+use tokio_rustls::rustls;
 
 /// The result of opening the store or setting it up.
 pub(crate) type Result<T, E = CassandraOpenError> = std::result::Result<T, E>;
@@ -88,6 +91,32 @@ impl CassandraOpenError {
                 DbError::Unauthorized,
                 reason,
             )) => Some(Self::Unauthorized(reason.clone())),
+            _ => None,
+        }
+    }
+
+    /// The error of a node that was reached and requires another certificate or login.
+    pub(crate) fn rejection(error: &ConnectionError) -> Option<Self> {
+        match error {
+            ConnectionError::IoError(error) => {
+                let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+                Some(Self::Certificate(match cause {
+                    rustls::Error::InvalidMessage(_) => {
+                        "the server does not speak TLS on this port; use its TLS port, or turn TLS off"
+                            .to_owned()
+                    }
+                    other => format!("{other}; check the CA file and the server name"),
+                }))
+            }
+            ConnectionError::ConnectionSetupRequestError(error) => match error.get_error() {
+                ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, reason) => {
+                    Some(Self::Login(reason.clone()))
+                }
+                ConnectionSetupRequestErrorKind::MissingAuthentication => {
+                    Some(Self::Login("the server requires one, but none is set".to_owned()))
+                }
+                _ => None,
+            },
             _ => None,
         }
     }

@@ -59,6 +59,8 @@ pub enum RetryCause {
     Failure,
     /// The user lacks a permission, or the nodes cannot read the permissions.
     Unauthorized,
+    /// A node refused the request, for example for a missing table or a guardrail.
+    Refused,
 }
 
 /// Callback for every retry of a request, for a metric; does nothing by default.
@@ -85,13 +87,14 @@ impl Default for CassandraOptions {
 
 impl RetryCause {
     /// Every cause.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Timeout,
         Self::Unavailable,
         Self::Overloaded,
         Self::Connection,
         Self::Failure,
         Self::Unauthorized,
+        Self::Refused,
     ];
 
     /// The label value of the metric.
@@ -104,6 +107,7 @@ impl RetryCause {
             Self::Connection => "connection",
             Self::Failure => "failure",
             Self::Unauthorized => "unauthorized",
+            Self::Refused => "refused",
         }
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use super::{
     failure::{corrupt, retry_cause, store_error},
-    options::OnRetry,
+    options::{OnRetry, RetryCause},
     statements::Statements,
 };
 use crate::store::Result;
@@ -134,15 +134,18 @@ impl Requests {
             let _slot = self.in_flight.acquire().await;
             request().await
         };
-        let outcome = attempt.retry(policy).when(|error| retry_cause(error).is_some()).notify(
-            |error, delay| {
-                if let Some(cause) = retry_cause(error) {
-                    self.on_retry.call(cause);
-                    tracing::debug!(%error, ?delay, "a request to Cassandra failed; retrying");
-                }
-            },
-        );
-        outcome.await.map_err(|error| store_error(&error))
+        // A refusal rarely passes within seconds, so it is reported at once; the consumer retries.
+        let passes = |error: &ExecutionError| retry_cause(error) != RetryCause::Refused;
+        let outcome = attempt.retry(policy).when(passes).notify(|error, delay| {
+            self.on_retry.call(retry_cause(error));
+            tracing::debug!(%error, ?delay, "a request to Cassandra failed; retrying");
+        });
+        outcome.await.map_err(|error| {
+            if caller == Caller::Background && !passes(&error) {
+                self.on_retry.call(RetryCause::Refused);
+            }
+            store_error(&error)
+        })
     }
 }
 
