@@ -11,6 +11,7 @@ use shared::{
     clock::Clock,
     event::{BatchShape, EventBatch, SessionEvent},
     http::{ClientAddress, Request, Route},
+    timestamp::Timestamp,
 };
 use warp::{
     http::{HeaderMap, header},
@@ -107,14 +108,15 @@ impl Endpoint {
             quota.check(address, sent).map_err(|seconds| Refusal::Quota { seconds })?;
         }
         let shape = batch.shape;
-        let tolerance = self.options.future_tolerance_ms;
-        let (events, report) = judge::judge(batch, self.clock.now(), tolerance);
+        let now = self.clock.now();
+        let latest = now + self.options.future_tolerance_ms;
+        let (events, report) = judge::judge(batch, now, latest);
         if events.is_empty() && report.discarded.is_empty() {
             self.count_refused(&report);
             return Err(Refusal::NothingUsable(report));
         }
         if !events.is_empty() {
-            self.append(&events, body).await?;
+            self.append(to_records(&events, latest), body).await?;
         }
         // Only after the append: a client that gets a 503 sends the same events again.
         self.count_refused(&report);
@@ -131,8 +133,7 @@ impl Endpoint {
     /// Appends the events in a task of its own. When the client disconnects or the append times
     /// out, the records and the bytes of `body` stay in memory until the log has replied, and
     /// events that became durable are counted.
-    async fn append(&self, events: &[SessionEvent], body: Body) -> Result<(), Refusal> {
-        let records = to_records(events);
+    async fn append(&self, records: Vec<NewRecord>, body: Body) -> Result<(), Refusal> {
         let accepted = records.len() as u64;
         let (log, metrics) = (self.log.clone(), Arc::clone(&self.metrics));
         let appending = tokio::spawn(async move {
@@ -157,8 +158,9 @@ impl Endpoint {
     }
 }
 
-/// Writes all events into one buffer; the key and the value of a record are slices of it.
-fn to_records(events: &[SessionEvent]) -> Vec<NewRecord> {
+/// Writes all events into one buffer; the key and the value of a record are slices of it. Each
+/// record says that events up to `latest` were accepted, so that no consumer refuses them later.
+fn to_records(events: &[SessionEvent], latest: Timestamp) -> Vec<NewRecord> {
     let mut text = Vec::with_capacity(events.len() * 256);
     let mut ends = Vec::with_capacity(events.len());
     for event in events {
@@ -170,9 +172,9 @@ fn to_records(events: &[SessionEvent]) -> Vec<NewRecord> {
     let text = Bytes::from(text);
     let mut begin = 0;
     let record = |(key, end): (usize, usize)| {
-        let record = NewRecord::new(text.slice(begin..key), text.slice(key..end));
+        let (key, value) = (text.slice(begin..key), text.slice(key..end));
         begin = end;
-        record
+        NewRecord { latest_ts: Some(latest), ..NewRecord::new(key, value) }
     };
     ends.into_iter().map(record).collect()
 }

@@ -20,7 +20,7 @@ pub use embedded::EmbeddedLog;
 pub use error::{LogError, LogOpenError};
 pub use kafka::KafkaLog;
 pub use letter::{DeadLetter, DeadLetterCode, Redriven};
-pub use record::{Header, NewRecord, Offsets, Partition, Position, Record};
+pub use record::{Header, LATEST_TS_LIMIT, NewRecord, Offsets, Partition, Position, Record};
 
 /// The durable stream. Clones share one log.
 #[derive(Clone, Debug)]

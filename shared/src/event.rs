@@ -121,23 +121,16 @@ impl SessionEvent {
         }
     }
 
-    /// Compares the time of the event with the append time of its record.
-    ///
-    /// `future_tolerance_ms` is the time in milliseconds that a client's clock may be ahead. Both
-    /// limits are inclusive.
+    /// Compares the time of the event with the append time of its record, and with the latest time
+    /// that it may have. Both limits are inclusive.
     ///
     /// # Errors
-    /// [`RejectionCode::Future`] if the event is later than `append_time` plus the tolerance, and
-    /// [`RejectionCode::Expired`] if it is older than [`RETENTION`].
-    pub fn judge(
-        &self,
-        append_time: Timestamp,
-        future_tolerance_ms: i64,
-    ) -> Result<(), RejectionCode> {
-        let age = append_time - self.ts();
-        if age < future_tolerance_ms.saturating_neg() {
+    /// [`RejectionCode::Future`] if the event is later than `latest`, and
+    /// [`RejectionCode::Expired`] if it is older than [`RETENTION`] at `append_time`.
+    pub fn judge(&self, append_time: Timestamp, latest: Timestamp) -> Result<(), RejectionCode> {
+        if self.ts() > latest {
             Err(RejectionCode::Future)
-        } else if age > RETENTION {
+        } else if append_time - self.ts() > RETENTION {
             Err(RejectionCode::Expired)
         } else {
             Ok(())

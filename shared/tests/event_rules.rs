@@ -431,13 +431,16 @@ fn normalising_any_character_twice_changes_nothing() {
 fn an_event_is_judged_by_the_time_of_its_record() {
     let at = |millis| parse(&with("ts", &format!("{millis}"))).unwrap();
     let now = Timestamp::from_millis(RETENTION + 1_000).unwrap();
-    assert_eq!(at(now.millis() + 300_000).judge(now, 300_000), Ok(()));
-    assert_eq!(at(now.millis() + 300_001).judge(now, 300_000), Err(RejectionCode::Future));
-    assert_eq!(at(1_000).judge(now, 300_000), Ok(()));
-    assert_eq!(at(999).judge(now, 300_000), Err(RejectionCode::Expired));
-    assert_eq!(at(Timestamp::MAX.millis()).judge(now, i64::MAX), Ok(()));
-    assert_eq!(at(Timestamp::MAX.millis()).judge(Timestamp::MAX, 0), Ok(()));
-    assert_eq!(at(Timestamp::MIN.millis()).judge(Timestamp::MAX, 0), Err(RejectionCode::Expired));
+    assert_eq!(at(now.millis() + 300_000).judge(now, now + 300_000), Ok(()));
+    assert_eq!(at(now.millis() + 300_001).judge(now, now + 300_000), Err(RejectionCode::Future));
+    assert_eq!(at(1_000).judge(now, now + 300_000), Ok(()));
+    assert_eq!(at(999).judge(now, now + 300_000), Err(RejectionCode::Expired));
+    assert_eq!(at(Timestamp::MAX.millis()).judge(now, now + i64::MAX), Ok(()));
+    assert_eq!(at(Timestamp::MAX.millis()).judge(Timestamp::MAX, Timestamp::MAX), Ok(()));
+    assert_eq!(
+        at(Timestamp::MIN.millis()).judge(Timestamp::MAX, Timestamp::MAX),
+        Err(RejectionCode::Expired)
+    );
 }
 
 #[test]

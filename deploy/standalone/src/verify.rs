@@ -134,8 +134,7 @@ async fn read(
                 continue;
             };
             let event = SessionEvent::parse(value).map_err(|rejection| rejection.code);
-            let event = event
-                .and_then(|event| event.judge(record.append_time, tolerance_ms).map(|()| event));
+            let event = event.and_then(|event| record.judge(&event, tolerance_ms).map(|()| event));
             let counted = match &event {
                 Ok(event) => share.has(event.user()),
                 Err(_) => share.number == 0,

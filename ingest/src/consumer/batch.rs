@@ -34,7 +34,7 @@ pub(super) struct MicroBatch {
 type Sessions = IndexMap<SessionKey, (Vec<Fact>, Vec<usize>)>;
 
 impl MicroBatch {
-    /// Parses `records`, judging each event by its append time.
+    /// Parses `records`, and judges the event of each.
     pub(super) fn read(records: &[Record], future_tolerance_ms: i64) -> Self {
         let mut batch = Self::default();
         let mut sessions = Sessions::with_capacity(records.len());
@@ -44,9 +44,8 @@ impl MicroBatch {
                 continue;
             };
             let event = SessionEvent::parse(value).map_err(|rejection| rejection.code);
-            match event.and_then(|event| {
-                event.judge(record.append_time, future_tolerance_ms).map(|()| event)
-            }) {
+            match event.and_then(|event| record.judge(&event, future_tolerance_ms).map(|()| event))
+            {
                 Ok(event) => batch.add(&mut sessions, event.into(), source),
                 Err(RejectionCode::Expired) => {
                     *batch.counts.entry(Handled::Expired).or_default() += 1
@@ -92,7 +91,7 @@ mod tests {
         let event =
             json!({ "user_id": "u", "session_id": session.to_string(), "event": "end", "ts": ts });
         let value = Some(event.to_string().into());
-        Record { partition: 0, offset: 0, key: None, value, headers: Vec::new(), append_time: ts }
+        Record { value, append_time: ts, ..Record::default() }
     }
 
     /// Fails if every fact is compared with all earlier ones of its session.
@@ -115,8 +114,7 @@ mod tests {
 
     #[test]
     fn a_record_without_a_value_is_skipped_and_counted() {
-        let (key, headers, append_time) = (Some("u".into()), Vec::new(), Timestamp::default());
-        let record = Record { partition: 0, offset: 0, key, value: None, headers, append_time };
+        let record = Record { key: Some("u".into()), ..Record::default() };
         let batch = MicroBatch::read(&[record], 0);
         assert_eq!(batch.counts, [(Handled::Skipped, 1)].into());
         assert!(batch.letters.is_empty() && batch.sightings.is_empty());

@@ -7,18 +7,19 @@ use shared::{
 
 use super::reply::Report;
 
-/// Separates the events that are accepted at `now` from the others, which the report lists.
+/// Separates the events that are accepted at `now`, up to the time `latest`, from the others, which
+/// the report lists.
 pub(super) fn judge(
     batch: EventBatch,
     now: Timestamp,
-    future_tolerance_ms: i64,
+    latest: Timestamp,
 ) -> (Vec<SessionEvent>, Report) {
     let mut events = Vec::with_capacity(batch.events.len());
     let mut report = Report::default();
     for (index, event) in batch.events.into_iter().enumerate() {
         match event {
             Err(rejection) => report.reject(index, rejection),
-            Ok(event) => match event.judge(now, future_tolerance_ms) {
+            Ok(event) => match event.judge(now, latest) {
                 Ok(()) => events.push(event),
                 Err(RejectionCode::Expired) => report.discard(index, RejectionCode::Expired),
                 Err(code) => report.reject(index, Rejection::new(code, too_late(&event, now))),

@@ -109,8 +109,8 @@ fn refusal(body: &[u8], format: BatchFormat) -> Refusal {
 }
 
 fn report(batch: EventBatch) -> Report {
-    let tolerance = EndpointOptions::default().future_tolerance_ms;
-    judge(batch, Timestamp::default() + NOON, tolerance).1
+    let noon = Timestamp::default() + NOON;
+    judge(batch, noon, noon + EndpointOptions::default().future_tolerance_ms).1
 }
 
 fn accepted(call: Call, at: impl Fn(&str) -> String) -> Call {

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use shared::{clock::Clock, timestamp::Timestamp};
+use shared::{clock::Clock, event::RejectionCode, timestamp::Timestamp};
 use tokio::sync::Mutex as AsyncMutex;
 
 use self::{block::Entry, disk::Disk, journal::Journal, options::JournalOptions};
@@ -157,13 +157,15 @@ impl EmbeddedLog {
                 })?;
                 done.looked_at += 1;
                 if wanted(letter.code) {
-                    let DeadLetter { record, .. } = letter;
                     done.appended += 1;
+                    let judged_anew =
+                        letter.code == DeadLetterCode::Rejected(RejectionCode::Future);
+                    let DeadLetter { record, .. } = letter;
                     back.push(NewRecord {
                         key: record.key,
                         value: record.value.unwrap_or_default(),
-                        headers: Vec::new(),
-                        append_time: Some(record.append_time),
+                        append_time: (!judged_anew).then_some(record.append_time),
+                        ..NewRecord::default()
                     });
                 } else {
                     kept.push(letter);
@@ -206,8 +208,10 @@ fn record((offset, entry): (i64, Entry)) -> Record {
         offset,
         key: Some(key),
         value: Some(value),
-        headers: Vec::new(),
         append_time,
+        // Only the endpoint of this process appends here.
+        latest_ts: Some(Timestamp::MAX),
+        ..Record::default()
     }
 }
 
@@ -217,10 +221,10 @@ fn letter(entry: Entry) -> Option<DeadLetter> {
     let value: Bytes = entry.value.slice(line + 1..);
     let append_time = Timestamp::from_millis(head.append_time_ms)?;
     let (partition, offset) = (head.partition, head.offset);
-    let (key, value, headers) = (Some(entry.key), Some(value), Vec::new());
+    let (key, value) = (Some(entry.key), Some(value));
     Some(DeadLetter {
         code: head.code,
-        record: Record { partition, offset, key, value, headers, append_time },
+        record: Record { partition, offset, key, value, append_time, ..Record::default() },
     })
 }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use shared::timestamp::Timestamp;
+use shared::{
+    event::{RejectionCode, SessionEvent},
+    timestamp::{HOUR, Timestamp},
+};
 
 /// A partition of the log.
 pub type Partition = i32;
@@ -23,10 +26,12 @@ pub struct NewRecord {
     pub headers: Vec<Header>,
     /// The first append time of a record that was a dead letter; `None` means now.
     pub append_time: Option<Timestamp>,
+    /// The latest `ts` that the endpoint accepted with this record; `None` without an endpoint.
+    pub latest_ts: Option<Timestamp>,
 }
 
 /// A record of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// The partition.
     pub partition: Partition,
@@ -41,7 +46,18 @@ pub struct Record {
     pub headers: Vec<Header>,
     /// The append time, at which its event is judged.
     pub append_time: Timestamp,
+    /// Whether the log did not record an append time, as on a topic with `CreateTime`. The reader's
+    /// clock then stands in for it: a producer's own time proves nothing.
+    pub unstamped: bool,
+    /// The latest `ts` that an endpoint accepted when it appended the record, at most
+    /// [`LATEST_TS_LIMIT`] after the append time; `None` if another program appended it. The
+    /// embedded log reports [`Timestamp::MAX`], because all of its records were accepted.
+    pub latest_ts: Option<Timestamp>,
 }
+
+/// How far after the append time the latest accepted `ts` of a record counts, in milliseconds. Any
+/// producer can write it, and must not be able to append events of the far future.
+pub const LATEST_TS_LIMIT: i64 = HOUR;
 
 /// A header of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,5 +82,78 @@ impl NewRecord {
     #[must_use]
     pub fn new(key: Bytes, value: Bytes) -> Self {
         Self { key: Some(key), value, ..Self::default() }
+    }
+}
+
+impl Record {
+    /// Judges its event for a consumer with this tolerance: by the append time, and never stricter
+    /// than the endpoint that accepted the event.
+    ///
+    /// # Errors
+    /// [`RejectionCode::Future`] or [`RejectionCode::Expired`].
+    pub fn judge(&self, event: &SessionEvent, tolerance_ms: i64) -> Result<(), RejectionCode> {
+        let by_append_time = self.append_time + tolerance_ms;
+        let latest = self.latest_ts.map_or(by_append_time, |latest| latest.max(by_append_time));
+        event.judge(self.append_time, latest)
+    }
+
+    /// The part of `latest_ts` that counts for a record with this append time.
+    #[must_use]
+    pub fn limit_latest_ts(latest_ts: Timestamp, append_time: Timestamp) -> Timestamp {
+        latest_ts.min(append_time + LATEST_TS_LIMIT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use shared::timestamp::{MINUTE, RETENTION};
+
+    use super::*;
+
+    const TOLERANCE: i64 = 5 * MINUTE;
+
+    /// Judges an event this long after the append time, in milliseconds.
+    fn judged(record: &Record, after: i64) -> Result<(), RejectionCode> {
+        let ts = record.append_time + after;
+        let event = json!({ "user_id": "u", "session_id": "s", "event": "end", "ts": ts });
+        record.judge(&SessionEvent::parse(event.to_string().as_bytes()).unwrap(), TOLERANCE)
+    }
+
+    fn appended() -> Record {
+        Record {
+            append_time: Timestamp::parse("2026-06-01T12:00:00Z").unwrap(),
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn without_an_endpoint_the_append_time_and_the_consumer_s_tolerance_decide() {
+        let record = appended();
+        assert_eq!(judged(&record, TOLERANCE), Ok(()));
+        assert_eq!(judged(&record, TOLERANCE + 1), Err(RejectionCode::Future));
+        assert_eq!(judged(&record, -RETENTION), Ok(()));
+        assert_eq!(judged(&record, -RETENTION - 1), Err(RejectionCode::Expired));
+    }
+
+    #[test]
+    fn what_an_endpoint_accepted_is_never_too_far_in_the_future() {
+        let later =
+            |after: i64| Record { latest_ts: Some(appended().append_time + after), ..appended() };
+        let record = later(TOLERANCE + MINUTE);
+        assert_eq!(judged(&record, TOLERANCE + MINUTE), Ok(()));
+        assert_eq!(judged(&record, TOLERANCE + MINUTE + 1), Err(RejectionCode::Future));
+        // A slow endpoint makes no consumer stricter.
+        assert_eq!(judged(&later(-MINUTE), TOLERANCE), Ok(()));
+    }
+
+    #[test]
+    fn no_producer_smuggles_the_far_future_in() {
+        let record = appended();
+        let limit = Record::limit_latest_ts(Timestamp::MAX, record.append_time);
+        assert_eq!(limit - record.append_time, LATEST_TS_LIMIT);
+        let record = Record { latest_ts: Some(limit), ..record };
+        assert_eq!(judged(&record, LATEST_TS_LIMIT), Ok(()));
+        assert_eq!(judged(&record, LATEST_TS_LIMIT + 1), Err(RejectionCode::Future));
     }
 }

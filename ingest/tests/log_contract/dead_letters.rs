@@ -24,10 +24,9 @@ fn letter(code: DeadLetterCode, key: &str, value: &'static [u8]) -> DeadLetter {
     let append_time = Timestamp::from_millis(1_600_000_000_001).unwrap();
     let (key, value) =
         (Some(Bytes::copy_from_slice(key.as_bytes())), Some(Bytes::from_static(value)));
-    let headers = Vec::new();
     DeadLetter {
         code,
-        record: Record { partition: 3, offset: 77, key, value, headers, append_time },
+        record: Record { partition: 3, offset: 77, key, value, append_time, ..Record::default() },
     }
 }
 

@@ -252,7 +252,9 @@ fn each_line_of_a_hostile_set_is_taken_or_refused_as_its_ingredient_says() {
         line.clear();
         dataset.write(position, &mut line);
         let event = SessionEvent::parse(&line).map_err(|rejection| rejection.code);
-        let refused = event.and_then(|event| event.judge(dataset.shape.ending_at, 0)).err();
+        let refused = event
+            .and_then(|event| event.judge(dataset.shape.ending_at, dataset.shape.ending_at))
+            .err();
         let extra = (*code as usize).checked_sub(2 * dataset.shape.sessions.len());
         let ingredient = extra.map(|extra| dataset.extras[extra].ingredient);
         let fault = Ingredient::FAULTS.iter().find(|(fault, _)| Some(*fault) == ingredient);

@@ -23,16 +23,9 @@ pub(crate) fn path_of(name: &str) -> PathBuf {
 }
 
 /// The command of the program `name`, with those of `flags` that start with one of `of`.
-fn program(name: &str, flags: &[String], of: &[&str], more: &[&str]) -> Command {
+pub(crate) fn program(name: &str, flags: &[String], of: &[&str], more: &[&str]) -> Command {
     let mut command = Command::new(path_of(name));
-    command.env_clear().args([
-        "--listen",
-        "127.0.0.1:0",
-        "--log-format",
-        "json",
-        "--as-of",
-        ENDING_AT,
-    ]);
+    command.env_clear().args(["--listen", "127.0.0.1:0", "--log-format", "json"]);
     let theirs = flags.chunks(2).filter(|flag| of.iter().any(|prefix| flag[0].starts_with(prefix)));
     command.args(theirs.flatten()).args(more);
     command
@@ -45,14 +38,16 @@ fn an_endpoint_two_consumers_and_a_query_service_answer_as_one_process_would() {
     let made = Command::new(BOOKEND).env_clear().arg("setup").args(&flags).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let ingest = |role: &str| {
-        Service::run(program("ingest", &flags, &["--kafka-", "--cassandra-"], &["--role", role]))
+        let more = ["--as-of", ENDING_AT, "--role", role];
+        Service::run(program("ingest", &flags, &["--kafka-", "--cassandra-"], &more))
     };
     let endpoint = ingest("http");
     let consumers = [ingest("consumer"), ingest("consumer")];
     eventually("the partitions are dealt out among both", || {
         (consumers[1].metrics().sum("bookend_consumer_rebalances_total") > 0.0).then_some(())
     });
-    let query = Service::run(program("query-api", &flags, &["--cassandra-"], &[]));
+    let as_of = ["--as-of", ENDING_AT];
+    let query = Service::run(program("query-api", &flags, &["--cassandra-"], &as_of));
 
     let lines = generate("hostile", 1_500, 51);
     let events = events(&lines, instant_of(ENDING_AT));

@@ -11,6 +11,8 @@ mod backends;
 #[cfg(test)]
 mod by_hand;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod data;

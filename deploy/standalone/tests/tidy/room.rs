@@ -86,6 +86,7 @@ pub(crate) const ROOMS: &[Room] = &[
         rooms: &[
             "ingest/src/log/kafka*",
             "deploy/bench/*",
+            "deploy/standalone/tests/system/clocks.rs",
             "deploy/standalone/tests/system/drills.rs",
         ],
         teaches: "Kafka is one backend of the log: only ingest/src/log/kafka uses its driver, all other code uses `Log`",

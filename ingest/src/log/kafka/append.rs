@@ -2,12 +2,13 @@
 
 use futures_util::future::try_join_all;
 
-use self::producer::{Appended, Outgoing};
-use super::{KafkaLog, record};
-use crate::log::{DeadLetter, Header, LogError, NewRecord};
+use self::{outgoing::Outgoing, producer::Appended};
+use super::KafkaLog;
+use crate::log::{DeadLetter, LogError, NewRecord};
 
 mod delivery;
 pub(super) mod letters;
+pub(super) mod outgoing;
 pub(super) mod producer;
 
 /// The number of dead letters in flight: few enough to leave room for the clients' appends.
@@ -16,15 +17,11 @@ const LETTERS_IN_FLIGHT: usize = 100;
 impl KafkaLog {
     pub(in crate::log) async fn append(&self, records: Vec<NewRecord>) -> Result<(), LogError> {
         let now = self.0.stamps.then(|| self.0.clock.now());
-        let records =
-            records.into_iter().map(|NewRecord { key, value, mut headers, append_time }| {
-                if let Some(time) = append_time.or(now) {
-                    let (name, value) =
-                        (record::APPEND_TIME.to_owned(), Some(time.to_string().into()));
-                    headers.push(Header { name, value });
-                }
-                Outgoing { key, value: Some(value), headers }
-            });
+        let records = records.into_iter().map(|record| {
+            let NewRecord { key, value, headers, append_time, latest_ts } = record;
+            let append_time = append_time.or(now);
+            Outgoing { key, value: Some(value), headers, append_time, latest_ts }
+        });
         self.0.producer.append(&self.0.options.topic, records).await
     }
 

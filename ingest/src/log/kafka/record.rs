@@ -14,6 +14,9 @@ use crate::log::{Header, Record};
 /// The header with the first append time of a record that was appended again. It is trusted only if
 /// it is earlier than the brokers' own time, because any producer can write it.
 pub(super) const APPEND_TIME: &str = "bookend.append_time";
+/// The header with the latest `ts` that an endpoint accepted when it appended the record. It counts
+/// up to [`LATEST_TS_LIMIT`](crate::log::LATEST_TS_LIMIT) after the append time.
+pub(super) const LATEST_TS: &str = "bookend.latest_ts";
 
 /// The size in bytes of the allocation that records share.
 const CHUNK: usize = 256 << 10;
@@ -21,14 +24,20 @@ const CHUNK: usize = 256 << 10;
 /// Copies records.
 pub(super) struct RecordCopier {
     clock: Clock,
-    /// The clock's last reading.
-    now: Timestamp,
     chunk: BytesMut,
+}
+
+/// The headers of a record: our own, decoded, and the others.
+#[derive(Default)]
+struct Decoded {
+    others: Vec<Header>,
+    first_appended: Option<Timestamp>,
+    latest_ts: Option<Timestamp>,
 }
 
 impl RecordCopier {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, now: clock.now(), chunk: BytesMut::new() }
+        Self { clock, chunk: BytesMut::new() }
     }
 
     pub(super) fn copy(&mut self, message: &BorrowedMessage<'_>) -> Record {
@@ -36,15 +45,24 @@ impl RecordCopier {
             message.key().map(|key| self.copy_bytes(key)),
             message.payload().map(|value| self.copy_bytes(value)),
         );
-        let (headers, first_appended) = message.headers().map(headers).unwrap_or_default();
-        let append_time = self.append_time(message.timestamp());
+        let decoded = message.headers().map(decode).unwrap_or_default();
+        let stamp = match message.timestamp() {
+            KafkaTimestamp::LogAppendTime(millis) => Timestamp::from_millis(millis),
+            // A producer's own time proves nothing.
+            KafkaTimestamp::CreateTime(_) | KafkaTimestamp::NotAvailable => None,
+        };
+        let append_time = stamp.unwrap_or_else(|| self.clock.now());
+        let append_time =
+            decoded.first_appended.map_or(append_time, |first| first.min(append_time));
         Record {
             partition: message.partition(),
             offset: message.offset(),
             key,
             value,
-            headers,
-            append_time: first_appended.map_or(append_time, |first| first.min(append_time)),
+            headers: decoded.others,
+            append_time,
+            unstamped: stamp.is_none(),
+            latest_ts: decoded.latest_ts.map(|latest| Record::limit_latest_ts(latest, append_time)),
         }
     }
 
@@ -55,41 +73,24 @@ impl RecordCopier {
         self.chunk.extend_from_slice(bytes);
         self.chunk.split().freeze()
     }
-
-    /// The time at which an event is judged. A producer's timestamp is trusted about the past only.
-    fn append_time(&mut self, kafka_time: KafkaTimestamp) -> Timestamp {
-        let time = kafka_time.to_millis().and_then(Timestamp::from_millis);
-        match (kafka_time, time) {
-            (KafkaTimestamp::LogAppendTime(_), Some(time)) => time,
-            // Reading the clock for each record would be costly, and its last reading is in the
-            // past.
-            (KafkaTimestamp::CreateTime(_), Some(time)) if time <= self.now => time,
-            (KafkaTimestamp::CreateTime(_), Some(time)) => time.min(self.read_clock()),
-            _ => self.read_clock(),
-        }
-    }
-
-    fn read_clock(&mut self) -> Timestamp {
-        self.now = self.clock.now();
-        self.now
-    }
 }
 
-/// The headers of a record without our own, and the value of our own.
-fn headers<H: Headers>(all: &H) -> (Vec<Header>, Option<Timestamp>) {
-    let (mut headers, mut first_appended) = (Vec::new(), None);
+fn decode<H: Headers>(all: &H) -> Decoded {
+    let mut decoded = Decoded::default();
     for index in 0..all.count() {
         // The driver panics on a name that is not UTF-8, which any producer can write: skip it.
         let Ok(header) = catch_unwind(AssertUnwindSafe(|| all.get(index))) else { continue };
-        if header.key == APPEND_TIME {
-            first_appended =
-                header.value.and_then(|value| Timestamp::parse(str::from_utf8(value).ok()?));
-        } else {
-            let value = header.value.map(Bytes::copy_from_slice);
-            headers.push(Header { name: header.key.to_owned(), value });
+        let time = || header.value.and_then(|value| Timestamp::parse(str::from_utf8(value).ok()?));
+        match header.key {
+            APPEND_TIME => decoded.first_appended = time(),
+            LATEST_TS => decoded.latest_ts = time(),
+            name => decoded.others.push(Header {
+                name: name.to_owned(),
+                value: header.value.map(Bytes::copy_from_slice),
+            }),
         }
     }
-    (headers, first_appended)
+    decoded
 }
 
 /// The approximate memory of a record in bytes.

@@ -14,7 +14,7 @@ use rdkafka::{
 use shared::clock::Clock;
 use test_support::stack;
 
-use super::{append::producer::Outgoing, *};
+use super::{append::outgoing::Outgoing, *};
 use crate::log::{Log, LogError, NewRecord, Offsets, Record};
 
 mod faults;

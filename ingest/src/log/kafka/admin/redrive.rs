@@ -4,10 +4,7 @@
 
 use super::super::{
     KafkaLog,
-    append::{
-        letters,
-        producer::{Appended, Outgoing},
-    },
+    append::{letters, outgoing::Outgoing, producer::Appended},
     consume::reader::Reader,
     thread::{DroppedAside, off_runtime},
 };
@@ -73,9 +70,9 @@ impl KafkaLog {
     ) -> Result<(), LogError> {
         done.appended += back.len() as u64;
         self.append(back).await?;
-        for Record { key, value, headers, .. } in kept {
-            if let Appended::TooLarge = self.append_letter(Outgoing { key, value, headers }).await?
-            {
+        for Record { key, value, headers, latest_ts, .. } in kept {
+            let letter = Outgoing { key, value, headers, latest_ts, append_time: None };
+            if let Appended::TooLarge = self.append_letter(letter).await? {
                 return Err(LogError::Busy("the brokers refuse a dead letter as too large".into()));
             }
         }

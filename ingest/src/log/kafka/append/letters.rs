@@ -2,9 +2,9 @@
 //! in headers of our own. A letter that is too large for the brokers is cut, and a header says so.
 
 use bytes::Bytes;
-use shared::timestamp::Timestamp;
+use shared::{event::RejectionCode, timestamp::Timestamp};
 
-use super::producer::Outgoing;
+use super::outgoing::Outgoing;
 use crate::log::{DeadLetter, DeadLetterCode, Header, NewRecord, Record};
 
 const CODE: &str = "bookend.error.code";
@@ -24,7 +24,8 @@ pub(crate) const CUT_COUNT: usize = CUTS.len();
 
 /// Encodes `letter`, whose record came from `topic`: whole, or with the `cut`th cut from 1 on.
 pub(crate) fn outgoing(letter: &DeadLetter, topic: &str, cut: usize) -> Outgoing {
-    let Record { partition, offset, key, value, headers, append_time } = &letter.record;
+    let Record { partition, offset, key, value, headers, append_time, latest_ts, .. } =
+        &letter.record;
     let header =
         |name: &str, text: String| Header { name: name.to_owned(), value: Some(text.into()) };
     let ours = [
@@ -44,7 +45,7 @@ pub(crate) fn outgoing(letter: &DeadLetter, topic: &str, cut: usize) -> Outgoing
         headers.push(header(CUT, length.to_string()));
     }
     headers.extend(ours);
-    Outgoing { key, value, headers }
+    Outgoing { key, value, headers, append_time: None, latest_ts: *latest_ts }
 }
 
 /// The code of a dead letter; `None` if another program wrote the record.
@@ -55,13 +56,19 @@ pub(crate) fn code(letter: &Record) -> Option<DeadLetterCode> {
 /// The original record of a dead letter, to be appended again; `None` if it was cut.
 pub(crate) fn original(letter: &Record) -> Option<NewRecord> {
     let value = letter.value.clone()?;
-    let append_time = Timestamp::parse(text(letter, APPEND_TIME)?)?;
+    // An event that was too far in the future is judged by its new append time: by the first one
+    // it would be refused again.
+    let append_time = match code(letter)? {
+        DeadLetterCode::Rejected(RejectionCode::Future) => None,
+        _ => Some(Timestamp::parse(text(letter, APPEND_TIME)?)?),
+    };
     if text(letter, CUT).is_some() {
         return None;
     }
     let headers =
         letter.headers.iter().filter(|header| !header.name.starts_with(OURS)).cloned().collect();
-    Some(NewRecord { key: letter.key.clone(), value, headers, append_time: Some(append_time) })
+    let (key, latest_ts) = (letter.key.clone(), letter.latest_ts);
+    Some(NewRecord { key, value, headers, append_time, latest_ts })
 }
 
 /// The last header of this name: ours follow those of the producer.

@@ -12,11 +12,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use rdkafka::{
     error::{KafkaError, KafkaResult},
-    message::{self, OwnedHeaders},
     producer::{BaseRecord, Producer as _, ThreadedProducer},
     types::RDKafkaErrorCode,
 };
@@ -30,11 +28,10 @@ use super::{
         thread::DroppedAside,
     },
     delivery::Deliveries,
+    outgoing::Outgoing,
 };
-use crate::log::{Header, LogError, LogOpenError, Offsets};
+use crate::log::{LogError, LogOpenError, Offsets};
 
-/// The bytes that a record counts beside its own.
-const OVERHEAD: usize = 256;
 /// How long one probe for a broker may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause after a failed probe.
@@ -53,13 +50,6 @@ struct Inner {
     /// One permit for each byte that may be in flight.
     bytes: Arc<Semaphore>,
     queued: Arc<AtomicUsize>,
-}
-
-/// A record to hand to the driver.
-pub(crate) struct Outgoing {
-    pub(crate) key: Option<Bytes>,
-    pub(crate) value: Option<Bytes>,
-    pub(crate) headers: Vec<Header>,
 }
 
 /// The outcome of an append of one record.
@@ -237,26 +227,6 @@ impl Producer {
                 "records were not delivered before the shutdown; none of them was acknowledged"
             );
         }
-    }
-}
-
-impl Outgoing {
-    fn cost(&self) -> usize {
-        let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
-        let headers =
-            self.headers.iter().map(|header| header.name.len() + bytes(&header.value) + 64);
-        bytes(&self.key) + bytes(&self.value) + headers.sum::<usize>() + OVERHEAD
-    }
-
-    pub(crate) fn owned_headers(&self) -> Option<OwnedHeaders> {
-        if self.headers.is_empty() {
-            return None;
-        }
-        let mut headers = OwnedHeaders::new_with_capacity(self.headers.len());
-        for Header { name, value } in &self.headers {
-            headers = headers.insert(message::Header { key: name, value: value.as_deref() });
-        }
-        Some(headers)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Records written by other programs.
 
-use shared::timestamp::{HOUR, MINUTE, RETENTION, Timestamp};
+use shared::{
+    event::RejectionCode,
+    timestamp::{HOUR, MINUTE, Timestamp},
+};
 
 use super::*;
 use crate::log::{DeadLetter, DeadLetterCode, Header, Position, Redriven};
@@ -14,6 +17,7 @@ fn outgoing(value: &'static [u8], headers: Vec<Header>) -> Outgoing {
         key: Some(Bytes::from_static(b"u")),
         value: Some(Bytes::from_static(value)),
         headers,
+        ..Outgoing::default()
     }
 }
 
@@ -26,8 +30,7 @@ async fn commit(log: &Log, records: &[Record]) {
 async fn a_record_without_key_or_value_comes_as_it_is() {
     let options = fresh(2).await;
     let log = open(&options).await;
-    let bare = Outgoing { key: None, value: None, headers: Vec::new() };
-    append_as_other(&options, bare, None).await;
+    append_as_other(&options, Outgoing::default(), None).await;
     let polled = poll(&log, 1).await;
     assert_eq!((&polled[0].key, &polled[0].value), (&None, &None));
     commit(&log, &polled).await;
@@ -112,7 +115,7 @@ async fn a_producer_can_make_its_append_time_earlier_and_never_later() {
 }
 
 #[tokio::test]
-async fn a_producer_s_stamp_is_believed_about_the_past_alone_where_the_topic_takes_it() {
+async fn a_producer_s_own_time_proves_nothing_and_the_reader_s_clock_stands_in_for_it() {
     let options = absent().await;
     // The brokers do not create topics on demand, so the test creates them like another program
     // would.
@@ -132,13 +135,70 @@ async fn a_producer_s_stamp_is_believed_about_the_past_alone_where_the_topic_tak
     );
     assert!(report.iter().any(|line| line.contains("should have 3 partitions")), "{report:?}");
     let log = open(&options).await;
+    let begin = Clock::machine().now();
+    let (seconds, ahead) = (begin.millis() / 1_000, begin.millis() + HOUR / 2);
+    for stamp in [seconds, 1, ahead] {
+        append_as_other(&options, outgoing(b"1", Vec::new()), Some(stamp)).await;
+    }
+    let accepted = NewRecord { latest_ts: Some(begin + 2 * HOUR), ..record("u", "2") };
+    log.append(vec![accepted]).await.unwrap();
+    let polled = poll(&log, 4).await;
+    let read = begin..=Clock::machine().now();
+    for record in &polled {
+        assert!(record.unstamped && read.contains(&record.append_time), "{record:?}");
+    }
+    assert_eq!(polled[3].latest_ts, Some(polled[3].append_time + HOUR));
+}
+
+#[tokio::test]
+async fn a_record_says_what_its_endpoint_accepted_for_an_hour_after_its_append_time_at_most() {
+    let options = fresh(1).await;
+    let log = open(&options).await;
     let now = Clock::machine().now();
-    let past = now - RETENTION;
-    append_as_other(&options, outgoing(b"1", Vec::new()), Some(past.millis())).await;
-    append_as_other(&options, outgoing(b"2", Vec::new()), Some((now + HOUR / 2).millis())).await;
+    let accepted = |latest_ts| NewRecord { latest_ts, ..record("u", "1") };
+    let records = [None, Some(now + 7 * MINUTE), Some(now - MINUTE), Some(now + 3 * HOUR)];
+    log.append(records.map(accepted).to_vec()).await.unwrap();
+    let forged = |text| outgoing(b"2", vec![header(record::LATEST_TS, text)]);
+    for text in [&b"\xff"[..], b"9999-12-31T23:59:59.999Z", b"soon"] {
+        append_as_other(&options, forged(text), None).await;
+    }
+    let polled = poll(&log, 7).await;
+    let hour_later = |record: &Record| Some(record.append_time + HOUR);
+    let found: Vec<_> = polled.iter().map(|record| record.latest_ts).collect();
+    let expected = [&records[..3], &[hour_later(&polled[3]), None, hour_later(&polled[5]), None]];
+    assert_eq!(found, expected.concat());
+    for record in &polled {
+        assert_eq!((&record.headers[..], record.unstamped), (&[][..], false));
+    }
+}
+
+/// Old consumers rejected what an endpoint had accepted, and a redriven letter must not be rejected
+/// again by the time of its first append.
+#[tokio::test]
+async fn a_redriven_letter_of_the_future_is_judged_anew_and_the_others_as_at_first() {
+    let options = fresh(1).await;
+    let log = open(&options).await;
+    let now = Clock::machine().now();
+    let (then, latest_ts) = (now - HOUR, Some(now - MINUTE));
+    let letter = |code, value| DeadLetter {
+        code,
+        record: Record {
+            key: Some(Bytes::from_static(b"u")),
+            value: Some(Bytes::from_static(value)),
+            append_time: then,
+            latest_ts,
+            ..Record::default()
+        },
+    };
+    let future = DeadLetterCode::Rejected(RejectionCode::Future);
+    let letters = vec![letter(future, b"future"), letter(DeadLetterCode::Contested, b"contested")];
+    log.dead_letter(letters).await.unwrap();
+    assert_eq!(log.redrive(|code| code == future, |_| {}).await.unwrap().appended, 1);
+    assert_eq!(log.redrive(|_| true, |_| {}).await.unwrap().appended, 1);
     let polled = poll(&log, 2).await;
-    assert_eq!(polled[0].append_time, past);
-    assert!((now - MINUTE..=now + 5 * MINUTE).contains(&polled[1].append_time));
+    assert!((now..=now + MINUTE).contains(&polled[0].append_time), "{:?}", polled[0]);
+    assert_eq!(polled[1].append_time, then);
+    assert_eq!([polled[0].latest_ts, polled[1].latest_ts], [latest_ts; 2]);
 }
 
 #[tokio::test]
@@ -167,12 +227,11 @@ async fn a_letter_that_is_too_large_is_cut_and_says_so_and_is_not_redriven() {
     .collect();
     let headers = vec![header("trace", b"1")];
     let record = Record {
-        partition: 0,
-        offset: 0,
         key: Some(Bytes::from_static(b"u")),
         value: Some(value.clone().into()),
         headers,
         append_time: Clock::machine().now(),
+        ..Record::default()
     };
     let huge = Record {
         headers: vec![Header { name: "trace".to_owned(), value: Some(value.into()) }],

@@ -10,14 +10,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn record(partition: Partition, offset: i64) -> Record {
     let value = Some(vec![b'x'; 100].into());
-    Record {
-        partition,
-        offset,
-        key: None,
-        value,
-        headers: Vec::new(),
-        append_time: Timestamp::default(),
-    }
+    Record { partition, offset, value, ..Record::default() }
 }
 
 /// An assignment of partitions 0 and 1 with three buffered records of each.

@@ -1,0 +1,142 @@
+//! Processes on hosts whose clocks differ, and topics whose records have the time of their
+//! producer: an event that was answered with 200 is never refused later.
+
+use std::{path::Path, process::Command};
+
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _},
+};
+use serde_json::json;
+use shared::clock::Clock;
+
+use crate::{
+    apart::program,
+    backends::Backends,
+    reading::spelled,
+    service::{BOOKEND, PATIENCE, Service, eventually},
+};
+
+const KAFKA: [&str; 1] = ["--kafka-"];
+const BOTH: [&str; 2] = ["--kafka-", "--cassandra-"];
+
+/// The time of the machine in milliseconds.
+fn now() -> i64 {
+    Clock::machine().now().millis()
+}
+
+fn event(session: &str, kind: &str, ts: i64) -> String {
+    json!({ "user_id": "u", "session_id": session, "event": kind, "ts": ts, "country": "SK" })
+        .to_string()
+}
+
+fn flag(flags: &[String], name: &str) -> String {
+    flags[flags.iter().position(|flag| flag == name).unwrap() + 1].clone()
+}
+
+/// Runs a command of `bookend` that must succeed, and returns its output.
+fn bookend(name: &str, flags: &[String], more: &[&str]) -> String {
+    let done = Command::new(BOOKEND).env_clear().arg(name).args(flags).args(more).output().unwrap();
+    assert!(done.status.success(), "{name}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// The flags of a new topic and keyspace.
+fn set_up(data: &Path) -> Vec<String> {
+    let flags = Backends::KafkaAndCassandra.flags(data);
+    bookend("setup", &flags, &[]);
+    flags
+}
+
+fn consumer(flags: &[String]) -> Service {
+    Service::run(program("ingest", flags, &BOTH, &["--role", "consumer"]))
+}
+
+fn query(flags: &[String]) -> Service {
+    Service::run(program("query-api", flags, &["--cassandra-"], &[]))
+}
+
+fn status(query: &Service, session: &str) -> Option<String> {
+    let reply = query.client().get(&format!("/v1/users/u/sessions/{session}")).unwrap();
+    (reply.status == 200).then(|| reply.json()["status"].as_str().unwrap().to_owned())
+}
+
+/// Produces a record as another program, with a timestamp of its own.
+fn produce(flags: &[String], value: &str, timestamp: Option<i64>) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", flag(flags, "--kafka-brokers"));
+    let producer: BaseProducer<DefaultProducerContext> = config.create().unwrap();
+    let topic = flag(flags, "--kafka-topic");
+    let mut record = BaseRecord::to(&topic).key("u").payload(value);
+    record.timestamp = timestamp;
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+    producer.flush(PATIENCE).unwrap();
+}
+
+#[test]
+fn an_event_that_a_fast_endpoint_accepted_is_answered_by_consumers_with_a_slower_clock() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = set_up(data.path());
+    let fast = spelled(now() + 50_000);
+    let endpoint = program("ingest", &flags, &KAFKA, &["--role", "http", "--as-of", &fast]);
+    let (endpoint, consumer, query) = (Service::run(endpoint), consumer(&flags), query(&flags));
+
+    let batch = format!("[{}]", event("s", "start", now() + 330_000));
+    let reply = endpoint.client().post("/v1/events", &[], batch.as_bytes()).unwrap();
+    assert_eq!((reply.status, &reply.json()["accepted"]), (200, &json!(1)), "{}", reply.text());
+    // A direct producer is judged by the append time.
+    produce(&flags, &event("direct", "start", now() + 330_000), None);
+    consumer.wait_until_answered(2);
+    assert_eq!(status(&query, "s").as_deref(), Some("open"));
+    assert_eq!(status(&query, "direct"), None);
+    assert_eq!(consumer.metrics().sum("bookend_dead_letters_total"), 1.0);
+    [endpoint, consumer, query].into_iter().for_each(Service::stop);
+}
+
+#[test]
+fn on_a_topic_with_the_producers_times_events_are_judged_by_the_consumer_s_clock() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = Backends::KafkaAndCassandra.flags(data.path());
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", flag(&flags, "--kafka-brokers"));
+    let admin: AdminClient<_> = config.create().unwrap();
+    let topic = flag(&flags, "--kafka-topic");
+    let topic = NewTopic::new(&topic, 3, TopicReplication::Fixed(1))
+        .set("message.timestamp.type", "CreateTime");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let made = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
+    made[0].as_ref().unwrap();
+    bookend("setup", &flags, &[]);
+    let (consumer, query) = (consumer(&flags), query(&flags));
+
+    let minute_ago = now() - 60_000;
+    produce(&flags, &event("in seconds", "start", minute_ago), Some(now() / 1_000));
+    produce(&flags, &event("of 1970", "start", minute_ago), Some(1));
+    produce(&flags, &event("far", "start", now() + 3_600_000), Some(now() + 3_500_000));
+    consumer.wait_until_answered(3);
+    for session in ["in%20seconds", "of%201970"] {
+        assert_eq!(status(&query, session).as_deref(), Some("open"), "{session}");
+    }
+    assert_eq!(status(&query, "far"), None);
+    [consumer, query].into_iter().for_each(Service::stop);
+}
+
+#[test]
+fn a_redriven_event_of_the_future_is_judged_by_the_clock_of_today() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = set_up(data.path());
+    let (consumer, query) = (consumer(&flags), query(&flags));
+    produce(&flags, &event("s", "start", now() + 302_000), None);
+    consumer.wait_until_answered(1);
+    assert_eq!(status(&query, "s"), None);
+    let mut records = 1;
+    eventually("the event is no longer too far in the future", || {
+        let done = bookend("redrive", &flags, &["--code", "future"]);
+        assert!(done.starts_with("1 dead letters"), "{done}");
+        records += 1;
+        consumer.wait_until_answered(records);
+        (status(&query, "s").as_deref() == Some("open")).then_some(())
+    });
+    [consumer, query].into_iter().for_each(Service::stop);
+}
