@@ -184,7 +184,15 @@ impl Log {
     pub fn ready(&self) -> Result<(), LogError> {
         match self {
             Self::Embedded(log) => log.ready(),
-            Self::Kafka(log) => log.producer().ready(),
+            Self::Kafka(log) => log.ready(),
+        }
+    }
+
+    /// Whether the log can be consumed, which may need dead letters to be appended.
+    pub fn ready_to_consume(&self) -> Result<(), LogError> {
+        match self {
+            Self::Embedded(log) => log.ready(),
+            Self::Kafka(log) => log.ready_to_consume(),
         }
     }
 }

@@ -109,8 +109,10 @@ pub fn ready(
     move || {
         let (log, consumer) = (log.clone(), consumer.clone());
         Box::pin(async move {
-            log.ready().map_err(|error| error.to_string())?;
-            let Some(consumer) = consumer else { return Ok(()) };
+            let Some(consumer) = consumer else {
+                return log.ready().map_err(|error| error.to_string());
+            };
+            log.ready_to_consume().map_err(|error| error.to_string())?;
             consumer.store.ready().await.map_err(|error| error.to_string())?;
             consumer.refusal().map_or(Ok(()), Err)
         })

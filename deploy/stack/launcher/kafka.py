@@ -19,7 +19,9 @@ def prepare(plan, nodes, runtime):
         properties = ["kafka/server.properties"] + ["kafka/server-tls.properties"] * plan.tls
         path = node.dir / "server.properties"
         path.touch(mode=0o600)
-        path.write_text(fill(properties, values))
+        # The last value of a property counts.
+        more = plan.dir / "kafka.properties"
+        path.write_text(fill(properties, values) + (more.read_text() if more.exists() else ""))
         if not (node.dir / "data" / "meta.properties").exists():
             formats.append((node, subprocess.Popen(
                 format_command(plan, node, runtime), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)))

@@ -18,7 +18,7 @@ struct RedriveReport {
 /// Appends all dead letters, or those with one of `codes`, to the log again, and prints a report to
 /// standard output. Repeating the command is harmless.
 pub async fn run(config: &ServeConfig, codes: &[DeadLetterCode], json: bool) -> anyhow::Result<()> {
-    let log = config.log.open(config.process.clock()).await?;
+    let log = config.log.open_complete(config.process.clock()).await?;
     let progress = Progress::new(
         Some(log.dead_letters()),
         "redriving {wide_bar} {human_pos}/{human_len} dead letters, {eta} left",

@@ -55,7 +55,7 @@ pub struct Verdict {
 pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     let clock = config.process.clock();
     let (log, store) =
-        (config.log.open(clock).await?, config.store.open(OnRetry::default()).await?);
+        (config.log.open_complete(clock).await?, config.store.open(OnRetry::default()).await?);
     let steps = Steps::default();
     let tolerance = config.limits.consumer.future_tolerance_ms;
     let verdict = verify(&log, &store, clock.now(), tolerance, &steps).await?;

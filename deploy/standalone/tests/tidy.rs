@@ -128,6 +128,11 @@ fn crates_depend_only_along_the_arrows() {
 }
 
 #[test]
+fn every_crate_but_one_has_the_lints_of_the_workspace() {
+    assert_none(&manifest::without_lints(ROOT));
+}
+
+#[test]
 fn a_planted_stranger_is_found() {
     for room in ROOMS {
         let (path, text) = room.planted;

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -20,6 +20,11 @@ use super::{
 
 /// The record buffer on Kafka in consumer batches: half for all partitions, half for the next one.
 const READY_BATCHES: usize = 2;
+
+/// How long a command waits for a topic that was just created.
+const NEW_TOPIC: Duration = Duration::from_secs(3);
+/// The pause between two checks.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The configuration of a log.
 #[derive(Clone, Debug)]
@@ -163,7 +168,20 @@ impl LogConfig {
         }
     }
 
-    /// Opens the log. `clock` sets the append time of records.
+    /// Opens the log for a command, which cannot wait for a missing topic as a service does.
+    pub async fn open_complete(&self, clock: Clock) -> anyhow::Result<Log> {
+        let (log, begun) = (self.open(clock).await?, Instant::now());
+        // The brokers may not know a topic yet that was just created.
+        while let Err(error) = log.ready_to_consume() {
+            if begun.elapsed() >= NEW_TOPIC {
+                return Err(error.into());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(log)
+    }
+
+    /// Opens the log. `clock` sets the append time of records. A topic on Kafka may be missing.
     pub async fn open(&self, clock: Clock) -> anyhow::Result<Log> {
         let _waiting = match self {
             Self::Embedded(dir, _) => {

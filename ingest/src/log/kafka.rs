@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use rdkafka::{consumer::BaseConsumer, error::KafkaError, types::RDKafkaErrorCode};
+use rdkafka::{consumer::BaseConsumer, error::KafkaError};
 use shared::{clock::Clock, timestamp::MINUTE};
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -20,10 +20,11 @@ use self::{
     consume::{group::Group, reader::TopicSource},
     context::Context,
     failure::RequestError,
+    offsets::is_unknown_topic,
     positions::Positions,
     thread::{drop_aside, off_runtime},
 };
-use super::LogOpenError;
+use super::{LogError, LogOpenError};
 
 mod admin;
 mod append;
@@ -65,11 +66,12 @@ pub fn librdkafka_version() -> String {
 }
 
 impl KafkaLog {
-    /// Opens the log that `options` describe. The brokers may be unreachable. A `clock` that
-    /// differs from the machine's sets the append time in place of the brokers' clock.
+    /// Opens the log that `options` describe. The brokers may be unreachable, and the topics may be
+    /// missing: see [`KafkaLog::ready`]. A `clock` that differs from the machine's sets the append
+    /// time in place of the brokers' clock.
     ///
     /// # Errors
-    /// [`LogOpenError::Configuration`]: a mistake in the options, or a topic that does not exist.
+    /// [`LogOpenError::Configuration`]: a mistake in the options.
     pub async fn open(options: KafkaLogOptions, clock: Clock) -> Result<Self, LogOpenError> {
         options.check()?;
         let machine = Clock::machine().now();
@@ -117,12 +119,8 @@ impl KafkaLog {
         {
             match found {
                 Ok(found) => positions.merge(&BTreeMap::new(), &found),
-                Err(RequestError::Kafka(KafkaError::MetadataFetch(
-                    RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition,
-                ))) => {
-                    return Err(LogOpenError::Configuration(format!(
-                        "kafka: topic {topic} does not exist; run `bookend setup` to create it"
-                    )));
+                Err(RequestError::Kafka(error)) if is_unknown_topic(&error) => {
+                    self.0.producer.presence().set(&topic, false);
                 }
                 Err(RequestError::Kafka(KafkaError::ClientCreation(cause))) => {
                     return Err(LogOpenError::Configuration(format!("kafka: {cause}")));
@@ -154,6 +152,17 @@ impl KafkaLog {
 
     pub(super) fn producer(&self) -> &Producer {
         &self.0.producer
+    }
+
+    /// Whether records can be appended.
+    pub(super) fn ready(&self) -> Result<(), LogError> {
+        self.0.producer.ready(&self.0.options.topic)
+    }
+
+    /// Whether records can be consumed: also a dead letter must find its topic.
+    pub(super) fn ready_to_consume(&self) -> Result<(), LogError> {
+        self.ready()?;
+        self.0.producer.ready(&self.0.options.letters_topic())
     }
 
     pub(super) fn group(&self) -> &Group {

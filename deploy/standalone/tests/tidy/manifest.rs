@@ -5,15 +5,36 @@ use std::{fs, path::Path};
 /// The crate that supports tests. Every crate may use it, but only as a dev-dependency.
 const TEST_SUPPORT: &str = "test-support";
 
+/// The only member that may contain `unsafe`. It has lints of its own.
+const UNSAFE: &str = "ingest/topic-ids";
+
 /// The directory of each member, and the members on which it may depend.
 const ARROWS: &[(&str, &[&str])] = &[
     ("shared/tests/support", &[]),
     ("shared", &[]),
-    ("ingest", &["shared"]),
+    ("ingest", &["shared", "topic-ids"]),
+    (UNSAFE, &[]),
     ("query-api", &["shared"]),
     ("deploy/standalone", &["shared", "ingest", "query-api"]),
     ("deploy/bench", &["shared", "ingest", "query-api", "standalone"]),
 ];
+
+/// Returns a message for each member below `root` that does not have the lints of the workspace.
+pub(crate) fn without_lints(root: &str) -> Vec<String> {
+    let manifest: toml::Table = read(&Path::new(root).join("Cargo.toml")).parse().unwrap();
+    let members = manifest["workspace"]["members"].as_array().unwrap();
+    let found = members.iter().filter_map(|member| member.as_str()).filter(|member| {
+        let path = Path::new(root).join(member).join("Cargo.toml");
+        let manifest: toml::Table = read(&path).parse().unwrap();
+        let inherits = manifest["lints"].get("workspace").and_then(toml::Value::as_bool);
+        (inherits == Some(true)) == (*member == UNSAFE)
+    });
+    found
+        .map(|member| {
+            format!("{member}/Cargo.toml: only {UNSAFE} has lints of its own, to contain `unsafe`")
+        })
+        .collect()
+}
 
 /// Returns a message for each dependency in the manifests below `root` that is not allowed.
 pub(crate) fn against_the_arrows(root: &str) -> Vec<String> {

@@ -85,12 +85,22 @@ pub(crate) const ROOMS: &[Room] = &[
         of: ALL,
         rooms: &[
             "ingest/src/log/kafka*",
+            "ingest/topic-ids/*",
             "deploy/bench/*",
             "deploy/standalone/tests/system/clocks.rs",
             "deploy/standalone/tests/system/drills.rs",
         ],
         teaches: "Kafka is one backend of the log: only ingest/src/log/kafka uses its driver, all other code uses `Log`",
         planted: ("ingest/src/log.rs", "fn f(error: rdkafka::error::KafkaError) {}"),
+    },
+    Room {
+        names: &["unsafe"],
+        seen: Seen::Path,
+        when: When::Always,
+        of: ALL,
+        rooms: &["ingest/topic-ids/src/*"],
+        teaches: "only ingest/topic-ids calls what the safe driver does not offer, and says for each call why it is sound",
+        planted: ("ingest/src/log/kafka.rs", "fn f(it: *const u8) -> u8 { unsafe { *it } }"),
     },
     Room {
         names: &["scylla"],

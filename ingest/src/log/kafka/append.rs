@@ -9,6 +9,8 @@ use crate::log::{DeadLetter, LogError, NewRecord};
 mod delivery;
 pub(super) mod letters;
 pub(super) mod outgoing;
+mod presence;
+mod probe;
 pub(super) mod producer;
 
 /// The number of dead letters in flight: few enough to leave room for the clients' appends.

@@ -43,6 +43,16 @@ impl KafkaLogOptions {
 
     /// Checks that librdkafka accepts the properties, and that deliveries end before requests.
     fn check_properties(&self) -> Result<(), Mistake> {
+        let creates = |(name, value): &&(String, String)| {
+            name == client::AUTO_CREATE && !value.eq_ignore_ascii_case("false")
+        };
+        if let Some((name, _)) = self.properties.iter().find(creates) {
+            let cause = format!(
+                "{name} must stay false: a topic that the brokers create by themselves has other settings than \
+                 Bookend needs; create it with `bookend setup`"
+            );
+            return Err(Mistake { setting: "kafka-property", cause });
+        }
         let refused = |error| self.refused_property(error);
         client::member(self).create_native_config().map_err(refused)?;
         let producer = client::producer(self).create_native_config().map_err(refused)?;

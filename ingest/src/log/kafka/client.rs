@@ -14,6 +14,9 @@ use super::{
 /// The driver's limit on the size of a record. The brokers' own limit is lower and decides.
 const RECORD_BYTES: &str = "16000000";
 
+/// No client creates a topic, whatever the brokers allow. An operator cannot override it.
+pub(super) const AUTO_CREATE: &str = "allow.auto.create.topics";
+
 /// Properties set here, and their second names. An operator's property replaces both, because the
 /// driver might apply either of two values.
 const ALIASES: [(&str, &str); 6] = [
@@ -35,6 +38,9 @@ pub(super) fn producer(options: &KafkaLogOptions) -> ClientConfig {
         // The caller waits. Records that arrive while a request is in flight share the next one.
         .set("linger.ms", "0")
         .set("partitioner", "murmur2_random")
+        // A topic is what `setup` creates. The driver reports a missing one at once instead of
+        // queueing records for it, and uses it as soon as it exists.
+        .set("topic.metadata.propagation.max.ms", "0")
         .set("message.max.bytes", RECORD_BYTES)
         .set("message.timeout.ms", options.delivery_timeout.as_millis().to_string())
         // Our own bound applies first: the driver's count differs, so its bound is twice as large.
@@ -81,7 +87,6 @@ fn reading(options: &KafkaLogOptions, group: &str) -> ClientConfig {
         .set("isolation.level", "read_committed")
         .set("enable.partition.eof", "true")
         .set("check.crcs", "true")
-        .set("allow.auto.create.topics", "false")
         .set("fetch.max.bytes", RECORD_BYTES)
         .set("message.max.bytes", "1000000")
         // Fetched records are buffered by us, sorted by partition.
@@ -103,6 +108,7 @@ fn common(options: &KafkaLogOptions) -> ClientConfig {
         .set("reconnect.backoff.max.ms", "2000")
         .set("socket.keepalive.enable", "true")
         .set("topic.metadata.refresh.interval.ms", "60000")
+        .set(AUTO_CREATE, "false")
         .set(
             "security.protocol",
             match options.security {

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rdkafka::{
-    Offset, TopicPartitionList,
+    ClientContext, Offset, TopicPartitionList,
+    client::Client,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, KafkaResult},
     types::RDKafkaErrorCode,
@@ -63,7 +64,16 @@ pub(super) fn fetch_partitions<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     topic: &str,
 ) -> KafkaResult<Vec<Partition>> {
-    let metadata = client.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+    fetch_partitions_within(client.client(), topic, REQUEST_TIMEOUT)
+}
+
+/// Fetches the partitions of `topic` with any client, at most for `limit`.
+pub(super) fn fetch_partitions_within<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    limit: Duration,
+) -> KafkaResult<Vec<Partition>> {
+    let metadata = client.fetch_metadata(Some(topic), limit)?;
     let unknown = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
     let found = metadata.topics().iter().find(|found| found.name() == topic).ok_or(unknown)?;
     match found.error() {
@@ -74,12 +84,10 @@ pub(super) fn fetch_partitions<C: ConsumerContext>(
     }
 }
 
-/// Whether `code` says that the topic does not exist, or has no leader yet.
-pub(super) fn is_unknown(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode::{
-        LeaderNotAvailable, UnknownPartition, UnknownTopic, UnknownTopicOrPartition,
-    };
-    matches!(code, UnknownTopic | UnknownPartition | UnknownTopicOrPartition | LeaderNotAvailable)
+/// Whether `error` says that the topic does not exist.
+pub(super) fn is_unknown_topic(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{UnknownTopic, UnknownTopicOrPartition};
+    matches!(error.rdkafka_error_code(), Some(UnknownTopic | UnknownTopicOrPartition))
 }
 
 /// Offsets in the driver's own type.

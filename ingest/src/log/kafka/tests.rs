@@ -9,6 +9,8 @@ use std::{
 use bytes::Bytes;
 use rdkafka::{
     ClientConfig,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
     producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer},
 };
 use shared::clock::Clock;
@@ -23,6 +25,7 @@ mod records;
 mod settings;
 #[cfg(feature = "kafka-tls")]
 mod tls;
+mod topics;
 
 /// No test takes this long, even on a slow machine.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
@@ -102,6 +105,17 @@ pub(super) fn offsets_after(records: &[Record]) -> Offsets {
         *next = record.offset.max(*next - 1) + 1;
     }
     offsets
+}
+
+/// A client of an operator.
+fn admin(options: &KafkaLogOptions) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", &options.brokers).create().unwrap()
+}
+
+/// Deletes `topic`.
+async fn delete(options: &KafkaLogOptions, topic: &str) {
+    let deleted = admin(options).delete_topics(&[topic], &AdminOptions::new()).await.unwrap();
+    deleted[0].clone().unwrap();
 }
 
 /// A producer of another program.

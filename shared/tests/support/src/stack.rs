@@ -119,6 +119,12 @@ impl Stack {
             .args(["--node", &node.to_string()]));
     }
 
+    /// Adds `properties`, one a line, to those of the brokers that start from now on.
+    pub fn set_kafka_properties(&self, properties: &str) {
+        assert!(!self.shared, "servers of the shared stack must not be changed");
+        fs::write(self.dir.join("kafka.properties"), properties).unwrap();
+    }
+
     /// Restarts all killed nodes together: the first node alone would wait for a majority.
     pub fn start_all_again(&self) {
         assert!(!self.shared, "servers of the shared stack must not be stopped");

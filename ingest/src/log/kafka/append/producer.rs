@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, Weak,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -15,7 +15,7 @@ use std::{
 use parking_lot::Mutex;
 use rdkafka::{
     error::{KafkaError, KafkaResult},
-    producer::{BaseRecord, Producer as _, ThreadedProducer},
+    producer::{BaseRecord, Producer as _},
     types::RDKafkaErrorCode,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,20 +24,16 @@ use super::{
     super::{
         client,
         context::{Context, Health},
+        offsets::is_unknown_topic,
         options::KafkaLogOptions,
         thread::DroppedAside,
     },
     delivery::Deliveries,
     outgoing::Outgoing,
+    presence::{Presence, missing},
+    probe::{self, DriverProducer, Probe},
 };
 use crate::log::{LogError, LogOpenError, Offsets};
-
-/// How long one probe for a broker may take.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The pause after a failed probe.
-const PROBE_PAUSE: Duration = Duration::from_millis(200);
-
-type DriverProducer = DroppedAside<ThreadedProducer<Context>>;
 
 /// The producer. Clones share it.
 #[derive(Clone)]
@@ -47,6 +43,7 @@ struct Inner {
     options: KafkaLogOptions,
     /// Replaced when the driver declares it unusable.
     client: Mutex<(Arc<DriverProducer>, Arc<Health>)>,
+    presence: Arc<Presence>,
     /// One permit for each byte that may be in flight.
     bytes: Arc<Semaphore>,
     queued: Arc<AtomicUsize>,
@@ -68,11 +65,13 @@ impl Producer {
             client: Mutex::new(connect(options).map_err(|cause| {
                 LogOpenError::Configuration(format!("kafka: no producer can be created: {cause}"))
             })?),
+            presence: Arc::default(),
             bytes: Arc::new(Semaphore::new(options.append_bytes.min(Semaphore::MAX_PERMITS))),
             queued: Arc::default(),
         });
         let producer = Arc::downgrade(&inner);
-        thread::Builder::new().name("kafka-probe".to_owned()).spawn(move || probe(&producer))?;
+        let probe = move || probe::run(|| Some(producer.upgrade()?.probe()));
+        thread::Builder::new().name("kafka-probe".to_owned()).spawn(probe)?;
         Ok(Self(inner))
     }
 
@@ -95,8 +94,8 @@ impl Producer {
                 part.push(record);
             }
             let permit = match sent.is_empty() {
-                true => self.try_acquire(bytes),
-                false => self.acquire(bytes).await,
+                true => self.try_acquire(topic, bytes),
+                false => self.acquire(topic, bytes).await,
             };
             match permit {
                 Ok(permit) => sent.push(self.send(topic, part, permit)),
@@ -108,7 +107,7 @@ impl Producer {
         }
         for deliveries in sent {
             if let Err(cause) = deliveries.done().await {
-                refused.get_or_insert(cause.into());
+                refused.get_or_insert(refusal(topic, cause));
             }
         }
         refused.map_or(Ok(()), Err)
@@ -119,7 +118,7 @@ impl Producer {
         topic: &str,
         record: Outgoing,
     ) -> Result<Appended, LogError> {
-        let permit = self.acquire(record.cost()).await?;
+        let permit = self.acquire(topic, record.cost()).await?;
         match self.send(topic, vec![record], permit).done().await {
             Ok(place) => Ok(Appended::At(
                 place.into_iter().map(|(partition, offset)| (partition, offset + 1)).collect(),
@@ -129,7 +128,7 @@ impl Producer {
             {
                 Ok(Appended::TooLarge)
             }
-            Err(cause) => Err(cause.into()),
+            Err(cause) => Err(refusal(topic, cause)),
         }
     }
 
@@ -173,8 +172,8 @@ impl Producer {
         self.0.options.append_bytes / 2
     }
 
-    fn try_acquire(&self, bytes: usize) -> Result<OwnedSemaphorePermit, LogError> {
-        self.ready()?;
+    fn try_acquire(&self, topic: &str, bytes: usize) -> Result<OwnedSemaphorePermit, LogError> {
+        self.ready(topic)?;
         let permit = Arc::clone(&self.0.bytes).try_acquire_many_owned(self.permits(bytes));
         permit.map_err(|_| {
             let limit = self.0.options.append_bytes;
@@ -182,8 +181,8 @@ impl Producer {
         })
     }
 
-    async fn acquire(&self, bytes: usize) -> Result<OwnedSemaphorePermit, LogError> {
-        self.ready()?;
+    async fn acquire(&self, topic: &str, bytes: usize) -> Result<OwnedSemaphorePermit, LogError> {
+        self.ready(topic)?;
         let permit = Arc::clone(&self.0.bytes).acquire_many_owned(self.permits(bytes)).await;
         permit.map_err(|_| LogError::Busy("the log is closed".to_owned()))
     }
@@ -205,12 +204,18 @@ impl Producer {
         client.clone()
     }
 
-    pub(crate) fn ready(&self) -> Result<(), LogError> {
+    /// Whether records can be appended to `topic`.
+    pub(crate) fn ready(&self, topic: &str) -> Result<(), LogError> {
         let (_, health) = self.client();
         match health.is_down() {
             true => Err(LogError::Busy(format!("no broker can be reached: {}", health.cause()))),
-            false => Ok(()),
+            false => self.0.presence.check(topic),
         }
+    }
+
+    /// Whether the topics exist.
+    pub(crate) fn presence(&self) -> &Presence {
+        &self.0.presence
     }
 
     /// The number of records without a delivery report.
@@ -230,6 +235,14 @@ impl Producer {
     }
 }
 
+impl Inner {
+    fn probe(&self) -> Probe {
+        let (client, health) = self.client.lock().clone();
+        let topics = [self.options.topic.clone(), self.options.letters_topic()];
+        Probe { client, health, presence: Arc::clone(&self.presence), topics }
+    }
+}
+
 fn connect(options: &KafkaLogOptions) -> KafkaResult<(Arc<DriverProducer>, Arc<Health>)> {
     let health = Arc::new(Health::default());
     let client =
@@ -237,20 +250,11 @@ fn connect(options: &KafkaLogOptions) -> KafkaResult<(Arc<DriverProducer>, Arc<H
     Ok((Arc::new(DroppedAside::new(client)), health))
 }
 
-/// Asks for metadata while no broker can be reached: otherwise the driver would not connect.
-fn probe(producer: &Weak<Inner>) {
-    while let Some(inner) = producer.upgrade() {
-        let (client, health) = inner.client.lock().clone();
-        let topic = inner.options.topic.clone();
-        drop(inner);
-        if health.wait_until_down(PROBE_TIMEOUT)
-            && let Some(client) = client.get()
-        {
-            match client.client().fetch_metadata(Some(&topic), PROBE_TIMEOUT) {
-                Ok(_) => health.up(),
-                Err(_) => thread::sleep(PROBE_PAUSE),
-            }
-        }
+/// The error of an append to `topic` that failed because of `cause`.
+fn refusal(topic: &str, cause: KafkaError) -> LogError {
+    match is_unknown_topic(&cause) {
+        true => missing(topic),
+        false => cause.into(),
     }
 }
 

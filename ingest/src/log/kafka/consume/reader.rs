@@ -16,7 +16,7 @@ use shared::clock::Clock;
 use super::super::{
     client,
     context::Context,
-    offsets::{fetch_offsets, fetch_partitions, is_unknown, partition_list},
+    offsets::{fetch_offsets, fetch_partitions, partition_list},
     options::KafkaLogOptions,
     record::{self, RecordCopier},
     thread::drop_aside,
@@ -25,8 +25,6 @@ use crate::log::{Offsets, Partition, Position, Record};
 
 /// How long one poll of the driver waits.
 const POLL: Duration = Duration::from_millis(100);
-/// How long the brokers may take to report a topic that was just created.
-const NEW_TOPIC: Duration = Duration::from_secs(3);
 /// How long a read waits for the next record before it fails.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -78,20 +76,10 @@ impl TopicSource {
         )
     }
 
-    /// Fetches the positions of the topic for the group. Retries for a short time if the topic is
-    /// unknown, because it may have just been created. Blocks.
+    /// Fetches the positions of the topic for the group. Blocks.
     pub(crate) fn positions(&self) -> KafkaResult<BTreeMap<Partition, Position>> {
-        let (client, begun) = (self.client()?, Instant::now());
-        let outcome = loop {
-            match fetch_offsets(&client, &self.topic) {
-                Err(KafkaError::MetadataFetch(code))
-                    if is_unknown(code) && begun.elapsed() < NEW_TOPIC =>
-                {
-                    std::thread::sleep(POLL);
-                }
-                outcome => break outcome,
-            }
-        };
+        let client = self.client()?;
+        let outcome = fetch_offsets(&client, &self.topic);
         drop_aside(client);
         outcome.map(|offsets| offsets.positions)
     }

@@ -20,7 +20,7 @@ async fn a_mistake_is_told_by_its_name() {
         group_protocol: GroupProtocol::Consumer,
         ..with("heartbeat.interval.ms", "3000")
     };
-    let cases: [(KafkaLogOptions, &str); 10] = [
+    let cases: [(KafkaLogOptions, &str); 11] = [
         (consumer, "heartbeat.interval.ms"),
         (KafkaLogOptions { brokers: " ".to_owned(), ..somewhere() }, "kafka-brokers"),
         (KafkaLogOptions { topic: "a b".to_owned(), ..somewhere() }, "kafka-topic"),
@@ -37,6 +37,7 @@ async fn a_mistake_is_told_by_its_name() {
         (with("message.timeout.ms", "12000"), "below --kafka-append-deadline (12000 ms)"),
         (with("delivery.timeout.ms", "0"), "above 0"),
         (with("acks", "1"), "acks"),
+        (with("allow.auto.create.topics", "true"), "allow.auto.create.topics must stay false"),
     ];
     for (options, expected) in cases {
         let error = mistake(options).await;
@@ -69,14 +70,6 @@ async fn a_password_is_never_shown() {
     };
     assert!(!format!("{options:?}").contains("hunter2"));
     assert!(!mistake(options).await.contains("hunter2"));
-}
-
-#[tokio::test]
-async fn a_topic_that_is_missing_is_told_at_the_start() {
-    let options = absent().await;
-    assert!(
-        mistake(options.clone()).await.contains(&format!("topic {} does not exist", options.topic))
-    );
 }
 
 #[tokio::test]
