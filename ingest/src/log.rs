@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use prometheus::Registry;
 use shared::timestamp::Timestamp;
 
 pub mod config;
@@ -112,6 +113,19 @@ impl Log {
         match self {
             Self::Embedded(log) => log.redrive(wanted, progress).await,
             Self::Kafka(log) => log.redrive(wanted, progress).await,
+        }
+    }
+
+    /// Registers the log's own metrics, and starts to check whether its servers are set up as it
+    /// needs. Needs a running runtime.
+    ///
+    /// # Errors
+    /// A name that `registry` has already.
+    pub fn watch(&self, registry: &Registry) -> prometheus::Result<()> {
+        match self {
+            // One set of rules and dashboards serves every process, so each has the series.
+            Self::Embedded(_) => kafka::metrics::KafkaMetrics::new()?.register(registry),
+            Self::Kafka(log) => log.watch(registry),
         }
     }
 

@@ -42,6 +42,7 @@ pub async fn run(
         }
     };
     let (log, store) = tokio::try_join!(config.log.open(clock), store)?;
+    log.watch(&registry)?;
     let consumer = store.map(|(store, metrics)| {
         Consumer::new(log.clone(), store, clock, metrics, config.limits.consumer)
     });

@@ -33,6 +33,7 @@ pub async fn run(
     let metrics = Arc::new(ConsumerMetrics::new(&registry)?);
     let store = config.store.open(metrics.on_store_retry()).await?;
     let log = config.log.open(clock).await?;
+    log.watch(&registry)?;
     let consumer =
         Consumer::new(log.clone(), store.clone(), clock, metrics, config.limits.consumer);
     let future_tolerance_ms = config.limits.endpoint.future_tolerance_ms;

@@ -15,7 +15,7 @@ use shared::{
 use super::{
     EmbeddedLog, KafkaLog, Log,
     embedded::EmbeddedLogOptions,
-    kafka::{KafkaLogOptions, Mistake, setup},
+    kafka::{KafkaLogOptions, Mistake, SetupReport, setup},
 };
 
 /// The record buffer on Kafka in consumer batches: half for all partitions, half for the next one.
@@ -204,10 +204,13 @@ impl LogConfig {
         }
     }
 
-    /// Creates the missing topics; returns sentences about what was done.
-    pub async fn setup(&self) -> anyhow::Result<Vec<String>> {
+    /// Creates the missing topics, and reports what was done and what is wrong.
+    pub async fn setup(&self) -> anyhow::Result<SetupReport> {
         match self {
-            Self::Embedded(..) => Ok(vec!["the embedded log needs no setup".to_owned()]),
+            Self::Embedded(..) => Ok(SetupReport {
+                lines: vec!["the embedded log needs no setup".to_owned()],
+                faults: 0,
+            }),
             Self::Kafka(options, NewTopics { partitions, replication }) => {
                 let _waiting =
                     Progress::waiting(format!("creating the topics at {}", options.brokers));

@@ -6,12 +6,13 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+use prometheus::Registry;
 use rdkafka::{consumer::BaseConsumer, error::KafkaError};
 use shared::{clock::Clock, timestamp::MINUTE};
 use tokio::sync::Mutex as AsyncMutex;
 
 pub use self::{
-    admin::setup::setup,
+    admin::setup::{SetupReport, setup},
     consume::KafkaCursor,
     options::{GroupProtocol, KafkaLogOptions, Mechanism, Mistake, Security},
 };
@@ -20,6 +21,8 @@ use self::{
     consume::{group::Group, reader::TopicSource},
     context::Context,
     failure::RequestError,
+    findings::{checks::Checks, finding::Purpose},
+    metrics::KafkaMetrics,
     offsets::is_unknown_topic,
     positions::Positions,
     thread::{drop_aside, off_runtime},
@@ -33,6 +36,8 @@ mod client;
 mod consume;
 mod context;
 mod failure;
+mod findings;
+pub(super) mod metrics;
 mod offsets;
 mod options;
 mod positions;
@@ -55,6 +60,8 @@ struct Inner {
     group: Group,
     records: Arc<Positions>,
     letters: Positions,
+    metrics: KafkaMetrics,
+    checks: Arc<Checks>,
     /// One redrive at a time.
     redriving: AsyncMutex<()>,
 }
@@ -94,6 +101,9 @@ impl KafkaLog {
         })?;
         let source = TopicSource::new(&options, &options.topic, &options.group, clock);
         let records = Arc::<Positions>::default();
+        let unusable = |cause: String| LogOpenError::Configuration(format!("kafka: {cause}"));
+        let metrics = KafkaMetrics::new().map_err(|error| unusable(error.to_string()))?;
+        let checks = Checks::new(&options, metrics.clone());
         let log = Self(Arc::new(Inner {
             clock,
             stamps: clock.now() < machine - MINUTE,
@@ -101,6 +111,8 @@ impl KafkaLog {
             group: Group::new(source, Arc::clone(&records)),
             records,
             letters: Positions::default(),
+            metrics,
+            checks: checks.map_err(|error| unusable(error.to_string()))?,
             redriving: AsyncMutex::default(),
             options,
         }));
@@ -137,6 +149,12 @@ impl KafkaLog {
         Ok(())
     }
 
+    /// Registers the metrics of the log, and starts to check the settings of the topics.
+    pub(super) fn watch(&self, registry: &Registry) -> prometheus::Result<()> {
+        self.0.checks.start();
+        self.0.metrics.register(registry)
+    }
+
     /// The records' topic for its consumer group.
     fn records_source(&self) -> TopicSource {
         let Inner { options, clock, .. } = &*self.0;
@@ -156,13 +174,20 @@ impl KafkaLog {
 
     /// Whether records can be appended.
     pub(super) fn ready(&self) -> Result<(), LogError> {
-        self.0.producer.ready(&self.0.options.topic)
+        self.0.producer.ready(&self.0.options.topic)?;
+        self.unblocked(Purpose::Events)
     }
 
     /// Whether records can be consumed: also a dead letter must find its topic.
     pub(super) fn ready_to_consume(&self) -> Result<(), LogError> {
         self.ready()?;
-        self.0.producer.ready(&self.0.options.letters_topic())
+        self.0.producer.ready(&self.0.options.letters_topic())?;
+        self.unblocked(Purpose::DeadLetters)
+    }
+
+    /// Whether no finding about a topic stands in the way of an append.
+    fn unblocked(&self, purpose: Purpose) -> Result<(), LogError> {
+        self.0.checks.blocking(purpose).map_or(Ok(()), |cause| Err(LogError::Busy(cause)))
     }
 
     pub(super) fn group(&self) -> &Group {

@@ -7,7 +7,7 @@ use compact_str::CompactString;
 use super::Country;
 
 /// The longest country, in characters.
-const LONGEST: usize = 16;
+pub(super) const LONGEST: usize = 16;
 
 impl Country {
     /// Converts to upper case, keeps letters and digits (of Unicode), and cuts at 16 characters.

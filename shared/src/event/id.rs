@@ -7,7 +7,7 @@ use compact_str::CompactString;
 use super::{SessionId, UserId};
 
 /// The longest id, in bytes.
-const LONGEST: usize = 128;
+pub(super) const LONGEST: usize = 128;
 
 impl UserId {
     /// Returns `None` if `text` is empty, longer than 128 bytes, has a control character or is a

@@ -9,6 +9,8 @@ mod apart;
 #[cfg(test)]
 mod backends;
 #[cfg(test)]
+mod brokers;
+#[cfg(test)]
 mod by_hand;
 #[cfg(test)]
 mod clocks;

@@ -87,6 +87,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "ingest/src/log/kafka*",
             "ingest/topic-ids/*",
             "deploy/bench/*",
+            "deploy/standalone/tests/system/brokers.rs",
             "deploy/standalone/tests/system/clocks.rs",
             "deploy/standalone/tests/system/drills.rs",
         ],

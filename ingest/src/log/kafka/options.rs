@@ -47,6 +47,8 @@ pub struct KafkaLogOptions {
     pub stall_limit: Duration,
     /// The time between two queries of the topic's offsets.
     pub offsets_interval: Duration,
+    /// The time between two checks of the topics' settings.
+    pub settings_interval: Duration,
 }
 
 /// An invalid setting.
@@ -117,6 +119,7 @@ impl Default for KafkaLogOptions {
             revoke_timeout: Duration::from_secs(10),
             stall_limit: Duration::from_secs(60),
             offsets_interval: Duration::from_secs(1),
+            settings_interval: Duration::from_secs(60),
         }
     }
 }

@@ -20,6 +20,7 @@ use super::{append::outgoing::Outgoing, *};
 use crate::log::{Log, LogError, NewRecord, Offsets, Record};
 
 mod faults;
+mod findings;
 mod rebalances;
 mod records;
 mod settings;

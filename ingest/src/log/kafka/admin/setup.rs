@@ -1,11 +1,13 @@
-//! Creates the topics of the log, and reports differences of existing ones without changing them.
+//! Creates the topics of the log, and reports what is wrong with existing ones without changing
+//! them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
-    admin::{
-        AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
-    },
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
     types::RDKafkaErrorCode,
@@ -17,6 +19,12 @@ use super::super::{
     consume::reader::TopicSource,
     context::{Context, Health},
     failure::RequestError,
+    findings::{
+        checks::unreadable,
+        finding::{Finding, Purpose, Severity},
+        rules::{Needs, findings},
+        settings::{SettingsReader, TopicSettings, Unknown},
+    },
     offsets::REQUEST_TIMEOUT,
     options::KafkaLogOptions,
     thread::off_runtime,
@@ -31,17 +39,21 @@ const TWO_IN_SYNC: (&str, &str) = ("min.insync.replicas", "2");
 const LETTER_BYTES: (&str, &str) = ("max.message.bytes", "2097152");
 /// Dead letters are kept until an operator has handled them.
 const KEPT: (&str, &str) = ("retention.ms", "-1");
-/// The settings that both topics need, and what another value causes.
-const NEEDED: [(&str, &str, &str); 2] = [
-    (
-        TIMESTAMPS.0,
-        TIMESTAMPS.1,
-        "producers may backdate the time at which their events are judged",
-    ),
-    ("cleanup.policy", "delete", "compaction removes older records of a user, which loses events"),
-];
+/// How long the brokers may take to report a topic that was just created.
+const NEW_TOPIC: Duration = Duration::from_secs(3);
+/// The pause between two reads of the settings of new topics.
+const READ_PAUSE: Duration = Duration::from_millis(100);
 
-/// Creates the missing topics of the log. Returns a sentence about each topic and each difference.
+/// The result of a setup.
+#[derive(Clone, Debug, Default)]
+pub struct SetupReport {
+    /// Sentences about each topic and each finding.
+    pub lines: Vec<String>,
+    /// The number of findings with which events are lost or refused. An operator must act.
+    pub faults: usize,
+}
+
+/// Creates the missing topics of the log, and checks the settings of all of them.
 ///
 /// # Errors
 /// [`LogOpenError::Configuration`] if the options are invalid, [`LogOpenError::Unavailable`] if the
@@ -50,14 +62,14 @@ pub async fn setup(
     options: &KafkaLogOptions,
     partitions: i32,
     replication: i32,
-) -> Result<Vec<String>, LogOpenError> {
+) -> Result<SetupReport, LogOpenError> {
     options.check()?;
     reach(options).await?;
     let context = Context::new("setup", Arc::default());
     let admin: AdminClient<_> = client::create(&client::producer(options), context)
         .map_err(|cause| LogOpenError::Configuration(format!("kafka: {cause}")))?;
     let letters = options.letters_topic();
-    let mut report = Vec::new();
+    let mut report = SetupReport::default();
     for (name, partitions) in [(options.topic.as_str(), partitions), (letters.as_str(), 1)] {
         let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
         topic = topic.set(TIMESTAMPS.0, TIMESTAMPS.1);
@@ -72,12 +84,11 @@ pub async fn setup(
             .request_timeout(Some(REQUEST_TIMEOUT));
         let created = admin.create_topics([&topic], &limit).await.map_err(refused)?;
         match created.into_iter().next() {
-            Some(Ok(_)) => report.push(format!("created topic {name}, partitions: {partitions}")),
+            Some(Ok(_)) => {
+                report.lines.push(format!("created topic {name}, partitions: {partitions}"));
+            }
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {
-                let resource = [ResourceSpecifier::Topic(name)];
-                let found = admin.describe_configs(&resource, &limit).await.map_err(refused)?;
-                let found = found.into_iter().next().and_then(Result::ok);
-                report.extend(existing(options, name, partitions, found.as_ref()).await?);
+                report.lines.extend(existing(options, name, partitions).await?);
             }
             Some(Err((_, cause))) => return Err(refused(KafkaError::AdminOp(cause))),
             None => {
@@ -87,7 +98,54 @@ pub async fn setup(
             }
         }
     }
+    check_settings(options, &mut report).await?;
     Ok(report)
+}
+
+/// Adds the findings about the settings of both topics to `report`.
+async fn check_settings(
+    options: &KafkaLogOptions,
+    report: &mut SetupReport,
+) -> Result<(), LogOpenError> {
+    let failed = |cause: RequestError| {
+        LogOpenError::Unavailable(format!(
+            "kafka: the settings of the topics could not be read: {cause}"
+        ))
+    };
+    let reader = SettingsReader::new(options).map_err(|cause| failed(cause.into()))?;
+    let needs = Needs::of(options).map_err(|cause| failed(cause.into()))?;
+    let (letters_topic, begun) = (options.letters_topic(), Instant::now());
+    let [events, letters] = loop {
+        let read = reader.read([&options.topic, &letters_topic]).await.map_err(failed)?;
+        let known = |topic: &Result<TopicSettings, Unknown>| match topic {
+            Ok(settings) => settings.replicas.is_some(),
+            Err(unknown) => *unknown != Unknown::Missing,
+        };
+        if read.iter().all(known) || begun.elapsed() > NEW_TOPIC {
+            break read;
+        }
+        tokio::time::sleep(READ_PAUSE).await;
+    };
+    let mut found = findings(events.as_ref().ok(), letters.as_ref().ok(), &needs);
+    for (purpose, topic) in [(Purpose::Events, events), (Purpose::DeadLetters, letters)] {
+        if topic.is_err() {
+            found.push((purpose, unreadable()));
+        }
+    }
+    for (purpose, Finding { severity, text, .. }) in found {
+        let topic = match purpose {
+            Purpose::Events => &options.topic,
+            Purpose::DeadLetters => &letters_topic,
+        };
+        let word = match severity {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error | Severity::Blocking => "error",
+        };
+        report.faults += usize::from(severity >= Severity::Error);
+        report.lines.push(format!("{word}: topic {topic}: {text}"));
+    }
+    Ok(())
 }
 
 /// Checks that a broker can be reached: creating a topic would only report a timeout.
@@ -116,12 +174,11 @@ async fn reach(options: &KafkaLogOptions) -> Result<(), LogOpenError> {
     }
 }
 
-/// Describes an existing topic and its differences.
+/// Describes an existing topic.
 async fn existing(
     options: &KafkaLogOptions,
     name: &str,
     partitions: i32,
-    found: Option<&ConfigResource>,
 ) -> Result<Vec<String>, LogOpenError> {
     let source = TopicSource::new(options, name, &options.group, Clock::machine());
     let count = off_runtime("kafka-setup", move || source.partitions())
@@ -133,14 +190,6 @@ async fn existing(
         report.push(format!(
             "warning: topic {name} should have {partitions} partitions; it was not changed"
         ));
-    }
-    for (setting, needed, effect) in NEEDED {
-        let value = found.and_then(|found| found.get(setting)?.value.as_deref());
-        if let Some(value) = value.filter(|value| *value != needed) {
-            report.push(format!(
-                "warning: topic {name} has {setting}={value} instead of {needed}: {effect}"
-            ));
-        }
     }
     Ok(report)
 }

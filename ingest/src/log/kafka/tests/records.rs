@@ -128,7 +128,7 @@ async fn a_producer_s_own_time_proves_nothing_and_the_reader_s_clock_stands_in_f
             .clone()
             .unwrap();
     }
-    let report = setup(&options, 3, 1).await.unwrap();
+    let report = setup(&options, 3, 1).await.unwrap().lines;
     assert!(
         report.iter().any(|line| line.contains("message.timestamp.type=CreateTime")),
         "{report:?}"

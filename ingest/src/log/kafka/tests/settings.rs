@@ -75,10 +75,10 @@ async fn a_password_is_never_shown() {
 #[tokio::test]
 async fn a_setup_made_twice_changes_nothing_and_says_so() {
     let options = absent().await;
-    let report = setup(&options, 3, 1).await.unwrap();
+    let report = setup(&options, 3, 1).await.unwrap().lines;
     assert_eq!(report[0], format!("created topic {}, partitions: 3", options.topic));
     assert_eq!(report[1], format!("created topic {}.dlq, partitions: 1", options.topic));
-    let again = setup(&options, 3, 1).await.unwrap();
+    let again = setup(&options, 3, 1).await.unwrap().lines;
     assert_eq!(again[0], format!("topic {} exists, partitions: 3", options.topic));
     assert_eq!(again.len(), 2, "{again:?}");
     open(&options).await.ready().unwrap();
