@@ -1,11 +1,12 @@
 //! The settings of the endpoint and the consumer, and of the program `ingest`.
 
-use std::str::FromStr;
+use std::num::NonZero;
 
 use shared::{
     cli::{ProcessConfig, Threads},
     config::{Bytes, DurationValue, Mistakes, Setting, Settings},
     store::config::{StoreConfig, cassandra_settings},
+    words,
 };
 
 use crate::{
@@ -100,12 +101,12 @@ impl Limits {
         log.set_buffer(batch_bytes);
         let limits = Self {
             endpoint: EndpointOptions {
-                max_events: given.get("max-batch-events"),
+                max_events: given.get_or("max-batch-events", NonZero::<usize>::MIN).get(),
                 max_body_bytes: size(given, "max-body"),
                 max_inflight_bytes: size(given, "max-inflight"),
                 body_timeout: given.duration("body-timeout"),
                 future_tolerance_ms,
-                quota_events_per_second: given.get_optional("quota"),
+                quota_events_per_second: given.get_optional("quota").map(NonZero::<u32>::get),
                 append_timeout: log
                     .append_deadline()
                     .unwrap_or(EndpointOptions::default().append_timeout),
@@ -120,7 +121,7 @@ impl Limits {
         if limits.endpoint.max_inflight_bytes < 2 * limits.endpoint.max_body_bytes {
             given.mistake(
                 "max-inflight",
-                "it must be at least twice --max-body, to hold one body compressed and decompressed",
+                "must be at least twice --max-body, to hold one body compressed and decompressed",
             );
         }
         limits
@@ -142,18 +143,7 @@ impl IngestConfig {
     }
 }
 
-impl FromStr for Role {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "http" => Ok(Self::Http),
-            "consumer" => Ok(Self::Consumer),
-            "both" => Ok(Self::Both),
-            _ => Err("expected http, consumer or both"),
-        }
-    }
-}
+words!(Role: "http" => Http, "consumer" => Consumer, "both" => Both);
 
 fn size(given: &mut Settings, name: &'static str) -> usize {
     whole(given.get_or(name, Bytes(0)))

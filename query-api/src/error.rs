@@ -1,6 +1,6 @@
 //! The errors of queries, in words for the client. `http` maps each one to a status.
 
-use shared::store::StoreError;
+use shared::{config::Bytes, store::StoreError};
 use thiserror::Error;
 
 /// The rule for an id, after the name of the id.
@@ -20,6 +20,8 @@ pub(crate) enum QueryError {
     MissingWindow(&'static str),
     #[error("{0}")]
     InvalidWindow(&'static str),
+    #[error("`{name}` must be above 0 and at most {most}, not {given:?}; fractions are allowed")]
+    InvalidLength { name: &'static str, most: i64, given: String },
     #[error("`limit` must be a whole number from 1 to {0}")]
     InvalidLimit(usize),
     #[error("`step` must be `hour` or `day`, or `minute` for a window of at most 2 days")]
@@ -41,7 +43,7 @@ pub(crate) enum QueryError {
     InvalidSessionId,
     #[error("the body must be a JSON object such as {{\"user_id\": \"d6313e1f\"}}")]
     InvalidBody,
-    #[error("the body is larger than {0} bytes; send nothing but the user")]
+    #[error("the body is larger than {}; send nothing but the user", Bytes(*.0 as u64))]
     BodyTooLarge(usize),
     #[error("the body did not arrive in time; send the request again")]
     SlowBody,
@@ -76,7 +78,7 @@ impl QueryError {
             Self::UnknownParameter { .. } => "unknown_parameter",
             Self::RepeatedParameter(_) => "repeated_parameter",
             Self::MissingWindow(_) => "missing_window",
-            Self::InvalidWindow(_) => "invalid_window",
+            Self::InvalidWindow(_) | Self::InvalidLength { .. } => "invalid_window",
             Self::InvalidLimit(_) => "invalid_limit",
             Self::InvalidStep => "invalid_step",
             Self::InvalidStatus => "invalid_status",

@@ -16,14 +16,16 @@ pub(crate) enum Span {
     Since(Timestamp, Option<Timestamp>),
 }
 
+/// The parameters for a length, and their units in milliseconds.
+pub(crate) const DAYS: (&str, i64) = ("days", DAY);
+const HOURS: (&str, i64) = ("hours", HOUR);
+
 /// An example of each way to give a window.
 pub(crate) const EXAMPLES: &str =
     "days=1, or hours=1.5, or from=2019-05-12T00:00:00Z&to=2019-05-13T00:00:00Z";
 /// An example of each way to give a window by its length.
 pub(crate) const LENGTH_EXAMPLES: &str = "days=1, or hours=1.5";
 
-pub(crate) const LENGTH: &str =
-    "`days` and `hours` must be numbers above 0 and at most one year; fractions are allowed";
 pub(crate) const WAYS: &str = "use only one of `days`, `hours`, or `from` (optionally with `to`)";
 pub(crate) const ONE_LENGTH: &str = "use only one of `days` and `hours`";
 pub(crate) const ORDER: &str = "`from` must not be after `to`; without `to`, the window ends now";
@@ -38,8 +40,8 @@ impl Span {
     pub(crate) fn read(params: &Params) -> Result<Self, QueryError> {
         let [days, hours, from, to] = Self::PARAMETERS.map(|name| params.one(name));
         match (days, hours, from, to) {
-            (Some(days), None, None, None) => last(days, DAY),
-            (None, Some(hours), None, None) => last(hours, HOUR),
+            (Some(days), None, None, None) => last(DAYS, days),
+            (None, Some(hours), None, None) => last(HOURS, hours),
             (None, None, Some(from), to) => {
                 Ok(Self::Since(instant(from)?, to.map(instant).transpose()?))
             }
@@ -51,8 +53,8 @@ impl Span {
     /// Reads the span of a call that supports only `days` and `hours`.
     pub(crate) fn read_length(params: &Params) -> Result<Self, QueryError> {
         match (params.one("days"), params.one("hours")) {
-            (Some(days), None) => last(days, DAY),
-            (None, Some(hours)) => last(hours, HOUR),
+            (Some(days), None) => last(DAYS, days),
+            (None, Some(hours)) => last(HOURS, hours),
             (None, None) => Err(QueryError::MissingWindow(LENGTH_EXAMPLES)),
             (Some(_), Some(_)) => Err(QueryError::InvalidWindow(ONE_LENGTH)),
         }
@@ -69,15 +71,24 @@ impl Span {
     }
 }
 
-fn last(text: &str, unit: i64) -> Result<Span, QueryError> {
+fn last(parameter: (&'static str, i64), text: &str) -> Result<Span, QueryError> {
     // `parse` also accepts `inf` and `nan`, which are outside the bounds.
-    let length = text.parse::<f64>().ok().map(|number| number * unit as f64);
+    let length = text.parse::<f64>().ok().map(|number| number * parameter.1 as f64);
     match length {
         // Rounded up, so that the shortest window is not empty.
         Some(length) if length > 0.0 && length <= RETENTION as f64 => {
             Ok(Span::Last(length.ceil() as i64))
         }
-        _ => Err(QueryError::InvalidWindow(LENGTH)),
+        _ => Err(wrong_length(parameter, text)),
+    }
+}
+
+/// The error of an invalid length, with the first characters of its text.
+pub(crate) fn wrong_length((name, unit): (&'static str, i64), text: &str) -> QueryError {
+    QueryError::InvalidLength {
+        name,
+        most: RETENTION / unit,
+        given: text.chars().take(48).collect(),
     }
 }
 
@@ -114,18 +125,15 @@ mod tests {
 
     #[test]
     fn a_length_that_is_not_above_zero_and_within_a_year_is_refused() {
-        for query in [
-            "days=0",
-            "days=-1",
-            "days=",
-            "days=NaN",
-            "days=inf",
-            "days=365.1",
-            "hours=8761",
-            "days=one",
-        ] {
-            assert_eq!(read(query), Err(LENGTH.to_owned()), "{query}");
+        for days in ["0", "-1", "", "NaN", "inf", "365.1", "one"] {
+            let expected = format!(
+                "`days` must be above 0 and at most 365, not {days:?}; fractions are allowed"
+            );
+            assert_eq!(read(&format!("days={days}")), Err(expected), "{days}");
         }
+        let expected =
+            "`hours` must be above 0 and at most 8760, not \"8761\"; fractions are allowed";
+        assert_eq!(read("hours=8761"), Err(expected.to_owned()));
     }
 
     #[test]

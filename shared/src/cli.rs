@@ -83,7 +83,7 @@ impl ProcessConfig {
             log_format: given.get("log-format"),
             log_level: given.get("log-level"),
             connections: ServeOptions {
-                max_connections: given.get("max-connections"),
+                max_connections: given.get_or("max-connections", NonZero::<usize>::MIN).get(),
                 header_timeout: given.duration("header-timeout"),
                 write_timeout: given.duration("write-timeout"),
                 drain_timeout: given.duration("drain-timeout"),
@@ -150,7 +150,7 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     let notes = [
-        help::exit_status(),
+        help::exit_status(&[]),
         help::environment("every setting"),
         help::files(&[]),
         config::secrets_help(settings),
@@ -158,10 +158,13 @@ where
     let program = program.args(config::args(settings)).after_help(help::sections(&notes));
     let program = packaging::with_commands(program).args_conflicts_with_subcommands(true);
     match program.clone().try_get_matches() {
-        Ok(matches) => exit(packaging::run(&program, &matches).unwrap_or_else(|| {
-            let (threads, work) = run(Settings::of(settings, &matches))?;
-            block_on_threads(threads, work)
-        })),
+        Ok(matches) => {
+            let outcome = packaging::run(&program, &matches).unwrap_or_else(|| {
+                let (threads, work) = run(Settings::of(settings, &matches))?;
+                block_on_threads(threads, work)
+            });
+            exit(program.get_name(), outcome)
+        }
         Err(message) => usage(&message),
     }
 }

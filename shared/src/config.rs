@@ -87,7 +87,7 @@ impl Settings {
         let given: Vec<_> = settings.iter().map(flag_or_variable).collect();
         let mut in_file = match &file {
             Some((path, source)) => file::read(Path::new(path)).unwrap_or_else(|cause| {
-                mistakes.push(format!("{source}: {path:?} cannot be used: {cause}"));
+                mistakes.push(format!("{source}: {path:?} cannot be read: {cause}"));
                 toml::Table::new()
             }),
             None => toml::Table::new(),
@@ -97,9 +97,9 @@ impl Settings {
         for (setting, given) in settings.iter().zip(given) {
             let from_file = in_file.remove(setting.name).and_then(|value| {
                 match file::text(setting.kind, value) {
-                    Ok(value) => Some((value, Source::File(path.clone()))),
+                    Ok(value) => Some((value, Source::File(format!("{path}: {}", setting.name)))),
                     Err(cause) => {
-                        mistakes.push(format!("{path}: {} {cause}", setting.name));
+                        mistakes.push(format!("{path}: {}: {cause}", setting.name));
                         None
                     }
                 }
@@ -110,7 +110,7 @@ impl Settings {
         mistakes.extend(
             in_file
                 .keys()
-                .map(|key| format!("{path}: unknown setting {key}; `--help` lists the settings")),
+                .map(|key| format!("{path}: unknown setting {key:?}; `--help` lists the settings")),
         );
         let redacted = settings.iter().filter(|setting| setting.redacted);
         let redacted = redacted.map(|setting| setting.name).collect();
@@ -148,7 +148,7 @@ impl Settings {
         name: &'static str,
         text: &str,
     ) -> Option<T> {
-        text.parse().map_err(|cause: T::Err| self.mistake(name, &cause.to_string())).ok()
+        text.parse().map_err(|cause: T::Err| self.mistake(name, &expected(&cause))).ok()
     }
 
     /// Returns the secret `name`, byte for byte, if there is one.
@@ -171,9 +171,10 @@ impl Settings {
         if let Some((value, source)) = self.given.get(name)
             && self.mistaken.insert(name)
         {
-            let shown =
-                if self.redacted.contains(name) { "[redacted]" } else { &format!("{value:?}") };
-            self.mistakes.push(format!("{source}: {shown} cannot be used: {cause}"));
+            self.mistakes.push(match value.is_empty() || self.redacted.contains(name) {
+                true => format!("{source}: {cause}"),
+                false => format!("{source}: {value:?} is not valid: {cause}"),
+            });
         }
     }
 
@@ -189,6 +190,21 @@ fn from_flag(setting: &Setting, matches: &ArgMatches) -> Option<(String, Source)
     }
     let values: Vec<_> = matches.get_many::<String>(setting.name)?.map(String::as_str).collect();
     Some((values.join(LIST_SEPARATOR), Source::Flag(setting.name)))
+}
+
+/// What was expected in place of a value, which the errors of the standard library do not say.
+fn expected(cause: &impl fmt::Display) -> String {
+    let text = cause.to_string();
+    let expected = match text.as_str() {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            "a whole number"
+        }
+        "invalid socket address syntax" => "ADDRESS:PORT, for example 127.0.0.1:5000",
+        "provided string was not `true` or `false`" => "true or false",
+        "number would be zero for non-zero type" => return "must be at least 1".to_owned(),
+        _ => return text,
+    };
+    format!("expected {expected}")
 }
 
 /// Returns the value by the setting's variable, or, for a secret, by the file that one names.

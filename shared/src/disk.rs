@@ -14,6 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::config::Bytes;
+
 /// How long a result of the file system is reused.
 const FRESH: Duration = Duration::from_millis(100);
 
@@ -70,7 +72,7 @@ impl FreeSpace {
 
 /// The error for a disk with `free` bytes of which `reserve` must stay free.
 pub(crate) fn too_full(free: u64, reserve: u64) -> String {
-    format!("{free} bytes are free on the disk, but {reserve} must stay free")
+    format!("{} are free on the disk, but --min-free-disk is {}", Bytes(free), Bytes(reserve))
 }
 
 #[cfg(test)]
@@ -88,7 +90,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let refused = FreeSpace::of(dir.path(), u64::MAX).check().unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
-        assert!(refused.to_string().contains("18446744073709551615 must stay free"), "{refused}");
+        assert!(refused.to_string().contains("--min-free-disk is 17179869184 GiB"), "{refused}");
     }
 
     #[test]

@@ -6,13 +6,12 @@
 use std::{
     future::Future,
     io::{self, IsTerminal},
-    str::FromStr,
     sync::Arc,
 };
 
 use futures_util::future::BoxFuture;
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder, process_collector::ProcessCollector};
-use tracing_subscriber::{EnvFilter, fmt::time::ChronoUtc};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt::time::ChronoUtc};
 use warp::{
     Reply,
     http::{StatusCode, header::CONTENT_TYPE},
@@ -22,10 +21,11 @@ use warp::{
 use crate::{
     build_info, disk,
     http::{Route, openapi::process},
-    progress,
+    progress, words,
 };
 
 const BUILD: &str = "bookend_build_info";
+const LEVELS: &str = "off, error, warn, info, debug, trace";
 const BUILD_HELP: &str = "The build of this process; always 1";
 
 /// The format of log lines.
@@ -38,17 +38,7 @@ pub enum LogFormat {
     Json,
 }
 
-impl FromStr for LogFormat {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "human" => Ok(Self::Human),
-            "json" => Ok(Self::Json),
-            _ => Err("must be `human` or `json`"),
-        }
-    }
-}
+words!(LogFormat: "human" => Human, "json" => Json);
 
 /// Starts writing log lines to standard error. `filter` has the syntax of `tracing`, for example
 /// `info` or `ingest=debug`.
@@ -72,9 +62,14 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
 }
 
 fn read_filter(filter: &str) -> Result<EnvFilter, String> {
-    // At `info` the storage engine logs its housekeeping, which does not help an operator.
-    EnvFilter::try_new(format!("fjall=warn,lsm_tree=warn,{filter}"))
-        .map_err(|error| error.to_string())
+    // A name alone would be a target, and hide the lines of all others.
+    let is_known = |part: &str| part.contains(['=', '[']) || part.parse::<LevelFilter>().is_ok();
+    let all_known = !filter.is_empty() && filter.split(',').map(str::trim).all(is_known);
+    // At `info` the storage engine logs its housekeeping, which does not help an operator. Failures
+    // of the Cassandra driver are reported by the code that uses it.
+    let quiet = format!("fjall=warn,lsm_tree=warn,scylla=off,{filter}");
+    let filter = all_known.then(|| EnvFilter::try_new(quiet).ok()).flatten();
+    filter.ok_or_else(|| format!("expected {LEVELS}, or a filter such as ingest=debug,info"))
 }
 
 /// Returns a registry with the metrics of every process: `bookend_build_info` and `process_*`.

@@ -192,6 +192,14 @@ fn the_limit_is_good_and_one_more_is_too_many() {
 }
 
 #[test]
+fn a_line_that_is_no_event_is_named_by_its_number() {
+    let batch = lines("{}\n\nfoo\n[1]\n").unwrap();
+    let details: Vec<_> = batch.events.into_iter().map(|event| event.unwrap_err().detail).collect();
+    assert_eq!(details[1], "line 3 must be a JSON object: unexpected character at column 2");
+    assert_eq!(details[2], "line 4 must be a JSON object: found an array");
+}
+
+#[test]
 fn reading_stops_at_the_limit() {
     let array = format!("[{}this was never read", "0,".repeat(1_001));
     assert_eq!(json(array), Err(BatchError::TooManyEvents { limit: 1_000 }));
@@ -204,11 +212,19 @@ fn reading_stops_at_the_limit() {
 #[test]
 fn the_texts_are_worded_for_the_client() {
     let error = |body: &str| json(body).unwrap_err().to_string();
-    assert_eq!(error("[1,]"), "the body is not valid JSON: trailing comma at line 1 column 4");
+    assert_eq!(error("[1,]"), "the body is not valid JSON: trailing comma at line 1, column 4");
+    assert_eq!(
+        error("not json"),
+        "the body is not valid JSON: unexpected character at line 1, column 2"
+    );
+    assert_eq!(
+        error("{"),
+        "the body is not valid JSON: the text is incomplete at line 1, column 1"
+    );
     assert_eq!(error("[]"), "the batch is empty; send at least one event");
     assert_eq!(
         error("7"),
-        "the body must be a batch: an array of events, or an object with such an array as `events` or `rows`"
+        "expected an array of events, or an object with such an array as `events` or `rows`"
     );
     assert_eq!(
         BatchError::TooManyEvents { limit: 3 }.to_string(),

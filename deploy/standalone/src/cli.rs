@@ -42,7 +42,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(matches) => matches,
         Err(message) => return cli::usage(&message),
     };
-    cli::exit(cli::packaging::run(&program, &matches).unwrap_or_else(|| dispatch(&matches)))
+    let outcome = cli::packaging::run(&program, &matches).unwrap_or_else(|| dispatch(&matches));
+    cli::exit(program.get_name(), outcome)
 }
 
 /// `bookend` and `bookend --listen …` mean `bookend serve …`.

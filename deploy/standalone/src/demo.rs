@@ -34,7 +34,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub sessions: u32,
 
-    /// Seed of the data set; the same seed gives the same sessions
+    /// Seed of the random numbers; the same seed gives the same sessions
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
 

@@ -31,7 +31,8 @@ mod summary;
 /// output.
 ///
 /// # Errors
-/// If a file cannot be read or an event cannot be delivered; the summary is printed first.
+/// If a file cannot be read or an event cannot be delivered; the summary of what was sent is
+/// printed first.
 pub async fn run(args: LoadArgs) -> anyhow::Result<Summary> {
     let progress = progress_of(&args.files);
     let (files, reading) = (args.files, ProgressBar::clone(&progress));
@@ -39,7 +40,9 @@ pub async fn run(args: LoadArgs) -> anyhow::Result<Summary> {
         send(&args.options, &progress, move |batcher| input::read(&files, &reading, batcher))
             .await?;
     drop(progress);
-    cli::print_report(&summary, args.json, &summary).context("cannot write the summary")?;
+    if args.json || summary.sent > 0 || summary.failure.is_none() {
+        cli::print_report(&summary, args.json, &summary).context("cannot write the summary")?;
+    }
     summary.into_result()
 }
 

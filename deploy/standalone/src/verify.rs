@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use anyhow::Context;
 use ingest::log::{Log, Position};
 use serde::Serialize;
 use shared::{
@@ -119,7 +118,7 @@ async fn read(
     let ledger = &mut verdict.ledger;
     let mut seen = std::collections::BTreeSet::new();
     loop {
-        let records = log.read(&mut cursor, READ_BYTES).await.context("the log cannot be read")?;
+        let records = log.read(&mut cursor, READ_BYTES).await?;
         if records.is_empty() {
             // A partition with an end but no records has lost all of them.
             let gone = |(partition, at): (_, Position)| at.end > 0 && !seen.contains(&partition);

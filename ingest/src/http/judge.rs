@@ -22,7 +22,10 @@ pub(super) fn judge(
             Ok(event) => match event.judge(now, latest) {
                 Ok(()) => events.push(event),
                 Err(RejectionCode::Expired) => report.discard(index, RejectionCode::Expired),
-                Err(code) => report.reject(index, Rejection::new(code, too_late(&event, now))),
+                Err(code) => {
+                    let detail = too_late(&event, now, latest);
+                    report.reject(index, Rejection::new(code, detail));
+                }
             },
         }
     }
@@ -30,9 +33,10 @@ pub(super) fn judge(
     (events, report)
 }
 
-fn too_late(event: &SessionEvent, now: Timestamp) -> String {
-    let ts = event.ts();
+fn too_late(event: &SessionEvent, now: Timestamp, latest: Timestamp) -> String {
+    let (ts, seconds) = (event.ts(), (latest - now) / 1_000);
     format!(
-        "`ts` {ts} is too far ahead of the service's clock, {now}; check the clock of the client"
+        "`ts` {ts} is more than {seconds} s ahead of the service's clock, {now}; check the clock of \
+         the client"
     )
 }

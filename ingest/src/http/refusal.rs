@@ -1,6 +1,7 @@
 //! The reasons why a batch is refused as a whole, and the reply for each.
 
 use shared::{
+    config::Bytes,
     event::BatchError,
     http::{HttpError, json_reply},
 };
@@ -83,8 +84,8 @@ fn body_error(error: &BodyError) -> HttpError {
             StatusCode::PAYLOAD_TOO_LARGE,
             "body_too_large",
             format!(
-                "the body is larger than {limit} bytes, before or after decompression; send \
-                 smaller batches"
+                "the body is larger than {}, before or after decompression; send smaller batches",
+                Bytes(*limit as u64)
             ),
         ),
         BodyError::MediaType(sent) => HttpError::new(

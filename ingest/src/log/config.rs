@@ -1,6 +1,7 @@
 //! The settings of the log, embedded or on Kafka.
 
 use std::{
+    num::NonZero,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -89,7 +90,7 @@ impl LogConfig {
             reserve_bytes,
         };
         if !(1..=64).contains(&options.partitions) {
-            given.mistake("log-partitions", "it must be between 1 and 64 for an embedded log");
+            given.mistake("log-partitions", "must be from 1 to 64 for an embedded log");
         }
         Self::Embedded(data_dir.join("log"), options)
     }
@@ -127,16 +128,11 @@ impl LogConfig {
         if let Err(Mistake { setting, cause }) = options.check() {
             given.mistake(setting, &cause);
         }
+        let mut number = |name| given.get_or(name, NonZero::<u16>::MIN).get().into();
         let topics = NewTopics {
-            partitions: given.get("log-partitions"),
-            replication: given.get("kafka-replication"),
+            partitions: number("log-partitions"),
+            replication: number("kafka-replication"),
         };
-        if topics.partitions < 1 {
-            given.mistake("log-partitions", "it must be at least 1");
-        }
-        if topics.replication < 1 {
-            given.mistake("kafka-replication", "it must be at least 1");
-        }
         Self::Kafka(Box::new(options), topics)
     }
 

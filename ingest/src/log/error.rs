@@ -31,7 +31,7 @@ pub enum LogOpenError {
     #[error("{0}")]
     Unavailable(String),
     /// A file operation failed.
-    #[error("the data directory cannot be used: {0}")]
+    #[error("{0}; check the path, its permissions and the disk")]
     Io(#[from] io::Error),
     /// The log is damaged before its end, where every byte was acknowledged.
     #[error("the log is damaged: {0}; restore the data directory from a backup")]

@@ -138,6 +138,7 @@ impl QueryError {
             | Self::RepeatedParameter(_)
             | Self::MissingWindow(_)
             | Self::InvalidWindow(_)
+            | Self::InvalidLength { .. }
             | Self::InvalidLimit(_)
             | Self::InvalidStep
             | Self::InvalidStatus

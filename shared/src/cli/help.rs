@@ -3,19 +3,15 @@
 //!
 //! A line has at most 79 characters, so that a terminal of 80 columns does not break a table.
 
-/// The exit statuses of the programs.
+/// The exit statuses of every program, and `more`.
 #[must_use]
-pub fn exit_status() -> String {
-    section(
-        "Exit status",
-        &[
-            "0         success; for a service: stopped by SIGTERM or Ctrl-C after draining",
-            "1         failure, or a difference found; standard error has the details",
-            "64        wrong flags or configuration; nothing ran",
-            "130, 143  a command other than a service was stopped by a signal",
-            "A closed pipe, as in `bookend … | head`, is not a failure.",
-        ],
-    )
+pub fn exit_status(more: &[&str]) -> String {
+    let every = [
+        "0         success; for a service: stopped by SIGTERM or Ctrl-C after draining",
+        "1         failure; standard error has the details",
+        "64        wrong flags or configuration; nothing ran",
+    ];
+    section("Exit status", &[&every, more].concat())
 }
 
 /// The environment variables of every program. `settings` names the settings among them.
@@ -24,7 +20,7 @@ pub fn environment(settings: &str) -> String {
     section(
         "Environment",
         &[
-            &format!("BOOKEND_…  {settings}: --log-level is BOOKEND_LOG_LEVEL"),
+            &format!("BOOKEND_…  {settings}, for example BOOKEND_LOG_LEVEL"),
             "NO_COLOR   if set, disables colours; only a terminal gets colours",
         ],
     )

@@ -18,17 +18,26 @@ pub fn usage(message: &clap::Error) -> ExitCode {
     ExitCode::from(if message.use_stderr() { EXIT_USAGE } else { 0 })
 }
 
-/// Returns the exit status for `result` and prints its error to standard error.
+/// Returns the exit status of `program` for `result` and prints its error to standard error.
 #[must_use]
-pub fn exit(result: anyhow::Result<()>) -> ExitCode {
+pub fn exit(program: &str, result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    let (text, status) = match error.downcast_ref::<Mistakes>() {
-        Some(mistakes) => (mistakes.to_string(), EXIT_USAGE),
-        None => (format!("bookend: {error:#}"), 1),
+    let (lines, status) = match error.downcast_ref::<Mistakes>() {
+        Some(Mistakes(all)) => (all.clone(), EXIT_USAGE),
+        None => (vec![with_causes(&error)], 1),
     };
-    // Nothing is left to do if standard error is closed.
-    writeln!(io::stderr(), "{text}").ok();
+    for line in lines {
+        // Nothing is left to do if standard error is closed.
+        writeln!(io::stderr(), "{program}: {line}").ok();
+    }
     ExitCode::from(status)
+}
+
+/// The error and its causes, each once: many errors repeat their cause in their own text.
+fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |text, cause| {
+        if text.contains(&cause) { text } else { text + ": " + &cause }
+    })
 }
 
 /// Writes `text` to standard output. A closed pipe is not an error.

@@ -91,7 +91,7 @@ fn man(program: &str, pages: Vec<String>) -> Command {
             &[
                 &format!("{program} man | man -l -"),
                 &format!("{program} man --dir ~/.local/share/man/man1"),
-                "Packages install the pages in /usr/share/man/man1.",
+                &format!("{program} man --dir /usr/share/man/man1  # as packages do"),
             ],
         ))
         .arg(

@@ -12,7 +12,9 @@ pub(super) fn read(path: &Path) -> Result<toml::Table, String> {
 /// Returns the value of a key as text.
 pub(super) fn text(kind: Kind, value: toml::Value) -> Result<String, &'static str> {
     match (kind, value) {
-        (Kind::Secret, _) => Err("is a secret: set its variable instead"),
+        (Kind::Secret, _) => {
+            Err("a secret cannot be in a file of settings; set its variable instead")
+        }
         (Kind::List, toml::Value::Array(values)) => {
             let values: Vec<_> = values.into_iter().map(single).collect::<Result<_, _>>()?;
             Ok(values.join(LIST_SEPARATOR))
@@ -28,6 +30,6 @@ fn single(value: toml::Value) -> Result<String, &'static str> {
         | toml::Value::Boolean(_)
         | toml::Value::Float(_)
         | toml::Value::Datetime(_) => Ok(value.to_string()),
-        toml::Value::Array(_) | toml::Value::Table(_) => Err("is not a single value"),
+        toml::Value::Array(_) | toml::Value::Table(_) => Err("expected a single value"),
     }
 }

@@ -9,16 +9,20 @@ use crate::cli::help;
 pub fn args(settings: &[Setting]) -> impl Iterator<Item = Arg> {
     let flags = settings.iter().copied().filter(|setting| !setting.is_secret());
     flags.chain([CONFIG]).map(|setting| {
-        let mut help = format!("{} [env: {}]", setting.help, setting.variable());
-        if !setting.default.is_empty() && setting.kind == Kind::Value {
-            help = format!("{help} [default: {}]", setting.default);
+        // A default that is not a value is in words at the end of the help text.
+        let words = setting.help.strip_suffix(']').and_then(|help| help.split_once(" [default: "));
+        let (help, default) = words.unwrap_or((setting.help, setting.default));
+        let mut help = format!("{help} [env: {}]", setting.variable());
+        if !default.is_empty() && setting.kind != Kind::Switch {
+            help = format!("{help} [default: {default}]");
         }
         let arg = Arg::new(setting.name).long(setting.name).value_name(setting.value).help(help);
         let arg = arg.help_heading(setting.heading).value_hint(hint(&setting));
         match setting.kind {
             Kind::List => arg.action(ArgAction::Append),
             Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
-            Kind::Value | Kind::Secret => arg,
+            // So that `-1` is a wrong value and not an unknown flag.
+            Kind::Value | Kind::Secret => arg.allow_negative_numbers(true),
         }
     })
 }

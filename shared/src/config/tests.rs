@@ -92,7 +92,7 @@ fn the_flag_that_names_the_file_goes_before_its_variable() {
     let given = Given::default().file("port = 1").flags(&["--config", "/nowhere/at/all.toml"]);
     let all = mistakes(given.settings());
     assert!(
-        all.len() == 1 && all[0].starts_with("--config: \"/nowhere/at/all.toml\" cannot be used"),
+        all.len() == 1 && all[0].starts_with("--config: \"/nowhere/at/all.toml\" cannot be read"),
         "{all:?}"
     );
 }
@@ -134,11 +134,14 @@ fn all_mistakes_are_listed_at_once_each_with_its_source() {
     settings.get_optional::<u32>("quota");
     let (path, all) = (given.path(), mistakes(settings));
     let listed = |begin: &str| all.iter().any(|mistake| mistake.starts_with(begin));
-    assert!(listed("--port: \"http\" cannot be used: "), "{all:?}");
-    assert!(listed("BOOKEND_MAX_BODY: \"big\" cannot be used: "), "{all:?}");
-    assert!(listed(&format!("{path}: \"many\" cannot be used: ")), "{all:?}");
-    assert!(listed(&format!("{path}: unknown setting prot")), "{all:?}");
-    assert!(listed(&format!("{path}: unknown setting listen")), "{all:?}");
+    assert!(listed("--port: \"http\" is not valid: expected a whole number"), "{all:?}");
+    assert!(
+        listed("BOOKEND_MAX_BODY: \"big\" is not valid: expected a number of bytes"),
+        "{all:?}"
+    );
+    assert!(listed(&format!("{path}: quota: \"many\" is not valid: ")), "{all:?}");
+    assert!(listed(&format!("{path}: unknown setting \"prot\"")), "{all:?}");
+    assert!(listed(&format!("{path}: unknown setting \"listen\"")), "{all:?}");
     assert_eq!(all.len(), 5, "{all:?}");
 }
 
@@ -149,7 +152,7 @@ fn one_value_in_a_file_that_is_none_hides_no_other_mistake() {
     settings.get_or("max-body", Bytes(0));
     let all = mistakes(settings);
     assert_eq!(all.len(), 2, "{all:?}");
-    assert_eq!(all[0], format!("{}: port is not a single value", given.path()));
+    assert_eq!(all[0], format!("{}: port: expected a single value", given.path()));
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn a_default_that_cannot_be_used_says_that_it_is_the_default() {
     settings.mistake("max-body", "it is too small");
     assert_eq!(
         mistakes(settings),
-        ["the default of --max-body: \"1MiB\" cannot be used: it is too small"]
+        ["the default of --max-body: \"1MiB\" is not valid: it is too small"]
     );
 }
 
@@ -203,6 +206,36 @@ fn a_size_is_bytes_or_has_a_unit_of_1024() {
     for (text, bytes) in sizes {
         assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
     }
+}
+
+#[test]
+fn a_size_is_written_in_its_largest_unit() {
+    let sizes = [
+        (1_023, "1023 bytes"),
+        (1 << 10, "1 KiB"),
+        (1 << 20, "1 MiB"),
+        (25_280_565_248, "23.5 GiB"),
+        (900 << 30, "900 GiB"),
+    ];
+    for (bytes, text) in sizes {
+        assert_eq!(Bytes(bytes).to_string(), text);
+    }
+}
+
+#[test]
+fn a_mistake_says_what_was_expected() {
+    let given = Given::default().flags(&["--port", "-1", "--max-body", "5000", "--tls=maybe"]);
+    let mut settings = given.settings();
+    settings.get::<u16>("port");
+    settings.get_or("max-body", std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
+    settings.get::<bool>("tls");
+    let all = mistakes(settings);
+    assert_eq!(all[0], "--port: \"-1\" is not valid: expected a whole number");
+    assert!(all[1].ends_with("expected ADDRESS:PORT, for example 127.0.0.1:5000"), "{all:?}");
+    assert!(all[2].ends_with("expected true or false"), "{all:?}");
+    let mut none = Given::default().flags(&["--quota", "0"]).settings();
+    none.get_optional::<std::num::NonZero<u32>>("quota");
+    assert_eq!(mistakes(none), ["--quota: \"0\" is not valid: must be at least 1"]);
 }
 
 #[test]
@@ -274,14 +307,14 @@ fn a_secret_is_a_variable_or_a_file_that_a_variable_names_and_is_never_shown() {
     assert_eq!(secret(&given).reveal(), "loud");
     let mut settings = given.settings();
     settings.mistake("password", "it needs a name");
-    assert_eq!(
-        mistakes(settings),
-        ["BOOKEND_PASSWORD: [redacted] cannot be used: it needs a name"]
-    );
+    assert_eq!(mistakes(settings), ["BOOKEND_PASSWORD: it needs a name"]);
 
     let given = Given::default().file("password = 'hush'");
     let [mistake] = &mistakes(given.settings())[..] else { panic!() };
-    assert!(mistake.contains("password is a secret") && !mistake.contains("hush"), "{mistake}");
+    assert!(
+        mistake.contains("password: a secret cannot be") && !mistake.contains("hush"),
+        "{mistake}"
+    );
     let gone = Given::default().variable("BOOKEND_PASSWORD_FILE", "/nowhere/secret");
     let [mistake] = &mistakes(gone.settings())[..] else { panic!() };
     assert!(

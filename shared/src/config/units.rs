@@ -17,11 +17,28 @@ pub struct DurationValue(pub Duration);
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
+/// Implements `FromStr` for an enum: a word for each value, in upper or lower case.
+#[macro_export]
+macro_rules! words {
+    ($type:ty: $($word:literal => $value:ident),+) => {
+        impl std::str::FromStr for $type {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                $(if text.eq_ignore_ascii_case($word) {
+                    return Ok(Self::$value);
+                })+
+                Err(format!("expected one of {}", [$($word),+].join(", ")))
+            }
+        }
+    };
+}
+
 impl FromStr for Bytes {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "write a number of bytes, KiB, MiB or GiB, for example 64MiB";
+        const WRONG: &str = "expected a number of bytes, KiB, MiB or GiB, for example 64MiB";
         let (number, unit) = split_unit(text);
         let unit: u64 = match unit.to_ascii_lowercase().as_str() {
             "" | "b" => 1,
@@ -39,7 +56,7 @@ impl FromStr for DurationValue {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "write a number and a unit (ms, s, m, h or d), for example 15s";
+        const WRONG: &str = "expected a number and a unit (ms, s, m, h or d), for example 15s";
         let (number, unit) = split_unit(text);
         let unit: u64 = match unit {
             "ms" => 1,
@@ -58,6 +75,16 @@ fn split_unit(text: &str) -> (&str, &str) {
     let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     (number, unit.trim())
+}
+
+/// In the largest unit that fits, with one decimal digit: `1 MiB`, `23.5 GiB`.
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        let fitting = units.into_iter().find(|(size, _)| self.0 >= *size);
+        let (size, unit) = fitting.unwrap_or((1, "bytes"));
+        write!(f, "{} {unit}", (self.0 as f64 / size as f64 * 10.0).floor() / 10.0)
+    }
 }
 
 impl DurationValue {

@@ -15,7 +15,11 @@ use super::{
     batch::{BatchError, BatchFormat, BatchShape, EventBatch},
     element::Element,
     key::KeySeed,
+    rejection::syntax,
 };
+
+const A_BATCH: &str =
+    "expected an array of events, or an object with such an array as `events` or `rows`";
 
 /// The events read so far, and the error that stopped reading. The error types of serde cannot
 /// carry a [`BatchError`].
@@ -48,7 +52,9 @@ impl EventBatch {
 fn decode_lines(body: &[u8], max_events: usize) -> Result<EventBatch, BatchError> {
     let mut events = Vec::new();
     let mut rest = body;
+    let mut number = 0;
     while !rest.is_empty() {
+        number += 1;
         let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
         rest = rest.get(line.len() + 1..).unwrap_or_default();
         if is_blank(line) {
@@ -57,7 +63,7 @@ fn decode_lines(body: &[u8], max_events: usize) -> Result<EventBatch, BatchError
         if events.len() == max_events {
             return Err(BatchError::TooManyEvents { limit: max_events });
         }
-        events.push(SessionEvent::parse(line));
+        events.push(SessionEvent::parse(line).map_err(|rejection| rejection.of_line(number)));
     }
     Ok(EventBatch { shape: BatchShape::Lines, events })
 }
@@ -83,11 +89,12 @@ fn read(text: &str, max_events: usize, apart: bool) -> Result<EventBatch, BatchE
     match (reading.error, result) {
         (Some(error), _) => Err(error),
         (None, Ok(())) => Ok(EventBatch { shape: reading.shape, events: reading.events }),
-        (None, Err(error)) if error.is_data() => Err(BatchError::NotABatch(
-            "the body must be a batch: an array of events, or an object with such an array as `events` or `rows`"
-                .to_owned(),
-        )),
-        (None, Err(error)) => Err(BatchError::NotJson(error.to_string())),
+        (None, Err(error)) if error.is_data() => Err(BatchError::NotABatch(A_BATCH.to_owned())),
+        (None, Err(error)) => {
+            let (line, column) = (error.line(), error.column());
+            let place = format!("{} at line {line}, column {column}", syntax(&error));
+            Err(BatchError::NotJson(place))
+        }
     }
 }
 
@@ -150,9 +157,7 @@ impl<'de> Visitor<'de> for Body<'_> {
                 "the body is a single event; send an array of events, or one event per line as \
                  application/x-ndjson",
             )),
-            (false, false) => Err(self
-                .0
-                .not_a_batch("the object must have an array of events as `events` or `rows`")),
+            (false, false) => Err(self.0.not_a_batch(A_BATCH)),
         }
     }
 }

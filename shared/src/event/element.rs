@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Rejection, SessionEvent, fields::Fields, key::KeySeed};
+use super::{Rejection, SessionEvent, fields::Fields, key::KeySeed, rejection::syntax};
 
 /// The seed that reads one element.
 pub(super) struct Element;
@@ -41,9 +41,10 @@ impl SessionEvent {
     pub(super) fn parse_text(json: &str) -> Result<Self, Rejection> {
         let mut deserializer = serde_json::Deserializer::from_str(json);
         let event = Element.deserialize(&mut deserializer);
-        event
-            .and_then(|event| deserializer.end().map(|()| event))
-            .unwrap_or_else(|error| Err(Rejection::not_an_object(error)))
+        event.and_then(|event| deserializer.end().map(|()| event)).unwrap_or_else(|error| {
+            let what = format!("{} at column {}", syntax(&error), error.column());
+            Err(Rejection::not_an_object(&what))
+        })
     }
 }
 

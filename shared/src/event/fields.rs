@@ -201,5 +201,5 @@ fn not_a_string(name: &str, code: RejectionCode, kind: &str) -> Rejection {
 
 fn not_an_id(name: &str, code: RejectionCode, text: &str) -> Rejection {
     let rule = id::broken_rule(text).unwrap_or("must be an id");
-    Rejection::new(code, format!("`{name}` {rule}, not \"{}\"", shown(text)))
+    Rejection::new(code, format!("`{name}` {rule}: \"{}\"", shown(text)))
 }

@@ -9,47 +9,32 @@ use super::{SessionId, UserId};
 /// The longest id, in bytes.
 pub(super) const LONGEST: usize = 128;
 
-impl UserId {
-    /// Returns `None` if `text` is empty, longer than 128 bytes, has a control character or is a
-    /// placeholder.
-    #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
-        broken_rule(text).is_none().then(|| Self(CompactString::new(text)))
-    }
+macro_rules! ids {
+    ($($id:ident),+) => {$(
+        impl $id {
+            /// Returns `None` if `text` is empty, longer than 128 bytes, has a control character or
+            /// is a placeholder.
+            #[must_use]
+            pub fn new(text: &str) -> Option<Self> {
+                broken_rule(text).is_none().then(|| Self(CompactString::new(text)))
+            }
 
-    /// The id, byte for byte as sent.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+            /// The id, byte for byte as sent.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    )+};
 }
 
-impl SessionId {
-    /// Returns `None` if `text` is empty, longer than 128 bytes, has a control character or is a
-    /// placeholder.
-    #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
-        broken_rule(text).is_none().then(|| Self(CompactString::new(text)))
-    }
-
-    /// The id, byte for byte as sent.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+ids!(UserId, SessionId);
 
 /// Returns the rule that `text` breaks, in words that follow the name of the field; `None` for an
 /// id.
@@ -61,7 +46,7 @@ pub(super) fn broken_rule(text: &str) -> Option<&'static str> {
     } else if has_control(text) {
         Some("must have no control characters")
     } else if is_placeholder(text) {
-        Some("must be an id, not a placeholder")
+        Some("must not be a placeholder")
     } else {
         None
     }

@@ -7,45 +7,31 @@ use super::{Rejection, RejectionCode};
 /// The most characters of a client's value that a rejection repeats.
 const SHOWN: usize = 48;
 
-impl RejectionCode {
-    /// Every code in the order of the specification.
-    pub const ALL: &[Self] = &[
-        Self::NotAnObject,
-        Self::MissingUserId,
-        Self::MissingSessionId,
-        Self::MissingEvent,
-        Self::MissingTs,
-        Self::InvalidUserId,
-        Self::InvalidSessionId,
-        Self::InvalidEvent,
-        Self::InvalidTs,
-        Self::InvalidCountry,
-        Self::ConflictingUserId,
-        Self::DuplicateKey,
-        Self::Future,
-        Self::Expired,
-    ];
+macro_rules! codes {
+    ($($code:ident = $name:literal,)+) => {
+        impl RejectionCode {
+            /// Every code in the order of the specification.
+            pub const ALL: &[Self] = &[$(Self::$code),+];
 
-    /// The code in replies, metric labels and the headers of dead letters.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotAnObject => "not_an_object",
-            Self::MissingUserId => "missing_user_id",
-            Self::MissingSessionId => "missing_session_id",
-            Self::MissingEvent => "missing_event",
-            Self::MissingTs => "missing_ts",
-            Self::InvalidUserId => "invalid_user_id",
-            Self::InvalidSessionId => "invalid_session_id",
-            Self::InvalidEvent => "invalid_event",
-            Self::InvalidTs => "invalid_ts",
-            Self::InvalidCountry => "invalid_country",
-            Self::ConflictingUserId => "conflicting_user_id",
-            Self::DuplicateKey => "duplicate_key",
-            Self::Future => "future",
-            Self::Expired => "expired",
+            /// The code in replies, metric labels and the headers of dead letters.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$code => $name),+
+                }
+            }
         }
-    }
+    };
+}
+
+codes! {
+    NotAnObject = "not_an_object", MissingUserId = "missing_user_id",
+    MissingSessionId = "missing_session_id", MissingEvent = "missing_event",
+    MissingTs = "missing_ts", InvalidUserId = "invalid_user_id",
+    InvalidSessionId = "invalid_session_id", InvalidEvent = "invalid_event",
+    InvalidTs = "invalid_ts", InvalidCountry = "invalid_country",
+    ConflictingUserId = "conflicting_user_id", DuplicateKey = "duplicate_key", Future = "future",
+    Expired = "expired",
 }
 
 impl fmt::Display for RejectionCode {
@@ -61,8 +47,24 @@ impl Rejection {
         Self { code, detail: detail.into() }
     }
 
-    pub(super) fn not_an_object(what: impl fmt::Display) -> Self {
+    pub(super) fn not_an_object(what: &str) -> Self {
         Self::new(RejectionCode::NotAnObject, format!("an event must be a JSON object: {what}"))
+    }
+
+    /// The same rejection for line `number` of a body.
+    pub(super) fn of_line(self, number: usize) -> Self {
+        let detail = self.detail.replacen("an event must", &format!("line {number} must"), 1);
+        Self { detail, ..self }
+    }
+}
+
+/// Describes a syntax error in words for the client, without its place.
+pub(super) fn syntax(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" at line ").map_or(&*text, |(what, _)| what) {
+        "expected ident" | "expected value" => "unexpected character".to_owned(),
+        what if what.starts_with("EOF") => "the text is incomplete".to_owned(),
+        what => what.to_owned(),
     }
 }
 

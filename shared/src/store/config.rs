@@ -1,6 +1,9 @@
 //! Settings of the store, for every program that opens one.
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZero,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 
@@ -84,17 +87,19 @@ impl StoreConfig {
             username: given.get_optional("cassandra-username"),
             password: given.secret("cassandra-password"),
             tls: given.get::<bool>("cassandra-tls").then_some(tls),
-            max_in_flight: given.get_or("cassandra-max-in-flight", defaults.max_in_flight),
+            max_in_flight: given.get_or("cassandra-max-in-flight", NonZero::<usize>::MIN).get(),
             ..defaults
         };
         if options.username.is_some() != options.password.is_some() {
             given.mistake(
                 "cassandra-username",
-                "a login needs a user name and a password; set BOOKEND_CASSANDRA_PASSWORD too, or neither",
+                "a login needs a user name and a password; set --cassandra-username and BOOKEND_CASSANDRA_PASSWORD, or neither",
             );
         }
-        if options.max_in_flight == 0 {
-            given.mistake("cassandra-max-in-flight", "must be at least 1");
+        if let Some(tls) = &options.tls
+            && let Err(error) = std::fs::File::open(&tls.ca_file)
+        {
+            given.mistake("cassandra-ca-file", &error.to_string());
         }
         let replication = given.get_or("cassandra-replication", Replication::default());
         Self::Cassandra(Box::new(options), replication)
@@ -106,7 +111,8 @@ impl StoreConfig {
             Self::Embedded(dir, options) => {
                 let _waiting = Progress::waiting(format!("opening the store in {}", dir.display()));
                 let store = EmbeddedStore::open(dir, *options);
-                Ok(Store::Embedded(store.with_context(|| dir.display().to_string())?))
+                let failed = || format!("the store in {} cannot be opened", dir.display());
+                Ok(Store::Embedded(store.with_context(failed)?))
             }
             Self::Cassandra(options, _) => {
                 let nodes = options.nodes.join(", ");

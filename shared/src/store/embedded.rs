@@ -51,13 +51,10 @@ pub enum EmbeddedStoreOpenError {
     #[error("the data directory is in use by another process; stop that process first")]
     Locked,
     /// The file system refused.
-    #[error("cannot use the data directory: {0}; check the path, its permissions and the disk")]
+    #[error("{0}; check the path, its permissions and the disk")]
     Io(#[from] io::Error),
     /// The engine found damage, or files of another version.
-    #[error(
-        "cannot open the store in the data directory: {0}; check the disk, and the version of \
-         Bookend that wrote the directory"
-    )]
+    #[error("{0}; check the disk, and the version of Bookend that wrote the directory")]
     Engine(String),
 }
 
@@ -167,7 +164,7 @@ impl Engine {
 
     fn fail(&self, error: &fjall::Error) -> StoreError {
         let mut failed = self.failed.lock();
-        let cause = failed.get_or_insert_with(|| error.to_string());
+        let cause = failed.get_or_insert_with(|| in_words(error));
         StoreError::Poisoned(cause.clone())
     }
 
@@ -187,8 +184,19 @@ impl Engine {
 fn read_error(error: fjall::Error) -> StoreError {
     match error {
         fjall::Error::Io(error) => StoreError::Unavailable(error.to_string()),
-        fjall::Error::Poisoned => StoreError::Poisoned(error.to_string()),
-        other => StoreError::Corrupt(other.to_string()),
+        fjall::Error::Poisoned => StoreError::Poisoned(in_words(&error)),
+        other => StoreError::Corrupt(in_words(&other)),
+    }
+}
+
+/// The engine's own text of an error is its debug format.
+fn in_words(error: &fjall::Error) -> String {
+    match error {
+        fjall::Error::Io(error) => error.to_string(),
+        fjall::Error::InvalidVersion(_) => "unknown format version".to_owned(),
+        fjall::Error::Poisoned => "an earlier write failed".to_owned(),
+        fjall::Error::Unrecoverable => "the files are damaged".to_owned(),
+        other => format!("the storage engine reports {other:?}"),
     }
 }
 
@@ -207,7 +215,7 @@ impl From<fjall::Error> for EmbeddedStoreOpenError {
         match error {
             fjall::Error::Locked => Self::Locked,
             fjall::Error::Io(error) => Self::Io(error),
-            other => Self::Engine(other.to_string()),
+            other => Self::Engine(in_words(&other)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The commands: their purpose, their arguments, and the sections at the end of their `--help`.
 
-use clap::{Args, Command};
+use clap::{Arg, Args, Command};
 use ingest::log::{DeadLetterCode, kafka::librdkafka_version};
 use shared::{
     cli::{
@@ -31,10 +31,16 @@ const GENERATED: &[&str] = &[
     "seed, ending_at  the arguments that generate the same bytes again",
     "output           the path of the file",
 ];
+const STATUSES: &[&str] = &[
+    "          verify: also a difference between the log and the store",
+    "130, 143  a command other than a service was stopped by a signal",
+    "A closed pipe, as in `bookend … | head`, is not a failure.",
+];
 const LOADED: &[&str] = &[
     "sent               number of events, the sum of the four numbers below",
     "accepted, discarded, undelivered  number of each",
-    "rejected           number by code, for example {\"missing_ts\":2}",
+    "rejected           number by code, for example {\"missing_ts\":2}; too_long:",
+    "                   lines longer than a request may be",
     "retries            number of repeated requests",
     "elapsed_seconds, events_per_second",
     "failure            why events were not delivered, or null",
@@ -52,6 +58,13 @@ const VERIFIED: &[&str] = &[
 ];
 const REDRIVEN: &[&str] =
     &["looked_at, appended, kept  dead letters; looked_at is the sum of the others"];
+
+/// The settings that the other commands accept but do not use: only the help of `serve` lists them.
+#[rustfmt::skip]
+const SERVICE_ONLY: &[&str] = &[
+    "listen", "max-connections", "header-timeout", "write-timeout", "drain-timeout", "body-timeout",
+    "max-batch-events", "max-body", "max-inflight", "quota", "consumer-batch",
+];
 
 /// The arguments of `bookend setup` and `bookend verify` besides the settings of `serve`.
 #[derive(Args, Debug)]
@@ -80,95 +93,69 @@ pub(super) fn program() -> Command {
             "Examples",
             &["bookend demo", "bookend serve --data-dir ./data", "bookend help load"],
         ),
-        help::exit_status(),
+        help::exit_status(STATUSES),
         help::environment("every setting of `serve`"),
         help::files(&["./bookend-data    default of --data-dir: the embedded log and store"]),
     ];
     let program = cli::program("bookend", ABOUT, Some(&librdkafka_version()))
         .long_about(LONG_ABOUT)
-        .after_help(help::sections(&notes))
-        .subcommand_required(true);
+        .after_help(help::sections(&notes));
     cli::packaging::with_commands(operating_commands(data_commands(program)))
 }
 
 /// Adds the commands that serve, generate and load data.
+#[rustfmt::skip]
 fn data_commands(program: Command) -> Command {
     program
-        .subcommand(with_settings(
-            "serve",
-            "Run the service (the default command)",
-            &[section(
-                "Examples",
-                &[
-                    "bookend serve --listen 0.0.0.0:5000 --data-dir /var/lib/bookend",
-                    "bookend serve --as-of 2019-05-13T12:00:00Z",
-                ],
-            )],
-        ))
-        .subcommand(with_args::<DemoArgs>(
-            "demo",
+        .subcommand(with_settings::<()>("serve", "Run the service (the default command)", &[
+            section("Examples", &[
+                "bookend serve --listen 0.0.0.0:5000 --data-dir /var/lib/bookend",
+                "bookend serve --as-of 2019-05-13T12:00:00Z",
+            ]),
+        ]))
+        .subcommand(with_args::<DemoArgs>("demo",
             "Run a service with artificial data and print example replies",
             &[section("Example", &["bookend demo --sessions 1000 --once"])],
         ))
-        .subcommand(with_args::<GenerateArgs>(
-            "generate",
-            "Generate an artificial data set as JSON lines, one event per line",
-            &[
-                section(
-                    "Examples",
-                    &[
-                        "bookend generate --sessions 1000 > events.ndjson",
-                        "bookend generate --profile hostile | bookend load -",
-                    ],
-                ),
-                section("Output with --json", GENERATED),
-            ],
-        ))
-        .subcommand(with_args::<LoadArgs>(
-            "load",
-            "Send files of events to a running service and print a summary",
-            &[
-                section("Example", &["bookend load events.ndjson --url http://127.0.0.1:5000"]),
-                section("Output with --json", LOADED),
-            ],
-        ))
+        .subcommand(with_args::<GenerateArgs>("generate",
+            "Generate an artificial data set as JSON lines, one event per line", &[
+            section("Examples", &[
+                "bookend generate --sessions 1000 > events.ndjson",
+                "bookend generate --profile hostile | bookend load -",
+            ]),
+            section("Output with --json", GENERATED),
+        ]))
+        .subcommand(with_args::<LoadArgs>("load",
+            "Send files of events to a running service and print a summary", &[
+            section("Example", &["bookend load events.ndjson --url http://127.0.0.1:5000"]),
+            section("Output with --json", LOADED),
+        ]))
 }
 
 /// Adds the commands that operate on the log and the store.
+#[rustfmt::skip]
 fn operating_commands(program: Command) -> Command {
     program
-        .subcommand(with_both::<ReportArgs>(
-            "setup",
-            "Create missing Kafka topics, and create or update the Cassandra tables",
-            &[
-                section(
-                    "Example",
-                    &[
-                        "bookend setup --log kafka --kafka-brokers kafka:9092 \\",
-                        "    --store cassandra --cassandra-nodes cassandra:9042",
-                    ],
-                ),
-                section("Output with --json", SET_UP),
-            ],
-        ))
-        .subcommand(with_both::<ReportArgs>(
-            "verify",
-            "Recompute every session from the log, compare it with the store, print the ledger",
-            &[
-                section("Example", &["bookend verify --data-dir ./data"]),
-                section("When", AT_REST),
-                section("Output with --json", VERIFIED),
-            ],
-        ))
-        .subcommand(with_both::<RedriveArgs>(
-            "redrive",
-            "Append dead letters to the log, to be processed again",
-            &[
-                section("Example", &["bookend redrive --code contested --data-dir ./data"]),
-                section("When", STOPPED),
-                section("Output with --json", REDRIVEN),
-            ],
-        ))
+        .subcommand(with_settings::<ReportArgs>("setup",
+            "Create missing Kafka topics, and create or update the Cassandra tables", &[
+            section("Example", &[
+                "bookend setup --log kafka --kafka-brokers kafka:9092 \\",
+                "    --store cassandra --cassandra-nodes cassandra:9042",
+            ]),
+            section("Output with --json", SET_UP),
+        ]))
+        .subcommand(with_settings::<ReportArgs>("verify",
+            "Recompute every session from the log, compare it with the store, print the ledger", &[
+            section("Example", &["bookend verify --data-dir ./data"]),
+            section("When", AT_REST),
+            section("Output with --json", VERIFIED),
+        ]))
+        .subcommand(with_settings::<RedriveArgs>("redrive",
+            "Append dead letters to the log, to be processed again", &[
+            section("Example", &["bookend redrive --code contested --data-dir ./data"]),
+            section("When", STOPPED),
+            section("Output with --json", REDRIVEN),
+        ]))
 }
 
 /// A command with the arguments `T`.
@@ -180,14 +167,11 @@ fn with_args<T: Args>(name: &'static str, about: &'static str, notes: &[String])
         .after_help(help::sections(notes))
 }
 
-/// A command with the settings of `serve`.
-fn with_settings(name: &'static str, about: &'static str, notes: &[String]) -> Command {
+/// A command with the arguments `T` and the settings of `serve`.
+fn with_settings<T: Args>(name: &'static str, about: &'static str, notes: &[String]) -> Command {
     let settings = serve::settings();
     let notes = [notes, &[config::secrets_help(&settings)]].concat();
-    Command::new(name).about(about).after_help(help::sections(&notes)).args(config::args(&settings))
-}
-
-/// A command with the arguments `T` and the settings of `serve`.
-fn with_both<T: Args>(name: &'static str, about: &'static str, notes: &[String]) -> Command {
-    T::augment_args(with_settings(name, about, notes)).about(about).long_about(None)
+    let is_unused = |arg: &Arg| name != "serve" && SERVICE_ONLY.contains(&arg.get_id().as_str());
+    with_args::<T>(name, about, &notes)
+        .args(config::args(&settings).map(|arg| arg.clone().hide(is_unused(&arg))))
 }

@@ -142,70 +142,40 @@ pub enum Ingredient {
 
 impl Ingredient {
     /// All spellings.
+    #[rustfmt::skip]
     pub const SPELLINGS: [Self; 18] = [
-        Self::Alias,
-        Self::EpochMillis,
-        Self::Offset,
-        Self::Fraction,
-        Self::Zulu,
-        Self::BlankForT,
-        Self::LowerCountry,
-        Self::DirtyCountry,
-        Self::MissingCountry,
-        Self::NullCountry,
-        Self::EmptyCountry,
-        Self::LongCountry,
-        Self::UnicodeCountry,
-        Self::CountryOnEnd,
-        Self::UnknownFields,
-        Self::Spacious,
-        Self::Escaped,
-        Self::OddSessionId,
+        Self::Alias, Self::EpochMillis, Self::Offset, Self::Fraction, Self::Zulu, Self::BlankForT,
+        Self::LowerCountry, Self::DirtyCountry, Self::MissingCountry, Self::NullCountry,
+        Self::EmptyCountry, Self::LongCountry, Self::UnicodeCountry, Self::CountryOnEnd,
+        Self::UnknownFields, Self::Spacious, Self::Escaped, Self::OddSessionId,
     ];
 
     /// All conflicts.
+    #[rustfmt::skip]
     pub const CONFLICTS: [Self; 10] = [
-        Self::LaterStart,
-        Self::EarlierStart,
-        Self::SameInstantStart,
-        Self::NextMillisecondStart,
-        Self::LaterEnd,
-        Self::EarlierEnd,
-        Self::EndBeforeStart,
-        Self::EndAtStart,
-        Self::SharedSessionId,
-        Self::Crowd,
+        Self::LaterStart, Self::EarlierStart, Self::SameInstantStart, Self::NextMillisecondStart,
+        Self::LaterEnd, Self::EarlierEnd, Self::EndBeforeStart, Self::EndAtStart,
+        Self::SharedSessionId, Self::Crowd,
     ];
 
     /// All faults, each with the code of its rejection if the clock of the service shows the end of
     /// the data set.
+    #[rustfmt::skip]
     pub const FAULTS: [(Self, Code); 27] = [
-        (Self::BrokenJson, Code::NotAnObject),
-        (Self::TrailingGarbage, Code::NotAnObject),
-        (Self::Array, Code::NotAnObject),
-        (Self::Scalar, Code::NotAnObject),
-        (Self::InvalidUtf8, Code::NotAnObject),
-        (Self::LoneSurrogate, Code::InvalidTs),
-        (Self::DeepNesting, Code::NotAnObject),
-        (Self::DuplicateKey, Code::DuplicateKey),
-        (Self::AliasTwice, Code::DuplicateKey),
-        (Self::ConflictingUsers, Code::ConflictingUserId),
-        (Self::MissingUser, Code::MissingUserId),
-        (Self::MissingSession, Code::MissingSessionId),
-        (Self::MissingEvent, Code::MissingEvent),
-        (Self::MissingTs, Code::MissingTs),
-        (Self::JunkUser, Code::InvalidUserId),
-        (Self::JunkSession, Code::InvalidSessionId),
+        (Self::BrokenJson, Code::NotAnObject), (Self::TrailingGarbage, Code::NotAnObject),
+        (Self::Array, Code::NotAnObject), (Self::Scalar, Code::NotAnObject),
+        (Self::InvalidUtf8, Code::NotAnObject), (Self::LoneSurrogate, Code::InvalidTs),
+        (Self::DeepNesting, Code::NotAnObject), (Self::DuplicateKey, Code::DuplicateKey),
+        (Self::AliasTwice, Code::DuplicateKey), (Self::ConflictingUsers, Code::ConflictingUserId),
+        (Self::MissingUser, Code::MissingUserId), (Self::MissingSession, Code::MissingSessionId),
+        (Self::MissingEvent, Code::MissingEvent), (Self::MissingTs, Code::MissingTs),
+        (Self::JunkUser, Code::InvalidUserId), (Self::JunkSession, Code::InvalidSessionId),
         (Self::UserOfAnotherType, Code::InvalidUserId),
-        (Self::SessionOfAnotherType, Code::InvalidSessionId),
-        (Self::LongUser, Code::InvalidUserId),
-        (Self::HugeSession, Code::InvalidSessionId),
-        (Self::ControlCharacter, Code::InvalidUserId),
-        (Self::UnknownEvent, Code::InvalidEvent),
-        (Self::BadTs, Code::InvalidTs),
+        (Self::SessionOfAnotherType, Code::InvalidSessionId), (Self::LongUser, Code::InvalidUserId),
+        (Self::HugeSession, Code::InvalidSessionId), (Self::ControlCharacter, Code::InvalidUserId),
+        (Self::UnknownEvent, Code::InvalidEvent), (Self::BadTs, Code::InvalidTs),
         (Self::TsOfAnotherType, Code::InvalidTs),
-        (Self::CountryOfAnotherType, Code::InvalidCountry),
-        (Self::Expired, Code::Expired),
+        (Self::CountryOfAnotherType, Code::InvalidCountry), (Self::Expired, Code::Expired),
         (Self::Future, Code::Future),
     ];
 }

@@ -49,10 +49,10 @@ enum Attempt {
 
 impl Sender {
     pub(super) fn new(options: &LoadOptions) -> anyhow::Result<Self> {
-        let base = Url::parse(&options.url)
-            .with_context(|| format!("--url {}: not a URL", options.url))?;
-        anyhow::ensure!(base.scheme() == "http", "--url {base}: only http:// is supported");
-        let mut url = base;
+        let url = Url::parse(&options.url).ok().filter(|url| url.scheme() == "http");
+        let mut url = url.with_context(|| {
+            format!("--url: {:?} is not valid: expected http://HOST:PORT", options.url)
+        })?;
         url.set_path(&format!("{}/v1/events", url.path().trim_end_matches('/')));
         let http = reqwest::Client::builder()
             .user_agent(concat!("bookend/", env!("CARGO_PKG_VERSION")))
@@ -104,7 +104,7 @@ impl Sender {
                 Attempt::TooLarge => return Ok(None),
                 Attempt::Fatal(why) => return Err(why),
                 Attempt::Transient { why, .. } if tries >= self.tries => {
-                    return Err(format!("gave up after {tries} tries: {why}"));
+                    return Err(format!("gave up after {tries} attempts: {why}"));
                 }
                 Attempt::Transient { retry_after, .. } => {
                     tokio::time::sleep(self.pause(tries, retry_after)).await
@@ -120,13 +120,13 @@ impl Sender {
             self.http.post(self.url.clone()).header(header::CONTENT_TYPE, "application/x-ndjson");
         let response = match request.body(batch.body.clone()).send().await {
             Ok(response) => response,
-            Err(error) => return Attempt::transient(&error),
+            Err(error) => return self.transient(&error),
         };
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let body = match response.bytes().await {
             Ok(body) => body,
-            Err(error) => return Attempt::transient(&error),
+            Err(error) => return self.transient(&error),
         };
         match status {
             StatusCode::OK | StatusCode::BAD_REQUEST => {
@@ -163,20 +163,19 @@ impl Sender {
         }
     }
 
-    fn unexpected(&self, status: StatusCode, body: &[u8]) -> String {
-        let text: String = String::from_utf8_lossy(body).chars().take(300).collect();
-        format!("{} returned {status}: {}", self.url, text.trim())
-    }
-}
-
-impl Attempt {
     /// A network error is retried: the batch may have arrived, but repeating it is harmless.
-    fn transient(error: &reqwest::Error) -> Self {
+    fn transient(&self, error: &reqwest::Error) -> Attempt {
         let cause =
             std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
                 .last();
-        let why = format!("{error}: {}", cause.map(ToString::to_string).unwrap_or_default());
-        Self::Transient { why, retry_after: None }
+        let cause = cause.map(ToString::to_string).unwrap_or_default();
+        let why = format!("no reply from {}: {cause}", self.url);
+        Attempt::Transient { why, retry_after: None }
+    }
+
+    fn unexpected(&self, status: StatusCode, body: &[u8]) -> String {
+        let text: String = String::from_utf8_lossy(body).chars().take(300).collect();
+        format!("{} returned {status}: {}", self.url, text.trim())
     }
 }
 

@@ -135,7 +135,7 @@ async fn a_service_that_stays_away_is_given_up_and_all_that_was_read_is_accounte
     assert_eq!((summary.accepted, summary.sent), (0, summary.undelivered));
     assert!((2..=100).contains(&summary.undelivered), "{summary:?}");
     let error = summary.into_result().unwrap_err().to_string();
-    assert!(error.contains("gave up after 4 tries") && error.contains("log is full"), "{error}");
+    assert!(error.contains("gave up after 4 attempts") && error.contains("log is full"), "{error}");
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn a_refused_connection_is_tried_again_until_the_service_is_up() {
         Sender::new(&options(&format!("http://{}", socket.local_addr().unwrap()))).unwrap();
     let refused = sender.deliver(batch("1\n2\n")).await;
     assert_eq!((refused.undelivered, refused.retries), (2, 3));
-    assert!(refused.failure.unwrap().contains("gave up after 4 tries"));
+    assert!(refused.failure.unwrap().contains("gave up after 4 attempts"));
 
     let _service = Service::on(socket.listen(8).unwrap(), []);
     assert_eq!(sender.deliver(batch("1\n2\n")).await.report.accepted, 2);

@@ -1,6 +1,6 @@
 //! The configuration of `bookend serve`.
 
-use std::{path::PathBuf, str::FromStr};
+use std::path::PathBuf;
 
 use ingest::{
     config::{self as ingest_config, Limits},
@@ -10,6 +10,7 @@ use shared::{
     cli::{self, ProcessConfig},
     config::{Bytes, Mistakes, Setting, Settings},
     store::config::{self as store_config, StoreConfig},
+    words,
 };
 
 /// The configuration of `bookend serve`.
@@ -87,29 +88,8 @@ impl ServeConfig {
     }
 }
 
-impl FromStr for LogBackend {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "embedded" => Ok(Self::Embedded),
-            "kafka" => Ok(Self::Kafka),
-            _ => Err("write embedded or kafka"),
-        }
-    }
-}
-
-impl FromStr for StoreBackend {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "embedded" => Ok(Self::Embedded),
-            "cassandra" => Ok(Self::Cassandra),
-            _ => Err("write embedded or cassandra"),
-        }
-    }
-}
+words!(LogBackend: "embedded" => Embedded, "kafka" => Kafka);
+words!(StoreBackend: "embedded" => Embedded, "cassandra" => Cassandra);
 
 #[cfg(test)]
 mod tests {

@@ -59,7 +59,12 @@ fn help_is_an_answer_for_the_program_and_for_every_command() {
         assert!(text.contains("Example"), "{command} shows how it is used");
         assert_eq!(help(&["help", command], "80"), text);
     }
+    // A command of an operator lists its own arguments first, and no setting that it does not use.
+    let text = help(&["verify", "--help"], "80");
+    assert!(text.contains("--data-dir") && !text.contains("--listen"), "{text}");
+    assert!(text.find("--json") < text.find("--as-of"), "{text}");
     let text = help(&["--help"], "80");
+    assert!(text.contains("Usage: bookend [COMMAND]"), "{text}");
     assert!(text.contains("Exit status:\n  0 "), "{text}");
     // The doc comment of an argument type must not replace the description of a command.
     assert!(text.contains("Send files of events") && !text.contains("What to"), "{text}");
@@ -198,9 +203,14 @@ fn every_mistake_of_a_configuration_is_listed_with_its_source() {
 #[test]
 fn a_log_filter_that_cannot_be_read_is_a_mistake() {
     let dir = tempfile::tempdir().unwrap();
-    let output = end_of(serve(dir.path(), &["--log-level", "ingest=loud"]));
-    assert_eq!(output.status.code(), Some(64), "{}", said(&output));
-    assert!(said(&output).contains("log-level"), "it says which setting: {}", said(&output));
+    // A word alone would be the name of a target, and silence all others.
+    for filter in ["ingest=loud", "loud", "info,loud", ""] {
+        let output = end_of(serve(dir.path(), &["--log-level", filter]));
+        assert_eq!(output.status.code(), Some(64), "{filter}: {}", said(&output));
+        let text = said(&output);
+        assert!(text.starts_with("bookend: --log-level: "), "it says which setting: {text}");
+        assert!(text.contains("expected off, error, warn, info, debug, trace, or a"), "{text}");
+    }
 }
 
 #[test]

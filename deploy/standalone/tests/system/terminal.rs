@@ -153,9 +153,11 @@ fn who_waits_for_servers_is_told_for_which_and_log_lines_are_not_mixed_with_it()
     let address = server.local_addr().unwrap();
     let setup = format!("setup --store cassandra --cassandra-nodes {address}");
     let waited = format!("setting up Cassandra at {address}");
-    let piped = Screen::pipe(&setup, &[]);
+    // By default the driver writes no lines.
+    let lines = ("BOOKEND_LOG_LEVEL", "scylla=warn,info");
+    let piped = Screen::pipe(&setup, &[lines]);
     let first = server.accept().unwrap();
-    let terminal = Screen::terminal(&setup, &[("NO_COLOR", "1")]);
+    let terminal = Screen::terminal(&setup, &[("NO_COLOR", "1"), lines]);
     let second = server.accept().unwrap();
     // By then the earlier one has waited for over a second too.
     terminal.shows(&waited);

@@ -17,11 +17,11 @@ impl KafkaLogOptions {
             ("kafka-group", &self.group),
         ];
         if let Some((setting, _)) = named.iter().find(|(_, value)| value.trim().is_empty()) {
-            return mistake(setting, "it must not be empty".to_owned());
+            return mistake(setting, "must not be empty".to_owned());
         }
         let allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
         if !self.topic.chars().all(allowed) || self.letters_topic().len() > 249 {
-            let cause = "the name of a topic has at most 245 letters, digits, '.', '_' and '-'";
+            let cause = "expected at most 245 letters, digits, '.', '_' and '-'";
             return mistake("kafka-topic", cause.to_owned());
         }
         let scram = self.security.authenticates() && self.mechanism != Mechanism::Plain;
@@ -36,7 +36,7 @@ impl KafkaLogOptions {
         if let Some(file) = &self.ca_file
             && let Err(error) = std::fs::File::open(file)
         {
-            return mistake("kafka-ca-file", format!("the certificates cannot be read: {error}"));
+            return mistake("kafka-ca-file", error.to_string());
         }
         self.check_properties()
     }
@@ -57,16 +57,22 @@ impl KafkaLogOptions {
         client::member(self).create_native_config().map_err(refused)?;
         let producer = client::producer(self).create_native_config().map_err(refused)?;
         let delivery = producer.get("message.timeout.ms").map_err(refused)?;
-        let deadline = self.append_deadline.as_millis();
+        let deadline = self.append_deadline;
         // 0 means no limit to the driver.
-        if delivery.parse().is_ok_and(|delivery: u128| 0 < delivery && delivery < deadline) {
+        if delivery
+            .parse()
+            .is_ok_and(|delivery: u128| 0 < delivery && delivery < deadline.as_millis())
+        {
             return Ok(());
         }
+        let names = ["message.timeout.ms", "delivery.timeout.ms"];
+        let by_property = self.properties.iter().any(|(name, _)| names.contains(&name.as_str()));
+        let setting = if by_property { "kafka-property" } else { "kafka-delivery-timeout" };
         let cause = format!(
-            "message.timeout.ms is {delivery}; it must be above 0 and below --kafka-append-deadline ({deadline} ms); \
+            "the delivery timeout must be above 0 and below --kafka-append-deadline ({deadline:?}); \
              otherwise a rejected batch could still be appended"
         );
-        Err(Mistake { setting: "kafka-delivery-timeout", cause })
+        Err(Mistake { setting, cause })
     }
 
     /// Names the setting behind a refused property, without its value, which may be a password.
@@ -82,6 +88,7 @@ impl KafkaLogOptions {
             "ssl.ca.location" => "kafka-ca-file",
             _ => "kafka-brokers",
         };
-        Mistake { setting, cause: format!("{property}: {cause}") }
+        let cause = cause.replace("No such configuration property:", "unknown librdkafka property");
+        Mistake { setting, cause }
     }
 }

@@ -98,6 +98,13 @@ impl Health {
     }
 }
 
+/// The cause of a failed connection, without the address and the state that the driver adds to it.
+fn innermost(text: &str) -> &str {
+    let text = text.split_once(" (after ").map_or(text, |(text, _)| text);
+    let failed = text.split_once("Connect to ").and_then(|(_, text)| text.split_once(" failed: "));
+    failed.map_or(text, |(_, cause)| cause)
+}
+
 impl Lines {
     /// The number of suppressed lines since the last one; `None` if this line is suppressed.
     fn due(&self, kind: &str) -> Option<u64> {
@@ -142,7 +149,7 @@ impl ClientContext for Context {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
         }
-        self.health.failed(&error, cause);
+        self.health.failed(&error, innermost(cause));
         let kind = error
             .rdkafka_error_code()
             .map_or(Cow::Borrowed("?"), |code| format!("{code:?}").into());

@@ -1,6 +1,6 @@
 //! How failures of the driver and the brokers become errors of the log.
 
-use rdkafka::error::KafkaError;
+use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 use thiserror::Error;
 
 use super::options::Mistake;
@@ -20,13 +20,21 @@ pub(super) enum RequestError {
 /// No failure of the driver or the brokers is final: it passes, or an operator repairs it.
 impl From<KafkaError> for LogError {
     fn from(error: KafkaError) -> Self {
-        Self::Busy(error.to_string())
+        Self::Busy(match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
+                "no Kafka broker can be reached; check --kafka-brokers".to_owned()
+            }
+            _ => error.to_string(),
+        })
     }
 }
 
 impl From<RequestError> for LogError {
     fn from(error: RequestError) -> Self {
-        Self::Busy(error.to_string())
+        match error {
+            RequestError::Kafka(error) => error.into(),
+            RequestError::Thread(_) => Self::Busy(error.to_string()),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The options of a log on Kafka: where the cluster is, how to authenticate, and limits.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
-use shared::config::Secret;
+use shared::{config::Secret, words};
 use thiserror::Error;
 
 /// Where the cluster is, how to authenticate, and how much memory and time the log may use.
@@ -147,44 +147,11 @@ impl Security {
     }
 }
 
-impl FromStr for Security {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "plaintext" => Ok(Self::Plaintext),
-            "tls" => Ok(Self::Tls),
-            "sasl-plaintext" => Ok(Self::SaslPlaintext),
-            "sasl-tls" => Ok(Self::SaslTls),
-            _ => Err("write plaintext, tls, sasl-plaintext or sasl-tls"),
-        }
-    }
-}
-
-impl FromStr for Mechanism {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.to_ascii_uppercase().as_str() {
-            "PLAIN" => Ok(Self::Plain),
-            "SCRAM-SHA-256" => Ok(Self::ScramSha256),
-            "SCRAM-SHA-512" => Ok(Self::ScramSha512),
-            _ => Err("write PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
-        }
-    }
-}
-
-impl FromStr for GroupProtocol {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "classic" => Ok(Self::Classic),
-            "consumer" => Ok(Self::Consumer),
-            _ => Err("write classic or consumer"),
-        }
-    }
-}
+words!(Security: "plaintext" => Plaintext, "tls" => Tls, "sasl-plaintext" => SaslPlaintext,
+    "sasl-tls" => SaslTls);
+words!(Mechanism: "PLAIN" => Plain, "SCRAM-SHA-256" => ScramSha256,
+    "SCRAM-SHA-512" => ScramSha512);
+words!(GroupProtocol: "classic" => Classic, "consumer" => Consumer);
 
 /// Shows only the names of properties: a value may be a password.
 impl fmt::Debug for KafkaLogOptions {

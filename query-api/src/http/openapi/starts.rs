@@ -8,7 +8,7 @@ use super::{Errors, Series, StartsByCountry, curl, failing, parameters};
 use crate::{
     error::QueryError,
     http::starts::{COUNTS, CountsReply, LAST_EVENTS, LIMIT, STARTS, StartsReply},
-    window::{EXAMPLES, INSTANT, LENGTH, LENGTH_EXAMPLES, ONE_LENGTH, ORDER, WAYS},
+    window::{DAYS, EXAMPLES, INSTANT, LENGTH_EXAMPLES, ONE_LENGTH, ORDER, WAYS, wrong_length},
 };
 
 const PATH: &str = "/v1/session-starts";
@@ -109,7 +109,7 @@ pub(in crate::http) fn last_events() -> Call {
         .json::<StartsByCountry>("The session starts of each country.", [starts]);
     let errors = vec![
         ("missing_window", at(""), QueryError::MissingWindow(LENGTH_EXAMPLES)),
-        ("invalid_window", at("?days=366"), QueryError::InvalidWindow(LENGTH)),
+        ("invalid_window", at("?days=366"), wrong_length(DAYS, "366")),
         ("two_windows", at("?days=1&hours=1"), QueryError::InvalidWindow(ONE_LENGTH)),
     ];
     failing(call, path, &LAST_EVENTS, errors, true)
@@ -137,7 +137,7 @@ fn wrong_window(path: &str) -> Errors {
     };
     vec![
         ("missing_window", curl(path), QueryError::MissingWindow(EXAMPLES)),
-        invalid("invalid_length", "days=0", LENGTH),
+        ("invalid_length", curl(&format!("{path}?days=0")), wrong_length(DAYS, "0")),
         invalid("two_windows", "days=1&hours=1", WAYS),
         invalid("wrong_order", "from=2019-05-13T00:00:00Z&to=2019-05-12T00:00:00Z", ORDER),
         invalid("invalid_instant", "from=yesterday", INSTANT),

@@ -164,7 +164,7 @@ async fn reach(options: &KafkaLogOptions) -> Result<(), LogOpenError> {
     match probe.await {
         Ok(None) => Ok(()),
         Ok(Some(cause)) => Err(LogOpenError::Unavailable(format!(
-            "kafka: no broker can be reached at {}: {cause}; check --kafka-brokers and --kafka-security",
+            "no Kafka broker can be reached at {}: {cause}; check --kafka-brokers and --kafka-security",
             options.brokers
         ))),
         Err(RequestError::Kafka(cause)) => {

@@ -177,7 +177,10 @@ impl Producer {
         let permit = Arc::clone(&self.0.bytes).try_acquire_many_owned(self.permits(bytes));
         permit.map_err(|_| {
             let limit = self.0.options.append_bytes;
-            LogError::Busy(format!("the limit of {limit} bytes of appends in flight is reached"))
+            LogError::Busy(format!(
+                "the limit of {} MiB of appends in flight is reached",
+                limit >> 20
+            ))
         })
     }
 

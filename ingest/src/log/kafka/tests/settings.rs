@@ -33,8 +33,14 @@ async fn a_mistake_is_told_by_its_name() {
             KafkaLogOptions { session_timeout: Duration::from_secs(9_000), ..somewhere() },
             "kafka-session-timeout",
         ),
-        (with("no.such.property", "1"), "kafka-property: no.such.property"),
-        (with("message.timeout.ms", "12000"), "below --kafka-append-deadline (12000 ms)"),
+        (
+            with("no.such.property", "1"),
+            "kafka-property: unknown librdkafka property \"no.such.property\"",
+        ),
+        (
+            with("message.timeout.ms", "12000"),
+            "kafka-property: the delivery timeout must be above 0 and below --kafka-append-deadline (12s)",
+        ),
         (with("delivery.timeout.ms", "0"), "above 0"),
         (with("acks", "1"), "acks"),
         (with("allow.auto.create.topics", "true"), "allow.auto.create.topics must stay false"),

@@ -120,9 +120,9 @@ fn session_error(options: &CassandraOptions, error: &NewSessionError) -> Cassand
     if let NewSessionError::MetadataError(MetadataError::ConnectionPoolError(
         ConnectionPoolError::Broken { last_connection_error },
     )) = error
-        && let Some(rejected) = CassandraOpenError::rejection(last_connection_error)
     {
-        return rejected;
+        return CassandraOpenError::rejection(last_connection_error)
+            .unwrap_or_else(|| unreachable(options, last_connection_error.to_string()));
     }
     unreachable(options, error.to_string())
 }
