@@ -129,6 +129,15 @@ impl Log {
         }
     }
 
+    /// Reads the places of the records that went to the dead letters as `future`, redriven or not.
+    /// None on the embedded log, whose records were all accepted.
+    pub async fn refused_as_future(&self) -> Result<BTreeSet<(Partition, i64)>, LogError> {
+        match self {
+            Self::Embedded(_) => Ok(BTreeSet::new()),
+            Self::Kafka(log) => log.refused_as_future().await,
+        }
+    }
+
     /// The committed offset and the end of each partition.
     #[must_use]
     pub fn positions(&self) -> BTreeMap<Partition, Position> {

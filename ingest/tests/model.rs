@@ -3,10 +3,13 @@
 //!
 //! `replicas` checks the consistency of the store: which order of writes and reads, at which
 //! quorums, lets no session be missed. `markers` checks the rows: the real decision leaves exactly
-//! the canonical rows visible, even if handlers are late, repeat themselves or stop half-way. Both
-//! have controls: weaker protocols that must fail, so that a pass means something.
+//! the canonical rows visible, even if handlers are late, repeat themselves or stop half-way.
+//! `acceptance` checks how hosts whose clocks differ judge the time of an event. All have controls:
+//! weaker protocols that must fail, so that a pass means something.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "model/acceptance.rs"]
+mod acceptance;
 #[path = "model/explore.rs"]
 mod explore;
 #[path = "model/markers.rs"]

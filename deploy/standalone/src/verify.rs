@@ -18,12 +18,14 @@ use shared::{
 use self::{
     differences::{Check, Differences},
     expected::{Expected, Share},
+    judge::Judge,
 };
 pub use self::{ledger::Ledger, steps::Steps};
 use crate::serve::ServeConfig;
 
 mod differences;
 mod expected;
+mod judge;
 mod ledger;
 mod steps;
 
@@ -114,7 +116,7 @@ async fn read(
     verdict: &mut Verdict,
 ) -> anyhow::Result<Expected> {
     let mut expected = Expected::default();
-    let mut cursor = log.cursor();
+    let (mut cursor, mut judge) = (log.cursor(), Judge::new(log, tolerance_ms));
     let ledger = &mut verdict.ledger;
     let mut seen = std::collections::BTreeSet::new();
     loop {
@@ -132,8 +134,10 @@ async fn read(
                 ledger.skipped += u64::from(share.number == 0);
                 continue;
             };
-            let event = SessionEvent::parse(value).map_err(|rejection| rejection.code);
-            let event = event.and_then(|event| record.judge(&event, tolerance_ms).map(|()| event));
+            let event = match SessionEvent::parse(value) {
+                Ok(event) => judge.judge(record, event).await?,
+                Err(rejection) => Err(rejection.code),
+            };
             let counted = match &event {
                 Ok(event) => share.has(event.user()),
                 Err(_) => share.number == 0,

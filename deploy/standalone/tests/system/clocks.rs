@@ -8,7 +8,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::clock::Clock;
 
 use crate::{
@@ -40,6 +40,12 @@ fn bookend(name: &str, flags: &[String], more: &[&str]) -> String {
     let done = Command::new(BOOKEND).env_clear().arg(name).args(flags).args(more).output().unwrap();
     assert!(done.status.success(), "{name}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).unwrap()
+}
+
+/// Fails unless the store agrees with the log.
+fn verify(flags: &[String]) {
+    let verdict: Value = serde_json::from_str(&bookend("verify", flags, &["--json"])).unwrap();
+    assert_eq!(verdict["differences"]["count"], 0, "{verdict}");
 }
 
 /// The flags of a new topic and keyspace.
@@ -91,6 +97,7 @@ fn an_event_that_a_fast_endpoint_accepted_is_answered_by_consumers_with_a_slower
     assert_eq!(status(&query, "s").as_deref(), Some("open"));
     assert_eq!(status(&query, "direct"), None);
     assert_eq!(consumer.metrics().sum("bookend_dead_letters_total"), 1.0);
+    verify(&flags);
     [endpoint, consumer, query].into_iter().for_each(Service::stop);
 }
 
@@ -119,6 +126,14 @@ fn on_a_topic_with_the_producers_times_events_are_judged_by_the_consumer_s_clock
         assert_eq!(status(&query, session).as_deref(), Some("open"), "{session}");
     }
     assert_eq!(status(&query, "far"), None);
+    verify(&flags);
+    // An event that was too far ahead and no longer is: verify goes by the dead letter.
+    produce(&flags, &event("soon", "start", now() + 301_500), None);
+    consumer.wait_until_answered(4);
+    assert_eq!(consumer.metrics().sum("bookend_dead_letters_total"), 2.0);
+    let soon = now() + 2_000;
+    eventually("verify would accept it by its clock", || (now() > soon).then_some(()));
+    verify(&flags);
     [consumer, query].into_iter().for_each(Service::stop);
 }
 

@@ -1,11 +1,16 @@
 //! Consuming: the membership in the consumer group, and readers outside it.
 
+use std::collections::BTreeSet;
+
+use shared::event::RejectionCode;
+
 use self::reader::Reader;
 use super::{
     KafkaLog,
+    append::letters,
     thread::{DroppedAside, off_runtime},
 };
-use crate::log::{LogError, Offsets, Record};
+use crate::log::{DeadLetterCode, LogError, Offsets, Partition, Record};
 
 mod assignment;
 mod buffer;
@@ -13,6 +18,9 @@ pub(super) mod group;
 mod member;
 mod observer;
 pub(super) mod reader;
+
+/// The bytes of dead letters that are read together.
+const LETTER_BYTES: usize = 4 << 20;
 
 /// The position of a reader of the whole log.
 #[derive(Default)]
@@ -23,6 +31,28 @@ pub struct KafkaCursor {
 }
 
 impl KafkaLog {
+    pub(in crate::log) async fn refused_as_future(
+        &self,
+    ) -> Result<BTreeSet<(Partition, i64)>, LogError> {
+        let (source, topic) = (self.letters_source(), self.0.options.topic.clone());
+        let reading = off_runtime("kafka-read", move || {
+            let mut reader = DroppedAside::new(source.read_from(&Offsets::new())?);
+            let mut found = BTreeSet::new();
+            while let Some(reader) = reader.get_mut() {
+                let read = reader.read(LETTER_BYTES)?;
+                if read.is_empty() {
+                    break;
+                }
+                let refused = read.iter().filter(|letter| {
+                    letters::code(letter) == Some(DeadLetterCode::Rejected(RejectionCode::Future))
+                });
+                found.extend(refused.filter_map(|letter| letters::place(letter, &topic)));
+            }
+            Ok(found)
+        });
+        Ok(reading.await?)
+    }
+
     pub(in crate::log) async fn read(
         &self,
         cursor: &mut KafkaCursor,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use shared::{event::RejectionCode, timestamp::Timestamp};
 
 use super::outgoing::Outgoing;
-use crate::log::{DeadLetter, DeadLetterCode, Header, NewRecord, Record};
+use crate::log::{DeadLetter, DeadLetterCode, Header, NewRecord, Partition, Record};
 
 const CODE: &str = "bookend.error.code";
 const TOPIC: &str = "bookend.error.topic";
@@ -51,6 +51,12 @@ pub(crate) fn outgoing(letter: &DeadLetter, topic: &str, cut: usize) -> Outgoing
 /// The code of a dead letter; `None` if another program wrote the record.
 pub(crate) fn code(letter: &Record) -> Option<DeadLetterCode> {
     text(letter, CODE)?.parse().ok()
+}
+
+/// The place of the original record of a dead letter; `None` if it was not in `topic`.
+pub(crate) fn place(letter: &Record, topic: &str) -> Option<(Partition, i64)> {
+    let place = (text(letter, PARTITION)?.parse().ok()?, text(letter, OFFSET)?.parse().ok()?);
+    (text(letter, TOPIC)? == topic).then_some(place)
 }
 
 /// The original record of a dead letter, to be appended again; `None` if it was cut.
