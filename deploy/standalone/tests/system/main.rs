@@ -58,6 +58,8 @@ mod slow_readers;
 mod stopped;
 #[cfg(test)]
 mod terminal;
+#[cfg(test)]
+mod upgrade;
 
 #[cfg(test)]
 use test_support::{client, stack};

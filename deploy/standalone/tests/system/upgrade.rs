@@ -1,0 +1,84 @@
+//! Data that an older version wrote is served by this one.
+//!
+//! The fixtures were written by the programs of commit 0471d48 and are named after it. The data
+//! directory has sessions of every status, dead letters (`contested`, `future`), several segments,
+//! and 20 records that were not consumed when the process was killed. The replies, with pages
+//! after cursors, are those of the older program once it had consumed them.
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::{
+    command_line::{bookend, said},
+    data::ENDING_AT,
+    service::Service,
+};
+
+const AS_OF: [&str; 2] = ["--as-of", ENDING_AT];
+
+fn fixture(name: &str) -> Vec<u8> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/0471d48");
+    zstd::decode_all(&*std::fs::read(dir.join(name)).unwrap()).unwrap()
+}
+
+/// Unpacks a data directory.
+pub(crate) fn unpack(name: &str, data: &Path) {
+    let mut tar = Command::new("tar").arg("-xC").arg(data).stdin(Stdio::piped()).spawn().unwrap();
+    tar.stdin.take().unwrap().write_all(&fixture(name)).unwrap();
+    assert!(tar.wait().unwrap().success());
+}
+
+/// Runs a command of the program over `data`, and returns its report.
+pub(crate) fn report(command: &str, data: &Path, more: &[&str]) -> Value {
+    let dir = data.to_str().unwrap();
+    let args = [&[command, "--json", AS_OF[0], AS_OF[1], "--data-dir", dir], more].concat();
+    let output = bookend(&args);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", said(&output));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Asserts that every question of the fixture is answered as the older program answered it.
+pub(crate) fn answers_as_before(service: &Service, expected: &Value) {
+    let answers = expected["answers"].as_object().unwrap();
+    assert!(answers.len() > 30);
+    for (path, before) in answers {
+        let reply = service.client().get(path).unwrap();
+        assert_eq!((reply.status, &reply.json()), (200, before), "{path}");
+    }
+}
+
+#[test]
+fn a_data_directory_of_an_older_version_is_served_with_its_letters_and_cursors() {
+    let data = tempfile::tempdir().unwrap();
+    unpack("embedded.tar.zst", data.path());
+    let expected: Value = serde_json::from_slice(&fixture("embedded.json.zst")).unwrap();
+
+    let service = Service::start(data.path(), &AS_OF);
+    service.wait_until_answered(20);
+    answers_as_before(&service, &expected);
+    service.stop();
+
+    let redriven = report("redrive", data.path(), &["--code", "future"]);
+    for count in ["looked_at", "appended", "kept"] {
+        assert_eq!(redriven[count], expected["redrive"][count], "{count}");
+    }
+    let service = Service::start(data.path(), &AS_OF);
+    service.wait_until_answered(3);
+    answers_as_before(&service, &expected);
+    service.stop();
+
+    let verdict = report("verify", data.path(), &[]);
+    assert_eq!(verdict["differences"]["count"], 0, "{verdict}");
+    let ledger = &verdict["ledger"];
+    // The redriven records were appended again.
+    assert_eq!(ledger["records"], 3 + expected["verify"]["ledger"]["records"].as_u64().unwrap());
+    for class in ["paired", "orphan", "superseded", "duplicate"] {
+        assert_eq!(ledger[class], expected["verify"]["ledger"][class], "{class}");
+    }
+}
