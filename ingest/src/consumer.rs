@@ -175,7 +175,13 @@ impl Consumer {
         if batches == 0 {
             return Ok(());
         }
-        self.retry_store("persist", || self.store.persist()).await?;
+        self.retry_store("persist", || async {
+            match self.log.id() {
+                Some(id) => self.store.persist_to(id, frontier.clone()).await,
+                None => self.store.persist().await,
+            }
+        })
+        .await?;
         self.retry_log(|| self.log.commit(frontier.clone())).await?;
         self.in_flight.end(batches);
         self.show_lag();

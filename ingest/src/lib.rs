@@ -7,5 +7,6 @@ pub mod http;
 pub mod log;
 pub mod metrics;
 pub mod pairing;
+pub mod replay;
 pub mod retention;
 pub mod service;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prometheus::Registry;
-use shared::timestamp::Timestamp;
+use shared::{store::LogId, timestamp::Timestamp};
 
 pub mod config;
 pub mod embedded;
@@ -144,6 +144,24 @@ impl Log {
         match self {
             Self::Embedded(log) => log.records().positions(),
             Self::Kafka(log) => log.positions().get(),
+        }
+    }
+
+    /// Queries the low watermark of each partition: the offset of the oldest record that retention
+    /// has left, whether or not there is a record at that offset.
+    pub async fn lows(&self) -> Result<Offsets, LogError> {
+        match self {
+            Self::Embedded(log) => log.records().lows().await,
+            Self::Kafka(log) => log.lows().await,
+        }
+    }
+
+    /// The identity of an embedded log.
+    #[must_use]
+    pub fn id(&self) -> Option<LogId> {
+        match self {
+            Self::Embedded(log) => Some(log.id()),
+            Self::Kafka(_) => None,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
 };
 
 pub mod cassandra;
+mod checkpoint;
 pub mod config;
 pub mod embedded;
 mod error;
@@ -22,6 +23,7 @@ mod rows;
 
 pub use self::{
     cassandra::CassandraStore,
+    checkpoint::{Checkpoint, Holds, LogId},
     embedded::EmbeddedStore,
     error::{Result, StoreError},
     rows::{Effect, Known, SessionPosition, Sighting, StartPosition, Window},
@@ -80,6 +82,18 @@ impl Store {
             Self::Embedded(store) => store.persist().await,
             // Acknowledged rows are in the commit logs of a quorum. The servers must be configured
             // to sync those before they acknowledge.
+            Self::Cassandra(_) => Ok(()),
+        }
+    }
+
+    /// The same, with a note in the embedded store that it holds every record of `log` before
+    /// `offsets`. The note is for the next start: see [`Checkpoint`].
+    ///
+    /// # Errors
+    /// As for [`Store::persist`].
+    pub async fn persist_to(&self, log: LogId, offsets: BTreeMap<i32, i64>) -> Result<()> {
+        match self {
+            Self::Embedded(store) => store.persist_to(log, offsets).await,
             Self::Cassandra(_) => Ok(()),
         }
     }
@@ -149,6 +163,16 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         on_backend!(self, store => store.scan(after, limit).await)
+    }
+
+    /// At most `limit` users that have a completed session, also a superseded or an expired one,
+    /// after the user `after`, in the store's own order. For checks of the whole store.
+    pub async fn completed_users(
+        &self,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>> {
+        on_backend!(self, store => store.completed_users(after, limit).await)
     }
 
     /// Removes events and rows from before `horizon`, one bounded step at a time, after the session

@@ -3,11 +3,13 @@
 
 use std::{future::Future, sync::Arc};
 
+use futures_util::future::BoxFuture;
 use ingest::{
     consumer::Consumer,
     http::Endpoint,
     log::kafka,
     metrics::{ConsumerMetrics, IngestMetrics},
+    replay::{self, Replay},
     service,
 };
 use query_api::{QueryMetrics, QueryOptions, QueryService};
@@ -34,6 +36,7 @@ pub async fn run(
     let store = config.store.open(metrics.on_store_retry()).await?;
     let log = config.log.open(clock).await?;
     log.watch(&registry)?;
+    let replay = replay::align(&log, &store, &metrics).await?;
     let consumer =
         Consumer::new(log.clone(), store.clone(), clock, metrics, config.limits.consumer);
     let future_tolerance_ms = config.limits.endpoint.future_tolerance_ms;
@@ -46,15 +49,32 @@ pub async fn run(
     let options = QueryOptions { future_tolerance_ms, ..QueryOptions::default() };
     let metrics = Arc::new(QueryMetrics::new(&registry)?);
     let queries = QueryService::new(store, clock, metrics, options);
-    let ready = service::ready(log.clone(), Some(consumer.clone()));
+    let ready =
+        unless_replaying(replay.clone(), service::ready(log.clone(), Some(consumer.clone())));
     let routes = Router::default()
         .with(&Arc::new(endpoint), ingest::http::routes())
         .with(&Arc::new(queries), query_api::routes())
         .with(&Probes::new(registry, ready), telemetry::routes())
         .into_filter()?;
     tracing::info!(address = %listener.local_addr()?, data_dir = %config.data_dir.display(), "serving");
-    service::serve(log, Some(consumer), listener, routes, config.process.connections(), shutdown)
-        .await
+    let showing = replay.map(|replay| tokio::spawn(replay.show()));
+    let connections = config.process.connections();
+    let done = service::serve(log, Some(consumer), listener, routes, connections, shutdown).await;
+    if let Some(showing) = showing {
+        showing.abort();
+    }
+    done
+}
+
+/// The readiness check `ready`, which fails during a replay.
+fn unless_replaying(
+    replay: Option<Replay>,
+    ready: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
+) -> impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static {
+    move || match replay.as_ref().and_then(Replay::pending) {
+        Some(cause) => Box::pin(async { Err(cause) }),
+        None => ready(),
+    }
 }
 
 /// The OpenAPI document of both services, which is `specification/openapi.json`.

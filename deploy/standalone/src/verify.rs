@@ -6,7 +6,11 @@
 
 use std::fmt;
 
-use ingest::log::{Log, Position};
+use anyhow::Context;
+use ingest::{
+    log::{Log, Position},
+    replay,
+};
 use serde::Serialize;
 use shared::{
     cli,
@@ -27,6 +31,7 @@ mod differences;
 mod expected;
 mod judge;
 mod ledger;
+mod rows;
 mod steps;
 
 /// The approximate number of records of one pass: some hundred megabytes of sessions.
@@ -45,8 +50,8 @@ pub struct Verdict {
     pub contested_sessions: u64,
     /// Records that the service has not processed yet.
     pub unanswered: u64,
-    /// Whether retention has removed records from the log, so that the store may have more: the
-    /// first offset of a partition is not 0, or the partition is empty.
+    /// Whether retention has removed records from the log, so that the store may have more: the low
+    /// watermark of a partition is not 0.
     pub log_is_cut: bool,
     /// The differences between the log and the store.
     pub differences: Differences,
@@ -90,21 +95,33 @@ pub async fn verify(
     let horizon = now - RETENTION;
     let positions = log.positions();
     let records: i64 = positions.values().map(|position| position.end).sum();
-    let unanswered: i64 =
-        positions.values().map(|position| position.end - position.committed).sum();
     let passes = u64::try_from(records)?.div_ceil(PASS_RECORDS).max(1);
-    let mut verdict = Verdict { unanswered: u64::try_from(unanswered)?, ..Verdict::default() };
+    let lows = log.lows().await.context("the low watermarks of the log cannot be read")?;
+    let mut verdict = Verdict {
+        unanswered: unanswered(log, store).await?,
+        log_is_cut: lows.values().any(|low| *low > 0),
+        ..Verdict::default()
+    };
     for number in 0..passes {
         let share = Share { number, of: passes };
         steps.next(share, "reading the log", u64::try_from(records)?);
-        let expected = read(log, share, tolerance_ms, steps, &mut verdict).await?;
+        let mut expected = read(log, share, tolerance_ms, steps, &mut verdict).await?;
         verdict.sessions += expected.count(horizon, &mut verdict.ledger);
         verdict.contested_sessions += expected.contested.len() as u64;
         let log_is_whole = !verdict.log_is_cut;
-        let check = Check { expected: &expected, store, share, horizon, log_is_whole, steps };
-        verdict.differences.compare(&check).await?;
+        let check = Check { store, share, horizon, log_is_whole, steps };
+        verdict.differences.compare(&check, &mut expected).await?;
     }
     Ok(verdict)
+}
+
+/// The number of records after the committed offsets, or after what an embedded store holds.
+async fn unanswered(log: &Log, store: &Store) -> anyhow::Result<u64> {
+    let replayed = replay::compare(log, store).await?.map(|found| found.begin).unwrap_or_default();
+    let left = log.positions().into_iter().map(|(partition, Position { committed, end })| {
+        end - replayed.get(&partition).map_or(committed, |begin| committed.min(*begin))
+    });
+    Ok(u64::try_from(left.sum::<i64>())?)
 }
 
 /// Reads the whole log and returns the expected sessions of the users of `share`.
@@ -118,17 +135,12 @@ async fn read(
     let mut expected = Expected::default();
     let (mut cursor, mut judge) = (log.cursor(), Judge::new(log, tolerance_ms));
     let ledger = &mut verdict.ledger;
-    let mut seen = std::collections::BTreeSet::new();
     loop {
         let records = log.read(&mut cursor, READ_BYTES).await?;
         if records.is_empty() {
-            // A partition with an end but no records has lost all of them.
-            let gone = |(partition, at): (_, Position)| at.end > 0 && !seen.contains(&partition);
-            verdict.log_is_cut |= log.positions().into_iter().any(gone);
             return Ok(expected);
         }
         for record in &records {
-            verdict.log_is_cut |= seen.insert(record.partition) && record.offset > 0;
             let Some(value) = &record.value else {
                 ledger.records += u64::from(share.number == 0);
                 ledger.skipped += u64::from(share.number == 0);

@@ -20,11 +20,23 @@ use shared::{
 use standalone::verify::{Steps, Verdict, verify};
 use tempfile::TempDir;
 
+#[path = "verify/topics.rs"]
+mod topics;
+
 struct World {
     log: Log,
     store: Store,
     clock: Clock,
-    _dir: TempDir,
+    dir: TempDir,
+}
+
+/// Segments of one block each, of which none is removed.
+fn options() -> EmbeddedLogOptions {
+    EmbeddedLogOptions {
+        segment_bytes: 1,
+        retention_ms: 1_000 * DAY,
+        ..EmbeddedLogOptions::default()
+    }
 }
 
 fn noon() -> Timestamp {
@@ -45,16 +57,18 @@ fn end(session: &str, ts: Timestamp) -> SessionEvent {
 }
 
 impl World {
-    /// A session of every status, a repetition and a conflict, all of them processed.
-    async fn answered() -> Self {
+    fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let clock = Clock::starting_at(noon());
-        let log = EmbeddedLog::open(&dir.path().join("log"), EmbeddedLogOptions::default(), clock)
-            .unwrap();
+        let log = EmbeddedLog::open(&dir.path().join("log"), options(), clock).unwrap();
         let store = EmbeddedStore::open(&dir.path().join("store"), EmbeddedStoreOptions::default())
             .unwrap();
-        let world =
-            Self { log: Log::Embedded(log), store: Store::Embedded(store), clock, _dir: dir };
+        Self { log: Log::Embedded(log), store: Store::Embedded(store), clock, dir }
+    }
+
+    /// A session of every status, a repetition and a conflict, all of them processed.
+    async fn answered() -> Self {
+        let world = Self::new();
         let then = noon() - DAY;
         world
             .append(&[
@@ -176,6 +190,55 @@ async fn a_start_that_is_missing_is_told() {
 async fn a_session_that_no_events_completed_is_told() {
     let world = World::answered().await;
     world.apply(Effect::Complete(completed("open"))).await;
+    assert!(world.only_difference().await.contains("\"open\""));
+}
+
+#[tokio::test]
+async fn completed_sessions_without_facts_are_told_whether_or_not_their_user_has_any() {
+    let world = World::answered().await;
+    for session in ["one", "two"] {
+        for user in ["u", "nobody"] {
+            let user = UserId::new(user).unwrap();
+            world.apply(Effect::Complete(CompletedSession { user, ..completed(session) })).await;
+        }
+    }
+    let Verdict { differences, .. } = world.verify().await;
+    assert_eq!(differences.count, 4, "{differences}");
+}
+
+/// Retention removes the oldest records, here the start of `complete`.
+async fn with_a_cut_log() -> World {
+    let World { log, store, clock, dir } = World::answered().await;
+    drop(log);
+    // The first segment was full before its first block.
+    for segment in ["0000000000000000", "0000000000000001"] {
+        std::fs::remove_file(dir.path().join(format!("log/records/{segment}.log"))).unwrap();
+    }
+    let log = EmbeddedLog::open(&dir.path().join("log"), options(), clock).unwrap();
+    let world = World { log: Log::Embedded(log), store, clock, dir };
+    let verdict = world.verify().await;
+    assert!(verdict.log_is_cut);
+    // The session that began before the cut is not a difference.
+    assert_eq!(verdict.differences.count, 0, "{}", verdict.differences);
+    world
+}
+
+#[tokio::test]
+async fn rows_without_facts_are_told_although_the_log_is_cut() {
+    let world = with_a_cut_log().await;
+    let nobody = UserId::new("nobody").unwrap();
+    let row = CompletedSession { user: nobody.clone(), ..completed("one") };
+    world.apply(Effect::Complete(row)).await;
+    assert!(world.only_difference().await.contains("\"one\""));
+    let world = with_a_cut_log().await;
+    world.apply(Effect::RecordStart(SessionStart { user: nobody, ..started("one", "SK") })).await;
+    assert!(world.only_difference().await.contains("\"one\""));
+}
+
+#[tokio::test]
+async fn a_row_that_the_facts_in_the_store_do_not_explain_is_told_although_the_log_is_cut() {
+    let world = with_a_cut_log().await;
+    world.apply(Effect::RecordStart(started("open", "SK"))).await;
     assert!(world.only_difference().await.contains("\"open\""));
 }
 

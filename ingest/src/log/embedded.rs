@@ -3,13 +3,14 @@
 use std::{
     fmt,
     fs::{self, File, TryLockError},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use shared::{clock::Clock, event::RejectionCode, timestamp::Timestamp};
+use shared::{clock::Clock, event::RejectionCode, store::LogId, timestamp::Timestamp};
 use tokio::sync::Mutex as AsyncMutex;
 
 use self::{block::Entry, disk::Disk, journal::Journal, options::JournalOptions};
@@ -21,10 +22,12 @@ use super::{
 
 mod block;
 mod disk;
+mod identity;
 mod journal;
 mod options;
 mod read;
 mod recovery;
+mod restart;
 mod segment;
 mod state;
 mod writer;
@@ -39,6 +42,8 @@ pub struct EmbeddedLog(Arc<Inner>);
 struct Inner {
     records: Journal,
     letters: Journal,
+    dir: PathBuf,
+    id: Mutex<LogId>,
     partitions: u8,
     clock: Clock,
     /// One redrive at a time.
@@ -90,8 +95,9 @@ impl EmbeddedLog {
         let letters = journal("dead-letters", 1)?;
         let partitions = u8::try_from(records.positions().len())
             .map_err(|_| LogOpenError::Corrupt("it has more than 255 partitions".to_owned()))?;
+        let (dir, id) = (dir.to_owned(), Mutex::new(identity::read_or_create(dir)?));
         let redriving = AsyncMutex::default();
-        Ok(Self(Arc::new(Inner { records, letters, partitions, clock, redriving })))
+        Ok(Self(Arc::new(Inner { records, letters, dir, id, partitions, clock, redriving })))
     }
 
     pub(super) async fn append(&self, records: Vec<NewRecord>) -> Result<(), LogError> {
@@ -186,7 +192,7 @@ impl EmbeddedLog {
     }
 
     /// The journal of the records.
-    pub(super) fn records(&self) -> &Journal {
+    pub(crate) fn records(&self) -> &Journal {
         &self.0.records
     }
 

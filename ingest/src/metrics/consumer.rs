@@ -28,6 +28,8 @@ pub struct ConsumerMetrics {
     rebalances: IntCounter,
     rebalances_shown: AtomicU64,
     dead_letters: IntCounterVec,
+    /// Number of records that retention removed before they were consumed.
+    pub lost: IntCounter,
     /// Number of sessions that became complete.
     pub completed: IntCounter,
     store_duration: HistogramVec,
@@ -66,6 +68,10 @@ impl ConsumerMetrics {
                 "bookend_dead_letters_total",
                 "Number of records appended to the dead letters, by code",
                 &["code"],
+            )?,
+            lost: register.counter(
+                "bookend_consumer_lost_records_total",
+                "Number of records that retention removed from the log before they were consumed",
             )?,
             completed: register.counter(
                 "bookend_sessions_completed_total",

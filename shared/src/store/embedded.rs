@@ -17,9 +17,10 @@ use crate::{
     disk::FreeSpace,
     event::Country,
     open_files,
-    store::{Result, StoreError},
+    store::{Checkpoint, Result, StoreError},
 };
 
+mod checkpoint;
 mod keys;
 mod read;
 mod sweep;
@@ -64,10 +65,13 @@ struct Engine {
     completed: Keyspace,
     starts: Keyspace,
     countries: Keyspace,
+    checkpoint: Keyspace,
     space: FreeSpace,
     /// Held from reading the facts of a session until they are written back merged. Guards the set
     /// of countries that are already written.
     writing: Mutex<HashSet<Country>>,
+    /// The checkpoint as it was last written.
+    held: Mutex<Option<Checkpoint>>,
     /// The first failure after which durability is unknown.
     failed: Mutex<Option<String>>,
 }
@@ -104,13 +108,16 @@ impl EmbeddedStore {
             completed: db.keyspace("completed", || ranges(8))?,
             starts: db.keyspace("starts", || ranges(8))?,
             countries: db.keyspace("countries", || ranges(64))?,
+            checkpoint: db.keyspace("checkpoint", || ranges(64))?,
             db,
             space: FreeSpace::of(dir, options.reserve_bytes),
             writing: Mutex::default(),
+            held: Mutex::default(),
             failed: Mutex::default(),
         };
-        let known = engine.known_countries();
-        let known = known.map_err(|error| EmbeddedStoreOpenError::Engine(error.to_string()))?;
+        let unreadable = |error: StoreError| EmbeddedStoreOpenError::Engine(error.to_string());
+        *engine.held.lock() = engine.read_checkpoint().map_err(unreadable)?;
+        let known = engine.known_countries().map_err(unreadable)?;
         *engine.writing.lock() = known.into_iter().collect();
         Ok(Self(Arc::new(engine)))
     }
@@ -118,7 +125,7 @@ impl EmbeddedStore {
     pub(super) async fn persist(&self) -> Result<()> {
         self.blocking(|engine| {
             engine.check_usable()?;
-            engine.db.persist(PersistMode::SyncData).map_err(|error| engine.fail(&error))
+            engine.persist()
         })
         .await
     }
@@ -160,6 +167,10 @@ impl Engine {
     /// whether the batch was written.
     fn commit(&self, batch: OwnedWriteBatch) -> Result<()> {
         batch.commit().map_err(|error| self.fail(&error))
+    }
+
+    fn persist(&self) -> Result<()> {
+        self.db.persist(PersistMode::SyncData).map_err(|error| self.fail(&error))
     }
 
     fn fail(&self, error: &fjall::Error) -> StoreError {

@@ -37,6 +37,7 @@ contract!(
     countries_are_in_the_order_of_their_names,
     rows_and_markers_survive_persisting_and_reopening,
     applying_nothing_changes_nothing,
+    the_users_of_completed_sessions_are_listed_once_each_in_pages,
 );
 
 async fn apply(store: &Store, effects: impl IntoIterator<Item = Effect>) {
@@ -358,4 +359,31 @@ async fn applying_nothing_changes_nothing(backend: &impl Backend) {
     apply(&store, []).await;
     assert_eq!(countries(&store, Timestamp::MIN).await, []);
     store.ready().await.unwrap();
+}
+
+async fn the_users_of_completed_sessions_are_listed_once_each_in_pages(backend: &impl Backend) {
+    let store = backend.open().await;
+    let names: Vec<_> = (0..7).map(|number| format!("user{number}")).collect();
+    for name in &names {
+        let rows = ["a", "b"].map(|session| completed(name, session, NOW, "SK", NOW + 1));
+        complete(&store, &rows).await;
+    }
+    // Also a user whose only row is superseded.
+    let superseded = completed("v", "s", NOW, "SK", NOW + 1);
+    complete(&store, std::slice::from_ref(&superseded)).await;
+    apply(&store, [Effect::SupersedeCompleted(superseded)]).await;
+    for limit in [1, 3, 8, 100] {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.completed_users(after.take(), limit).await.unwrap();
+            assert!(page.len() <= limit);
+            let Some(last) = page.last() else { break };
+            after = Some(last.clone());
+            found.extend(page);
+        }
+        found.sort();
+        let found: Vec<_> = found.iter().map(UserId::as_str).collect();
+        let expected: Vec<_> = names.iter().map(String::as_str).chain(["v"]).collect();
+        assert_eq!(found, expected, "{limit}");
+    }
 }

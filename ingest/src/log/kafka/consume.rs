@@ -53,6 +53,11 @@ impl KafkaLog {
         Ok(reading.await?)
     }
 
+    pub(in crate::log) async fn lows(&self) -> Result<Offsets, LogError> {
+        let source = self.records_source();
+        Ok(off_runtime("kafka-lows", move || source.lows()).await?)
+    }
+
     pub(in crate::log) async fn read(
         &self,
         cursor: &mut KafkaCursor,

@@ -48,6 +48,16 @@ pub(super) fn fetch_offsets<C: ConsumerContext>(
     Ok(found)
 }
 
+/// Fetches the low watermark of every partition of `topic`.
+pub(super) fn fetch_lows<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    topic: &str,
+) -> KafkaResult<Offsets> {
+    let partitions = fetch_partitions(client, topic)?;
+    let lows = partitions.iter().map(|partition| (*partition, Offset::Beginning));
+    known_offsets(&client.offsets_for_times(partition_list(topic, lows)?, REQUEST_TIMEOUT)?)
+}
+
 /// Fetches the ends of `partitions` as `client` sees them: a client that reads only committed
 /// records sees none after the first open transaction.
 pub(super) fn fetch_ends<C: ConsumerContext>(

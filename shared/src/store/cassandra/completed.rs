@@ -55,6 +55,34 @@ impl CassandraStore {
         Ok(page.sessions)
     }
 
+    /// The users with a row, ordered by their tokens.
+    pub(in crate::store) async fn completed_users(
+        &self,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>> {
+        let statements = &self.requests.statements;
+        let mut after_token = i64::MIN;
+        if let Some(user) = after {
+            let of_user = statements.facts_after.calculate_token(&(user.as_str(), ""));
+            after_token = of_user.ok().flatten().map_or(i64::MAX, |token| token.value());
+        }
+        let statement = paged(&statements.completed_users, limit);
+        let (mut users, mut from) = (Vec::new(), PagingState::start());
+        while users.len() < limit {
+            let (rows, next) =
+                self.requests.page(Caller::Background, &statement, &(after_token,), from).await?;
+            read_rows("completed_by_user", &rows, |(user,): &(&str,)| {
+                users.push(UserId::new(user)?);
+                Some(())
+            })?;
+            let Some(next) = next else { break };
+            from = next;
+        }
+        users.truncate(limit);
+        Ok(users)
+    }
+
     async fn fill(
         &self,
         page: &mut Page<'_>,

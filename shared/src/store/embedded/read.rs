@@ -129,6 +129,27 @@ impl EmbeddedStore {
         self.blocking(move |engine| engine.facts_at(&key)).await
     }
 
+    pub(in crate::store) async fn completed_users(
+        &self,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>> {
+        self.blocking(move |engine| {
+            let mut users = Vec::new();
+            let mut from = after.map_or(Vec::new(), |user| keys::after_user(&user));
+            while users.len() < limit {
+                let Some(row) = engine.completed.range(from..).next() else { break };
+                let key = row.key().map_err(read_error)?;
+                let row = keys::read_completed(&key);
+                let row = row.ok_or_else(|| corrupt(&engine.completed, &key))?;
+                from = keys::after_user(&row.user);
+                users.push(row.user);
+            }
+            Ok(users)
+        })
+        .await
+    }
+
     pub(in crate::store) async fn scan(
         &self,
         after: Option<SessionKey>,

@@ -16,7 +16,7 @@ use shared::clock::Clock;
 use super::super::{
     client,
     context::Context,
-    offsets::{fetch_offsets, fetch_partitions, partition_list},
+    offsets::{fetch_lows, fetch_offsets, fetch_partitions, partition_list},
     options::KafkaLogOptions,
     record::{self, RecordCopier},
     thread::drop_aside,
@@ -82,6 +82,11 @@ impl TopicSource {
         let outcome = fetch_offsets(&client, &self.topic);
         drop_aside(client);
         outcome.map(|offsets| offsets.positions)
+    }
+
+    /// Fetches the low watermark of every partition. Blocks.
+    pub(super) fn lows(&self) -> KafkaResult<Offsets> {
+        fetch_lows(&self.client()?, &self.topic)
     }
 
     /// A reader from `from`, or else from the oldest records, to the present ends. Blocks.

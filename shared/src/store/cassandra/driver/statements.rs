@@ -25,6 +25,8 @@ pub(crate) struct Statements {
     pub(crate) completed: PreparedStatement,
     /// Completed sessions with the same end as a given session, after it.
     pub(crate) completed_equal: PreparedStatement,
+    /// Users with completed sessions after a given token.
+    pub(crate) completed_users: PreparedStatement,
     pub(crate) starts: PreparedStatement,
     /// Starts at the same time as a given start, after it.
     pub(crate) starts_equal: PreparedStatement,
@@ -47,6 +49,8 @@ const FACTS: &str = "SELECT user_id, session_id, kind, ts, country, marker, earl
     FROM facts WHERE ";
 const COMPLETED: &str = "SELECT ended_at, session_id, started_at, country, marker FROM completed_by_user \
     WHERE user_id = ? AND ";
+const COMPLETED_USERS: &str =
+    "SELECT DISTINCT user_id FROM completed_by_user WHERE token(user_id) > ?";
 const STARTS: &str = "SELECT ts, session_id, user_id, marker FROM starts_by_country \
     WHERE country = ? AND day = ? AND shards = ? AND shard = ? AND ";
 const NEWEST_START: &str = "SELECT ts FROM starts_by_country \
@@ -78,6 +82,7 @@ impl Statements {
             facts_after_token: select(FACTS, "token(user_id) > ?").await?,
             completed: select(COMPLETED, "ended_at < ? AND ended_at >= ?").await?,
             completed_equal: select(COMPLETED, "ended_at = ? AND session_id > ?").await?,
+            completed_users: prepare(COMPLETED_USERS).await?,
             starts: select(STARTS, "ts < ? AND ts >= ?").await?,
             starts_equal: select(STARTS, "ts = ? AND (session_id, user_id) > (?, ?)").await?,
             newest_start: prepare(NEWEST_START).await?,

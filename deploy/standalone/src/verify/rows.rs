@@ -1,0 +1,204 @@
+//! The differences between the rows in the store and those that the facts require: a row that no
+//! fact explains, and a fact without its row.
+
+use std::collections::{BTreeSet, HashSet};
+
+use anyhow::Context;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use shared::{
+    event::UserId,
+    session::{CompletedSession, MAX_FACTS, SessionFacts, SessionKey, SessionStart},
+    store::{SessionPosition, StartPosition, Window},
+    timestamp::Timestamp,
+};
+
+use super::{
+    differences::{Check, Differences, PAGE, name},
+    expected::Expected,
+};
+
+/// The number of sessions whose facts are read at the same time.
+const READS: usize = 64;
+
+impl Check<'_> {
+    /// The users of the share with a completed session. They need not have a fact.
+    pub(super) async fn completed_users(&self) -> anyhow::Result<BTreeSet<UserId>> {
+        let (mut users, mut after) = (BTreeSet::new(), None);
+        loop {
+            let page = self.store.completed_users(after.take(), PAGE).await;
+            let page = page.context("the users of completed sessions cannot be read")?;
+            let Some(last) = page.last() else { return Ok(users) };
+            after = Some(last.clone());
+            users.extend(page.into_iter().filter(|user| self.share.has(user)));
+        }
+    }
+
+    /// Pairs each row of a session that is not in the log with the session's facts in the store.
+    async fn with_facts<T>(
+        &self,
+        rows: Vec<(SessionKey, T)>,
+    ) -> anyhow::Result<Vec<(SessionKey, T, SessionFacts)>> {
+        let read = |(key, row): (SessionKey, T)| async move {
+            let facts = self.store.facts(&key).await.context("the facts cannot be read")?;
+            anyhow::Ok((key, row, facts))
+        };
+        stream::iter(rows).map(read).buffered(READS).try_collect().await
+    }
+}
+
+/// Whether a session has all the facts that it may have, so that its rows depend on their order.
+fn is_full(facts: &SessionFacts) -> bool {
+    facts.starts().len() + facts.ends().len() >= MAX_FACTS
+}
+
+fn is_its_start(facts: &SessionFacts, row: &SessionStart) -> bool {
+    facts.start().is_some_and(|start| start.ts == row.ts && start.country == row.country)
+}
+
+impl Differences {
+    pub(super) async fn starts(
+        &mut self,
+        check: &Check<'_>,
+        expected: &Expected,
+    ) -> anyhow::Result<()> {
+        let Check { store, share, horizon, steps, .. } = *check;
+        steps.next(share, "comparing starts", expected.starts(horizon).count() as u64);
+        let countries = store.countries(horizon).await.context("the countries cannot be read")?;
+        for country in expected.countries(horizon) {
+            if !countries.contains_key(country) {
+                self.add(|| format!("country {country}: in the log, not in the store"));
+            }
+        }
+        let mut found = HashSet::new();
+        let window = Window { from: horizon, to: Timestamp::MAX };
+        for country in countries.keys() {
+            let mut after = None;
+            loop {
+                let page = store
+                    .starts(country, window, after.take(), PAGE)
+                    .await
+                    .context("starts cannot be read")?;
+                let last = page.last().cloned();
+                let rows = page.into_iter().filter(|start| share.has(&start.user));
+                self.compare_starts(check, expected, &mut found, rows.collect()).await?;
+                let Some(last) = last else { break };
+                after = Some(StartPosition { ts: last.ts, session: last.session, user: last.user });
+            }
+        }
+        for (key, facts) in expected.starts(horizon) {
+            if !expected.contested.contains(key) && !found.contains(key) {
+                self.add(|| {
+                    format!("{}: the log has a start ({facts:?}), no country lists it", name(key))
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn compare_starts(
+        &mut self,
+        check: &Check<'_>,
+        expected: &Expected,
+        found: &mut HashSet<SessionKey>,
+        rows: Vec<SessionStart>,
+    ) -> anyhow::Result<()> {
+        let mut unexplained = Vec::new();
+        for row in rows {
+            check.steps.done(1);
+            let key = SessionKey { user: row.user.clone(), session: row.session.clone() };
+            let Some(want) = expected.sessions.get(&key) else {
+                unexplained.push((key, row));
+                continue;
+            };
+            let is_right = is_its_start(want, &row) && found.insert(key.clone());
+            if !is_right && !expected.contested.contains(&key) {
+                self.add(|| {
+                    let (ts, country) = (row.ts, &row.country);
+                    format!(
+                        "{}: the store lists a start at {ts} in {country}, the log has {want:?}",
+                        name(&key)
+                    )
+                });
+            }
+        }
+        for (key, row, facts) in check.with_facts(unexplained).await? {
+            // Facts that are not in a whole log are a difference of their own.
+            let is_explained = is_full(&facts) || is_its_start(&facts, &row);
+            if check.log_is_whole || !is_explained {
+                self.add(|| {
+                    let (ts, country) = (row.ts, &row.country);
+                    format!(
+                        "{}: the store lists a start at {ts} in {country}, and has {facts:?}",
+                        name(&key)
+                    )
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn completed(
+        &mut self,
+        check: &Check<'_>,
+        expected: &Expected,
+        user: &UserId,
+        due: &[&SessionKey],
+    ) -> anyhow::Result<()> {
+        let mut found = HashSet::new();
+        let mut after = None;
+        loop {
+            let page = check
+                .store
+                .completed(user, check.horizon, after.take(), PAGE)
+                .await
+                .context("sessions cannot be read")?;
+            let full = page.len() == PAGE;
+            after = page
+                .last()
+                .map(|last| SessionPosition { ts: last.ended_at, session: last.session.clone() });
+            self.compare_completed(check, expected, &mut found, page).await?;
+            if !full {
+                break;
+            }
+        }
+        for key in due.iter().filter(|key| !found.contains(**key)) {
+            self.add(|| format!("{}: complete in the log, not listed in the store", name(key)));
+        }
+        Ok(())
+    }
+
+    async fn compare_completed(
+        &mut self,
+        check: &Check<'_>,
+        expected: &Expected,
+        found: &mut HashSet<SessionKey>,
+        rows: Vec<CompletedSession>,
+    ) -> anyhow::Result<()> {
+        let mut unexplained = Vec::new();
+        for row in rows {
+            let key = SessionKey { user: row.user.clone(), session: row.session.clone() };
+            let Some(want) = expected.sessions.get(&key) else {
+                unexplained.push((key, row));
+                continue;
+            };
+            let is_right = want.completed(&key).as_ref() == Some(&row) && found.insert(key.clone());
+            if !is_right && !expected.contested.contains(&key) {
+                self.add(|| {
+                    format!("{}: the store lists {row:?}, the log has {want:?}", name(&key))
+                });
+            }
+        }
+        for (key, row, facts) in check.with_facts(unexplained).await? {
+            // Facts that are not in a whole log are a difference already.
+            let is_explained = if check.log_is_whole {
+                !facts.is_empty()
+            } else {
+                is_full(&facts) || facts.completed(&key).as_ref() == Some(&row)
+            };
+            if !is_explained {
+                self.add(|| format!("{}: the store lists {row:?}, and has {facts:?}", name(&key)));
+            }
+        }
+        Ok(())
+    }
+}
