@@ -139,6 +139,10 @@ impl IngestConfig {
             limits: Limits::read(&mut given, &mut log),
             log,
         };
+        // The endpoint shares its settings with the other roles, but not always their files.
+        if config.role != Role::Http {
+            config.store.check_files(&mut given);
+        }
         given.finish(config)
     }
 }

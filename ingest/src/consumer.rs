@@ -120,6 +120,11 @@ impl Consumer {
     /// [`ConsumerError`] when the log or the store has failed for good.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ConsumerError> {
         let shutdown = shutdown.shared();
+        // A consumer without a store would take partitions away from those that have one.
+        tokio::select! {
+            () = self.store.opened() => {}
+            () = shutdown.clone() => return Ok(()),
+        }
         let overdue = async {
             shutdown.clone().await;
             tokio::time::sleep(self.options.stop_timeout).await;

@@ -32,20 +32,16 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let clock = config.process.clock();
     let registry = telemetry::registry(&crate::log::kafka::librdkafka_version())?;
-    let store = async {
-        match config.role {
-            Role::Http => anyhow::Ok(None),
-            Role::Consumer | Role::Both => {
-                let metrics = Arc::new(ConsumerMetrics::new(&registry)?);
-                Ok(Some((config.store.open(metrics.on_store_retry()).await?, metrics)))
-            }
+    let log = config.log.open(clock).await?;
+    log.watch(&registry)?;
+    let consumer = match config.role {
+        Role::Http => None,
+        Role::Consumer | Role::Both => {
+            let metrics = Arc::new(ConsumerMetrics::new(&registry)?);
+            let store = config.store.start(metrics.on_store_retry())?;
+            Some(Consumer::new(log.clone(), store, clock, metrics, config.limits.consumer))
         }
     };
-    let (log, store) = tokio::try_join!(config.log.open(clock), store)?;
-    log.watch(&registry)?;
-    let consumer = store.map(|(store, metrics)| {
-        Consumer::new(log.clone(), store, clock, metrics, config.limits.consumer)
-    });
     let mut router = Router::default();
     if config.role != Role::Consumer {
         let metrics = Arc::new(IngestMetrics::new(&registry)?);

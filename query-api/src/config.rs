@@ -19,14 +19,34 @@ pub struct QueryConfig {
     pub options: QueryOptions,
 }
 
+/// The settings of queries, for every program that answers them.
+#[must_use]
+pub fn settings() -> Vec<Setting> {
+    let deadline =
+        "Time limit for the first byte of a reply to a query, then for each further part";
+    vec![Setting::new("query-deadline", "TIME", "12s", deadline).under("Queries")]
+}
+
 /// The settings of the program `query-api`.
 #[must_use]
 pub fn program_settings() -> Vec<Setting> {
     let tolerance = "How far in the future the time of an event may be; must equal that of ingest";
     let mut all = shared::cli::settings("127.0.0.1:5001");
     all.push(Setting::new("future-tolerance", "TIME", "5m", tolerance));
+    all.extend(settings());
     all.extend(cassandra_settings());
     all
+}
+
+impl QueryOptions {
+    /// Reads the settings of queries, for a tolerance that is read elsewhere.
+    pub fn read(given: &mut Settings, future_tolerance_ms: i64) -> Self {
+        let deadline = given.duration("query-deadline");
+        if deadline.is_zero() {
+            given.mistake("query-deadline", "it must be longer than 0s");
+        }
+        Self { future_tolerance_ms, deadline, ..Self::default() }
+    }
 }
 
 impl QueryConfig {
@@ -36,8 +56,9 @@ impl QueryConfig {
         let config = Self {
             process: ProcessConfig::read(&mut given),
             store: StoreConfig::cassandra(&mut given),
-            options: QueryOptions { future_tolerance_ms, ..QueryOptions::default() },
+            options: QueryOptions::read(&mut given, future_tolerance_ms),
         };
+        config.store.check_files(&mut given);
         given.finish(config)
     }
 }

@@ -1,5 +1,7 @@
 //! The errors of queries, in words for the client. `http` maps each one to a status.
 
+use std::time::Duration;
+
 use shared::{config::Bytes, store::StoreError};
 use thiserror::Error;
 
@@ -59,6 +61,11 @@ pub(crate) enum QueryError {
     Busy,
     #[error("too many queries are in flight; try again in 1 s")]
     Crowded,
+    #[error(
+        "the store did not answer within {0:?}; try again in 1 s, and if that fails again, ask for \
+         less"
+    )]
+    Slow(Duration),
     /// The cause is for the log, not for the client.
     #[error("the store cannot be read now; try again in 1 s")]
     Unavailable(StoreError),
@@ -92,7 +99,7 @@ impl QueryError {
             Self::SlowBody => "slow_body",
             Self::UnknownSession => "unknown_session",
             Self::Busy | Self::Crowded => "busy",
-            Self::Unavailable(_) => "unavailable",
+            Self::Unavailable(_) | Self::Slow(_) => "unavailable",
             Self::Damaged(_) => "damaged",
             Self::Unwritable(_) => "unwritable",
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use shared::http::{Request, Route, openapi::Call};
+use tokio::time::Instant;
 use warp::http::Method;
 
 use self::reply::Answer;
@@ -43,7 +44,9 @@ pub fn routes() -> Vec<Route<QueryService>> {
             openapi::users::session(),
             |service, request| Box::pin(service.session(request)),
         ),
-        measured("/", openapi::users::root(), |service, request| Box::pin(service.root(request))),
+        measured("/", openapi::users::root(), |service, request, deadline| {
+            Box::pin(service.root(request, deadline))
+        }),
         query("/user/last-events", openapi::starts::last_events(), |service, request| {
             Box::pin(service.last_events(request))
         }),
@@ -60,25 +63,32 @@ fn query(
     description: Call,
     read: for<'a> fn(&'a QueryService, Request) -> Reading<'a>,
 ) -> Route<QueryService> {
-    measured(template, description, move |service, request| {
+    measured(template, description, move |service, request, deadline| {
         Box::pin(async move {
-            let _permit = service.read_permit().await?;
+            let _permit = service.read_permit(deadline).await?;
             read(service, request).await
         })
     })
 }
 
-/// A route that is counted and timed under its template.
+/// A route that is counted and timed under its template. Its reply begins before the deadline.
 fn measured(
     template: &'static str,
     description: Call,
-    answer: impl for<'a> Fn(&'a QueryService, Request) -> Reading<'a> + Copy + Send + Sync + 'static,
+    answer: impl for<'a> Fn(&'a QueryService, Request, Instant) -> Reading<'a>
+    + Copy
+    + Send
+    + Sync
+    + 'static,
 ) -> Route<QueryService> {
     let handler = move |service: Arc<QueryService>, request: Request| async move {
         let measured = service.metrics.begin(request.route);
         let head = request.method == Method::HEAD;
-        match answer(&service, request).await {
-            Ok(answer) => answer.into_response(measured, head),
+        let limit = service.options.deadline;
+        let deadline = Instant::now() + limit;
+        let answer = tokio::time::timeout_at(deadline, answer(&service, request, deadline)).await;
+        match answer.unwrap_or(Err(QueryError::Slow(limit))) {
+            Ok(answer) => answer.into_response(measured, head, limit),
             Err(error) => {
                 let response = error.to_response();
                 measured.answered(response.status().as_u16());

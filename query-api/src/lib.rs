@@ -37,8 +37,10 @@ pub struct QueryOptions {
     /// The number of requests that may read the store at a time; others wait for a permit. The
     /// largest reply has 10,000 starts, some 4 MB, so this limits the memory for replies.
     pub reads: usize,
-    /// The time that a request may wait for a permit; after it the reply is a 503.
-    pub permit_timeout: Duration,
+    /// The time from accepting a request to the first byte of its reply, with the wait for a
+    /// permit; after it the reply is a 503. A streamed reply ends when the store makes no progress
+    /// for as long; the time that the client takes to read does not count.
+    pub deadline: Duration,
     /// The number of streamed replies that may be in flight; the next one gets a 503. Each takes
     /// less than 1 MiB, however long it is. On Cassandra, which is read ahead by some days of some
     /// countries, each takes a few MiB, or tens of MiB where a day has millions of starts.
@@ -52,7 +54,7 @@ impl Default for QueryOptions {
         Self {
             future_tolerance_ms: 5 * MINUTE,
             reads: 16,
-            permit_timeout: Duration::from_secs(15),
+            deadline: Duration::from_secs(12),
             streams: 32,
             body_timeout: Duration::from_secs(10),
         }

@@ -19,7 +19,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let registry = telemetry::registry("none")?;
     let metrics = Arc::new(QueryMetrics::new(&registry)?);
-    let store = config.store.open(OnRetry::default()).await?;
+    let store = config.store.start(OnRetry::default())?;
     let service = QueryService::new(store.clone(), config.process.clock(), metrics, config.options);
     let ready = move || {
         let store = store.clone();

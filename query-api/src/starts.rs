@@ -1,7 +1,7 @@
 //! The starts of many countries: reads them in bounded pieces, a few countries ahead, in the order
 //! of the countries.
 
-use std::{collections::BTreeMap, pin::pin};
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 use async_stream::try_stream;
 use bytes::Bytes;
@@ -68,6 +68,8 @@ pub(crate) enum ChunkError {
     Store(#[from] StoreError),
     #[error("a row could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("the store made no progress for {0:?}")]
+    Stalled(Duration),
 }
 
 impl From<ChunkError> for QueryError {
@@ -75,6 +77,7 @@ impl From<ChunkError> for QueryError {
         match error {
             ChunkError::Store(error) => error.into(),
             ChunkError::Json(error) => Self::Unwritable(error),
+            ChunkError::Stalled(limit) => Self::Slow(limit),
         }
     }
 }

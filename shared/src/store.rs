@@ -189,6 +189,15 @@ impl Store {
         }
     }
 
+    /// Waits until the store is open; until then, every request fails. An embedded store is open at
+    /// once.
+    pub async fn opened(&self) {
+        match self {
+            Self::Embedded(_) => {}
+            Self::Cassandra(store) => store.opened().await,
+        }
+    }
+
     /// Whether a request that failed with `error` may succeed later, while this process runs.
     /// Nothing that Cassandra answers is final.
     #[must_use]

@@ -12,7 +12,7 @@ use ingest::{
     replay::{self, Replay},
     service,
 };
-use query_api::{QueryMetrics, QueryOptions, QueryService};
+use query_api::{QueryMetrics, QueryService};
 use shared::{
     http::{self, Route, Router, openapi::OpenApi},
     telemetry::{self, Probes},
@@ -33,22 +33,20 @@ pub async fn run(
     let clock = config.process.clock();
     let registry = telemetry::registry(&kafka::librdkafka_version())?;
     let metrics = Arc::new(ConsumerMetrics::new(&registry)?);
-    let store = config.store.open(metrics.on_store_retry()).await?;
+    let store = config.store.start(metrics.on_store_retry())?;
     let log = config.log.open(clock).await?;
     log.watch(&registry)?;
     let replay = replay::align(&log, &store, &metrics).await?;
     let consumer =
         Consumer::new(log.clone(), store.clone(), clock, metrics, config.limits.consumer);
-    let future_tolerance_ms = config.limits.endpoint.future_tolerance_ms;
     let endpoint = Endpoint::new(
         log.clone(),
         clock,
         Arc::new(IngestMetrics::new(&registry)?),
         config.limits.endpoint,
     );
-    let options = QueryOptions { future_tolerance_ms, ..QueryOptions::default() };
     let metrics = Arc::new(QueryMetrics::new(&registry)?);
-    let queries = QueryService::new(store, clock, metrics, options);
+    let queries = QueryService::new(store, clock, metrics, config.queries);
     let ready =
         unless_replaying(replay.clone(), service::ready(log.clone(), Some(consumer.clone())));
     let routes = Router::default()

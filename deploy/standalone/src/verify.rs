@@ -15,7 +15,7 @@ use serde::Serialize;
 use shared::{
     cli,
     event::SessionEvent,
-    store::{Store, cassandra::OnRetry},
+    store::Store,
     timestamp::{RETENTION, Timestamp},
 };
 
@@ -60,8 +60,7 @@ pub struct Verdict {
 /// Verifies the log and the store of `config`, and prints the result to standard output.
 pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     let clock = config.process.clock();
-    let (log, store) =
-        (config.log.open_complete(clock).await?, config.store.open(OnRetry::default()).await?);
+    let (log, store) = (config.log.open_complete(clock).await?, config.store.open().await?);
     let steps = Steps::default();
     let tolerance = config.limits.consumer.future_tolerance_ms;
     let verdict = verify(&log, &store, clock.now(), tolerance, &steps).await?;

@@ -13,7 +13,7 @@ use shared::{
 };
 use utoipa::openapi::{ObjectBuilder, OneOfBuilder, Schema, Type, schema::AdditionalProperties};
 
-use crate::{error::QueryError, params, sessions::ListedSession, starts::Slot};
+use crate::{QueryOptions, error::QueryError, params, sessions::ListedSession, starts::Slot};
 
 mod parameters;
 pub(super) mod starts;
@@ -63,7 +63,9 @@ fn failing(
     add("damaged", "When the store is damaged.", damaged);
     let down = QueryError::Unavailable(StoreError::Unavailable(String::new()));
     add("unavailable", "When the store is down.", down);
-    let crowded = "When so many queries are in flight that one waits for 15 seconds.";
+    let slow = QueryError::Slow(QueryOptions::default().deadline);
+    add("slow", "When the store does not answer within 12 seconds.", slow);
+    let crowded = "When so many queries are in flight that one waits for 12 seconds.";
     add("crowded", crowded, QueryError::Crowded);
     if streams {
         add("busy", "When clients leave 32 streamed replies unread.", QueryError::Busy);

@@ -4,13 +4,14 @@ use std::{
     pin::Pin,
     sync::Mutex,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use async_stream::stream;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use shared::http::HttpError;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use warp::{
     Reply,
     http::{HeaderValue, StatusCode, header},
@@ -56,7 +57,8 @@ impl Answer {
         Ok(Self::Streamed(Box::pin(chunks), permit))
     }
 
-    pub(super) fn into_response(self, measured: Measured, head: bool) -> Response {
+    /// The reply. A streamed one ends when there is no next chunk within `stall`.
+    pub(super) fn into_response(self, measured: Measured, head: bool, stall: Duration) -> Response {
         let status = StatusCode::OK;
         let body = match self {
             Self::Page(page) => {
@@ -72,7 +74,7 @@ impl Answer {
                 measured.answered(status.as_u16());
                 warp::reply().into_response()
             }
-            Self::Streamed(chunks, permit) => send(chunks, permit, measured, status),
+            Self::Streamed(chunks, permit) => send(chunks, permit, measured, stall),
         };
         as_json(body, status)
     }
@@ -84,10 +86,14 @@ fn send(
     mut chunks: Chunks,
     permit: OwnedSemaphorePermit,
     measured: Measured,
-    status: StatusCode,
+    stall: Duration,
 ) -> Response {
     let body = stream! {
-        while let Some(chunk) = chunks.next().await {
+        // The time between two polls, in which the client reads, does not count.
+        while let Some(chunk) = timeout(stall, chunks.next())
+            .await
+            .unwrap_or(Some(Err(ChunkError::Stalled(stall))))
+        {
             match chunk {
                 Ok(chunk) => {
                     measured.rows(chunk.rows);
@@ -100,7 +106,7 @@ fn send(
                 }
             }
         }
-        measured.answered(status.as_u16());
+        measured.answered(StatusCode::OK.as_u16());
         drop(permit);
     };
     warp::reply::stream(Exclusive(Mutex::new(Box::pin(body)))).into_response()
@@ -115,6 +121,9 @@ impl QueryError {
             }
             Self::Damaged(cause) => tracing::error!(%cause, "a query read a damaged row"),
             Self::Unwritable(cause) => tracing::error!(%cause, "a reply could not be written"),
+            Self::Slow(limit) => {
+                tracing::warn!(?limit, "the store was too slow for a query, which was given up");
+            }
             _ => {}
         }
         let error = self.http();
@@ -151,7 +160,9 @@ impl QueryError {
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::UnknownSession => StatusCode::NOT_FOUND,
-            Self::Busy | Self::Crowded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Crowded | Self::Slow(_) | Self::Unavailable(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Damaged(_) | Self::Unwritable(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -202,6 +213,9 @@ mod tests {
     use super::*;
     use crate::QueryMetrics;
 
+    /// A chunk that never comes.
+    const NEVER: &str = "never";
+
     fn chunk(text: &'static str) -> Result<Chunk, ChunkError> {
         Ok(Chunk { bytes: Bytes::from_static(text.as_bytes()), rows: 1 })
     }
@@ -226,10 +240,13 @@ mod tests {
                 // Between two chunks the server gets the time to send the first one.
                 let chunks = futures_util::stream::iter(chunks).then(async |chunk| {
                     tokio::task::yield_now().await;
+                    if chunk.as_ref().is_ok_and(|chunk| chunk.bytes == NEVER) {
+                        std::future::pending::<()>().await;
+                    }
                     chunk
                 });
                 let answer = Answer::streamed(chunks, permit()).await.unwrap();
-                answer.into_response(metrics.begin("/"), false)
+                answer.into_response(metrics.begin("/"), false, Duration::from_millis(200))
             }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -253,6 +270,13 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_fails_on_the_way_breaks_the_reply_off_without_its_end() {
         let (text, metrics) = wire(|| vec![chunk("{"), Err(down().into())]).await;
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && !text.contains("0\r\n\r\n"), "{text:?}");
+        assert!(metrics.contains(r#"requests_total{route="/",status="aborted"} 1"#), "{metrics}");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_makes_no_progress_breaks_the_reply_off() {
+        let (text, metrics) = wire(|| vec![chunk("{"), chunk(NEVER), chunk("}")]).await;
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && !text.contains("0\r\n\r\n"), "{text:?}");
         assert!(metrics.contains(r#"requests_total{route="/",status="aborted"} 1"#), "{metrics}");
     }

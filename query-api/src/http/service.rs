@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use shared::{clock::Clock, store::Store};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
+    time::Instant,
+};
 
 use crate::{QueryMetrics, QueryOptions, error::QueryError};
 
@@ -31,9 +34,12 @@ impl QueryService {
         Self { store, clock, options, metrics, reads, streams }
     }
 
-    /// Waits for a permit to read the store.
-    pub(super) async fn read_permit(&self) -> Result<SemaphorePermit<'_>, QueryError> {
-        match tokio::time::timeout(self.options.permit_timeout, self.reads.acquire()).await {
+    /// Waits for a permit to read the store, at most until the deadline of the request.
+    pub(super) async fn read_permit(
+        &self,
+        deadline: Instant,
+    ) -> Result<SemaphorePermit<'_>, QueryError> {
+        match tokio::time::timeout_at(deadline, self.reads.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(QueryError::Crowded),
         }

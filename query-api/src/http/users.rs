@@ -9,6 +9,7 @@ use shared::{
     session::{SessionKey, Status},
     timestamp::RETENTION,
 };
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::{body, docs, reply::Answer, service::QueryService};
@@ -86,14 +87,18 @@ impl QueryService {
     }
 
     /// `/`: the documentation page, or the last sessions of the user in the body.
-    pub(super) async fn root(&self, request: Request) -> Result<Answer, QueryError> {
+    pub(super) async fn root(
+        &self,
+        request: Request,
+        deadline: Instant,
+    ) -> Result<Answer, QueryError> {
         // No permit to read is held while a slow client sends its body.
         let body = body::read(request.body, self.options.body_timeout).await?;
         if body.trim_ascii().is_empty() {
             Params::parse(&request.query, &[])?;
             return Ok(Answer::Page(docs::page()));
         }
-        let _permit = self.read_permit().await?;
+        let _permit = self.read_permit(deadline).await?;
         Params::parse(&request.query, &[])?;
         let sessions = self.last(&body::user(&body)?).await?;
         Answer::json(&sessions, sessions.len())

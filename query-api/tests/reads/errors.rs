@@ -207,8 +207,8 @@ async fn one_uncut_reply_too_many_is_a_503_that_says_when_to_come_again() {
 
 #[tokio::test]
 async fn a_question_whose_turn_does_not_come_in_time_is_a_503_that_says_when_to_come_again() {
-    let permit_timeout = std::time::Duration::from_millis(20);
-    let world = World::with(QueryOptions { reads: 0, permit_timeout, ..QueryOptions::default() });
+    let deadline = std::time::Duration::from_millis(20);
+    let world = World::with(QueryOptions { reads: 0, deadline, ..QueryOptions::default() });
     for path in ["/v1/users/u/sessions", "/v1/session-starts?days=1", "/user/last-events?days=1"] {
         let reply = world.reply(path).await;
         assert_eq!(reply.headers()["retry-after"], "1", "{path}");

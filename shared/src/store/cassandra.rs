@@ -5,13 +5,15 @@
 //! deletes: rows expire by their time to live. `deploy/schema.cql` defines the tables and gives
 //! their reasons.
 
+use std::sync::Arc;
+
 use scylla::response::PagingState;
 
 use self::{
-    driver::{Caller, Requests, open_requests, paged},
+    driver::{Caller, Requests, paged},
     facts::Stamps,
     memo::Memo,
-    schema::warn_if_newer,
+    opening::Opening,
     starts::{Day, Layouts, Partition},
 };
 use crate::{event::Country, session::SessionKey, store::Result};
@@ -23,6 +25,7 @@ mod facts;
 mod insert;
 mod lifetime;
 mod memo;
+mod opening;
 mod schema;
 mod starts;
 mod units;
@@ -42,7 +45,7 @@ const COUNTRIES: usize = 2_000;
 /// The store on Cassandra.
 #[derive(Debug)]
 pub struct CassandraStore {
-    requests: Requests,
+    opening: Arc<Opening>,
     keyspace: String,
     margin_ms: i64,
     stamps: Stamps,
@@ -61,10 +64,19 @@ impl CassandraStore {
     /// # Errors
     /// [`CassandraOpenError`]; [`CassandraOpenError::NoSchema`] if `bookend setup` has not run.
     pub async fn open(options: CassandraOptions) -> Result<Self, CassandraOpenError> {
-        let requests = open_requests(&options).await?;
-        warn_if_newer(&requests.session, &options.keyspace).await;
-        Ok(Self {
-            requests,
+        Ok(Self::new(Opening::open(&options).await?, options))
+    }
+
+    /// Opens the store in the background, however long that takes. Until then, every request fails
+    /// with the cause.
+    #[must_use]
+    pub fn start(options: CassandraOptions) -> Self {
+        Self::new(Opening::start(options.clone()), options)
+    }
+
+    fn new(opening: Arc<Opening>, options: CassandraOptions) -> Self {
+        Self {
+            opening,
             keyspace: options.keyspace,
             margin_ms: options.margin_ms,
             stamps: Stamps::default(),
@@ -72,13 +84,24 @@ impl CassandraStore {
             full: Memo::new(FULL_SESSIONS),
             partitions: Memo::new(WRITTEN_PARTITIONS),
             countries: Memo::new(COUNTRIES),
-        })
+        }
+    }
+
+    /// Waits until the store is open.
+    pub(in crate::store) async fn opened(&self) {
+        self.opening.opened().await;
+    }
+
+    /// The connection; an error with the cause if the store is not open.
+    fn requests(&self) -> Result<&Requests> {
+        self.opening.requests()
     }
 
     /// Reads one row at the quorum that every other request needs.
     pub(in crate::store) async fn ready(&self) -> Result<()> {
-        let statement = paged(&self.requests.statements.countries, 1);
-        self.requests.page(Caller::Reader, &statement, &(), PagingState::start()).await?;
+        let requests = self.requests()?;
+        let statement = paged(&requests.statements.countries, 1);
+        requests.page(Caller::Reader, &statement, &(), PagingState::start()).await?;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::{
     CassandraStore, EmbeddedStore, Store,
-    cassandra::{CassandraOptions, CassandraTls, OnRetry, Replication, setup},
+    cassandra::{CassandraOpenError, CassandraOptions, CassandraTls, OnRetry, Replication, setup},
     embedded::EmbeddedStoreOptions,
 };
 use crate::{
@@ -96,29 +96,49 @@ impl StoreConfig {
                 "a login needs a user name and a password; set --cassandra-username and BOOKEND_CASSANDRA_PASSWORD, or neither",
             );
         }
-        if let Some(tls) = &options.tls
-            && let Err(error) = std::fs::File::open(&tls.ca_file)
-        {
-            given.mistake("cassandra-ca-file", &error.to_string());
+        if let Err(CassandraOpenError::Option { name, fault }) = options.check() {
+            given.mistake(setting_of(name), &fault);
         }
         let replication = given.get_or("cassandra-replication", Replication::default());
         Self::Cassandra(Box::new(options), replication)
     }
 
-    /// Opens the store. `on_retry` is called for every retry of a request to Cassandra.
-    pub async fn open(&self, on_retry: OnRetry) -> anyhow::Result<Store> {
-        match self {
-            Self::Embedded(dir, options) => {
-                let _waiting = Progress::waiting(format!("opening the store in {}", dir.display()));
-                let store = EmbeddedStore::open(dir, *options);
-                let failed = || format!("the store in {} cannot be opened", dir.display());
-                Ok(Store::Embedded(store.with_context(failed)?))
+    /// Checks the files that the settings name, for a process that opens the store.
+    pub fn check_files(&self, given: &mut Settings) {
+        let Self::Cassandra(options, _) = self else { return };
+        match options.check_files() {
+            Ok(()) => {}
+            Err(CassandraOpenError::Option { name, fault }) => {
+                given.mistake(setting_of(name), &fault);
             }
+            Err(CassandraOpenError::Certificate(fault)) => {
+                given.mistake("cassandra-ca-file", &fault)
+            }
+            Err(error) => given.mistake("cassandra-ca-file", &error.to_string()),
+        }
+    }
+
+    /// Opens the store for a command, which fails if Cassandra cannot serve now.
+    pub async fn open(&self) -> anyhow::Result<Store> {
+        match self {
+            Self::Embedded(dir, options) => open_embedded(dir, *options),
             Self::Cassandra(options, _) => {
                 let nodes = options.nodes.join(", ");
                 let _waiting = Progress::waiting(format!("waiting for Cassandra at {nodes}"));
-                let options = CassandraOptions { on_retry, ..CassandraOptions::clone(options) };
+                let options = CassandraOptions::clone(options);
                 Ok(Store::Cassandra(CassandraStore::open(options).await?.into()))
+            }
+        }
+    }
+
+    /// Opens the store for a service. On Cassandra, returns at once and opens it in the background.
+    /// `on_retry` is called for every retry of a request to Cassandra.
+    pub fn start(&self, on_retry: OnRetry) -> anyhow::Result<Store> {
+        match self {
+            Self::Embedded(dir, options) => open_embedded(dir, *options),
+            Self::Cassandra(options, _) => {
+                let options = CassandraOptions { on_retry, ..CassandraOptions::clone(options) };
+                Ok(Store::Cassandra(CassandraStore::start(options).into()))
             }
         }
     }
@@ -133,5 +153,22 @@ impl StoreConfig {
                 Ok(setup(options, replication).await?)
             }
         }
+    }
+}
+
+fn open_embedded(dir: &Path, options: EmbeddedStoreOptions) -> anyhow::Result<Store> {
+    let _waiting = Progress::waiting(format!("opening the store in {}", dir.display()));
+    let store = EmbeddedStore::open(dir, options);
+    let failed = || format!("the store in {} cannot be opened", dir.display());
+    Ok(Store::Embedded(store.with_context(failed)?))
+}
+
+/// The setting that an option of the store comes from.
+fn setting_of(option: &str) -> &'static str {
+    match option {
+        "keyspace" => "cassandra-keyspace",
+        "server name" => "cassandra-server-name",
+        "limit of requests in flight" => "cassandra-max-in-flight",
+        _ => "cassandra-nodes",
     }
 }

@@ -12,7 +12,7 @@ pub enum StoreError {
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
     /// The servers refuse the request. It may succeed later, but usually an operator must act.
-    #[error("the store refuses a request: {0}")]
+    #[error("the store refuses requests: {0}")]
     Refused(String),
     /// The state of the embedded store is unknown until a restart has recovered it.
     #[error("the store has failed: {0}; restart the process")]

@@ -6,6 +6,7 @@ use ingest::{
     config::{self as ingest_config, Limits},
     log::config::{self as log_config, LogConfig},
 };
+use query_api::QueryOptions;
 use shared::{
     cli::{self, ProcessConfig},
     config::{Bytes, Mistakes, Setting, Settings},
@@ -26,6 +27,8 @@ pub struct ServeConfig {
     pub log: LogConfig,
     /// The store.
     pub store: StoreConfig,
+    /// The options of queries.
+    pub queries: QueryOptions,
 }
 
 /// The backend of the log.
@@ -56,6 +59,7 @@ pub fn settings() -> Vec<Setting> {
         Setting::new("min-free-disk", "BYTES", "256MiB", "Reject batches with 503 when the disk of the data directory has less free space"),
     ]);
     all.extend(ingest_config::settings());
+    all.extend(query_api::config::settings());
     all.extend(log_config::embedded_settings());
     all.extend(store_config::embedded_settings());
     all.extend(log_config::kafka_settings());
@@ -72,9 +76,12 @@ impl ServeConfig {
             LogBackend::Embedded => LogConfig::embedded(&mut given, &data_dir, reserve_bytes),
             LogBackend::Kafka => LogConfig::kafka(&mut given),
         };
+        let limits = Limits::read(&mut given, &mut log);
+        let tolerance = limits.endpoint.future_tolerance_ms;
         let config = Self {
             process: ProcessConfig::read(&mut given),
-            limits: Limits::read(&mut given, &mut log),
+            queries: QueryOptions::read(&mut given, tolerance),
+            limits,
             log,
             store: match given.get("store") {
                 StoreBackend::Embedded => {
@@ -84,6 +91,7 @@ impl ServeConfig {
             },
             data_dir,
         };
+        config.store.check_files(&mut given);
         given.finish(config)
     }
 }
@@ -123,7 +131,8 @@ mod tests {
 
     #[test]
     fn the_default_of_a_setting_is_the_default_of_what_it_configures() {
-        let ServeConfig { process, limits, .. } = config("embedded", "embedded");
+        let ServeConfig { process, limits, queries, .. } = config("embedded", "embedded");
+        assert_same(&queries, &QueryOptions::default());
         assert_same(&process.connections, &ServeOptions::default());
         assert_same(&limits.endpoint, &EndpointOptions::default());
         assert_same(&limits.consumer, &ConsumerOptions::default());

@@ -26,6 +26,10 @@ use crate::{
 /// margin.
 const TOLD_WITHIN: Duration = Duration::from_secs(15);
 
+/// The longest time until a query that cannot be answered gets its error: `--query-deadline` and a
+/// margin.
+const QUERIES_TOLD_WITHIN: Duration = Duration::from_secs(13);
+
 /// The default number of partitions of `bookend setup`.
 const PARTITIONS: usize = 6;
 
@@ -196,6 +200,10 @@ fn without_brokers_a_batch_is_told_503_and_without_a_quorum_the_consumer_waits_a
     });
     assert!(metric("bookend_consumer_lag_records") >= 1.0);
     assert_eq!(metric("bookend_dead_letters_total"), 0.0);
+    let begun = Instant::now();
+    let reply = client.get("/v1/users/u/sessions").unwrap();
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{}", reply.text());
+    assert!(begun.elapsed() < QUERIES_TOLD_WITHIN, "{:?}", begun.elapsed());
     cluster.stack.start_again(Node::Cassandra(2));
     service.wait_until_answered(3);
     assert_eq!(client.ask("/v1/users/u/sessions/before")["status"], "complete");

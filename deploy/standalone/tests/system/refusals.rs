@@ -3,6 +3,7 @@
 use std::{
     net::{SocketAddr, TcpListener},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use scylla_proxy::{
@@ -14,10 +15,11 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::{
+    apart::path_of,
     backends::Backends,
     data::ENDING_AT,
     service::{BOOKEND, Service, eventually, serve},
-    stack::Stack,
+    stack::{self, Stack},
 };
 
 /// A proxy before the Cassandra node of the shared stack, and the directory of a service behind it.
@@ -135,6 +137,117 @@ fn while_every_batch_is_refused_the_process_is_alive_and_says_why_it_is_not_read
     proxied.rules(Vec::new());
     service.wait_until_answered(1);
     eventually("it is ready again", || (status(&service, "/readyz").0 == 200).then_some(()));
+    service.stop();
+    proxied.stop();
+}
+
+/// A node that is not up yet, then has no tables: as in a data centre that starts as a whole.
+#[test]
+fn what_starts_before_cassandra_and_before_setup_waits_for_both() {
+    let cassandra = Stack::own_only(stack::Service::Cassandra, 1, false);
+    let data = TempDir::new().unwrap();
+    let kafka = Backends::Kafka.flags(data.path());
+    let kafka: Vec<_> = kafka.chunks(2).filter(|flag| flag[0] != "--log").flatten().collect();
+    let nodes = cassandra.cassandra_nodes();
+    let settings = ["--cassandra-nodes", nodes, "--cassandra-replication", "1"];
+    let setup = |more: &[&str]| {
+        let mut setup = Command::new(BOOKEND);
+        setup.env_clear().arg("setup").args(&kafka).args(settings).args(more).output().unwrap()
+    };
+    assert!(setup(&["--log", "kafka"]).status.success());
+    cassandra.kill(stack::Node::Cassandra(1));
+    let unreachable = setup(&["--store", "cassandra"]);
+    assert_eq!(unreachable.status.code(), Some(1), "a command does not wait");
+
+    let program = |name: &str, more: &[&str]| {
+        let mut command = Command::new(path_of(name));
+        let common = ["--listen", "127.0.0.1:0", "--log-format", "json", "--as-of", ENDING_AT];
+        command.env_clear().args(common).args(settings).args(more);
+        command
+    };
+    let mut consumer = program("ingest", &["--role", "consumer"]);
+    consumer.args(&kafka);
+    let mut one = serve(data.path(), &["--as-of", ENDING_AT, "--store", "cassandra"]);
+    one.args(settings);
+    let mut services = [one, consumer, program("query-api", &[])].map(Service::begin);
+    for service in &mut services {
+        let cause = eventually("the cause is known", || {
+            let (code, cause) = status(service, "/readyz");
+            assert_eq!(code, 503, "{cause}");
+            cause.contains("is unreachable at").then_some(cause)
+        });
+        assert!(cause.contains(nodes), "{cause}");
+        assert_eq!(status(service, "/livez").0, 200);
+        assert!(service.is_running());
+    }
+    let [one, _, queries] = &services;
+    for service in [one, queries] {
+        let reply = service.client().get("/v1/users/u/sessions/s").unwrap();
+        assert_eq!(
+            (reply.status, reply.header("retry-after")),
+            (503, Some("1")),
+            "{}",
+            reply.text()
+        );
+    }
+    post(one, "s");
+
+    cassandra.start_again(stack::Node::Cassandra(1));
+    for service in &services {
+        eventually("the tables are missing", || {
+            status(service, "/readyz").1.contains("run `bookend setup`").then_some(())
+        });
+    }
+    let made = setup(&["--store", "cassandra"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    for service in &services {
+        eventually("it is ready", || (status(service, "/readyz").0 == 200).then_some(()));
+    }
+    one.wait_until_answered(1);
+    assert_eq!(queries.client().ask("/v1/users/u/sessions/s")["status"], "open");
+    services.into_iter().for_each(Service::stop);
+}
+
+#[test]
+fn a_ca_file_that_is_missing_and_settings_that_cannot_be_right_are_reported_together() {
+    let wrong =
+        ["--cassandra-tls", "--cassandra-ca-file=/nowhere/ca.pem", "--cassandra-nodes=host:port"];
+    for (program, role) in [("bookend", "serve"), ("ingest", "--role=consumer"), ("query-api", "")]
+    {
+        let mut command = Command::new(path_of(program));
+        command.env_clear().args(Some(role).filter(|role| !role.is_empty())).args(wrong);
+        if program == "bookend" {
+            command.args(["--store", "cassandra"]);
+        }
+        let done = command.output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(64), "{program}: {said}");
+        assert!(
+            said.contains("/nowhere/ca.pem") && said.contains("host:port"),
+            "{program}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_question_that_the_store_does_not_answer_is_a_503_by_its_deadline() {
+    let mut proxied = Proxied::start();
+    proxied.setup();
+    let mut command = proxied.serve();
+    command.args(["--query-deadline", "3s"]);
+    let service = Service::run(command);
+    let reads = Condition::RequestOpcode(RequestOpcode::Execute);
+    proxied.rules(vec![RequestRule(reads, RequestReaction::delay(Duration::from_secs(60)))]);
+    for path in ["/v1/users/u/sessions", "/v1/session-starts?days=1", "/user/last-events?days=1"] {
+        let begun = Instant::now();
+        let reply = service.client().get(path).unwrap();
+        let (took, text) = (begun.elapsed(), reply.text());
+        assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{path}: {text}");
+        assert!(text.contains("did not answer within 3s"), "{path}: {text}");
+        // A later one would be told by the timeout of the request to Cassandra.
+        assert!((2..6).contains(&took.as_secs()), "{path}: {took:?}");
+    }
+    proxied.rules(Vec::new());
     service.stop();
     proxied.stop();
 }

@@ -31,10 +31,11 @@ struct Rows<'a> {
 
 impl CassandraStore {
     pub(in crate::store) async fn apply(&self, effects: &[Effect], now: Timestamp) -> Result<()> {
+        let requests = self.requests()?;
         let lifetime = Lifetime::new(now, self.margin_ms);
         let rows = self.rows(effects, lifetime, now - RETENTION);
         self.list_partitions(rows.starts.keys(), lifetime).await?;
-        let placement = Placement::new(&self.requests.session, &self.keyspace);
+        let placement = Placement::new(&requests.session, &self.keyspace);
         let mut partitions = Vec::new();
         for (user, rows) in rows.users {
             let replicas = placement.replicas("completed_by_user", &(user.as_str(),));
@@ -48,11 +49,10 @@ impl CassandraStore {
             starts.push((partition.country, partition.day, rows.len()));
             partitions.extend(chunks(rows, replicas));
         }
-        let requests = group(partitions);
-        let mut step = self.requests.step().await;
-        for rows in requests {
+        let mut step = requests.step().await;
+        for rows in group(partitions) {
             let rows: Vec<_> = rows.into_iter().flatten().collect();
-            step.issue(async move { self.requests.insert(&rows).await }).await?;
+            step.issue(async move { requests.insert(&rows).await }).await?;
         }
         step.finish().await?;
         for (country, day, rows) in starts {
@@ -127,7 +127,8 @@ impl CassandraStore {
             ttl: *ttl,
         });
         rows.extend(countries);
-        try_join_all(rows.chunks(PARTITIONS).map(|rows| self.requests.insert(rows))).await?;
+        let requests = self.requests()?;
+        try_join_all(rows.chunks(PARTITIONS).map(|rows| requests.insert(rows))).await?;
         for partition in new {
             self.partitions.update(partition, |_| ());
         }

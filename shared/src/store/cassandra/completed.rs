@@ -39,7 +39,7 @@ impl CassandraStore {
         limit: usize,
     ) -> Result<Vec<CompletedSession>> {
         let mut page = Page { user, horizon, limit, sessions: Vec::new(), superseded: None };
-        let statements = &self.requests.statements;
+        let statements = &self.requests()?.statements;
         let before = match &after {
             None => CqlTimestamp(Timestamp::MAX.millis() + 1),
             Some(position) => {
@@ -61,7 +61,7 @@ impl CassandraStore {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Vec<UserId>> {
-        let statements = &self.requests.statements;
+        let statements = &self.requests()?.statements;
         let mut after_token = i64::MIN;
         if let Some(user) = after {
             let of_user = statements.facts_after.calculate_token(&(user.as_str(), ""));
@@ -70,8 +70,10 @@ impl CassandraStore {
         let statement = paged(&statements.completed_users, limit);
         let (mut users, mut from) = (Vec::new(), PagingState::start());
         while users.len() < limit {
-            let (rows, next) =
-                self.requests.page(Caller::Background, &statement, &(after_token,), from).await?;
+            let (rows, next) = self
+                .requests()?
+                .page(Caller::Background, &statement, &(after_token,), from)
+                .await?;
             read_rows("completed_by_user", &rows, |(user,): &(&str,)| {
                 users.push(UserId::new(user)?);
                 Some(())
@@ -89,10 +91,10 @@ impl CassandraStore {
         statement: &PreparedStatement,
         values: &impl SerializeRow,
     ) -> Result<()> {
-        let statement = paged(statement, page.limit);
+        let (requests, statement) = (self.requests()?, paged(statement, page.limit));
         let mut from = PagingState::start();
         while page.sessions.len() < page.limit {
-            let (rows, next) = self.requests.page(Caller::Reader, &statement, values, from).await?;
+            let (rows, next) = requests.page(Caller::Reader, &statement, values, from).await?;
             read_rows("completed_by_user", &rows, |row: &Row<'_>| page.add(row))?;
             let Some(next) = next else { break };
             from = next;

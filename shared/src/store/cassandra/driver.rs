@@ -11,7 +11,7 @@ mod statements;
 mod tls;
 
 pub(crate) use self::{
-    connect::{open_requests, open_session},
+    connect::{open_error, open_requests, open_session},
     error::Result,
     failure::retry_cause,
     request::{Caller, Requests, paged, read_rows},
@@ -19,5 +19,6 @@ pub(crate) use self::{
 };
 pub use self::{
     error::CassandraOpenError,
-    options::{CassandraOptions, CassandraTls, OnRetry, RetryCause},
+    options::{CassandraOptions, OnRetry, RetryCause},
+    tls::CassandraTls,
 };

@@ -22,7 +22,7 @@ pub(super) use self::{stamp::Stamps, stored::reference};
 impl CassandraStore {
     pub(in crate::store) async fn facts(&self, key: &SessionKey) -> Result<SessionFacts> {
         let values = (key.user.as_str(), vec![key.session.as_str()]);
-        let statement = &self.requests.statements.facts_of_user;
+        let statement = &self.requests()?.statements.facts_of_user;
         let mut found = self.read_sessions(Caller::Reader, statement, &values, 1).await?;
         Ok(found.pop().map(|(_, facts)| facts).unwrap_or_default())
     }
@@ -38,7 +38,7 @@ impl CassandraStore {
         }
         // No session has an empty id.
         let values = (user.as_str(), after.as_ref().map_or("", SessionId::as_str));
-        let statement = for_sessions(&self.requests.statements.facts_after, limit);
+        let statement = for_sessions(&self.requests()?.statements.facts_after, limit);
         self.read_sessions(Caller::Reader, &statement, &values, limit).await
     }
 
@@ -48,7 +48,7 @@ impl CassandraStore {
         after: Option<SessionKey>,
         limit: usize,
     ) -> Result<Vec<(SessionKey, SessionFacts)>> {
-        let statements = &self.requests.statements;
+        let statements = &self.requests()?.statements;
         let (mut found, mut token) = (Vec::new(), i64::MIN);
         if let Some(SessionKey { user, session }) = after {
             let of_user = statements.facts_after.calculate_token(&(user.as_str(), ""));

@@ -21,7 +21,7 @@ use self::{
     version::{NAME, select_versions, versions},
 };
 use super::driver::{
-    CassandraOpenError, CassandraOptions, Result, RetryCause, open_session, retry_cause,
+    CassandraOpenError, CassandraOptions, Result, RetryCause, open_error, open_session, retry_cause,
 };
 
 mod replication;
@@ -244,31 +244,7 @@ impl<'a> Setup<'a> {
     }
 
     fn failed(&self, error: &ExecutionError) -> CassandraOpenError {
-        if let Some(denied) = CassandraOpenError::unauthorized(error) {
-            return denied;
-        }
-        match error {
-            ExecutionError::LastAttemptError(RequestAttemptError::DbError(
-                DbError::Unavailable { required, alive, .. },
-                _,
-            )) => CassandraOpenError::TooFewNodes {
-                keyspace: self.options.keyspace.clone(),
-                required: *required,
-                alive: *alive,
-            },
-            other => match retry_cause(other) {
-                RetryCause::Timeout
-                | RetryCause::Unavailable
-                | RetryCause::Overloaded
-                | RetryCause::Connection => CassandraOpenError::Unreachable {
-                    nodes: self.options.nodes.join(", "),
-                    cause: other.to_string(),
-                },
-                RetryCause::Failure | RetryCause::Unauthorized | RetryCause::Refused => {
-                    CassandraOpenError::Refused(other.to_string())
-                }
-            },
-        }
+        open_error(self.options, error)
     }
 }
 

@@ -48,7 +48,7 @@ impl CassandraStore {
         let days = self.days(country, newest, window.from).map_ok(|partitions| {
             Box::pin(async move {
                 let mut merge =
-                    Merge::open(&self.requests, partitions, window, after, limit).await?;
+                    Merge::open(self.requests()?, partitions, window, after, limit).await?;
                 let mut starts = Vec::new();
                 while starts.len() < limit
                     && let Some((ts, session, user)) = merge.next().await?
@@ -81,7 +81,7 @@ impl CassandraStore {
     ) -> Result<BTreeMap<Timestamp, u64>> {
         let days = self.days(country, window.to - 1, window.from).map_ok(|partitions| async move {
             let mut merge =
-                Merge::open(&self.requests, partitions, window, None, COUNTED_ROWS).await?;
+                Merge::open(self.requests()?, partitions, window, None, COUNTED_ROWS).await?;
             let mut slots: BTreeMap<Timestamp, u64> = BTreeMap::new();
             while let Some((ts, ..)) = merge.next().await? {
                 *slots.entry(ts.floor(step)).or_default() += 1;

@@ -12,7 +12,7 @@ use scylla::client::{
 use shared::{
     config::Secret,
     store::{
-        CassandraStore, Store,
+        CassandraStore, Store, StoreError,
         cassandra::{CassandraOpenError, CassandraOptions, CassandraTls, setup},
     },
 };
@@ -22,6 +22,7 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
+use super::schema::obstacle;
 use crate::{
     NOW, absorb, end, facts,
     stack::{Service, Stack},
@@ -64,6 +65,12 @@ async fn a_server_with_certificates_and_passwords_is_used_and_what_it_refuses_is
         refused(CassandraOptions { password: Some(Secret::new("wrong")), ..options.clone() }).await;
     assert!(matches!(wrong, CassandraOpenError::Login(_)), "{wrong:?}");
     assert!(!wrong.to_string().contains("wrong"), "{wrong}");
+    let waiting = CassandraStore::start(CassandraOptions {
+        password: Some(Secret::new("wrong")),
+        ..options.clone()
+    });
+    let login = |error: &StoreError| error.to_string().contains("rejected the login");
+    obstacle(&Store::Cassandra(waiting.into()), login).await;
     let nobody =
         refused(CassandraOptions { username: None, password: None, ..options.clone() }).await;
     assert!(matches!(nobody, CassandraOpenError::Login(_)), "{nobody:?}");

@@ -1,14 +1,23 @@
 //! The schema: set up from any state, by any number of processes, and refused where it is unsafe.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
-use shared::store::{
-    CassandraStore,
-    cassandra::{CassandraOpenError, CassandraOptions, setup, setup_from},
+use shared::{
+    store::{
+        CassandraStore, Store, StoreError,
+        cassandra::{CassandraOpenError, CassandraOptions, Replication, setup, setup_from},
+    },
+    timestamp::Timestamp,
 };
 
 use super::{Keyspace, connect, options};
 use crate::Backend;
+
+/// The longest time until a store that is not open says why.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn setup_says_what_it_did_and_may_be_repeated() {
@@ -74,6 +83,46 @@ async fn more_copies_than_nodes_are_told_from_nodes_out_of_reach() {
         panic!("{refused:?}")
     };
     assert!(refused.to_string().contains(&options.keyspace), "{refused}");
+
+    let store = Store::Cassandra(CassandraStore::start(options.clone()).into());
+    let obstacle = obstacle(&store, |error| error.to_string().contains("a quorum needs 2")).await;
+    assert!(matches!(obstacle, StoreError::Unavailable(_)), "{obstacle:?}");
+    let fewer = format!(
+        "ALTER KEYSPACE {} WITH replication = {}",
+        options.keyspace,
+        "datacenter1:1".parse::<Replication>().unwrap()
+    );
+    connect(&options).await.query_unpaged(fewer, ()).await.unwrap();
+    store.opened().await;
+    store.ready().await.unwrap();
+    Keyspace(options).remove().await;
+}
+
+/// Waits until a store that is not open says why, as `expected`.
+pub(super) async fn obstacle(store: &Store, expected: impl Fn(&StoreError) -> bool) -> StoreError {
+    let begun = Instant::now();
+    loop {
+        let error = store.ready().await.unwrap_err();
+        if expected(&error) {
+            return error;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{error:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_started_without_its_tables_waits_for_them() {
+    let options = options();
+    let store = Store::Cassandra(CassandraStore::start(options.clone()).into());
+    let missing = obstacle(&store, |error| error.to_string().contains("bookend setup")).await;
+    assert!(matches!(missing, StoreError::Refused(_)), "{missing:?}");
+    assert!(store.may_recover_from(&missing));
+    let asked = store.countries(Timestamp::MIN).await.unwrap_err();
+    assert!(asked.to_string().contains("bookend setup"), "{asked}");
+    setup(&options, &"1".parse().unwrap()).await.unwrap();
+    store.opened().await;
+    store.ready().await.unwrap();
     Keyspace(options).remove().await;
 }
 

@@ -9,7 +9,7 @@ use scylla::{
     },
     cluster::Node,
     errors::{
-        ConnectionPoolError, DbError, MetadataError, NewSessionError, PrepareError,
+        ConnectionPoolError, DbError, ExecutionError, MetadataError, NewSessionError, PrepareError,
         RequestAttemptError,
     },
     policies::{load_balancing::DefaultPolicy, retry::FallthroughRetryPolicy},
@@ -20,7 +20,8 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::{
     error::{CassandraOpenError, Result},
-    options::CassandraOptions,
+    failure::retry_cause,
+    options::{CassandraOptions, RetryCause},
     request::Requests,
     statements::Statements,
     tls,
@@ -37,12 +38,9 @@ pub(crate) async fn open_requests(options: &CassandraOptions) -> Result<Requests
     let session = open_session(options).await?;
     let statements = Statements::prepare(&session, &options.keyspace).await;
     let statements = statements.map_err(|error| prepare_error(options, error))?;
-    // Preparing needs no permission, so one read checks for it. After this, the same failure is
-    // retried, because nodes also report it during an outage.
+    // Preparing needs neither a permission nor a quorum, so one read checks for them.
     let read = session.execute_single_page(&statements.countries, &(), PagingState::start()).await;
-    if let Some(denied) = read.err().as_ref().and_then(CassandraOpenError::unauthorized) {
-        return Err(denied);
-    }
+    read.map_err(|error| open_error(options, &error))?;
     Ok(Requests {
         statements,
         session,
@@ -55,7 +53,7 @@ pub(crate) async fn open_requests(options: &CassandraOptions) -> Result<Requests
 
 /// Connects to the cluster, whether or not it has the tables.
 pub(crate) async fn open_session(options: &CassandraOptions) -> Result<Session> {
-    check_options(options)?;
+    options.check()?;
     let mut balancing = DefaultPolicy::builder().token_aware(true);
     let mut consistency = Consistency::Quorum;
     if let Some(datacenter) = &options.datacenter {
@@ -100,22 +98,6 @@ fn check_datacenter(datacenter: &str, nodes: &[Arc<Node>]) -> Result<()> {
     Err(CassandraOpenError::Option { name: "data centre", fault })
 }
 
-fn check_options(options: &CassandraOptions) -> Result<()> {
-    let keyspace = &options.keyspace;
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    let (name, fault) = if options.nodes.is_empty() {
-        ("list of nodes", "it is empty".to_owned())
-    } else if keyspace.is_empty() || keyspace.len() > 48 || !keyspace.chars().all(fits) {
-        ("keyspace", format!("{keyspace:?} is not 1 to 48 lower-case letters, digits and _"))
-    } else if !(1..=Semaphore::MAX_PERMITS).contains(&options.max_in_flight) {
-        let (given, most) = (options.max_in_flight, Semaphore::MAX_PERMITS);
-        ("limit of requests in flight", format!("{given} is not between 1 and {most}"))
-    } else {
-        return Ok(());
-    };
-    Err(CassandraOpenError::Option { name, fault })
-}
-
 fn session_error(options: &CassandraOptions, error: &NewSessionError) -> CassandraOpenError {
     if let NewSessionError::MetadataError(MetadataError::ConnectionPoolError(
         ConnectionPoolError::Broken { last_connection_error },
@@ -125,6 +107,32 @@ fn session_error(options: &CassandraOptions, error: &NewSessionError) -> Cassand
             .unwrap_or_else(|| unreachable(options, last_connection_error.to_string()));
     }
     unreachable(options, error.to_string())
+}
+
+/// Why a request failed while the store was opened or set up.
+pub(crate) fn open_error(options: &CassandraOptions, error: &ExecutionError) -> CassandraOpenError {
+    if let Some(denied) = CassandraOpenError::unauthorized(error) {
+        return denied;
+    }
+    match error {
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+            DbError::Unavailable { required, alive, .. },
+            _,
+        )) => CassandraOpenError::TooFewNodes {
+            keyspace: options.keyspace.clone(),
+            required: *required,
+            alive: *alive,
+        },
+        other => match retry_cause(other) {
+            RetryCause::Timeout
+            | RetryCause::Unavailable
+            | RetryCause::Overloaded
+            | RetryCause::Connection => unreachable(options, other.to_string()),
+            RetryCause::Failure | RetryCause::Unauthorized | RetryCause::Refused => {
+                CassandraOpenError::Refused(other.to_string())
+            }
+        },
+    }
 }
 
 fn unreachable(options: &CassandraOptions, cause: String) -> CassandraOpenError {

@@ -185,12 +185,12 @@ mod tests {
         };
         assert_eq!(
             said(DbError::Invalid, "unconfigured table facts"),
-            "the store refuses a request: unconfigured table facts; run `bookend setup`"
+            "the store refuses requests: unconfigured table facts; run `bookend setup`"
         );
         let guardrail = "Guardrail user_timestamps violated: not allowed";
         assert_eq!(
             said(DbError::Invalid, guardrail),
-            format!("the store refuses a request: {guardrail}; {GUARDRAIL}")
+            format!("the store refuses requests: {guardrail}; {GUARDRAIL}")
         );
         assert!(said(DbError::Overloaded, "").starts_with("the store is unavailable: "));
     }

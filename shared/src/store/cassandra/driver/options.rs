@@ -2,8 +2,14 @@
 //!
 //! Never reads the environment. Files named here are read when the store is opened.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, net::Ipv6Addr, sync::Arc, time::Duration};
 
+use tokio::sync::Semaphore;
+
+use super::{
+    error::{CassandraOpenError, Result},
+    tls::{self, CassandraTls},
+};
 use crate::{config::Secret, timestamp::MARGIN};
 
 /// How to connect to Cassandra, and the limits of its use.
@@ -33,15 +39,6 @@ pub struct CassandraOptions {
     pub starts_per_partition: u64,
     /// Called for every retry of a request.
     pub on_retry: OnRetry,
-}
-
-/// TLS settings. The server's certificate is always verified.
-#[derive(Clone, Debug)]
-pub struct CassandraTls {
-    /// Trusted CA certificates in PEM.
-    pub ca_file: PathBuf,
-    /// Name that the certificate of every node must hold; by default the address of the node.
-    pub server_name: Option<String>,
 }
 
 /// Why a request was retried.
@@ -83,6 +80,45 @@ impl Default for CassandraOptions {
             on_retry: OnRetry::default(),
         }
     }
+}
+
+impl CassandraOptions {
+    /// Checks what can be checked without a server, except the files.
+    pub(crate) fn check(&self) -> Result<()> {
+        let keyspace = &self.keyspace;
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let (name, fault) = if self.nodes.is_empty() {
+            ("list of nodes", "it is empty".to_owned())
+        } else if let Some(node) = self.nodes.iter().find(|node| !is_address(node)) {
+            ("list of nodes", format!("{node:?} is not an address such as cassandra-1:9042"))
+        } else if keyspace.is_empty() || keyspace.len() > 48 || !keyspace.chars().all(fits) {
+            ("keyspace", format!("{keyspace:?} is not 1 to 48 lower-case letters, digits and _"))
+        } else if !(1..=Semaphore::MAX_PERMITS).contains(&self.max_in_flight) {
+            let (given, most) = (self.max_in_flight, Semaphore::MAX_PERMITS);
+            ("limit of requests in flight", format!("{given} is not between 1 and {most}"))
+        } else {
+            return Ok(());
+        };
+        Err(CassandraOpenError::Option { name, fault })
+    }
+
+    /// Checks the files: the CA certificates.
+    pub(crate) fn check_files(&self) -> Result<()> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls::context(tls).map(drop))
+    }
+}
+
+/// Whether `node` is a host, or a host and a port.
+fn is_address(node: &str) -> bool {
+    let (host, port) = match node.rsplit_once(':') {
+        // An IPv6 address without a port.
+        Some(_) if node.parse::<Ipv6Addr>().is_ok() => (node, None),
+        Some((host, port)) => (host, Some(port)),
+        None => (node, None),
+    };
+    !host.is_empty()
+        && !host.contains(char::is_whitespace)
+        && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
 impl RetryCause {
@@ -138,6 +174,16 @@ impl fmt::Debug for OnRetry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_a_host_with_or_without_a_port() {
+        for node in ["cassandra", "cassandra-1:9042", "10.0.0.1:9042", "[::1]:9042", "::1"] {
+            assert!(is_address(node), "{node}");
+        }
+        for node in ["", ":9042", "a:b", "a:99999", "a b:9042", "http://a"] {
+            assert!(!is_address(node), "{node}");
+        }
+    }
 
     #[test]
     fn a_secret_is_never_printed() {

@@ -3,7 +3,7 @@
 //! The driver can only verify the address of a node. Nodes often share one certificate for a host
 //! name; the setting `server_name` verifies that name instead. Verification is never skipped.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use scylla::client::session::TlsContext;
 use tokio_rustls::rustls::{
@@ -16,7 +16,16 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
-use super::{error::CassandraOpenError, options::CassandraTls};
+use super::error::CassandraOpenError;
+
+/// TLS settings. The server's certificate is always verified.
+#[derive(Clone, Debug)]
+pub struct CassandraTls {
+    /// Trusted CA certificates in PEM.
+    pub ca_file: PathBuf,
+    /// Name that the certificate of every node must hold; by default the address of the node.
+    pub server_name: Option<String>,
+}
 
 /// Verifies certificates for one name, independent of the address of the node.
 #[derive(Debug)]

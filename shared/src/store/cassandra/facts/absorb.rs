@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 use super::{
     super::{
         CassandraStore,
+        driver::Requests,
         insert::Insert,
         lifetime::Lifetime,
         units::{PartitionRows, Placement, ROWS, group},
@@ -38,8 +39,9 @@ impl CassandraStore {
                 known[place] = result;
             }
         };
-        let units = self.units(sightings);
-        let mut step = self.requests.step().await;
+        let requests = self.requests()?;
+        let units = self.units(requests, sightings);
+        let mut step = requests.step().await;
         for unit in units {
             step.issue(self.absorb_unit(unit, stamp, lifetime)).await?.map(&mut collect);
         }
@@ -48,12 +50,16 @@ impl CassandraStore {
     }
 
     /// Groups sightings into units. Each sighting keeps its place; those of one user are adjacent.
-    fn units<'a>(&self, sightings: &'a [Sighting]) -> Vec<Vec<(usize, &'a Sighting)>> {
+    fn units<'a>(
+        &self,
+        requests: &Requests,
+        sightings: &'a [Sighting],
+    ) -> Vec<Vec<(usize, &'a Sighting)>> {
         let mut by_user: IndexMap<&UserId, Vec<(usize, &Sighting)>> = IndexMap::new();
         for (place, sighting) in sightings.iter().enumerate() {
             by_user.entry(&sighting.key.user).or_default().push((place, sighting));
         }
-        let placement = Placement::new(&self.requests.session, &self.keyspace);
+        let placement = Placement::new(&requests.session, &self.keyspace);
         let size = |(_, Sighting { key, facts }): &(usize, &Sighting)| -> usize {
             let facts = facts.iter().take(MAX_FACTS);
             facts.map(|fact| Insert::size_of_fact(&key.session, fact)).sum()
@@ -134,7 +140,7 @@ impl CassandraStore {
         users.dedup();
         sessions.sort_unstable();
         sessions.dedup();
-        let statements = &self.requests.statements;
+        let statements = &self.requests()?.statements;
         let found = if let [user] = users[..] {
             self.read_unit(&statements.facts_of_user, &(user, sessions)).await?
         } else {
@@ -145,7 +151,8 @@ impl CassandraStore {
 
     /// Adds the rows of a unit, usually in one request.
     async fn insert_all(&self, rows: Vec<Insert<'_>>) -> Result<()> {
-        try_join_all(rows.chunks(ROWS).map(|rows| self.requests.insert(rows))).await?;
+        let requests = self.requests()?;
+        try_join_all(rows.chunks(ROWS).map(|rows| requests.insert(rows))).await?;
         Ok(())
     }
 }

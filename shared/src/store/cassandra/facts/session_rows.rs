@@ -36,7 +36,7 @@ impl CassandraStore {
         values: &impl SerializeRow,
     ) -> Result<Vec<(SessionKey, StoredSession)>> {
         let mut sessions = Sessions::default();
-        let rows = self.requests.unpaged(statement, values).await?;
+        let rows = self.requests()?.unpaged(statement, values).await?;
         read_rows("facts", &rows, |row: &Row<'_>| sessions.add(row))?;
         Ok(sessions.with_facts())
     }
@@ -51,7 +51,7 @@ impl CassandraStore {
     ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         let (mut sessions, mut from) = (Sessions::default(), PagingState::start());
         loop {
-            let (rows, next) = self.requests.page(caller, statement, values, from).await?;
+            let (rows, next) = self.requests()?.page(caller, statement, values, from).await?;
             read_rows("facts", &rows, |row: &Row<'_>| sessions.add(row))?;
             match next {
                 // The last session may continue on the next page.

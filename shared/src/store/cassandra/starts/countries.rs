@@ -30,10 +30,10 @@ impl CassandraStore {
         horizon: Timestamp,
     ) -> Result<BTreeMap<Country, Timestamp>> {
         let mut known = Vec::new();
-        let mut from = Some(PagingState::start());
+        let (requests, mut from) = (self.requests()?, Some(PagingState::start()));
         while let Some(state) = from {
-            let statement = &self.requests.statements.countries;
-            let (rows, next) = self.requests.page(Caller::Reader, statement, &(), state).await?;
+            let statement = &requests.statements.countries;
+            let (rows, next) = requests.page(Caller::Reader, statement, &(), state).await?;
             read_rows("countries", &rows, |(country, day): &(&str, CqlDate)| {
                 known.push((Country::from_normalised(country)?, Day::from_cql(*day)?));
                 Some(())
@@ -56,15 +56,14 @@ impl CassandraStore {
 
     /// Time of the newest start of a country's day, superseded or not.
     async fn newest_start(&self, country: &Country, day: Day) -> Result<Option<Timestamp>> {
-        let mut newest = None;
+        let (requests, mut newest) = (self.requests()?, None);
         let mut days = std::pin::pin!(self.days(country, day.ends(), day.begins()));
         while let Some(partitions) = days.try_next().await? {
             for Partition { country, day, shards, shard } in partitions {
-                let statement = &self.requests.statements.newest_start;
+                let statement = &requests.statements.newest_start;
                 let values = (country.as_str(), day.cql(), shards, shard);
                 let from = PagingState::start();
-                let (rows, _) =
-                    self.requests.page(Caller::Reader, statement, &values, from).await?;
+                let (rows, _) = requests.page(Caller::Reader, statement, &values, from).await?;
                 read_rows("starts_by_country", &rows, |(ts,): &(CqlTimestamp,)| {
                     newest = newest.max(Some(Timestamp::from_millis(ts.0)?));
                     Some(())

@@ -8,7 +8,7 @@ use scylla::{response::PagingState, value::CqlDate};
 use super::{
     super::{
         CassandraStore,
-        driver::{Caller, Requests, paged, read_rows},
+        driver::{Caller, paged, read_rows},
     },
     partition::{Day, Partition},
 };
@@ -19,7 +19,7 @@ const PARTITION_ROWS: usize = 128;
 
 /// Reads the partitions of a country's days.
 struct Days<'a> {
-    requests: &'a Requests,
+    store: &'a CassandraStore,
     country: &'a Country,
     newest: Day,
     oldest: Day,
@@ -38,7 +38,7 @@ impl CassandraStore {
         oldest: Timestamp,
     ) -> impl Stream<Item = Result<Vec<Partition>>> + 'a {
         let days = Days {
-            requests: &self.requests,
+            store: self,
             country,
             newest: Day::of(newest),
             oldest: Day::of(oldest),
@@ -55,14 +55,14 @@ impl CassandraStore {
 impl Days<'_> {
     /// The partitions of the next day; empty at the end.
     async fn next_day(&mut self) -> Result<Vec<Partition>> {
+        let requests = self.store.requests()?;
         // A day is complete once a partition of another day is found.
         while self.found.front().map(|first| first.day) == self.found.back().map(|last| last.day)
             && let Some(from) = self.next.take()
         {
-            let statement = paged(&self.requests.statements.partitions, PARTITION_ROWS);
+            let statement = paged(&requests.statements.partitions, PARTITION_ROWS);
             let values = (self.country.as_str(), self.newest.cql(), self.oldest.cql());
-            let (rows, next) =
-                self.requests.page(Caller::Reader, &statement, &values, from).await?;
+            let (rows, next) = requests.page(Caller::Reader, &statement, &values, from).await?;
             read_rows("start_partitions", &rows, |&(day, shards, shard): &(CqlDate, i16, i16)| {
                 let (country, day) = (self.country.clone(), Day::from_cql(day)?);
                 self.found.push_back(Partition { country, day, shards, shard });
