@@ -16,6 +16,7 @@ pub mod kafka;
 mod letter;
 pub mod murmur2;
 mod record;
+mod redrive;
 
 pub use embedded::EmbeddedLog;
 pub use error::{LogError, LogOpenError};
@@ -100,11 +101,12 @@ impl Log {
         }
     }
 
-    /// Appends the dead letters whose code is `wanted` to the log again, with their original append
-    /// time. The others remain dead letters. Calls `progress` after every step.
+    /// Appends the dead letters whose code is `wanted` to the log again, those of each record once.
+    /// All but those of the code `future` keep their append time. The other letters remain. Calls
+    /// `progress` after every step.
     ///
     /// # Errors
-    /// Any [`LogError`]. The next call may append some letters again, which is harmless.
+    /// Any [`LogError`]. The next call continues where this one ended.
     pub async fn redrive(
         &self,
         wanted: impl Fn(DeadLetterCode) -> bool,

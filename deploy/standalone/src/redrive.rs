@@ -13,6 +13,7 @@ struct RedriveReport {
     looked_at: u64,
     appended: u64,
     kept: u64,
+    repeated: u64,
 }
 
 /// Appends all dead letters, or those with one of `codes`, to the log again, and prints a report to
@@ -29,12 +30,14 @@ pub async fn run(config: &ServeConfig, codes: &[DeadLetterCode], json: bool) -> 
     let report = RedriveReport {
         looked_at: done.looked_at,
         appended: done.appended,
-        kept: done.looked_at - done.appended,
+        kept: done.looked_at - done.appended - done.repeated,
+        repeated: done.repeated,
     };
     let text = format!(
-        "{} dead letters appended to the log, {} kept",
+        "{} dead letters appended to the log, {} kept, {} repeated ones removed",
         HumanCount(report.appended),
-        HumanCount(report.kept)
+        HumanCount(report.kept),
+        HumanCount(report.repeated)
     );
     Ok(cli::print_report(&report, json, text)?)
 }

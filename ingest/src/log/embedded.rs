@@ -7,33 +7,27 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
-use shared::{clock::Clock, event::RejectionCode, store::LogId, timestamp::Timestamp};
+use shared::{clock::Clock, store::LogId, timestamp::Timestamp};
 use tokio::sync::Mutex as AsyncMutex;
 
 use self::{block::Entry, disk::Disk, journal::Journal, options::JournalOptions};
 pub use self::{options::EmbeddedLogOptions, state::EmbeddedCursor};
-use super::{
-    DeadLetter, DeadLetterCode, LogError, LogOpenError, NewRecord, Partition, Position, Record,
-    Redriven, murmur2,
-};
+use super::{DeadLetter, LogError, LogOpenError, NewRecord, Position, Record, murmur2};
 
 mod block;
 mod disk;
 mod identity;
 mod journal;
+mod letters;
 mod options;
 mod read;
 mod recovery;
+mod redrive;
 mod restart;
 mod segment;
 mod state;
 mod writer;
-
-/// The bytes of dead letters that one step of a redrive reads.
-const REDRIVE_BYTES: usize = 1 << 20;
 
 /// The embedded log. Clones share it.
 #[derive(Clone)]
@@ -48,15 +42,6 @@ struct Inner {
     clock: Clock,
     /// One redrive at a time.
     redriving: AsyncMutex<()>,
-}
-
-/// The first line of a dead letter's value. The record's own value follows it unchanged.
-#[derive(Serialize, Deserialize)]
-struct LetterHead {
-    code: DeadLetterCode,
-    partition: Partition,
-    offset: i64,
-    append_time_ms: i64,
 }
 
 impl EmbeddedLog {
@@ -127,68 +112,9 @@ impl EmbeddedLog {
     }
 
     pub(super) async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<(), LogError> {
-        let now = self.0.clock.now();
-        let entry = |DeadLetter { code, record }: DeadLetter| {
-            let (partition, offset) = (record.partition, record.offset);
-            let append_time_ms = record.append_time.millis();
-            let mut value =
-                serde_json::to_vec(&LetterHead { code, partition, offset, append_time_ms })
-                    .map_err(|error| LogError::Busy(error.to_string()))?;
-            value.push(b'\n');
-            value.extend_from_slice(&record.value.unwrap_or_default());
-            let key = record.key.unwrap_or_default();
-            Ok::<_, LogError>(Entry { partition: 0, append_time: now, key, value: value.into() })
-        };
-        self.0.letters.append(letters.into_iter().map(entry).collect::<Result<_, _>>()?).await
-    }
-
-    pub(super) async fn redrive(
-        &self,
-        wanted: impl Fn(DeadLetterCode) -> bool,
-        mut progress: impl FnMut(Redriven),
-    ) -> Result<Redriven, LogError> {
-        let _redriving = self.0.redriving.lock().await;
-        // A redrive that failed may have polled letters without committing them.
-        self.0.letters.rewind().await;
-        let mut done = Redriven::default();
-        let Position { committed: mut next, end } = self.0.letters.position(0);
-        while next < end {
-            let letters = self.0.letters.poll(REDRIVE_BYTES).await?;
-            let (mut back, mut kept) = (Vec::new(), Vec::new());
-            // Letters from `end` on were added since, perhaps by this redrive.
-            for (offset, entry) in letters.into_iter().filter(|(offset, _)| *offset < end) {
-                next = offset + 1;
-                let letter = letter(entry).ok_or_else(|| {
-                    LogError::Corrupt(format!("dead letter {offset} cannot be decoded"))
-                })?;
-                done.looked_at += 1;
-                if wanted(letter.code) {
-                    done.appended += 1;
-                    let judged_anew =
-                        letter.code == DeadLetterCode::Rejected(RejectionCode::Future);
-                    let DeadLetter { record, .. } = letter;
-                    back.push(NewRecord {
-                        key: record.key,
-                        value: record.value.unwrap_or_default(),
-                        append_time: (!judged_anew).then_some(record.append_time),
-                        ..NewRecord::default()
-                    });
-                } else {
-                    kept.push(letter);
-                }
-            }
-            if !back.is_empty() {
-                self.append(back).await?;
-            }
-            // Unwanted letters are appended again after those not read yet, so that one committed
-            // offset separates the redriven letters from the others.
-            if !kept.is_empty() {
-                self.dead_letter(kept).await?;
-            }
-            self.0.letters.commit([(0, next)].into()).await?;
-            progress(done);
-        }
-        Ok(done)
+        let (now, id) = (self.0.clock.now(), self.id());
+        let entries = letters.into_iter().map(|letter| letters::write(letter, id, now));
+        self.0.letters.append(entries.collect::<Result<_, _>>()?).await
     }
 
     /// The journal of the records.
@@ -219,19 +145,6 @@ fn record((offset, entry): (i64, Entry)) -> Record {
         latest_ts: Some(Timestamp::MAX),
         ..Record::default()
     }
-}
-
-fn letter(entry: Entry) -> Option<DeadLetter> {
-    let line = entry.value.iter().position(|byte| *byte == b'\n')?;
-    let head: LetterHead = serde_json::from_slice(&entry.value[..line]).ok()?;
-    let value: Bytes = entry.value.slice(line + 1..);
-    let append_time = Timestamp::from_millis(head.append_time_ms)?;
-    let (partition, offset) = (head.partition, head.offset);
-    let (key, value) = (Some(entry.key), Some(value));
-    Some(DeadLetter {
-        code: head.code,
-        record: Record { partition, offset, key, value, append_time, ..Record::default() },
-    })
 }
 
 impl fmt::Debug for EmbeddedLog {

@@ -34,6 +34,8 @@ pub struct Redriven {
     pub looked_at: u64,
     /// The number of those that were appended to the log again.
     pub appended: u64,
+    /// The number of those that were removed, because another letter of their record was handled.
+    pub repeated: u64,
 }
 
 impl DeadLetterCode {

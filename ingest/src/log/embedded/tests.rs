@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::{disk::Fault, *};
@@ -12,6 +13,7 @@ use super::{disk::Fault, *};
 mod damage;
 mod faults;
 mod model;
+mod redrive;
 
 /// A directory for logs, and the disk below it.
 struct LogDir {

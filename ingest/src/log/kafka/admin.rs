@@ -2,3 +2,4 @@
 
 mod redrive;
 pub(super) mod setup;
+mod transaction;

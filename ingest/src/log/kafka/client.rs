@@ -1,5 +1,7 @@
 //! The librdkafka properties of each client. They are set nowhere else.
 
+use std::time::Duration;
+
 use rdkafka::{
     ClientConfig,
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
@@ -47,6 +49,19 @@ pub(super) fn producer(options: &KafkaLogOptions) -> ClientConfig {
         .set("queue.buffering.max.kbytes", (2 * options.append_bytes / 1024).max(1024).to_string())
         .set("queue.buffering.max.messages", "1000000");
     with_properties(config, options)
+}
+
+/// The properties of the producer of a redrive. A transaction that a killed process has left open
+/// delays the consumers until the timeout.
+pub(super) fn transactional(options: &KafkaLogOptions) -> ClientConfig {
+    let mut config = producer(options);
+    let timeout = options.delivery_timeout + Duration::from_secs(5);
+    config
+        .set("transactional.id", options.redrive_group())
+        .set("transaction.timeout.ms", timeout.as_millis().to_string())
+        .set("message.timeout.ms", options.delivery_timeout.as_millis().to_string())
+        .set("linger.ms", "5");
+    config
 }
 
 /// The properties of a member of the consumer group.

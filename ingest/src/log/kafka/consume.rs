@@ -15,6 +15,7 @@ use crate::log::{DeadLetterCode, LogError, Offsets, Partition, Record};
 mod assignment;
 mod buffer;
 pub(super) mod group;
+pub(super) mod handled;
 mod member;
 mod observer;
 pub(super) mod reader;

@@ -23,6 +23,7 @@ mod faults;
 mod findings;
 mod rebalances;
 mod records;
+mod redrive;
 mod settings;
 #[cfg(feature = "kafka-tls")]
 mod tls;

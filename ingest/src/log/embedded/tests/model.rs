@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::log::Offsets;
+use crate::log::{Offsets, Partition};
 
 #[derive(Clone, Debug)]
 enum Op {

@@ -1,81 +1,141 @@
 //! Redrives dead letters. Wanted letters are appended to the log as they were. The others are
 //! appended to the dead letters again, after those not read yet, so that one committed offset
 //! separates the redriven letters from the others.
+//!
+//! Each step is a transaction. A redrive that is killed leaves nothing half done, and of two at
+//! once the brokers let one commit. So the letters before the committed offset are handled, and the
+//! records that they name are not appended again when a replay has written other letters of them.
 
-use super::super::{
-    KafkaLog,
-    append::{letters, outgoing::Outgoing, producer::Appended},
-    consume::reader::Reader,
-    thread::{DroppedAside, off_runtime},
+use super::{
+    super::{
+        KafkaLog,
+        append::{letters, outgoing::Outgoing},
+        consume::{handled::Handled, reader::Reader},
+        thread::{DroppedAside, off_runtime},
+    },
+    transaction::{self, Step, Transactions},
 };
-use crate::log::{DeadLetterCode, LogError, NewRecord, Record, Redriven};
+use crate::log::{DeadLetterCode, LogError, Record, Redriven, redrive::Sieve};
 
 /// The bytes of dead letters that one step reads.
 const STEP_BYTES: usize = 1 << 20;
 
+/// What a redrive reads and writes with. Its calls and its drop block.
+struct Session {
+    reader: Reader,
+    transactions: Transactions,
+    /// Up to where letters were handled before, and since where by redrives like this one.
+    before: Handled,
+}
+
 impl KafkaLog {
-    /// Appends again the dead letters whose code is `wanted`. If a redrive is interrupted and
-    /// repeated, or two run at once, a letter may be appended twice, which is harmless.
+    /// Appends again the dead letters whose code is `wanted`, those of each record once.
     pub(in crate::log) async fn redrive(
         &self,
         wanted: impl Fn(DeadLetterCode) -> bool,
         mut progress: impl FnMut(Redriven),
     ) -> Result<Redriven, LogError> {
         let _redriving = self.0.redriving.lock().await;
-        let source = self.letters_source();
-        let mut reader = off_runtime("kafka-redrive", move || {
-            source.read_from_committed().map(DroppedAside::new)
-        })
-        .await?;
-        let mut done = Redriven::default();
+        let (source, options) = (self.letters_source(), self.0.options.clone());
+        let opened = off_runtime("kafka-redrive", move || {
+            // First of all, so that no other redrive can commit after the offsets are fetched.
+            let transactions = Transactions::open(&options)?;
+            let (reader, before) = source.read_from_handled()?;
+            Ok(DroppedAside::new(Session { reader, transactions, before }))
+        });
+        let mut session = opened.await?;
+        let (mut done, mut sieve) = (Redriven::default(), Sieve::default());
         loop {
-            let step = off_runtime("kafka-redrive", move || {
-                let records =
-                    reader.get_mut().map_or(Ok(Vec::new()), |reader| reader.read(STEP_BYTES))?;
-                Ok((records, reader))
+            let read = off_runtime("kafka-redrive", move || {
+                let records = match session.get_mut() {
+                    Some(session) => session.reader.read(STEP_BYTES)?,
+                    None => Vec::new(),
+                };
+                Ok((records, session))
             });
-            let (records, at_step) = step.await?;
+            let (records, at_step) = read.await?;
+            session = at_step;
             if records.is_empty() {
                 return Ok(done);
             }
-            let (mut back, mut kept) = (Vec::new(), Vec::new());
-            for record in records {
-                done.looked_at += 1;
-                // Records of other programs and letters that were cut hold no event: they are kept.
-                match letters::code(&record)
-                    .filter(|code| wanted(*code))
-                    .and_then(|_| letters::original(&record))
-                {
-                    Some(original) => back.push(original),
-                    None => kept.push(record),
-                }
+            let Some(Session { before, .. }) = session.get() else { return Ok(done) };
+            let (earlier, due): (Vec<_>, Vec<_>) =
+                records.into_iter().partition(|letter| before.has(letter));
+            earlier
+                .iter()
+                .filter_map(letters::origin)
+                .for_each(|origin| sieve.add_earlier(&origin));
+            if due.is_empty() {
+                continue;
             }
-            self.put_back(back, kept, &mut done).await?;
-            let step = off_runtime("kafka-redrive", move || {
-                let committed = at_step.get().map_or(Ok(Default::default()), Reader::commit)?;
-                Ok((committed, at_step))
-            });
-            let (committed, at_commit) = step.await?;
-            self.0.letters.committed(&committed);
-            reader = at_commit;
+            let (step, counts) = sort(due, &mut sieve, &wanted);
+            session = self.commit(session, step).await?;
+            done.looked_at += counts.looked_at;
+            done.appended += counts.appended;
+            done.repeated += counts.repeated;
             progress(done);
         }
     }
 
-    async fn put_back(
+    async fn commit(
         &self,
-        back: Vec<NewRecord>,
-        kept: Vec<Record>,
-        done: &mut Redriven,
-    ) -> Result<(), LogError> {
-        done.appended += back.len() as u64;
-        self.append(back).await?;
-        for Record { key, value, headers, latest_ts, .. } in kept {
-            let letter = Outgoing { key, value, headers, latest_ts, append_time: None };
-            if let Appended::TooLarge = self.append_letter(letter).await? {
-                return Err(LogError::Busy("the brokers refuse a dead letter as too large".into()));
-            }
+        session: DroppedAside<Session>,
+        mut step: Step,
+    ) -> Result<DroppedAside<Session>, LogError> {
+        let kept = step.kept.len();
+        let stamps = self.0.stamps.then(|| self.0.clock.now());
+        for record in &mut step.back {
+            record.append_time = record.append_time.or(stamps);
         }
-        Ok(())
+        let committing = off_runtime("kafka-redrive", move || {
+            let Some(Session { reader, transactions, before }) = session.get() else {
+                return Ok((Ok(step.offsets), session));
+            };
+            step.offsets = reader.position();
+            step.metadata = before.metadata();
+            let outcome = transactions.commit(&step, &reader.group_metadata()?);
+            let outcome =
+                outcome.map(|()| step.offsets).map_err(|error| transaction::explained(&error));
+            Ok((outcome, session))
+        });
+        let (outcome, session) = committing.await?;
+        let mut offsets = outcome?;
+        self.0.letters.committed(&offsets);
+        if let Some(offset) = offsets.values_mut().next() {
+            *offset = self.0.letters.get().values().map(|at| at.end).max().unwrap_or(*offset);
+            *offset += i64::try_from(kept).unwrap_or(0);
+        }
+        self.0.letters.extend_to(&offsets);
+        Ok(session)
     }
+}
+
+/// Sorts letters into those to append to the log, those to keep, and further letters of records
+/// that were handled, which are dropped.
+fn sort(
+    letters: Vec<Record>,
+    sieve: &mut Sieve,
+    wanted: &impl Fn(DeadLetterCode) -> bool,
+) -> (Step, Redriven) {
+    let (mut step, mut counts) = (Step::default(), Redriven::default());
+    for letter in letters {
+        counts.looked_at += 1;
+        let origin = letters::origin(&letter);
+        if origin.is_some_and(|origin| !sieve.is_due(&origin, letters::was_kept(&letter))) {
+            counts.repeated += 1;
+            continue;
+        }
+        // Records of other programs and letters that were cut hold no event: they are kept.
+        let original = letters::code(&letter)
+            .filter(|code| wanted(*code))
+            .and_then(|_| letters::original(&letter));
+        match original {
+            Some(record) => {
+                counts.appended += 1;
+                step.back.push(Outgoing::from(record));
+            }
+            None => step.kept.push(letters::kept(letter)),
+        }
+    }
+    (step, counts)
 }

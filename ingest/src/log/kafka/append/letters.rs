@@ -5,13 +5,19 @@ use bytes::Bytes;
 use shared::{event::RejectionCode, timestamp::Timestamp};
 
 use super::outgoing::Outgoing;
-use crate::log::{DeadLetter, DeadLetterCode, Header, NewRecord, Partition, Record};
+use crate::log::{
+    DeadLetter, DeadLetterCode, Header, NewRecord, Partition, Record, redrive::Origin,
+};
 
 const CODE: &str = "bookend.error.code";
 const TOPIC: &str = "bookend.error.topic";
 const PARTITION: &str = "bookend.error.partition";
 const OFFSET: &str = "bookend.error.offset";
 const APPEND_TIME: &str = "bookend.error.append_time";
+/// The id of the topic. Older programs did not write it.
+const TOPIC_ID: &str = "bookend.error.topic_id";
+/// Whether a redrive kept this letter, which therefore still waits.
+const KEPT: &str = "bookend.error.kept";
 /// The length of the value in bytes before it was cut.
 const CUT: &str = "bookend.error.cut";
 /// The prefix of our headers.
@@ -75,6 +81,28 @@ pub(crate) fn original(letter: &Record) -> Option<NewRecord> {
         letter.headers.iter().filter(|header| !header.name.starts_with(OURS)).cloned().collect();
     let (key, latest_ts) = (letter.key.clone(), letter.latest_ts);
     Some(NewRecord { key, value, headers, append_time, latest_ts })
+}
+
+/// The record that a letter is about; `None` if another program wrote the letter.
+pub(crate) fn origin(letter: &Record) -> Option<Origin> {
+    let log = text(letter, TOPIC_ID).or_else(|| text(letter, TOPIC))?.to_owned();
+    let partition = text(letter, PARTITION)?.parse().ok()?;
+    Some(Origin { log, partition, offset: text(letter, OFFSET)?.parse().ok()? })
+}
+
+/// Whether a redrive kept `letter`.
+pub(crate) fn was_kept(letter: &Record) -> bool {
+    text(letter, KEPT).is_some()
+}
+
+/// `letter` as a redrive keeps it.
+pub(crate) fn kept(letter: Record) -> Outgoing {
+    let is_ours = origin(&letter).is_some() && !was_kept(&letter);
+    let Record { key, value, mut headers, latest_ts, .. } = letter;
+    if is_ours {
+        headers.push(Header { name: KEPT.to_owned(), value: Some(Bytes::from_static(b"1")) });
+    }
+    Outgoing { key, value, headers, append_time: None, latest_ts }
 }
 
 /// The last header of this name: ours follow those of the producer.

@@ -5,7 +5,7 @@ use rdkafka::message::{self, OwnedHeaders};
 use shared::timestamp::Timestamp;
 
 use super::super::record;
-use crate::log::Header;
+use crate::log::{Header, NewRecord};
 
 /// The bytes that a record counts beside its own.
 const OVERHEAD: usize = 256;
@@ -20,6 +20,12 @@ pub(crate) struct Outgoing {
     pub(crate) headers: Vec<Header>,
     pub(crate) append_time: Option<Timestamp>,
     pub(crate) latest_ts: Option<Timestamp>,
+}
+
+impl From<NewRecord> for Outgoing {
+    fn from(NewRecord { key, value, headers, append_time, latest_ts }: NewRecord) -> Self {
+        Self { key, value: Some(value), headers, append_time, latest_ts }
+    }
 }
 
 impl Outgoing {

@@ -8,7 +8,7 @@ use std::{
 
 use rdkafka::{
     Offset,
-    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext},
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext, ConsumerGroupMetadata},
     error::{KafkaError, KafkaResult},
 };
 use shared::clock::Clock;
@@ -32,7 +32,6 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Reader {
     consumer: BaseConsumer<Context>,
     copier: RecordCopier,
-    topic: String,
     next: Offsets,
     ends: Offsets,
     /// The partitions that were read to their end.
@@ -97,22 +96,13 @@ impl TopicSource {
         self.reader(consumer, from.clone(), ends)
     }
 
-    /// A reader from the group's committed offsets to the present ends. Blocks.
-    pub(crate) fn read_from_committed(self) -> KafkaResult<Reader> {
-        let consumer = self.client()?;
-        let positions = fetch_offsets(&consumer, &self.topic)?.positions;
-        let next = positions.iter().map(|(partition, at)| (*partition, at.committed)).collect();
-        let ends = positions.iter().map(|(partition, at)| (*partition, at.end)).collect();
-        self.reader(consumer, next, ends)
-    }
-
     /// A reader from `from` to `ends`. Blocks.
     pub(super) fn read_between(self, from: Offsets, ends: Offsets) -> KafkaResult<Reader> {
         let consumer = self.client()?;
         self.reader(consumer, from, ends)
     }
 
-    fn reader(
+    pub(super) fn reader(
         self,
         consumer: BaseConsumer<Context>,
         next: Offsets,
@@ -129,14 +119,7 @@ impl TopicSource {
         };
         let begins = unfinished.map(|partition| (*partition, begin(partition)));
         consumer.assign(&partition_list(&self.topic, begins)?)?;
-        Ok(Reader {
-            consumer,
-            copier: RecordCopier::new(self.clock),
-            topic: self.topic,
-            next,
-            ends,
-            finished,
-        })
+        Ok(Reader { consumer, copier: RecordCopier::new(self.clock), next, ends, finished })
     }
 }
 
@@ -172,15 +155,16 @@ impl Reader {
         Ok(records)
     }
 
-    /// Commits everything read. A finished partition is committed to its end. Blocks.
-    pub(crate) fn commit(&self) -> KafkaResult<Offsets> {
+    /// The offsets after everything read. A finished partition is read to its end.
+    pub(crate) fn position(&self) -> Offsets {
         let mut offsets = self.next.clone();
         offsets.extend(self.ends.iter().filter(|(partition, _)| self.finished.contains(partition)));
-        let list = offsets.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset)));
-        let list = partition_list(&self.topic, list)?;
-        if !offsets.is_empty() {
-            self.consumer.commit(&list, CommitMode::Sync)?;
-        }
-        Ok(offsets)
+        offsets
+    }
+
+    /// The group whose offsets a transaction commits.
+    pub(crate) fn group_metadata(&self) -> KafkaResult<ConsumerGroupMetadata> {
+        let unknown = KafkaError::ClientCreation("the driver does not know its group".to_owned());
+        self.consumer.group_metadata().ok_or(unknown)
     }
 }
