@@ -18,7 +18,10 @@ use shared::{
 use thiserror::Error;
 use tokio::time::Instant;
 
-use self::in_flight::{Backlog, InFlight};
+use self::{
+    in_flight::{Backlog, InFlight},
+    letters::KnownLetters,
+};
 use crate::{
     log::{Log, LogError, Offsets, Record},
     metrics::ConsumerMetrics,
@@ -28,6 +31,7 @@ use crate::{
 mod batch;
 mod handle;
 mod in_flight;
+mod letters;
 mod outcome;
 mod retry;
 
@@ -76,6 +80,7 @@ pub struct Consumer {
     /// The decision on what is written.
     pub decide: Decide,
     in_flight: Arc<InFlight>,
+    letters: Arc<KnownLetters>,
     /// Why the store refused the request that is being retried.
     refusal: Arc<Mutex<Option<String>>>,
 }
@@ -109,9 +114,9 @@ impl Consumer {
         metrics: Arc<ConsumerMetrics>,
         options: ConsumerOptions,
     ) -> Self {
-        let (decide, in_flight) = (pairing::decide as Decide, Arc::default());
-        let refusal = Arc::default();
-        Self { log, store, clock, metrics, options, decide, in_flight, refusal }
+        let decide = pairing::decide as Decide;
+        let (in_flight, letters, refusal) = (Arc::default(), Arc::default(), Arc::default());
+        Self { log, store, clock, metrics, options, decide, in_flight, letters, refusal }
     }
 
     /// Consumes until `shutdown`, then finishes the records in flight within the stop timeout.

@@ -23,6 +23,7 @@ pub use error::{LogError, LogOpenError};
 pub use kafka::KafkaLog;
 pub use letter::{DeadLetter, DeadLetterCode, Redriven};
 pub use record::{Header, LATEST_TS_LIMIT, NewRecord, Offsets, Partition, Position, Record};
+pub(crate) use redrive::{NewestLetters, Origin};
 
 /// The durable stream. Clones share one log.
 #[derive(Clone, Debug)]
@@ -75,6 +76,22 @@ impl Log {
         match self {
             Self::Embedded(log) => log.dead_letter(letters).await,
             Self::Kafka(log) => log.dead_letter(letters).await,
+        }
+    }
+
+    /// Reads the latest dead letters, to recognise those that a replay writes again.
+    pub(crate) async fn newest_letters(&self) -> Result<NewestLetters, LogError> {
+        match self {
+            Self::Embedded(log) => log.newest_letters().await,
+            Self::Kafka(log) => log.newest_letters().await,
+        }
+    }
+
+    /// The record that `letter` is about.
+    pub(crate) fn origin(&self, letter: &DeadLetter) -> Option<Origin> {
+        match self {
+            Self::Embedded(log) => Some(log.origin(letter)),
+            Self::Kafka(log) => log.origin(letter),
         }
     }
 

@@ -40,6 +40,8 @@ struct Ran {
     /// The number of records handled.
     handled: u64,
     lost: u64,
+    /// The number of dead letters, and of those that were written again.
+    letters: (u64, u64),
 }
 
 impl Data {
@@ -72,11 +74,23 @@ impl Data {
         }
         consume(&log, &store, Arc::clone(&metrics)).await;
         assert_eq!(replay.and_then(|replay| replay.pending()), None);
-        let families = registry.gather();
-        let records = families.iter().find(|one| one.name() == ingest::metrics::RECORDS_HANDLED);
-        let outcomes = records.unwrap().get_metric().iter();
-        let handled = outcomes.map(|one| one.get_counter().get_value() as u64).sum();
-        Ran { found, was_pending, handled, lost: metrics.lost.get() }
+        let count = |name: &str| {
+            let families = registry.gather();
+            let family = families.iter().find(|one| one.name() == name);
+            let series = family.unwrap().get_metric().iter();
+            series.map(|one| one.get_counter().get_value() as u64).sum()
+        };
+        let handled = count(ingest::metrics::RECORDS_HANDLED);
+        let letters =
+            (count("bookend_dead_letters_total"), count("bookend_repeated_dead_letters_total"));
+        Ran { found, was_pending, handled, lost: metrics.lost.get(), letters }
+    }
+
+    /// Appends records that are not events.
+    async fn append_garbage(&self, count: usize) {
+        let log = self.log();
+        let garbage = |number: usize| NewRecord::new(Bytes::new(), format!("{number}").into());
+        log.append((0..count).map(garbage).collect()).await.unwrap();
     }
 
     /// The sessions that the store has, below `count`.
@@ -255,4 +269,16 @@ async fn records_that_retention_took_before_the_store_had_them_are_counted() {
     assert_eq!(ran.lost, ran.found.lost);
     assert_eq!(ran.lost + ran.found.behind, 40);
     assert_eq!(ran.handled, ran.found.behind);
+}
+
+#[tokio::test]
+async fn dead_letters_that_a_replay_writes_again_are_counted_apart() {
+    let data = Data::new();
+    data.append_garbage(7).await;
+    assert_eq!(data.run(0..10).await.letters, (7, 0));
+    data.append_garbage(2).await;
+    assert_eq!(data.run([]).await.letters, (2, 0));
+    fs::remove_dir_all(data.dir.path().join("store")).unwrap();
+    data.append_garbage(1).await;
+    assert_eq!(data.run([]).await.letters, (10, 9));
 }

@@ -105,9 +105,11 @@ impl Consumer {
         if letters.is_empty() {
             return Ok(());
         }
+        let repeated = self.letters.repeated(&self.log, &letters).await;
         self.retry_log(|| self.log.dead_letter(letters.clone())).await?;
-        for letter in &letters {
+        for (letter, is_repeated) in letters.iter().zip(repeated) {
             self.metrics.dead_lettered(letter.code, 1);
+            self.metrics.repeated(letter.code, is_repeated.into());
             self.metrics.count(Handled::DeadLettered, 1);
         }
         Ok(())

@@ -1,4 +1,5 @@
-//! Which dead letters a redrive appends: those of each record once.
+//! Which dead letters repeat: a redrive appends those of each record once, and the consumer counts
+//! those that it writes again.
 //!
 //! A record may have several letters: a replay writes another one, and a letter that is kept is
 //! written again after those not read yet. Calls no driver and reads no file.
@@ -9,7 +10,7 @@ use super::Partition;
 
 /// The record of a dead letter: its log (a topic id, else a topic's name), partition and offset.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     pub(super) log: String,
     pub(super) partition: Partition,
     pub(super) offset: i64,
@@ -24,6 +25,10 @@ pub(super) struct Sieve {
     /// The records of letters that this redrive has handled.
     handled: Origins,
 }
+
+/// The newest records that the latest dead letters are about, in each partition of each log.
+#[derive(Debug, Default)]
+pub(crate) struct NewestLetters(HashMap<(String, Partition), i64>);
 
 /// A set of records.
 #[derive(Debug, Default)]
@@ -44,6 +49,20 @@ impl Sieve {
     /// seen.
     pub(super) fn is_due(&mut self, origin: &Origin, was_kept: bool) -> bool {
         (was_kept || !self.earlier.contains(origin)) && self.handled.insert(origin)
+    }
+}
+
+impl NewestLetters {
+    pub(super) fn add(&mut self, Origin { log, partition, offset }: Origin) {
+        let newest = self.0.entry((log, partition)).or_insert(offset);
+        *newest = offset.max(*newest);
+    }
+
+    /// Whether a letter about the same record, or a later one of its partition, was among them. If
+    /// so, the record has a letter already: they are written in the order of the records.
+    pub(crate) fn has(&self, origin: Origin) -> bool {
+        let newest = self.0.get(&(origin.log, origin.partition));
+        newest.is_some_and(|newest| origin.offset <= *newest)
     }
 }
 
@@ -107,6 +126,18 @@ mod tests {
         let other = Origin { log: "b".to_owned(), ..origin(2) };
         assert!(sieve.is_due(&other, false));
         assert!(sieve.is_due(&Origin { partition: 1, ..other }, false));
+    }
+
+    #[test]
+    fn letters_up_to_the_newest_one_of_their_partition_are_repeated() {
+        let mut newest = NewestLetters::default();
+        [5, 3].map(origin).into_iter().for_each(|origin| newest.add(origin));
+        assert_eq!(
+            [3, 4, 5, 6].map(|offset| newest.has(origin(offset))),
+            [true, true, true, false]
+        );
+        assert!(!newest.has(Origin { log: "b".to_owned(), ..origin(3) }));
+        assert!(!newest.has(Origin { partition: 1, ..origin(3) }));
     }
 
     proptest! {

@@ -28,6 +28,7 @@ pub struct ConsumerMetrics {
     rebalances: IntCounter,
     rebalances_shown: AtomicU64,
     dead_letters: IntCounterVec,
+    repeated_letters: IntCounterVec,
     /// Number of records that retention removed before they were consumed.
     pub lost: IntCounter,
     /// Number of sessions that became complete.
@@ -69,6 +70,11 @@ impl ConsumerMetrics {
                 "Number of records appended to the dead letters, by code",
                 &["code"],
             )?,
+            repeated_letters: register.counters(
+                "bookend_repeated_dead_letters_total",
+                "Number of dead letters whose record had one already, as after a replay, by code",
+                &["code"],
+            )?,
             lost: register.counter(
                 "bookend_consumer_lost_records_total",
                 "Number of records that retention removed from the log before they were consumed",
@@ -88,16 +94,22 @@ impl ConsumerMetrics {
                 &["cause"],
             )?,
         };
+        metrics.create_series();
+        Ok(metrics)
+    }
+
+    /// Creates the series of every label with 0.
+    fn create_series(&self) {
         for outcome in Handled::ALL {
-            metrics.count(outcome, 0);
+            self.count(outcome, 0);
         }
         for code in DeadLetterCode::all() {
-            metrics.dead_lettered(code, 0);
+            self.dead_lettered(code, 0);
+            self.repeated(code, 0);
         }
         for cause in RetryCause::ALL.map(RetryCause::as_str).into_iter().chain(["store", "log"]) {
-            metrics.store_retries.with_label_values(&[cause]);
+            self.store_retries.with_label_values(&[cause]);
         }
-        Ok(metrics)
     }
 
     /// Counts handled records.
@@ -108,6 +120,11 @@ impl ConsumerMetrics {
     /// Counts dead letters.
     pub fn dead_lettered(&self, code: DeadLetterCode, records: u64) {
         self.dead_letters.with_label_values(&[code.as_str()]).inc_by(records);
+    }
+
+    /// Counts dead letters whose record had one already.
+    pub fn repeated(&self, code: DeadLetterCode, records: u64) {
+        self.repeated_letters.with_label_values(&[code.as_str()]).inc_by(records);
     }
 
     /// Sets the lag of `partition` in records.

@@ -76,9 +76,12 @@ fn a_data_directory_of_an_older_version_is_served_with_its_letters_and_cursors()
     let verdict = report("verify", data.path(), &[]);
     assert_eq!(verdict["differences"]["count"], 0, "{verdict}");
     let ledger = &verdict["ledger"];
-    // The redriven records were appended again.
-    assert_eq!(ledger["records"], 3 + expected["verify"]["ledger"]["records"].as_u64().unwrap());
-    for class in ["paired", "orphan", "superseded", "duplicate"] {
-        assert_eq!(ledger[class], expected["verify"]["ledger"][class], "{class}");
+    let before = &expected["verify"]["ledger"];
+    // The redriven events are in the log twice. This version no longer refuses them.
+    for class in ["records", "duplicate", "open"] {
+        assert_eq!(ledger[class], 3 + before[class].as_u64().unwrap(), "{class}");
+    }
+    for class in ["paired", "orphan", "superseded"] {
+        assert_eq!(ledger[class], before[class], "{class}");
     }
 }

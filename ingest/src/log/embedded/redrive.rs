@@ -22,8 +22,8 @@ use super::{
     state::{EmbeddedCursor, blocking},
 };
 use crate::log::{
-    DeadLetter, DeadLetterCode, LogError, NewRecord, Position, Redriven,
-    redrive::{Origin, Sieve},
+    DeadLetter, DeadLetterCode, LogError, NewRecord, Position, Record, Redriven,
+    redrive::{NewestLetters, Origin, Sieve},
 };
 
 /// The bytes of dead letters that one step reads.
@@ -105,6 +105,26 @@ impl EmbeddedLog {
             progress(done);
         }
         Ok(done)
+    }
+
+    /// Reads the letters of the last two segments.
+    pub(in crate::log) async fn newest_letters(&self) -> Result<NewestLetters, LogError> {
+        let mut cursor = self.0.letters.cursor_near_the_end(1)?;
+        let mut newest = NewestLetters::default();
+        loop {
+            let read = self.0.letters.read(&mut cursor, STEP_BYTES).await?;
+            if read.is_empty() {
+                return Ok(newest);
+            }
+            for letter in read.iter().filter_map(|(_, entry)| letters::read(entry)) {
+                newest.add(letter.origin);
+            }
+        }
+    }
+
+    pub(in crate::log) fn origin(&self, letter: &DeadLetter) -> Origin {
+        let Record { partition, offset, .. } = letter.record;
+        Origin { log: self.id().to_string(), partition, offset }
     }
 
     /// The records of the letters in `since..committed`.

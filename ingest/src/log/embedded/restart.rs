@@ -38,6 +38,15 @@ impl Journal {
         blocking(move || Ok((0..).zip(shared.lows().map_err(unwritable)?).collect())).await
     }
 
+    /// A cursor before the last segment, and so many segments before it.
+    pub(super) fn cursor_near_the_end(&self, segments: u64) -> Result<EmbeddedCursor, LogError> {
+        let dir = &self.shared.dir;
+        let numbers = segment::list(dir).map_err(unwritable)?;
+        let last = numbers.last().copied().unwrap_or(0);
+        let first = numbers.into_iter().find(|number| number + segments >= last).unwrap_or(0);
+        Ok(EmbeddedCursor { place: Place { segment: first, position: 0 }, file: None })
+    }
+
     /// Commits `offsets`, which may be before the committed ones: the next poll begins there.
     pub(crate) async fn restart_at(&self, offsets: &Offsets) -> Result<(), LogError> {
         let mut reading = self.reading.lock().await;

@@ -10,7 +10,9 @@ use super::{
     append::letters,
     thread::{DroppedAside, off_runtime},
 };
-use crate::log::{DeadLetterCode, LogError, Offsets, Partition, Record};
+use crate::log::{
+    DeadLetter, DeadLetterCode, LogError, NewestLetters, Offsets, Origin, Partition, Record,
+};
 
 mod assignment;
 mod buffer;
@@ -22,6 +24,9 @@ pub(super) mod reader;
 
 /// The bytes of dead letters that are read together.
 const LETTER_BYTES: usize = 4 << 20;
+
+/// The number of dead letters of a partition by which repeated ones are recognised.
+const LATEST_LETTERS: i64 = 10_000;
 
 /// The position of a reader of the whole log.
 #[derive(Default)]
@@ -52,6 +57,29 @@ impl KafkaLog {
             Ok(found)
         });
         Ok(reading.await?)
+    }
+
+    /// Reads the last letters of each partition.
+    pub(in crate::log) async fn newest_letters(&self) -> Result<NewestLetters, LogError> {
+        let source = self.letters_source();
+        let reading = off_runtime("kafka-read", move || {
+            let mut reader = DroppedAside::new(source.read_last(LATEST_LETTERS)?);
+            let mut newest = NewestLetters::default();
+            while let Some(reader) = reader.get_mut() {
+                let read = reader.read(LETTER_BYTES)?;
+                if read.is_empty() {
+                    break;
+                }
+                let origins = read.iter().filter_map(|letter| letters::origin(&letter.headers));
+                origins.for_each(|origin| newest.add(origin));
+            }
+            Ok(newest)
+        });
+        Ok(reading.await?)
+    }
+
+    pub(in crate::log) fn origin(&self, letter: &DeadLetter) -> Option<Origin> {
+        letters::origin(&letters::outgoing(letter, &self.0.options.topic, 0).headers)
     }
 
     pub(in crate::log) async fn lows(&self) -> Result<Offsets, LogError> {

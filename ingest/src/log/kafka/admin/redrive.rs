@@ -63,7 +63,7 @@ impl KafkaLog {
                 records.into_iter().partition(|letter| before.has(letter));
             earlier
                 .iter()
-                .filter_map(letters::origin)
+                .filter_map(|letter| letters::origin(&letter.headers))
                 .for_each(|origin| sieve.add_earlier(&origin));
             if due.is_empty() {
                 continue;
@@ -120,7 +120,7 @@ fn sort(
     let (mut step, mut counts) = (Step::default(), Redriven::default());
     for letter in letters {
         counts.looked_at += 1;
-        let origin = letters::origin(&letter);
+        let origin = letters::origin(&letter.headers);
         if origin.is_some_and(|origin| !sieve.is_due(&origin, letters::was_kept(&letter))) {
             counts.repeated += 1;
             continue;

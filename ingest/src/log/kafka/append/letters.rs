@@ -83,11 +83,11 @@ pub(crate) fn original(letter: &Record) -> Option<NewRecord> {
     Some(NewRecord { key, value, headers, append_time, latest_ts })
 }
 
-/// The record that a letter is about; `None` if another program wrote the letter.
-pub(crate) fn origin(letter: &Record) -> Option<Origin> {
-    let log = text(letter, TOPIC_ID).or_else(|| text(letter, TOPIC))?.to_owned();
-    let partition = text(letter, PARTITION)?.parse().ok()?;
-    Some(Origin { log, partition, offset: text(letter, OFFSET)?.parse().ok()? })
+/// The record that a letter with these headers is about; `None` if another program wrote it.
+pub(crate) fn origin(headers: &[Header]) -> Option<Origin> {
+    let log = header_text(headers, TOPIC_ID).or_else(|| header_text(headers, TOPIC))?.to_owned();
+    let partition = header_text(headers, PARTITION)?.parse().ok()?;
+    Some(Origin { log, partition, offset: header_text(headers, OFFSET)?.parse().ok()? })
 }
 
 /// Whether a redrive kept `letter`.
@@ -97,7 +97,7 @@ pub(crate) fn was_kept(letter: &Record) -> bool {
 
 /// `letter` as a redrive keeps it.
 pub(crate) fn kept(letter: Record) -> Outgoing {
-    let is_ours = origin(&letter).is_some() && !was_kept(&letter);
+    let is_ours = origin(&letter.headers).is_some() && !was_kept(&letter);
     let Record { key, value, mut headers, latest_ts, .. } = letter;
     if is_ours {
         headers.push(Header { name: KEPT.to_owned(), value: Some(Bytes::from_static(b"1")) });
@@ -105,8 +105,12 @@ pub(crate) fn kept(letter: Record) -> Outgoing {
     Outgoing { key, value, headers, append_time: None, latest_ts }
 }
 
-/// The last header of this name: ours follow those of the producer.
 fn text<'a>(letter: &'a Record, name: &str) -> Option<&'a str> {
-    let header = letter.headers.iter().rev().find(|header| header.name == name)?;
+    header_text(&letter.headers, name)
+}
+
+/// The last header of this name: ours follow those of the producer.
+fn header_text<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
+    let header = headers.iter().rev().find(|header| header.name == name)?;
     str::from_utf8(header.value.as_ref()?).ok()
 }

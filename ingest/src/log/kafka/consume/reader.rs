@@ -96,6 +96,19 @@ impl TopicSource {
         self.reader(consumer, from.clone(), ends)
     }
 
+    /// A reader of the last `count` offsets of each partition. Blocks.
+    pub(crate) fn read_last(self, count: i64) -> KafkaResult<Reader> {
+        let consumer = self.client()?;
+        let positions = fetch_offsets(&consumer, &self.topic)?.positions;
+        let lows = fetch_lows(&consumer, &self.topic)?;
+        let begin = |(partition, at): (&Partition, &Position)| {
+            (*partition, lows.get(partition).map_or(0, |low| (at.end - count).max(*low)))
+        };
+        let from = positions.iter().map(begin).collect();
+        let ends = positions.iter().map(|(partition, at)| (*partition, at.end)).collect();
+        self.reader(consumer, from, ends)
+    }
+
     /// A reader from `from` to `ends`. Blocks.
     pub(super) fn read_between(self, from: Offsets, ends: Offsets) -> KafkaResult<Reader> {
         let consumer = self.client()?;

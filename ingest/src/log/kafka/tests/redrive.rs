@@ -87,3 +87,18 @@ async fn a_redrive_that_was_killed_at_any_step_puts_each_letter_back_once() {
     log.redrive(|_| true, |_| {}).await.unwrap();
     assert_each_once(&log).await;
 }
+
+#[tokio::test]
+async fn letters_that_another_process_wrote_before_are_known() {
+    let options = fresh(2).await;
+    let letter = |partition, offset| {
+        let record = Record { partition, offset, value: Some("x".into()), ..Record::default() };
+        DeadLetter { code: DeadLetterCode::Panicked, record }
+    };
+    let log = open(&options).await;
+    log.dead_letter(vec![letter(0, 4), letter(1, 2)]).await.unwrap();
+    let log = open(&options).await;
+    let newest = log.newest_letters().await.unwrap();
+    let known = |partition, offset| newest.has(log.origin(&letter(partition, offset)).unwrap());
+    assert_eq!([known(0, 4), known(0, 5), known(1, 2), known(1, 3)], [true, false, true, false]);
+}

@@ -1,0 +1,38 @@
+//! Recognises dead letters that a replay writes again, for their counter. Every letter is written,
+//! repeated or not.
+
+use tokio::sync::Mutex;
+
+use crate::log::{DeadLetter, Log, NewestLetters};
+
+/// The letters that were written before the present assignment.
+#[derive(Debug, Default)]
+pub(super) struct KnownLetters(Mutex<Option<Known>>);
+
+#[derive(Debug)]
+struct Known {
+    /// The number of rebalances when they were read. A replay begins with a rebalance or a start.
+    rebalances: u64,
+    newest: NewestLetters,
+}
+
+impl KnownLetters {
+    /// Whether the record of each letter had a letter already. Reads the latest letters of `log`
+    /// before the first letter of an assignment.
+    pub(super) async fn repeated(&self, log: &Log, letters: &[DeadLetter]) -> Vec<bool> {
+        let mut known = self.0.lock().await;
+        let rebalances = log.rebalances();
+        if known.as_ref().is_none_or(|known| known.rebalances != rebalances) {
+            let newest = log.newest_letters().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the latest dead letters cannot be read; repeated ones are counted as new");
+                NewestLetters::default()
+            });
+            *known = Some(Known { rebalances, newest });
+        }
+        let is_repeated = |letter| {
+            let origin = log.origin(letter);
+            known.as_ref().zip(origin).is_some_and(|(known, origin)| known.newest.has(origin))
+        };
+        letters.iter().map(is_repeated).collect()
+    }
+}
