@@ -7,6 +7,7 @@ use anyhow::Context;
 use futures_util::future::BoxFuture;
 use shared::{
     http::{self, Router, Routes, ServeOptions},
+    store::cassandra::Trial,
     telemetry::{self, Probes},
 };
 use tokio::{net::TcpListener, sync::watch};
@@ -38,7 +39,7 @@ pub async fn run(
         Role::Http => None,
         Role::Consumer | Role::Both => {
             let metrics = Arc::new(ConsumerMetrics::new(&registry)?);
-            let store = config.store.start(metrics.on_store_retry())?;
+            let store = config.store.start(metrics.on_store_retry(), &[Trial::Write])?;
             Some(Consumer::new(log.clone(), store, clock, metrics, config.limits.consumer))
         }
     };

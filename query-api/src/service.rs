@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use shared::{
     http::{self, Router},
-    store::cassandra::OnRetry,
+    store::cassandra::{OnRetry, Trial},
     telemetry::{self, Probes},
 };
 use tokio::net::TcpListener;
@@ -19,7 +19,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let registry = telemetry::registry("none")?;
     let metrics = Arc::new(QueryMetrics::new(&registry)?);
-    let store = config.store.start(OnRetry::default())?;
+    let store = config.store.start(OnRetry::default(), &[Trial::Read])?;
     let service = QueryService::new(store.clone(), config.process.clock(), metrics, config.options);
     let ready = move || {
         let store = store.clone();

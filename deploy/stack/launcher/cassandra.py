@@ -21,7 +21,8 @@ def prepare(plan, nodes, runtime):
         (node.dir / "jvm.opts").write_text(fill([*memory, "cassandra/jvm.opts"], values))
         commits = "periodic" if plan.bench == "periodic" else "synced"
         files = ["cassandra/cassandra.yaml", f"cassandra/{commits}.yaml"] + ["cassandra/cassandra-tls.yaml"] * plan.tls
-        (node.dir / "cassandra.yaml").write_text(fill(files, values))
+        settings = "".join(f"{setting}\n" for setting in plan.cassandra_settings)
+        (node.dir / "cassandra.yaml").write_text(fill(files, values) + settings)
 
 
 def values_of(plan, node, runtime):

@@ -35,13 +35,15 @@ class Plan:
     offset: int
     cluster_id: str
     password: str
+    # Lines for cassandra.yaml.
+    cassandra_settings: tuple = ()
 
     @staticmethod
-    def new(dir, nodes, tls, bench, services, offset):
+    def new(dir, nodes, tls, bench, services, offset, cassandra_settings=()):
         """Returns the plan of a new stack, with a random cluster id and password."""
         # Kafka requires 16 bytes as 22 characters of base64.
         cluster_id = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        return Plan(dir, nodes, tls, bench, tuple(services), offset, cluster_id, secrets.token_hex(16))
+        return Plan(dir, nodes, tls, bench, tuple(services), offset, cluster_id, secrets.token_hex(16), tuple(cassandra_settings))
 
     @staticmethod
     def load(dir):

@@ -15,6 +15,7 @@ use ingest::{
 use query_api::{QueryMetrics, QueryService};
 use shared::{
     http::{self, Route, Router, openapi::OpenApi},
+    store::cassandra::Trial,
     telemetry::{self, Probes},
 };
 use tokio::net::TcpListener;
@@ -33,7 +34,7 @@ pub async fn run(
     let clock = config.process.clock();
     let registry = telemetry::registry(&kafka::librdkafka_version())?;
     let metrics = Arc::new(ConsumerMetrics::new(&registry)?);
-    let store = config.store.start(metrics.on_store_retry())?;
+    let store = config.store.start(metrics.on_store_retry(), &[Trial::Write, Trial::Read])?;
     let log = config.log.open(clock).await?;
     log.watch(&registry)?;
     let replay = replay::align(&log, &store, &metrics).await?;

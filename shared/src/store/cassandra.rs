@@ -28,11 +28,13 @@ mod memo;
 mod opening;
 mod schema;
 mod starts;
+mod trial;
 mod units;
 
 pub use self::{
     driver::{CassandraOpenError, CassandraOptions, CassandraTls, OnRetry, RetryCause},
     schema::{Replication, setup, setup_from},
+    trial::Trial,
 };
 
 /// Number of full sessions to remember.
@@ -67,11 +69,11 @@ impl CassandraStore {
         Ok(Self::new(Opening::open(&options).await?, options))
     }
 
-    /// Opens the store in the background, however long that takes. Until then, every request fails
-    /// with the cause.
+    /// Opens the store in the background, however long that takes, and makes the `trials`. Until
+    /// then, every request fails with the cause.
     #[must_use]
-    pub fn start(options: CassandraOptions) -> Self {
-        Self::new(Opening::start(options.clone()), options)
+    pub fn start(options: CassandraOptions, trials: &'static [Trial]) -> Self {
+        Self::new(Opening::start(options.clone(), trials), options)
     }
 
     fn new(opening: Arc<Opening>, options: CassandraOptions) -> Self {

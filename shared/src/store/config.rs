@@ -9,7 +9,9 @@ use anyhow::Context;
 
 use super::{
     CassandraStore, EmbeddedStore, Store,
-    cassandra::{CassandraOpenError, CassandraOptions, CassandraTls, OnRetry, Replication, setup},
+    cassandra::{
+        CassandraOpenError, CassandraOptions, CassandraTls, OnRetry, Replication, Trial, setup,
+    },
     embedded::EmbeddedStoreOptions,
 };
 use crate::{
@@ -132,13 +134,13 @@ impl StoreConfig {
     }
 
     /// Opens the store for a service. On Cassandra, returns at once and opens it in the background.
-    /// `on_retry` is called for every retry of a request to Cassandra.
-    pub fn start(&self, on_retry: OnRetry) -> anyhow::Result<Store> {
+    /// `on_retry` is called for every retry of a request to Cassandra; the `trials` are made first.
+    pub fn start(&self, on_retry: OnRetry, trials: &'static [Trial]) -> anyhow::Result<Store> {
         match self {
             Self::Embedded(dir, options) => open_embedded(dir, *options),
             Self::Cassandra(options, _) => {
                 let options = CassandraOptions { on_retry, ..CassandraOptions::clone(options) };
-                Ok(Store::Cassandra(CassandraStore::start(options).into()))
+                Ok(Store::Cassandra(CassandraStore::start(options, trials).into()))
             }
         }
     }

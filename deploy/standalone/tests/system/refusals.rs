@@ -2,6 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -250,4 +251,78 @@ fn a_question_that_the_store_does_not_answer_is_a_503_by_its_deadline() {
     proxied.rules(Vec::new());
     service.stop();
     proxied.stop();
+}
+
+/// Executes CQL as the superuser of a stack.
+fn as_superuser(stack: &Stack, statements: &[&str]) {
+    let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stack");
+    let program = "\
+import sys
+from pathlib import Path
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+from launcher import cql_wire
+from launcher.plan import USER, Plan
+plan = Plan.load(Path(sys.argv[2]))
+with cql_wire.Connection(plan, 1, USER, plan.password) as session:
+    for statement in sys.argv[3:]:
+        session.query(statement)
+";
+    let mut python = Command::new("python3");
+    let done =
+        python.args(["-c", program]).args([&launcher, stack.dir()]).args(statements).output();
+    let done = done.unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn a_guardrail_that_forbids_every_write_is_named_by_setup_and_by_readyz() {
+    let stack = Stack::own_cassandra_with("user_timestamps_enabled: false");
+    let data = TempDir::new().unwrap();
+    let as_user = |mut command: Command, login: Option<(&str, &str)>| {
+        command
+            .envs(stack.settings())
+            .envs([("BOOKEND_STORE", "cassandra"), ("BOOKEND_CASSANDRA_REPLICATION", "1")]);
+        if let Some((name, password)) = login {
+            command.env("BOOKEND_CASSANDRA_USERNAME", name);
+            command.env("BOOKEND_CASSANDRA_PASSWORD", password);
+        }
+        command
+    };
+    let setup = |login| {
+        let mut command = Command::new(BOOKEND);
+        command.env_clear().arg("setup");
+        as_user(command, login).output().unwrap()
+    };
+    // Superusers are exempt, but the services need not run as one.
+    let refused = setup(None);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("user_timestamps_enabled is false and must be true"), "{said}");
+
+    as_superuser(
+        &stack,
+        &[
+            "CREATE ROLE ordinary WITH LOGIN = true AND PASSWORD = 'secret'",
+            "GRANT ALL PERMISSIONS ON KEYSPACE bookend TO ordinary",
+        ],
+    );
+    let ordinary = Some(("ordinary", "secret"));
+    let refused = setup(ordinary);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("user_timestamps_enabled"), "{said}");
+
+    let command = serve(data.path(), &["--as-of", ENDING_AT]);
+    let mut service = Service::begin(as_user(command, ordinary));
+    post(&service, "s");
+    let cause = eventually("the setting is named", || {
+        let (code, cause) = status(&service, "/readyz");
+        assert_eq!(code, 503, "{cause}");
+        cause.contains("user_timestamps_enabled in cassandra.yaml").then_some(cause)
+    });
+    assert!(cause.contains("refuses requests"), "{cause}");
+    assert_eq!(status(&service, "/livez").0, 200);
+    assert!(service.is_running());
+    service.stop();
 }

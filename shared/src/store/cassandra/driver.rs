@@ -5,6 +5,7 @@
 mod connect;
 mod error;
 mod failure;
+mod guardrails;
 mod options;
 mod request;
 mod statements;
@@ -14,6 +15,7 @@ pub(crate) use self::{
     connect::{open_error, open_requests, open_session},
     error::Result,
     failure::retry_cause,
+    guardrails::in_the_way,
     request::{Caller, Requests, paged, read_rows},
     statements::Statements,
 };

@@ -15,8 +15,9 @@ use tokio::{
 };
 
 use super::{
-    driver::{CassandraOpenError, CassandraOptions, Requests, open_requests},
+    driver::{CassandraOpenError, CassandraOptions, Requests, open_error, open_requests},
     schema::warn_if_newer,
+    trial::{self, Trial},
 };
 use crate::store::{Result, StoreError};
 
@@ -38,14 +39,14 @@ impl Opening {
     /// Opens the store, or fails.
     pub(super) async fn open(options: &CassandraOptions) -> Result<Arc<Self>, CassandraOpenError> {
         let opening = Self::new(options);
-        opening.finish(connect(options).await?);
+        opening.finish(connect(options, &[]).await?);
         Ok(Arc::new(opening))
     }
 
     /// Opens the store in the background, unless it is dropped before that.
-    pub(super) fn start(options: CassandraOptions) -> Arc<Self> {
+    pub(super) fn start(options: CassandraOptions, trials: &'static [Trial]) -> Arc<Self> {
         let opening = Arc::new(Self::new(&options));
-        tokio::spawn(open_eventually(Arc::downgrade(&opening), options));
+        tokio::spawn(open_eventually(Arc::downgrade(&opening), options, trials));
         opening
     }
 
@@ -75,11 +76,15 @@ impl Opening {
     }
 }
 
-async fn open_eventually(opening: Weak<Opening>, options: CassandraOptions) {
+async fn open_eventually(
+    opening: Weak<Opening>,
+    options: CassandraOptions,
+    trials: &'static [Trial],
+) {
     let mut pause = FIRST_PAUSE;
     let mut logged = None;
     loop {
-        let attempt = connect(&options).await;
+        let attempt = connect(&options, trials).await;
         let Some(opening) = opening.upgrade() else { return };
         match attempt {
             Ok(requests) => {
@@ -105,8 +110,13 @@ async fn open_eventually(opening: Weak<Opening>, options: CassandraOptions) {
     }
 }
 
-async fn connect(options: &CassandraOptions) -> Result<Requests, CassandraOpenError> {
+async fn connect(
+    options: &CassandraOptions,
+    trials: &[Trial],
+) -> Result<Requests, CassandraOpenError> {
     let requests = open_requests(options).await?;
+    let tried = trial::run(trials, &requests, options.margin_ms).await;
+    tried.map_err(|error| open_error(options, &error))?;
     warn_if_newer(&requests.session, &options.keyspace).await;
     Ok(requests)
 }
@@ -123,6 +133,7 @@ impl From<CassandraOpenError> for StoreError {
             | CassandraOpenError::NoSchema { .. }
             | CassandraOpenError::NewerSchema { .. }
             | CassandraOpenError::Statement(_)
+            | CassandraOpenError::Guardrails(_)
             | CassandraOpenError::Unauthorized(_)
             | CassandraOpenError::Refused(_) => Self::Refused(error.to_string()),
         }

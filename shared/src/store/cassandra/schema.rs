@@ -17,6 +17,7 @@ use scylla::{
 };
 
 use self::{
+    nodes::check_nodes,
     statement::{Change, Statement, sections},
     version::{NAME, select_versions, versions},
 };
@@ -24,6 +25,7 @@ use super::driver::{
     CassandraOpenError, CassandraOptions, Result, RetryCause, open_error, open_session, retry_cause,
 };
 
+mod nodes;
 mod replication;
 mod statement;
 mod version;
@@ -96,6 +98,7 @@ pub async fn setup_from(
         }
         done.push(setup.record(section.version, is_recorded).await?);
     }
+    done.extend(check_nodes(&setup.session, options).await?);
     Ok(done)
 }
 

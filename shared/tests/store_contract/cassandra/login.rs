@@ -65,10 +65,10 @@ async fn a_server_with_certificates_and_passwords_is_used_and_what_it_refuses_is
         refused(CassandraOptions { password: Some(Secret::new("wrong")), ..options.clone() }).await;
     assert!(matches!(wrong, CassandraOpenError::Login(_)), "{wrong:?}");
     assert!(!wrong.to_string().contains("wrong"), "{wrong}");
-    let waiting = CassandraStore::start(CassandraOptions {
-        password: Some(Secret::new("wrong")),
-        ..options.clone()
-    });
+    let waiting = CassandraStore::start(
+        CassandraOptions { password: Some(Secret::new("wrong")), ..options.clone() },
+        &[],
+    );
     let login = |error: &StoreError| error.to_string().contains("rejected the login");
     obstacle(&Store::Cassandra(waiting.into()), login).await;
     let nobody =

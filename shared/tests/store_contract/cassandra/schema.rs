@@ -8,13 +8,13 @@ use std::{
 use shared::{
     store::{
         CassandraStore, Store, StoreError,
-        cassandra::{CassandraOpenError, CassandraOptions, Replication, setup, setup_from},
+        cassandra::{CassandraOpenError, CassandraOptions, Replication, Trial, setup, setup_from},
     },
     timestamp::Timestamp,
 };
 
 use super::{Keyspace, connect, options};
-use crate::Backend;
+use crate::{Backend, scan};
 
 /// The longest time until a store that is not open says why.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -84,7 +84,9 @@ async fn more_copies_than_nodes_are_told_from_nodes_out_of_reach() {
     };
     assert!(refused.to_string().contains(&options.keyspace), "{refused}");
 
-    let store = Store::Cassandra(CassandraStore::start(options.clone()).into());
+    let store = Store::Cassandra(
+        CassandraStore::start(options.clone(), &[Trial::Write, Trial::Read]).into(),
+    );
     let obstacle = obstacle(&store, |error| error.to_string().contains("a quorum needs 2")).await;
     assert!(matches!(obstacle, StoreError::Unavailable(_)), "{obstacle:?}");
     let fewer = format!(
@@ -114,7 +116,9 @@ pub(super) async fn obstacle(store: &Store, expected: impl Fn(&StoreError) -> bo
 #[tokio::test]
 async fn a_store_that_is_started_without_its_tables_waits_for_them() {
     let options = options();
-    let store = Store::Cassandra(CassandraStore::start(options.clone()).into());
+    let store = Store::Cassandra(
+        CassandraStore::start(options.clone(), &[Trial::Write, Trial::Read]).into(),
+    );
     let missing = obstacle(&store, |error| error.to_string().contains("bookend setup")).await;
     assert!(matches!(missing, StoreError::Refused(_)), "{missing:?}");
     assert!(store.may_recover_from(&missing));
@@ -123,6 +127,10 @@ async fn a_store_that_is_started_without_its_tables_waits_for_them() {
     setup(&options, &"1".parse().unwrap()).await.unwrap();
     store.opened().await;
     store.ready().await.unwrap();
+    let select = format!("SELECT user_id FROM {}.facts", options.keyspace);
+    let rows = connect(&options).await.query_unpaged(select, ()).await.unwrap();
+    assert_eq!(rows.into_rows_result().unwrap().rows_num(), 110, "the rows of the trial");
+    assert!(scan(&store).await.is_empty(), "which no check of the store takes for sessions");
     Keyspace(options).remove().await;
 }
 

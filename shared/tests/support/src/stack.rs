@@ -66,6 +66,14 @@ impl Stack {
         Self::start_own(nodes, tls, &["--only", service.name()])
     }
 
+    /// Starts a stack for one test with one Cassandra node that requires a login, and with
+    /// `setting` in its `cassandra.yaml`.
+    #[must_use]
+    pub fn own_cassandra_with(setting: &str) -> Self {
+        let only = ["--only", Service::Cassandra.name()];
+        Self::start_own(1, true, &[&only[..], &["--cassandra-setting", setting]].concat())
+    }
+
     /// The value of `--kafka-brokers`.
     #[must_use]
     pub fn kafka_brokers(&self) -> &str {

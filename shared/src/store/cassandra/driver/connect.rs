@@ -20,7 +20,8 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::{
     error::{CassandraOpenError, Result},
-    failure::retry_cause,
+    failure::{retry_cause, words},
+    guardrails,
     options::{CassandraOptions, RetryCause},
     request::Requests,
     statements::Statements,
@@ -129,7 +130,7 @@ pub(crate) fn open_error(options: &CassandraOptions, error: &ExecutionError) -> 
             | RetryCause::Overloaded
             | RetryCause::Connection => unreachable(options, other.to_string()),
             RetryCause::Failure | RetryCause::Unauthorized | RetryCause::Refused => {
-                CassandraOpenError::Refused(other.to_string())
+                CassandraOpenError::Refused(words(other))
             }
         },
     }
@@ -146,6 +147,10 @@ fn prepare_error(options: &CassandraOptions, error: PrepareError) -> CassandraOp
     else {
         return unreachable(options, error.to_string());
     };
+    // A node may refuse a statement for a guardrail before it is executed.
+    if let Some(advice) = guardrails::advice(&reason) {
+        return CassandraOpenError::Guardrails(format!("{reason}; {advice}"));
+    }
     match cause {
         DbError::Invalid => {
             CassandraOpenError::NoSchema { keyspace: options.keyspace.clone(), cause: reason }

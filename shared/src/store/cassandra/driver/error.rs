@@ -75,6 +75,9 @@ pub enum CassandraOpenError {
         /// Number of live replicas.
         alive: i32,
     },
+    /// Settings of the nodes are in the way.
+    #[error("the Cassandra nodes refuse what Bookend must do: {0}")]
+    Guardrails(String),
     /// The user lacks a permission.
     #[error("the Cassandra user lacks a permission: {0}; grant it")]
     Unauthorized(String),

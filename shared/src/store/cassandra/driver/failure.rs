@@ -11,7 +11,7 @@ use scylla::{
     frame::protocol_features::ProtocolFeatures,
 };
 
-use super::{error::CassandraOpenError, options::RetryCause};
+use super::{error::CassandraOpenError, guardrails, options::RetryCause};
 use crate::store::StoreError;
 
 /// The errors of the native protocol, versions 3 to 5: the code, the cause that it counts as, and
@@ -47,8 +47,6 @@ const LOGIN: &str = "check the user name and password";
 const GRANT: &str = "grant the permission to the Cassandra user";
 const VERSION: &str = "check that the version of the Cassandra nodes is supported";
 const SCHEMA: &str = "run `bookend setup`";
-/// What to do when the message of a refusal names a guardrail.
-const GUARDRAIL: &str = "change this guardrail in cassandra.yaml of every node";
 
 /// The cause of a failed request, one of a closed set.
 pub(crate) fn retry_cause(error: &ExecutionError) -> RetryCause {
@@ -97,7 +95,7 @@ pub(super) fn store_error(error: &ExecutionError) -> StoreError {
 }
 
 /// The failure in the words of the node, and what to do about it.
-fn words(error: &ExecutionError) -> String {
+pub(super) fn words(error: &ExecutionError) -> String {
     match error {
         ExecutionError::LastAttemptError(RequestAttemptError::DbError(error, reason))
         | ExecutionError::PrepareError(PrepareError::AllAttemptsFailed {
@@ -114,7 +112,7 @@ fn words(error: &ExecutionError) -> String {
 /// The words for a refusal; `None` for another error.
 fn refusal(error: &DbError, reason: &str) -> Option<String> {
     let (_, advice) = described(error);
-    let advice = if reason.contains("uardrail") { GUARDRAIL } else { advice };
+    let advice = guardrails::advice(reason).unwrap_or_else(|| advice.to_owned());
     (!advice.is_empty()).then(|| format!("{reason}; {advice}"))
 }
 
@@ -187,11 +185,8 @@ mod tests {
             said(DbError::Invalid, "unconfigured table facts"),
             "the store refuses requests: unconfigured table facts; run `bookend setup`"
         );
-        let guardrail = "Guardrail user_timestamps violated: not allowed";
-        assert_eq!(
-            said(DbError::Invalid, guardrail),
-            format!("the store refuses requests: {guardrail}; {GUARDRAIL}")
-        );
+        let guardrail = said(DbError::Invalid, "Guardrail user_timestamps violated: not allowed");
+        assert!(guardrail.contains("; user_timestamps_enabled in cassandra.yaml"), "{guardrail}");
         assert!(said(DbError::Overloaded, "").starts_with("the store is unavailable: "));
     }
 }

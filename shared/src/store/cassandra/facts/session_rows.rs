@@ -10,6 +10,7 @@ use super::{
         CassandraStore,
         driver::{Caller, read_rows},
         insert::Earlier,
+        trial::is_trial,
     },
     stamp::Stamp,
     stored::StoredSession,
@@ -89,7 +90,8 @@ impl Sessions {
         let same =
             |key: &SessionKey| key.user.as_str() == *user && key.session.as_str() == *session;
         if !self.0.last().is_some_and(|(key, _)| same(key)) {
-            let key = SessionKey { user: UserId::new(user)?, session: SessionId::new(session)? };
+            let Some(user) = UserId::new(user) else { return is_trial(user).then_some(()) };
+            let key = SessionKey { user, session: SessionId::new(session)? };
             self.0.push((key, StoredSession::default()));
         }
         let (_, stored) = self.0.last_mut()?;

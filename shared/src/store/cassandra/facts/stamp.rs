@@ -10,14 +10,14 @@ const TICKS: i64 = 16;
 /// When a fact was written, in sixteenths of a millisecond. The stamps of one process are distinct.
 /// Those of several processes are ordered as precisely as their clocks agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Stamp(i64);
+pub(in crate::store::cassandra) struct Stamp(i64);
 
 /// Issues stamps.
 #[derive(Debug, Default)]
 pub(crate) struct Stamps(AtomicI64);
 
 impl Stamps {
-    pub(super) fn next(&self) -> Stamp {
+    pub(in crate::store::cassandra) fn next(&self) -> Stamp {
         let now = Clock::machine().now().millis() * TICKS;
         let later = |last: i64| Some(now.max(last + 1));
         // The closure always returns a value, so this never fails.
@@ -35,7 +35,7 @@ impl Stamp {
     /// smaller write time, so the first of several writers wins. Write times stay within days of
     /// the event, so that young rows do not keep old ones from being purged, and an ordinary DELETE
     /// removes the events before it.
-    pub(super) fn write_time(self, ts: Timestamp) -> i64 {
+    pub(in crate::store::cassandra) fn write_time(self, ts: Timestamp) -> i64 {
         ts.millis() * 1_000 - (self.0 - ts.millis() * TICKS)
     }
 
