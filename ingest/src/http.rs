@@ -11,6 +11,7 @@ use shared::{
     clock::Clock,
     event::{BatchShape, EventBatch, SessionEvent},
     http::{ClientAddress, Request, Route},
+    telemetry::Repeats,
     timestamp::Timestamp,
 };
 use warp::{
@@ -60,6 +61,7 @@ pub struct Endpoint {
     options: EndpointOptions,
     in_flight: InFlight,
     quota: Option<Quota>,
+    repeats: Repeats,
 }
 
 impl Endpoint {
@@ -74,7 +76,7 @@ impl Endpoint {
         let in_flight = InFlight::new(options.max_inflight_bytes, metrics.inflight_bytes.clone());
         let quota =
             options.quota_events_per_second.map(|rate| Quota::new(rate, options.max_events));
-        Self { log, clock, metrics, options, in_flight, quota }
+        Self { log, clock, metrics, options, in_flight, quota, repeats: Repeats::default() }
     }
 
     async fn answer(&self, request: Request) -> Response {
@@ -85,7 +87,7 @@ impl Endpoint {
             Ok((shape, report)) => report.to_response(text_for_rows && shape == BatchShape::Rows),
             Err(refusal) => {
                 if let Refusal::Log(error) = &refusal {
-                    tracing::warn!(%error, "the log did not accept a batch; the client gets a 503");
+                    self.log_failure(error);
                 }
                 refusal.to_response()
             }
@@ -123,6 +125,27 @@ impl Endpoint {
         Ok((shape, report))
     }
 
+    /// Logs why a batch was not appended, once for many: all clients meet the same fault.
+    fn log_failure(&self, error: &LogError) {
+        if let LogError::Refused { cause, .. } = error {
+            if let Some(suppressed) = self.repeats.due(cause.as_str()) {
+                tracing::error!(%error, suppressed, "a batch was refused; the client gets a 503");
+            }
+            return;
+        }
+        let kind = match error {
+            LogError::Throttled { .. } => "throttled",
+            _ => "unavailable",
+        };
+        if let Some(suppressed) = self.repeats.due(kind) {
+            tracing::warn!(
+                %error,
+                suppressed,
+                "the log did not accept a batch; the client gets a 503"
+            );
+        }
+    }
+
     fn count_refused(&self, report: &Report) {
         self.metrics.count(EventOutcome::Discarded, report.discarded.len() as u64);
         for rejected in &report.rejected {
@@ -143,8 +166,10 @@ impl Endpoint {
             let outcome = log.append(records).await;
             timer.observe_duration();
             metrics.show_queue(log.queued());
-            if outcome.is_ok() {
-                metrics.count(EventOutcome::Accepted, accepted);
+            match &outcome {
+                Ok(()) => metrics.count(EventOutcome::Accepted, accepted),
+                Err(LogError::Refused { cause, .. }) => metrics.refused(*cause),
+                Err(_) => {}
             }
             outcome
         });

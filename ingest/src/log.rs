@@ -19,7 +19,7 @@ mod record;
 mod redrive;
 
 pub use embedded::EmbeddedLog;
-pub use error::{LogError, LogOpenError};
+pub use error::{LogError, LogOpenError, RefusalCause};
 pub use kafka::KafkaLog;
 pub use letter::{DeadLetter, DeadLetterCode, Redriven};
 pub use record::{Header, LATEST_TS_LIMIT, NewRecord, Offsets, Partition, Position, Record};

@@ -24,6 +24,10 @@ use crate::{
     progress, words,
 };
 
+mod repeats;
+
+pub use repeats::Repeats;
+
 const BUILD: &str = "bookend_build_info";
 const LEVELS: &str = "off, error, warn, info, debug, trace";
 const BUILD_HELP: &str = "The build of this process; always 1";

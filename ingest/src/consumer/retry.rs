@@ -50,7 +50,7 @@ impl Consumer {
     where
         F: Future<Output = Result<T, LogError>>,
     {
-        let outcome = request.retry(policy()).when(|error| matches!(error, LogError::Busy(_)));
+        let outcome = request.retry(policy()).when(LogError::is_passing);
         let outcome = outcome.notify(|error, wait| {
             self.metrics.retried("log");
             tracing::warn!(%error, ?wait, "a request to the log failed; retrying");

@@ -4,6 +4,8 @@
 //! The replies of the examples come from the code that sends them. The events of the examples are
 //! in the batch of the first seed or are not kept, so trying an example changes no other reply.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use shared::{
     event::{BatchFormat, EventBatch, RejectionCode},
@@ -26,7 +28,7 @@ use super::{
     refusal::Refusal,
     reply::{NothingUsable, Report, SUCCESS, Success},
 };
-use crate::log::LogError;
+use crate::log::{LogError, RefusalCause};
 
 const ABOUT: &str = "\
     Sends a batch of events. The reply comes only after every accepted event is durable. Each event \
@@ -70,7 +72,7 @@ pub(super) fn call(path: &str) -> Call {
 
 /// The refusals with other statuses than 400: the name of the example, the command or the
 /// condition, and the refusal. `POST` in a command stands for curl with the address of the call.
-fn refusals() -> [(&'static str, &'static str, Refusal); 10] {
+fn refusals() -> [(&'static str, &'static str, Refusal); 12] {
     let EndpointOptions { max_body_bytes: limit, max_events, body_timeout: timeout, .. } =
         EndpointOptions::default();
     let slow = Refusal::Body(BodyError::Slow { timeout });
@@ -79,6 +81,12 @@ fn refusals() -> [(&'static str, &'static str, Refusal); 10] {
     let media = Refusal::Body(BodyError::MediaType("text/csv".to_owned()));
     let encoding = Refusal::Body(BodyError::Encoding("br".to_owned()));
     let (quota, full) = (Refusal::Quota { seconds: 1 }, LogError::Busy(String::new()));
+    let (cause, detail) = (RefusalCause::TooLarge, String::new());
+    let refused = Refusal::Log(LogError::Refused { cause, detail });
+    let left = Duration::from_secs(12);
+    let over_quota = "When the brokers throttle the service for another 12 s because of a quota.";
+    let limit_below =
+        "When the brokers refuse the records, for example with a small `max.message.bytes`.";
     let gzip = "head -c 1048577 /dev/zero | gzip | \
                 POST -H 'content-encoding: gzip' --data-binary @-";
     let lines = "yes '{}' | head -n 1001 | \
@@ -95,6 +103,8 @@ fn refusals() -> [(&'static str, &'static str, Refusal); 10] {
         ("unsupported_encoding", "POST -H 'content-encoding: br' -d '[]'", encoding),
         ("over_quota", over, quota),
         ("log", "When the disk has less free space than `--min-free-disk`.", Refusal::Log(full)),
+        ("log_refused", limit_below, refused),
+        ("throttled", over_quota, Refusal::Log(LogError::Throttled { left })),
         ("late", "When the log does not confirm the batch within 12 seconds.", Refusal::TimedOut),
         ("inflight", held, Refusal::Body(BodyError::Busy)),
     ]

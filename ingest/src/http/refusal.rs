@@ -16,6 +16,12 @@ use crate::log::LogError;
 /// The seconds after which a client should repeat a request that got a 503.
 const RETRY_AFTER: u64 = 1;
 
+/// The same when only an operator can end the cause.
+const RETRY_AFTER_REFUSAL: u64 = 60;
+
+/// The longest time after which a client should repeat a request, in seconds.
+const LONGEST_RETRY_AFTER: u128 = 60;
+
 /// The reason why a batch is refused.
 pub(super) enum Refusal {
     Body(BodyError),
@@ -69,6 +75,18 @@ impl Refusal {
                 format!("the quota of events per second is used up; try again in {seconds} s"),
             )
             .retry_after(*seconds),
+            Self::Log(LogError::Refused { .. }) => HttpError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "log_refused",
+                "the brokers refuse the batch until an operator changes their settings; try again in 60 s",
+            )
+            .retry_after(RETRY_AFTER_REFUSAL),
+            Self::Log(LogError::Throttled { left }) => {
+                let seconds = left.as_millis().div_ceil(1_000).clamp(1, LONGEST_RETRY_AFTER);
+                let seconds = u64::try_from(seconds).unwrap_or(RETRY_AFTER);
+                let message = format!("the brokers throttle the service; try again in {seconds} s");
+                unavailable(&message).retry_after(seconds)
+            }
             Self::Log(_) => unavailable("the log cannot accept the batch now; try again in 1 s"),
             Self::TimedOut => {
                 unavailable("the log did not confirm the batch in time; send the same batch again")

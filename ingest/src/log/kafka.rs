@@ -43,6 +43,7 @@ mod options;
 mod positions;
 mod record;
 mod thread;
+mod throttle;
 
 /// How long a close waits for delivery reports.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -107,7 +108,7 @@ impl KafkaLog {
         let log = Self(Arc::new(Inner {
             clock,
             stamps: clock.now() < machine - MINUTE,
-            producer: Producer::open(&options)?,
+            producer: Producer::open(&options, metrics.throttled_seconds.clone())?,
             group: Group::new(source, Arc::clone(&records)),
             records,
             letters: Positions::default(),

@@ -4,6 +4,7 @@ use prometheus::{Histogram, IntCounterVec, IntGauge, Registry, Result};
 use shared::event::RejectionCode;
 
 use super::register::Register;
+use crate::log::RefusalCause;
 
 /// The buckets of the number of events in a batch.
 const BATCH_EVENTS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0];
@@ -22,6 +23,7 @@ pub struct IngestMetrics {
     /// Time from an append to its durability, in seconds.
     pub append_duration: Histogram,
     queue_records: IntGauge,
+    refusals: IntCounterVec,
 }
 
 /// The outcome of an event at the endpoint.
@@ -71,6 +73,11 @@ impl IngestMetrics {
                 "bookend_log_queue_records",
                 "Number of appended records that are not durable yet",
             )?,
+            refusals: register.counters(
+                "bookend_log_refusals_total",
+                "Number of batches that the brokers refused until an operator changes something, by cause",
+                &["cause"],
+            )?,
         };
         // Every series starts at 0: `rate` misses the increment with which a series appears.
         metrics.count(EventOutcome::Accepted, 0);
@@ -78,7 +85,15 @@ impl IngestMetrics {
         for code in RejectionCode::ALL {
             metrics.count(EventOutcome::Rejected(*code), 0);
         }
+        for cause in RefusalCause::ALL {
+            metrics.refusals.with_label_values(&[cause.as_str()]);
+        }
         Ok(metrics)
+    }
+
+    /// Counts a batch that the brokers refused.
+    pub fn refused(&self, cause: RefusalCause) {
+        self.refusals.with_label_values(&[cause.as_str()]).inc();
     }
 
     /// Counts events.

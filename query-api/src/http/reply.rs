@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::Mutex,
+    sync::{LazyLock, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
@@ -10,7 +10,7 @@ use std::{
 use async_stream::stream;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
-use shared::http::HttpError;
+use shared::{http::HttpError, telemetry::Repeats};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use warp::{
     Reply,
@@ -26,6 +26,9 @@ use crate::{
 
 /// The seconds after which a client should repeat a query that got a 503.
 const RETRY_AFTER: u64 = 1;
+
+/// An outage of the store fails every query: not each is worth a line.
+static REPEATS: LazyLock<Repeats> = LazyLock::new(Repeats::default);
 
 /// The reply to a query.
 pub(super) enum Answer {
@@ -117,7 +120,9 @@ impl QueryError {
     pub(super) fn to_response(&self) -> Response {
         match self {
             Self::Unavailable(cause) => {
-                tracing::warn!(%cause, "the store was not available for a query");
+                if let Some(suppressed) = REPEATS.due("unavailable") {
+                    tracing::warn!(%cause, suppressed, "the store was not available for a query");
+                }
             }
             Self::Damaged(cause) => tracing::error!(%cause, "a query read a damaged row"),
             Self::Unwritable(cause) => tracing::error!(%cause, "a reply could not be written"),

@@ -12,6 +12,7 @@ pub(super) mod outgoing;
 mod presence;
 mod probe;
 pub(super) mod producer;
+mod refusal;
 
 /// The number of dead letters in flight: few enough to leave room for the clients' appends.
 const LETTERS_IN_FLIGHT: usize = 100;
@@ -24,7 +25,11 @@ impl KafkaLog {
             let append_time = append_time.or(now);
             Outgoing { key, value: Some(value), headers, append_time, latest_ts }
         });
-        self.0.producer.append(&self.0.options.topic, records).await
+        let outcome = self.0.producer.append(&self.0.options.topic, records).await;
+        if matches!(outcome, Err(LogError::Refused { .. })) {
+            self.0.checks.hasten();
+        }
+        outcome
     }
 
     pub(in crate::log) async fn dead_letter(

@@ -3,27 +3,25 @@
 
 use std::{
     borrow::Cow,
-    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::{Condvar, Mutex};
 use rdkafka::{ClientContext, config::RDKafkaLogLevel, error::KafkaError, types::RDKafkaErrorCode};
+use shared::telemetry::Repeats;
 
-/// The shortest time between two log lines of a kind. Lines in between are counted.
-const LINE_INTERVAL: Duration = Duration::from_secs(5);
-/// The number of kinds of lines that are remembered.
-const KINDS: usize = 64;
+use super::throttle::Throttle;
 
 /// The callbacks of one client.
 pub(super) struct Context {
     client: &'static str,
     health: Arc<Health>,
-    lines: Lines,
+    throttle: Option<Arc<Throttle>>,
+    lines: Repeats,
 }
 
 /// Whether any broker can be reached, and the last error if none can.
@@ -36,13 +34,16 @@ pub(super) struct Health {
     given_up: AtomicBool,
 }
 
-#[derive(Default)]
-struct Lines(Mutex<HashMap<String, (Instant, u64)>>);
-
 impl Context {
     /// Callbacks for the client named `client`, which report its state to `health`.
     pub(super) fn new(client: &'static str, health: Arc<Health>) -> Self {
-        Self { client, health, lines: Lines::default() }
+        Self { client, health, throttle: None, lines: Repeats::default() }
+    }
+
+    /// Reports to `throttle` how long the brokers throttle the client.
+    pub(super) fn with_throttle(mut self, throttle: &Arc<Throttle>) -> Self {
+        self.throttle = Some(Arc::clone(throttle));
+        self
     }
 
     pub(super) fn health(&self) -> &Health {
@@ -68,6 +69,14 @@ impl Health {
         self.cause.lock().clone()
     }
 
+    /// The error while no broker can be reached at `brokers`.
+    pub(super) fn unreachable(&self, brokers: &str) -> String {
+        match self.cause() {
+            cause if cause.is_empty() => format!("no broker can be reached at {brokers}"),
+            cause => format!("no broker can be reached at {brokers}: {cause}"),
+        }
+    }
+
     /// Records that a broker has replied.
     pub(super) fn up(&self) {
         if self.is_down() {
@@ -85,10 +94,8 @@ impl Health {
     fn failed(&self, error: &KafkaError, cause: &str) {
         let mut last = self.cause.lock();
         match error.rdkafka_error_code() {
+            // The driver's text is about its count of connections, which changes meanwhile.
             Some(RDKafkaErrorCode::AllBrokersDown) => {
-                if last.is_empty() {
-                    cause.clone_into(&mut last);
-                }
                 self.down.store(true, Ordering::Relaxed);
                 self.changed.notify_all();
             }
@@ -103,26 +110,6 @@ fn innermost(text: &str) -> &str {
     let text = text.split_once(" (after ").map_or(text, |(text, _)| text);
     let failed = text.split_once("Connect to ").and_then(|(_, text)| text.split_once(" failed: "));
     failed.map_or(text, |(_, cause)| cause)
-}
-
-impl Lines {
-    /// The number of suppressed lines since the last one; `None` if this line is suppressed.
-    fn due(&self, kind: &str) -> Option<u64> {
-        let mut kinds = self.0.lock();
-        if let Some((written, suppressed)) = kinds.get_mut(kind) {
-            if written.elapsed() < LINE_INTERVAL {
-                *suppressed += 1;
-                return None;
-            }
-            *written = Instant::now();
-            return Some(std::mem::take(suppressed));
-        }
-        if kinds.len() >= KINDS {
-            kinds.clear();
-        }
-        kinds.insert(kind.to_owned(), (Instant::now(), 0));
-        Some(0)
-    }
 }
 
 impl ClientContext for Context {
@@ -144,17 +131,46 @@ impl ClientContext for Context {
         }
     }
 
+    fn stats_raw(&self, statistics: &[u8]) {
+        if let Some(throttle) = &self.throttle {
+            throttle.read(statistics);
+        }
+    }
+
     fn error(&self, error: KafkaError, cause: &str) {
         // Expected by the readers that enable this event.
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
         }
         self.health.failed(&error, innermost(cause));
-        let kind = error
-            .rdkafka_error_code()
-            .map_or(Cow::Borrowed("?"), |code| format!("{code:?}").into());
+        let code = error.rdkafka_error_code();
+        let kind = code.map_or(Cow::Borrowed("?"), |code| format!("{code:?}").into());
+        let cause = match code {
+            Some(RDKafkaErrorCode::AllBrokersDown) => "no broker can be reached",
+            _ => cause,
+        };
         if let Some(suppressed) = self.lines.due(&kind) {
             tracing::warn!(target: "librdkafka", client = self.client, %error, suppressed, "{cause}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_all_break_at_once_are_brokers_that_cannot_be_reached() {
+        let health = Arc::<Health>::default();
+        let context = Context::new("test", Arc::clone(&health));
+        let down = || KafkaError::Global(RDKafkaErrorCode::AllBrokersDown);
+        context.error(down(), "0/3 brokers are down");
+        assert!(health.is_down());
+        let text = health.unreachable("kafka-1:9092,kafka-2:9092");
+        assert_eq!(text, "no broker can be reached at kafka-1:9092,kafka-2:9092");
+        context.error(KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), "refused");
+        context.error(down(), "3/3 brokers are down");
+        let text = health.unreachable("kafka-1:9092");
+        assert_eq!(text, "no broker can be reached at kafka-1:9092: refused");
     }
 }

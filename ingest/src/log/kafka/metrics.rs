@@ -1,6 +1,6 @@
 //! The metrics of the log on Kafka: what the brokers allow.
 
-use prometheus::{IntGaugeVec, Opts, Registry, Result};
+use prometheus::{Counter, IntGaugeVec, Opts, Registry, Result};
 
 use super::findings::finding::{Kind, Purpose};
 
@@ -8,6 +8,8 @@ use super::findings::finding::{Kind, Purpose};
 #[derive(Clone)]
 pub(in crate::log) struct KafkaMetrics {
     findings: IntGaugeVec,
+    /// Number of seconds for which the brokers throttled the producer.
+    pub(super) throttled_seconds: Counter,
 }
 
 impl KafkaMetrics {
@@ -19,7 +21,11 @@ impl KafkaMetrics {
             ),
             &["topic", "finding"],
         )?;
-        let metrics = Self { findings };
+        let throttled_seconds = Counter::new(
+            "bookend_kafka_throttled_seconds_total",
+            "Number of seconds for which the brokers throttled the producer because of a quota",
+        )?;
+        let metrics = Self { findings, throttled_seconds };
         for purpose in Purpose::ALL {
             for kind in Kind::ALL {
                 metrics.find(purpose, kind, false);
@@ -29,7 +35,8 @@ impl KafkaMetrics {
     }
 
     pub(in crate::log) fn register(&self, registry: &Registry) -> Result<()> {
-        registry.register(Box::new(self.findings.clone()))
+        registry.register(Box::new(self.findings.clone()))?;
+        registry.register(Box::new(self.throttled_seconds.clone()))
     }
 
     /// Shows whether a topic has a finding.

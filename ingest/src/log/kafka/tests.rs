@@ -21,6 +21,7 @@ use crate::log::{Log, LogError, NewRecord, Offsets, Record};
 
 mod faults;
 mod findings;
+mod quotas;
 mod rebalances;
 mod records;
 mod redrive;

@@ -5,4 +5,5 @@
 
 pub mod client;
 pub mod connection;
+pub mod quota;
 pub mod stack;

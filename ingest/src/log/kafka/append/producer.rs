@@ -13,6 +13,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use prometheus::Counter;
 use rdkafka::{
     error::{KafkaError, KafkaResult},
     producer::{BaseRecord, Producer as _},
@@ -24,16 +25,20 @@ use super::{
     super::{
         client,
         context::{Context, Health},
-        offsets::is_unknown_topic,
         options::KafkaLogOptions,
         thread::DroppedAside,
+        throttle::Throttle,
     },
     delivery::Deliveries,
     outgoing::Outgoing,
-    presence::{Presence, missing},
+    presence::Presence,
     probe::{self, DriverProducer, Probe},
+    refusal::{is_late, refusal},
 };
 use crate::log::{LogError, LogOpenError, Offsets};
+
+/// The interval of the driver's statistics, in milliseconds: how late a throttle is noticed.
+const STATISTICS_MS: &str = "200";
 
 /// The producer. Clones share it.
 #[derive(Clone)]
@@ -44,6 +49,7 @@ struct Inner {
     /// Replaced when the driver declares it unusable.
     client: Mutex<(Arc<DriverProducer>, Arc<Health>)>,
     presence: Arc<Presence>,
+    throttle: Arc<Throttle>,
     /// One permit for each byte that may be in flight.
     bytes: Arc<Semaphore>,
     queued: Arc<AtomicUsize>,
@@ -59,12 +65,17 @@ pub(crate) enum Appended {
 
 impl Producer {
     /// Starts a producer, which connects in the background.
-    pub(crate) fn open(options: &KafkaLogOptions) -> Result<Self, LogOpenError> {
+    pub(crate) fn open(
+        options: &KafkaLogOptions,
+        throttled_seconds: Counter,
+    ) -> Result<Self, LogOpenError> {
+        let throttle = Arc::new(Throttle::new(throttled_seconds));
         let inner = Arc::new(Inner {
             options: options.clone(),
-            client: Mutex::new(connect(options).map_err(|cause| {
+            client: Mutex::new(connect(options, &throttle).map_err(|cause| {
                 LogOpenError::Configuration(format!("kafka: no producer can be created: {cause}"))
             })?),
+            throttle,
             presence: Arc::default(),
             bytes: Arc::new(Semaphore::new(options.append_bytes.min(Semaphore::MAX_PERMITS))),
             queued: Arc::default(),
@@ -107,7 +118,7 @@ impl Producer {
         }
         for deliveries in sent {
             if let Err(cause) = deliveries.done().await {
-                refused.get_or_insert(refusal(topic, cause));
+                refused.get_or_insert(self.failure(topic, cause));
             }
         }
         refused.map_or(Ok(()), Err)
@@ -128,7 +139,7 @@ impl Producer {
             {
                 Ok(Appended::TooLarge)
             }
-            Err(cause) => Err(refusal(topic, cause)),
+            Err(cause) => Err(self.failure(topic, cause)),
         }
     }
 
@@ -173,7 +184,7 @@ impl Producer {
     }
 
     fn try_acquire(&self, topic: &str, bytes: usize) -> Result<OwnedSemaphorePermit, LogError> {
-        self.ready(topic)?;
+        self.open_for(topic)?;
         let permit = Arc::clone(&self.0.bytes).try_acquire_many_owned(self.permits(bytes));
         permit.map_err(|_| {
             let limit = self.0.options.append_bytes;
@@ -185,9 +196,25 @@ impl Producer {
     }
 
     async fn acquire(&self, topic: &str, bytes: usize) -> Result<OwnedSemaphorePermit, LogError> {
-        self.ready(topic)?;
+        self.open_for(topic)?;
         let permit = Arc::clone(&self.0.bytes).acquire_many_owned(self.permits(bytes)).await;
         permit.map_err(|_| LogError::Busy("the log is closed".to_owned()))
+    }
+
+    /// Whether an append to `topic` may begin now.
+    fn open_for(&self, topic: &str) -> Result<(), LogError> {
+        match self.0.throttle.refuses() {
+            Some(left) => Err(LogError::Throttled { left }),
+            None => self.ready(topic),
+        }
+    }
+
+    /// The error of an append that failed: a throttle explains why it took too long.
+    fn failure(&self, topic: &str, cause: KafkaError) -> LogError {
+        match self.0.throttle.left() {
+            Some(left) if is_late(&cause) => LogError::Throttled { left },
+            _ => refusal(topic, cause),
+        }
     }
 
     /// The permits for `bytes`: all of them for a record larger than the bound.
@@ -199,7 +226,7 @@ impl Producer {
     fn client(&self) -> (Arc<DriverProducer>, Arc<Health>) {
         let mut client = self.0.client.lock();
         if client.1.is_given_up()
-            && let Ok(another) = connect(&self.0.options)
+            && let Ok(another) = connect(&self.0.options, &self.0.throttle)
         {
             tracing::warn!("the Kafka driver declared a producer unusable; a new one replaces it");
             *client = another;
@@ -211,7 +238,7 @@ impl Producer {
     pub(crate) fn ready(&self, topic: &str) -> Result<(), LogError> {
         let (_, health) = self.client();
         match health.is_down() {
-            true => Err(LogError::Busy(format!("no broker can be reached: {}", health.cause()))),
+            true => Err(LogError::Busy(health.unreachable(&self.0.options.brokers))),
             false => self.0.presence.check(topic),
         }
     }
@@ -219,6 +246,12 @@ impl Producer {
     /// Whether the topics exist.
     pub(crate) fn presence(&self) -> &Presence {
         &self.0.presence
+    }
+
+    /// How long the brokers throttle the producer.
+    #[cfg(test)]
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.0.throttle
     }
 
     /// The number of records without a delivery report.
@@ -246,19 +279,16 @@ impl Inner {
     }
 }
 
-fn connect(options: &KafkaLogOptions) -> KafkaResult<(Arc<DriverProducer>, Arc<Health>)> {
+fn connect(
+    options: &KafkaLogOptions,
+    throttle: &Arc<Throttle>,
+) -> KafkaResult<(Arc<DriverProducer>, Arc<Health>)> {
     let health = Arc::new(Health::default());
-    let client =
-        client::create(&client::producer(options), Context::new("producer", Arc::clone(&health)))?;
+    let context = Context::new("producer", Arc::clone(&health)).with_throttle(throttle);
+    let mut config = client::producer(options);
+    config.set("statistics.interval.ms", STATISTICS_MS);
+    let client = client::create(&config, context)?;
     Ok((Arc::new(DroppedAside::new(client)), health))
-}
-
-/// The error of an append to `topic` that failed because of `cause`.
-fn refusal(topic: &str, cause: KafkaError) -> LogError {
-    match is_unknown_topic(&cause) {
-        true => missing(topic),
-        false => cause.into(),
-    }
 }
 
 #[cfg(test)]

@@ -68,6 +68,11 @@ impl Checks {
         });
     }
 
+    /// Checks again soon, because the brokers have refused a record.
+    pub(crate) fn hasten(&self) {
+        self.due.notify_one();
+    }
+
     async fn run(checks: Weak<Self>, due: Arc<Notify>, interval: Duration) {
         let mut reader = None;
         while let Some(these) = checks.upgrade() {

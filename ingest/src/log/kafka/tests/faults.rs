@@ -23,6 +23,9 @@ async fn without_brokers_appends_are_refused_at_once_and_after_their_return_all_
     log.commit(offsets_after(&polled)).await.unwrap();
     tokio::task::block_in_place(|| stack.kill(Node::Kafka(1)));
     until("no broker can be reached", || log.ready().is_err()).await;
+    let cause = log.ready().unwrap_err().to_string();
+    let told = format!("no broker can be reached at {}", options.brokers);
+    assert!(cause.contains(&told) && !cause.contains("brokers are down"), "{cause}");
     let begun = Instant::now();
     assert!(is_busy(log.append(records("refused", 10)).await));
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
