@@ -23,7 +23,7 @@ use self::{
     letters::KnownLetters,
 };
 use crate::{
-    log::{Log, LogError, Offsets, Record},
+    log::{Frontier, Log, LogError, Record},
     metrics::ConsumerMetrics,
     pairing,
 };
@@ -88,7 +88,7 @@ pub struct Consumer {
 /// Micro-batches that are handled and not committed yet: the offsets after them, and their number.
 #[derive(Default)]
 struct Uncommitted {
-    frontier: Offsets,
+    frontier: Frontier,
     batches: usize,
 }
 
@@ -162,11 +162,11 @@ impl Consumer {
         loop {
             tokio::select! {
                 next = handled.next() => {
-                    let Some(offsets) = next else { return self.commit(std::mem::take(&mut uncommitted)).await };
+                    let Some(frontier) = next else { return self.commit(std::mem::take(&mut uncommitted)).await };
                     if uncommitted.batches == 0 {
                         due = Instant::now() + self.options.commit_interval;
                     }
-                    uncommitted.frontier.extend(offsets?);
+                    uncommitted.frontier.advance(frontier?);
                     uncommitted.batches += 1;
                 }
                 () = tokio::time::sleep_until(due), if uncommitted.batches > 0 => {}
@@ -187,7 +187,7 @@ impl Consumer {
         }
         self.retry_store("persist", || async {
             match self.log.id() {
-                Some(id) => self.store.persist_to(id, frontier.clone()).await,
+                Some(id) => self.store.persist_to(id, frontier.offsets.clone()).await,
                 None => self.store.persist().await,
             }
         })
@@ -209,10 +209,11 @@ impl Consumer {
     pub fn show_lag(&self) {
         // The age covers the partitions of this process only.
         let (held, mut has_backlog) = (self.log.held(), false);
-        for (partition, position) in self.log.positions() {
+        self.metrics.lag(self.log.positions().into_iter().map(|(partition, position)| {
             has_backlog |= position.end > position.committed && held.contains(&partition);
-            self.metrics.lag(partition, position.end - position.committed);
-        }
+            (partition, position.end - position.committed)
+        }));
+        self.metrics.lost.inc_by(self.log.take_removed());
         self.metrics.rebalanced(self.log.rebalances());
         let now = self.clock.now();
         let Backlog { records, oldest } =
@@ -223,14 +224,17 @@ impl Consumer {
         self.metrics.lag_seconds.set(age as f64 / SECOND as f64);
     }
 
-    /// Handles polled records; returns the offsets after them.
-    async fn finish(self, polled: Result<Vec<Record>, LogError>) -> Result<Offsets, ConsumerError> {
+    /// Handles polled records; returns the frontier after them.
+    async fn finish(
+        self,
+        polled: Result<Vec<Record>, LogError>,
+    ) -> Result<Frontier, ConsumerError> {
         let records = polled?;
         let oldest = records.iter().map(|record| record.append_time).min();
         self.in_flight.begin(records.len(), oldest.unwrap_or_default());
         self.show_lag();
-        let offsets = records.iter().map(|record| (record.partition, record.offset + 1)).collect();
+        let frontier = Frontier::after(&records);
         self.handle_contained(records).await?;
-        Ok(offsets)
+        Ok(frontier)
     }
 }

@@ -17,13 +17,17 @@ mod letter;
 pub mod murmur2;
 mod record;
 mod redrive;
+mod topic_id;
 
 pub use embedded::EmbeddedLog;
 pub use error::{LogError, LogOpenError, RefusalCause};
 pub use kafka::KafkaLog;
 pub use letter::{DeadLetter, DeadLetterCode, Redriven};
-pub use record::{Header, LATEST_TS_LIMIT, NewRecord, Offsets, Partition, Position, Record};
+pub use record::{
+    Frontier, Header, LATEST_TS_LIMIT, NewRecord, Offsets, Partition, Position, Record,
+};
 pub(crate) use redrive::{NewestLetters, Origin};
+pub use topic_id::TopicId;
 
 /// The durable stream. Clones share one log.
 #[derive(Clone, Debug)]
@@ -63,11 +67,12 @@ impl Log {
         }
     }
 
-    /// Commits `offsets` durably: records before them are not delivered after a restart.
-    pub async fn commit(&self, offsets: Offsets) -> Result<(), LogError> {
+    /// Commits `frontier` durably: records before it are not delivered after a restart.
+    pub async fn commit(&self, frontier: impl Into<Frontier>) -> Result<(), LogError> {
+        let frontier = frontier.into();
         match self {
-            Self::Embedded(log) => log.records().commit(offsets).await,
-            Self::Kafka(log) => log.group().commit(offsets).await,
+            Self::Embedded(log) => log.records().commit(frontier.offsets).await,
+            Self::Kafka(log) => log.group().commit(frontier).await,
         }
     }
 
@@ -227,6 +232,16 @@ impl Log {
         match self {
             Self::Embedded(_) => 0,
             Self::Kafka(log) => log.group().rebalances(),
+        }
+    }
+
+    /// Returns the number of records that retention removed before this process could read them,
+    /// since the last call. Those of the embedded log are found when it is opened.
+    #[must_use]
+    pub fn take_removed(&self) -> u64 {
+        match self {
+            Self::Embedded(_) => 0,
+            Self::Kafka(log) => log.group().take_removed(),
         }
     }
 

@@ -4,7 +4,7 @@
 //! are refused and polls wait. The first poll joins the group, so an endpoint alone is not a
 //! member.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus::Registry;
 use rdkafka::{consumer::BaseConsumer, error::KafkaError};
@@ -24,13 +24,14 @@ use self::{
     findings::{checks::Checks, finding::Purpose},
     metrics::KafkaMetrics,
     offsets::is_unknown_topic,
-    positions::Positions,
+    positions::{Known, Positions},
     thread::{drop_aside, off_runtime},
 };
 use super::{LogError, LogOpenError};
 
 mod admin;
 mod append;
+mod begin;
 mod check;
 mod client;
 mod consume;
@@ -75,8 +76,8 @@ pub fn librdkafka_version() -> String {
 
 impl KafkaLog {
     /// Opens the log that `options` describe. The brokers may be unreachable, and the topics may be
-    /// missing: see [`KafkaLog::ready`]. A `clock` that differs from the machine's sets the append
-    /// time in place of the brokers' clock.
+    /// missing: appends are refused meanwhile. A `clock` that differs from the machine's sets the
+    /// append time in place of the brokers' clock.
     ///
     /// # Errors
     /// [`LogOpenError::Configuration`]: a mistake in the options.
@@ -124,14 +125,14 @@ impl KafkaLog {
     /// Queries the positions of both topics, if the brokers can be reached.
     async fn query_positions(&self) -> Result<(), LogOpenError> {
         let query = |source: TopicSource| async move {
-            (source.topic.clone(), off_runtime("kafka-query", move || source.positions()).await)
+            (source.topic.clone(), off_runtime("kafka-query", move || source.offsets()).await)
         };
         let (records, letters) =
             tokio::join!(query(self.records_source()), query(self.letters_source()));
         for (positions, (topic, found)) in [(&*self.0.records, records), (&self.0.letters, letters)]
         {
             match found {
-                Ok(found) => positions.merge(&BTreeMap::new(), &found),
+                Ok(found) => positions.merge(&Known::default(), &found),
                 Err(RequestError::Kafka(error)) if is_unknown_topic(&error) => {
                     self.0.producer.presence().set(&topic, false);
                 }

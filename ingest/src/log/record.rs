@@ -8,11 +8,22 @@ use shared::{
     timestamp::{HOUR, Timestamp},
 };
 
+use super::topic_id::TopicId;
+
 /// A partition of the log.
 pub type Partition = i32;
 
 /// For each partition, the next offset to read.
 pub type Offsets = BTreeMap<Partition, i64>;
+
+/// Offsets to commit: every record of `topic` before them is handled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frontier {
+    /// The topic that the records were read from. `None` means the topic that is read at present.
+    pub topic: Option<TopicId>,
+    /// The next offset of each partition.
+    pub offsets: Offsets,
+}
 
 /// A record to append. Its key decides its partition, with the partitioner of Kafka's Java clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +57,8 @@ pub struct Record {
     pub headers: Vec<Header>,
     /// The append time, at which its event is judged.
     pub append_time: Timestamp,
+    /// The topic that it was read from.
+    pub topic: TopicId,
     /// Whether the log did not record an append time, as on a topic with `CreateTime`. The reader's
     /// clock then stands in for it: a producer's own time proves nothing.
     pub unstamped: bool,
@@ -75,6 +88,31 @@ pub struct Position {
     pub committed: i64,
     /// The end: the offset of the next record to be appended.
     pub end: i64,
+}
+
+impl From<Offsets> for Frontier {
+    fn from(offsets: Offsets) -> Self {
+        Self { topic: None, offsets }
+    }
+}
+
+impl Frontier {
+    /// The frontier after `records`, which are of one topic.
+    #[must_use]
+    pub fn after(records: &[Record]) -> Self {
+        let offsets = records.iter().map(|record| (record.partition, record.offset + 1));
+        Self { topic: records.first().map(|record| record.topic), offsets: offsets.collect() }
+    }
+
+    /// Advances to `next`. If that belongs to another topic, the earlier offsets are forgotten:
+    /// their topic was deleted.
+    pub fn advance(&mut self, next: Self) {
+        if self.topic != next.topic {
+            self.offsets.clear();
+        }
+        self.topic = next.topic;
+        self.offsets.extend(next.offsets);
+    }
 }
 
 impl NewRecord {

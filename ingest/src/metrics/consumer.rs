@@ -1,7 +1,11 @@
 //! The metrics of the consumer.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
+use parking_lot::Mutex;
 use prometheus::{
     Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
     Result,
@@ -21,6 +25,8 @@ pub const LAG: &str = "bookend_consumer_lag_records";
 pub struct ConsumerMetrics {
     records: IntCounterVec,
     lag_records: IntGaugeVec,
+    /// The partitions whose lag is shown.
+    lag_shown: Mutex<BTreeSet<String>>,
     /// Age of the oldest uncommitted record in seconds.
     pub lag_seconds: Gauge,
     /// Number of records polled and not committed.
@@ -52,6 +58,7 @@ impl ConsumerMetrics {
                 "Number of records in the log that are not committed, by partition",
                 &["partition"],
             )?,
+            lag_shown: Mutex::default(),
             lag_seconds: register.gauge(
                 "bookend_consumer_lag_seconds",
                 "Age in seconds of the oldest record in the log that is not committed",
@@ -127,9 +134,19 @@ impl ConsumerMetrics {
         self.repeated_letters.with_label_values(&[code.as_str()]).inc_by(records);
     }
 
-    /// Sets the lag of `partition` in records.
-    pub fn lag(&self, partition: i32, records: i64) {
-        self.lag_records.with_label_values(&[partition.to_string()]).set(records);
+    /// Sets the lag of each partition in records. Partitions that are gone are no longer shown.
+    pub fn lag(&self, partitions: impl IntoIterator<Item = (i32, i64)>) {
+        let mut shown = self.lag_shown.lock();
+        let before = std::mem::take(&mut *shown);
+        for (partition, records) in partitions {
+            let label = partition.to_string();
+            self.lag_records.with_label_values(&[&label]).set(records.max(0));
+            shown.insert(label);
+        }
+        for gone in before.difference(&shown) {
+            // It is an error only if there is no such series.
+            drop(self.lag_records.remove_label_values(&[gone]));
+        }
     }
 
     /// Counts rebalances up to `total`.

@@ -1,7 +1,7 @@
 //! Appending, polling and reading.
 
 use bytes::Bytes;
-use ingest::log::NewRecord;
+use ingest::log::{NewRecord, Offsets};
 use shared::timestamp::{MINUTE, Timestamp};
 
 use crate::{
@@ -176,7 +176,7 @@ async fn a_cursor_reads_everything_from_the_beginning_whatever_was_committed(
         log.append(part.to_vec()).await.unwrap();
     }
     let polled = poll(&log, 60).await;
-    let ends =
+    let ends: Offsets =
         log.positions().iter().map(|(partition, position)| (*partition, position.end)).collect();
     log.commit(ends).await.unwrap();
     let polled = sorted(polled);

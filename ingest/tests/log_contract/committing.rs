@@ -50,7 +50,7 @@ async fn of_a_partition_committed_in_part_the_rest_comes_back(backend: &impl Bac
         log.append(part.to_vec()).await.unwrap();
     }
     let polled = poll(&log, 20).await;
-    log.commit([(polled[0].partition, 7)].into()).await.unwrap();
+    log.commit(Offsets::from([(polled[0].partition, 7)])).await.unwrap();
     drop(log);
     let log = backend.open().await;
     let again = poll(&log, 13).await;
@@ -82,9 +82,9 @@ async fn a_commit_only_goes_forward(backend: &impl Backend) {
     let log = backend.open().await;
     log.append((0..9).map(|n| record("a", n.to_string())).collect()).await.unwrap();
     let partition = poll(&log, 9).await[0].partition;
-    log.commit([(partition, 5)].into()).await.unwrap();
-    log.commit([(partition, 2)].into()).await.unwrap();
-    log.commit([(partition, -1)].into()).await.unwrap();
+    log.commit(Offsets::from([(partition, 5)])).await.unwrap();
+    log.commit(Offsets::from([(partition, 2)])).await.unwrap();
+    log.commit(Offsets::from([(partition, -1)])).await.unwrap();
     assert_eq!(log.positions()[&partition].committed, 5);
     drop(log);
     assert_eq!(poll(&backend.open().await, 4).await[0].offset, 5);
@@ -94,7 +94,7 @@ async fn a_commit_past_the_end_does_not_pass_over_what_comes_later(backend: &imp
     let log = backend.open().await;
     log.append(vec![record("a", "1")]).await.unwrap();
     let partition = poll(&log, 1).await[0].partition;
-    log.commit([(partition, 100)].into()).await.unwrap();
+    log.commit(Offsets::from([(partition, 100)])).await.unwrap();
     drop(log);
     let log = backend.open().await;
     log.append(vec![record("a", "2")]).await.unwrap();
@@ -106,7 +106,7 @@ async fn a_partition_that_does_not_exist_is_not_committed(backend: &impl Backend
     let log = backend.open().await;
     log.append(vec![record("a", "1")]).await.unwrap();
     let before = log.positions();
-    log.commit([(-1, 1), (1_000, 1)].into()).await.unwrap();
+    log.commit(Offsets::from([(-1, 1), (1_000, 1)])).await.unwrap();
     assert_eq!(log.positions(), before);
 }
 
@@ -117,7 +117,7 @@ async fn commits_at_once_leave_the_greatest_of_each_partition(backend: &impl Bac
     let commits: Vec<_> = (1..=99)
         .map(|offset| {
             let log = log.clone();
-            tokio::spawn(async move { log.commit([(partition, offset)].into()).await })
+            tokio::spawn(async move { log.commit(Offsets::from([(partition, offset)])).await })
         })
         .collect();
     for commit in commits {
@@ -134,7 +134,7 @@ async fn positions_tell_the_end_and_what_is_committed(backend: &impl Backend) {
     assert_eq!(log.positions(), (0..partitions).map(|p| (p, none)).collect::<BTreeMap<_, _>>());
     log.append((0..9).map(|n| record("a", n.to_string())).collect()).await.unwrap();
     let partition = poll(&log, 9).await[0].partition;
-    log.commit([(partition, 4)].into()).await.unwrap();
+    log.commit(Offsets::from([(partition, 4)])).await.unwrap();
     let expected = Position { committed: 4, end: 9 };
     assert_eq!(log.positions()[&partition], expected);
     drop(log);

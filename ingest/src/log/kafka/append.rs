@@ -56,7 +56,7 @@ impl KafkaLog {
     pub(super) async fn append_letter(&self, letter: Outgoing) -> Result<Appended, LogError> {
         let appended = self.0.producer.append_one(&self.0.options.letters_topic(), letter).await?;
         if let Appended::At(ends) = &appended {
-            self.0.letters.extend_to(ends);
+            self.0.letters.extend_present_to(ends);
         }
         Ok(appended)
     }

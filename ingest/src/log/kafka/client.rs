@@ -40,9 +40,6 @@ pub(super) fn producer(options: &KafkaLogOptions) -> ClientConfig {
         // The caller waits. Records that arrive while a request is in flight share the next one.
         .set("linger.ms", "0")
         .set("partitioner", "murmur2_random")
-        // A topic is what `setup` creates. The driver reports a missing one at once instead of
-        // queueing records for it, and uses it as soon as it exists.
-        .set("topic.metadata.propagation.max.ms", "0")
         .set("message.max.bytes", RECORD_BYTES)
         .set("message.timeout.ms", options.delivery_timeout.as_millis().to_string())
         // Our own bound applies first: the driver's count differs, so its bound is twice as large.
@@ -124,6 +121,9 @@ fn common(options: &KafkaLogOptions) -> ClientConfig {
         .set("socket.keepalive.enable", "true")
         .set("topic.metadata.refresh.interval.ms", "60000")
         .set(AUTO_CREATE, "false")
+        // A topic is what `setup` creates. The driver takes a missing one for missing at once,
+        // instead of waiting for it, and uses it as soon as it exists.
+        .set("topic.metadata.propagation.max.ms", "0")
         .set(
             "security.protocol",
             match options.security {

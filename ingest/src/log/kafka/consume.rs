@@ -12,15 +12,20 @@ use super::{
 };
 use crate::log::{
     DeadLetter, DeadLetterCode, LogError, NewestLetters, Offsets, Origin, Partition, Record,
+    TopicId,
 };
 
 mod assignment;
 mod buffer;
 pub(super) mod group;
 pub(super) mod handled;
+mod held;
 mod member;
 mod observer;
 pub(super) mod reader;
+mod rebalance;
+mod topic;
+mod watch;
 
 /// The bytes of dead letters that are read together.
 const LETTER_BYTES: usize = 4 << 20;
@@ -31,6 +36,8 @@ const LATEST_LETTERS: i64 = 10_000;
 /// The position of a reader of the whole log.
 #[derive(Default)]
 pub struct KafkaCursor {
+    /// The topic that `next` belongs to; `None` before the first read.
+    topic: Option<TopicId>,
     next: Offsets,
     /// Reads up to the ends that the partitions had when it started.
     reader: Option<DroppedAside<Box<Reader>>>,
@@ -42,7 +49,7 @@ impl KafkaLog {
     ) -> Result<BTreeSet<(Partition, i64)>, LogError> {
         let (source, topic) = (self.letters_source(), self.0.options.topic.clone());
         let reading = off_runtime("kafka-read", move || {
-            let mut reader = DroppedAside::new(source.read_from(&Offsets::new())?);
+            let mut reader = DroppedAside::new(source.read_from(None, &Offsets::new())?);
             let mut found = BTreeSet::new();
             while let Some(reader) = reader.get_mut() {
                 let read = reader.read(LETTER_BYTES)?;
@@ -93,16 +100,17 @@ impl KafkaLog {
         bytes: usize,
     ) -> Result<Vec<Record>, LogError> {
         let source = self.records_source();
-        let (next, reader) = (cursor.next.clone(), cursor.reader.take());
+        let (topic, next, reader) = (cursor.topic, cursor.next.clone(), cursor.reader.take());
         let step = off_runtime("kafka-read", move || {
             let mut reader = match reader {
                 Some(reader) => reader,
-                None => DroppedAside::new(Box::new(source.read_from(&next)?)),
+                None => DroppedAside::new(Box::new(source.read_from(topic, &next)?)),
             };
             let records = reader.get_mut().map_or(Ok(Vec::new()), |reader| reader.read(bytes))?;
             Ok((records, reader))
         });
         let (records, reader) = step.await?;
+        cursor.topic = reader.get().map(|reader| reader.topic());
         if !records.is_empty() {
             cursor.next.extend(records.iter().map(|record| (record.partition, record.offset + 1)));
             cursor.reader = Some(reader);

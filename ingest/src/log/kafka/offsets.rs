@@ -1,6 +1,10 @@
 //! Queries the brokers for the offsets of a topic, all partitions at once. Every call blocks.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
@@ -10,52 +14,92 @@ use rdkafka::{
     types::RDKafkaErrorCode,
 };
 
-use crate::log::{Offsets, Partition, Position};
+use super::begin::{Begin, Committed};
+use crate::log::{Offsets, Partition, Position, TopicId};
 
 /// How long one request may take.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The offsets of a topic as the brokers report them.
 pub(super) struct TopicOffsets {
-    /// The committed offset of the group and the end of every partition, up to where the client may
-    /// read. Offsets that retention has removed count as committed.
-    pub(super) positions: BTreeMap<Partition, Position>,
-    /// The number of offsets that retention removed before the group committed them.
-    pub(super) lost: BTreeMap<Partition, i64>,
+    /// The id of the topic.
+    pub(super) topic: TopicId,
+    /// Where the group begins in every partition.
+    pub(super) begins: BTreeMap<Partition, Begin>,
+    /// The oldest offsets that retention has left.
+    pub(super) lows: Offsets,
+    /// The ends, up to where the client may read.
+    pub(super) ends: Offsets,
+}
+
+/// Creates a client that also sees the records of open transactions.
+pub(super) type Uncommitted<'a, C> = &'a dyn Fn() -> KafkaResult<BaseConsumer<C>>;
+
+impl TopicOffsets {
+    /// Where the group is in every partition, and where that ends.
+    pub(super) fn positions(&self) -> BTreeMap<Partition, Position> {
+        let begins = self.begins.iter();
+        let position = |(partition, begin): (&Partition, &Begin)| {
+            let end = self.ends.get(partition).copied().unwrap_or(begin.offset);
+            (*partition, Position { committed: begin.offset, end: end.max(begin.offset) })
+        };
+        begins.map(position).collect()
+    }
 }
 
 /// Fetches the offsets of every partition of `topic` for the group of `client`.
-pub(super) fn fetch_offsets<C: ConsumerContext>(
+///
+/// # Errors
+/// [`KafkaError::MetadataFetch`] if the topic does not exist, or was created again meanwhile.
+pub(super) fn fetch_offsets<C: ConsumerContext, D: ConsumerContext>(
     client: &BaseConsumer<C>,
     topic: &str,
+    uncommitted: Uncommitted<'_, D>,
 ) -> KafkaResult<TopicOffsets> {
+    let id = fetch_id(client, topic)?;
+    // Unlike the query of the id, this updates what the client knows of the topic.
     let partitions = fetch_partitions(client, topic)?;
-    let all =
-        |offset| partition_list(topic, partitions.iter().map(|partition| (*partition, offset)));
-    let lows = known_offsets(&client.offsets_for_times(all(Offset::Beginning)?, REQUEST_TIMEOUT)?)?;
-    let ends = fetch_ends(client, topic, &partitions)?;
-    let committed =
-        known_offsets(&client.committed_offsets(all(Offset::Invalid)?, REQUEST_TIMEOUT)?)?;
-    let mut found = TopicOffsets { positions: BTreeMap::new(), lost: BTreeMap::new() };
-    for (partition, end) in ends {
-        let low = lows.get(&partition).copied().unwrap_or(0);
-        let committed = committed.get(&partition).copied().unwrap_or(low);
-        found.positions.insert(partition, Position { committed: committed.max(low), end });
-        if committed < low {
-            found.lost.insert(partition, low - committed);
-        }
+    let found = fetch_begins(client, topic, id, &partitions, uncommitted)?;
+    // Offsets are fetched by name. If the topic was created again meanwhile, they mix two topics.
+    match fetch_id(client, topic)? == id {
+        true => Ok(found),
+        false => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicId)),
     }
-    Ok(found)
 }
 
-/// Fetches the low watermark of every partition of `topic`.
-pub(super) fn fetch_lows<C: ConsumerContext>(
+fn fetch_id<C: ConsumerContext>(client: &BaseConsumer<C>, topic: &str) -> KafkaResult<TopicId> {
+    Ok(TopicId::new(topic_ids::describe(client.client(), topic, REQUEST_TIMEOUT)?.id))
+}
+
+/// Fetches where the group of `client` begins in `partitions` of `topic`, which has this `id`.
+pub(super) fn fetch_begins<C: ConsumerContext, D: ConsumerContext>(
     client: &BaseConsumer<C>,
     topic: &str,
-) -> KafkaResult<Offsets> {
-    let partitions = fetch_partitions(client, topic)?;
-    let lows = partitions.iter().map(|partition| (*partition, Offset::Beginning));
-    known_offsets(&client.offsets_for_times(partition_list(topic, lows)?, REQUEST_TIMEOUT)?)
+    id: TopicId,
+    partitions: &[Partition],
+    uncommitted: Uncommitted<'_, D>,
+) -> KafkaResult<TopicOffsets> {
+    // In this order, an offset before the low watermark proves a removal, and one after the end a
+    // loss, although records are appended, consumed and removed meanwhile.
+    let lows = fetch_at(client, topic, partitions, Offset::Beginning)?;
+    let committed = fetch_committed(client, topic, partitions)?;
+    let ends = fetch_ends(client, topic, partitions)?;
+    let is_after = |ends: &Offsets| {
+        committed
+            .iter()
+            .any(|(partition, at)| ends.get(partition).is_some_and(|end| at.offset > *end))
+    };
+    // An operator may have committed an offset after an open transaction.
+    let all_ends = match is_after(&ends) {
+        true => fetch_ends(&uncommitted()?, topic, partitions)?,
+        false => ends.clone(),
+    };
+    let begin = |partition: &Partition| {
+        let (low, end) = (*lows.get(partition)?, *all_ends.get(partition)?);
+        Some((*partition, Begin::new(id, committed.get(partition).copied(), low, end)))
+    };
+    let begins = partitions.iter().filter_map(begin).collect();
+    Ok(TopicOffsets { topic: id, begins, lows, ends })
 }
 
 /// Fetches the ends of `partitions` as `client` sees them: a client that reads only committed
@@ -65,8 +109,44 @@ pub(super) fn fetch_ends<C: ConsumerContext>(
     topic: &str,
     partitions: &[Partition],
 ) -> KafkaResult<Offsets> {
-    let ends = partitions.iter().map(|partition| (*partition, Offset::End));
-    known_offsets(&client.offsets_for_times(partition_list(topic, ends)?, REQUEST_TIMEOUT)?)
+    fetch_at(client, topic, partitions, Offset::End)
+}
+
+fn fetch_at<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    topic: &str,
+    partitions: &[Partition],
+    at: Offset,
+) -> KafkaResult<Offsets> {
+    let list = partition_list(topic, partitions.iter().map(|partition| (*partition, at)))?;
+    let mut offsets = Offsets::new();
+    for element in client.offsets_for_times(list, REQUEST_TIMEOUT)?.elements() {
+        element.error()?;
+        if let Offset::Offset(offset) = element.offset() {
+            offsets.insert(element.partition(), offset);
+        }
+    }
+    Ok(offsets)
+}
+
+fn fetch_committed<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    topic: &str,
+    partitions: &[Partition],
+) -> KafkaResult<BTreeMap<Partition, Committed>> {
+    let list =
+        partition_list(topic, partitions.iter().map(|partition| (*partition, Offset::Invalid)))?;
+    let mut committed = BTreeMap::new();
+    for element in client.committed_offsets(list, REQUEST_TIMEOUT)?.elements() {
+        element.error()?;
+        if let Offset::Offset(offset) = element.offset() {
+            // The driver panics on metadata that are not UTF-8, which another client can write.
+            let metadata = catch_unwind(AssertUnwindSafe(|| element.metadata().to_owned()));
+            let at = Committed::parse(offset, &metadata.unwrap_or_default());
+            committed.insert(element.partition(), at);
+        }
+    }
+    Ok(committed)
 }
 
 /// Fetches the partitions of `topic`.
@@ -77,7 +157,8 @@ pub(super) fn fetch_partitions<C: ConsumerContext>(
     fetch_partitions_within(client.client(), topic, REQUEST_TIMEOUT)
 }
 
-/// Fetches the partitions of `topic` with any client, at most for `limit`.
+/// Fetches the partitions of `topic` with any client, at most for `limit`. This also updates what
+/// the client knows of the topic.
 pub(super) fn fetch_partitions_within<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
@@ -112,14 +193,18 @@ pub(super) fn partition_list(
     Ok(list)
 }
 
-/// The offsets of a driver's list; partitions without one are skipped.
-fn known_offsets(list: &TopicPartitionList) -> KafkaResult<Offsets> {
-    let mut offsets = Offsets::new();
-    for element in list.elements() {
-        element.error()?;
-        if let Offset::Offset(offset) = element.offset() {
-            offsets.insert(element.partition(), offset);
+/// Offsets to commit, in the driver's own type, with the `id` of their topic as metadata.
+pub(super) fn commit_list(
+    topic: &str,
+    id: TopicId,
+    offsets: &Offsets,
+) -> KafkaResult<TopicPartitionList> {
+    let offsets = offsets.iter().map(|(partition, at)| (*partition, Offset::Offset(*at)));
+    let list = partition_list(topic, offsets)?;
+    if let Some(metadata) = Committed::metadata(id) {
+        for mut element in list.elements() {
+            element.set_metadata(&metadata);
         }
     }
-    Ok(offsets)
+    Ok(list)
 }

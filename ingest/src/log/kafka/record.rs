@@ -9,7 +9,7 @@ use rdkafka::{
 };
 use shared::{clock::Clock, timestamp::Timestamp};
 
-use crate::log::{Header, Record};
+use crate::log::{Header, Record, TopicId};
 
 /// The header with the first append time of a record that was appended again. It is trusted only if
 /// it is earlier than the brokers' own time, because any producer can write it.
@@ -24,6 +24,7 @@ const CHUNK: usize = 256 << 10;
 /// Copies records.
 pub(super) struct RecordCopier {
     clock: Clock,
+    topic: TopicId,
     chunk: BytesMut,
 }
 
@@ -36,8 +37,9 @@ struct Decoded {
 }
 
 impl RecordCopier {
-    pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, chunk: BytesMut::new() }
+    /// A copier of records of `topic`.
+    pub(super) fn new(clock: Clock, topic: TopicId) -> Self {
+        Self { clock, topic, chunk: BytesMut::new() }
     }
 
     pub(super) fn copy(&mut self, message: &BorrowedMessage<'_>) -> Record {
@@ -61,6 +63,7 @@ impl RecordCopier {
             value,
             headers: decoded.others,
             append_time,
+            topic: self.topic,
             unstamped: stamp.is_none(),
             latest_ts: decoded.latest_ts.map(|latest| Record::limit_latest_ts(latest, append_time)),
         }

@@ -19,6 +19,7 @@ use test_support::stack;
 use super::{append::outgoing::Outgoing, *};
 use crate::log::{Log, LogError, NewRecord, Offsets, Record};
 
+mod begins;
 mod faults;
 mod findings;
 mod quotas;

@@ -87,6 +87,7 @@ impl KafkaLog {
         for record in &mut step.back {
             record.append_time = record.append_time.or(stamps);
         }
+        let topic = session.get().map(|session| session.reader.topic()).unwrap_or_default();
         let committing = off_runtime("kafka-redrive", move || {
             let Some(Session { reader, transactions, before }) = session.get() else {
                 return Ok((Ok(step.offsets), session));
@@ -100,12 +101,12 @@ impl KafkaLog {
         });
         let (outcome, session) = committing.await?;
         let mut offsets = outcome?;
-        self.0.letters.committed(&offsets);
+        self.0.letters.committed(topic, &offsets);
         if let Some(offset) = offsets.values_mut().next() {
             *offset = self.0.letters.get().values().map(|at| at.end).max().unwrap_or(*offset);
             *offset += i64::try_from(kept).unwrap_or(0);
         }
-        self.0.letters.extend_to(&offsets);
+        self.0.letters.extend_to(topic, &offsets);
         Ok(session)
     }
 }

@@ -51,6 +51,8 @@ pub(crate) fn outgoing(letter: &DeadLetter, topic: &str, cut: usize) -> Outgoing
         headers.push(header(CUT, length.to_string()));
     }
     headers.extend(ours);
+    let id = letter.record.topic.known();
+    headers.extend(id.map(|id| header(TOPIC_ID, id.to_string())));
     Outgoing { key, value, headers, append_time: None, latest_ts: *latest_ts }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use shared::timestamp::Timestamp;
 
-use super::buffer::RecordBuffer;
+use super::{buffer::RecordBuffer, held::Held};
 use crate::log::{Offsets, Partition, Position, Record};
 
 /// The assignment of one member.
@@ -52,16 +52,6 @@ struct State {
     refused_since: Option<Instant>,
 }
 
-/// The progress of one partition since its assignment, as next offsets; `None` before the first.
-#[derive(Clone, Copy, Debug, Default)]
-struct Held {
-    fetched: Option<i64>,
-    /// No record follows `fetched` yet.
-    at_end: bool,
-    polled: Option<i64>,
-    committed: Option<i64>,
-}
-
 impl Assignment {
     pub(super) fn new(limit: usize) -> Self {
         let state = State {
@@ -77,14 +67,29 @@ impl Assignment {
         Self { state: Mutex::new(state), moved: Condvar::new(), limit }
     }
 
-    /// Adds assigned partitions.
-    pub(super) fn gain(&self, partitions: &[Partition]) {
+    /// Adds assigned partitions, with the offsets at which they begin.
+    pub(super) fn gain(&self, begins: impl IntoIterator<Item = (Partition, i64)>) {
         let mut state = self.state.lock();
         state.progress = Instant::now();
         state.changes += 1;
-        for partition in partitions {
-            state.held.entry(*partition).or_default();
+        for (partition, begin) in begins {
+            state.held.entry(partition).or_insert(Held { begin, ..Held::default() });
         }
+    }
+
+    /// The number of offsets of each partition that are before `lows` and were not fetched. Each is
+    /// returned once.
+    pub(super) fn removed(&self, lows: &Offsets) -> Offsets {
+        let mut state = self.state.lock();
+        let mut removed = Offsets::new();
+        for (partition, low) in lows {
+            let Some(held) = state.held.get_mut(partition) else { continue };
+            let count = held.take_removed(*low);
+            if count > 0 {
+                removed.insert(*partition, count);
+            }
+        }
+        removed
     }
 
     pub(super) fn held(&self) -> BTreeSet<Partition> {

@@ -4,83 +4,85 @@
 //! the membership. Blocking calls run on this thread or on the caller's, never on the runtime's.
 
 use std::{
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak, atomic::AtomicU64},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
+    TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer as _},
     error::{KafkaError, KafkaResult},
 };
-use shared::clock::Clock;
 use tokio::sync::Notify;
 
 use super::{
     super::{
         client,
         context::{Context, Health},
-        offsets::partition_list,
-        options::KafkaLogOptions,
+        offsets::commit_list,
         record::RecordCopier,
     },
     assignment::{Assignment, FetchPlan},
+    reader::TopicSource,
+    rebalance::MemberContext,
 };
-use crate::log::{Offsets, Partition};
+use crate::log::{Offsets, TopicId};
 
 /// How long one poll of the driver waits.
 const POLL: Duration = Duration::from_millis(100);
 
 /// A membership. Its thread owns the consumer, so that the consumer is dropped there.
 pub(super) struct Member {
+    /// The topic that it consumes.
+    pub(super) topic: TopicId,
     pub(super) assignment: Arc<Assignment>,
     pub(super) consumer: Weak<BaseConsumer<MemberContext>>,
     health: Arc<Health>,
 }
 
-/// The callbacks of a member's consumer.
-pub(super) struct MemberContext {
-    context: Context,
-    assignment: Arc<Assignment>,
-    rebalances: Arc<AtomicU64>,
-    topic: String,
-    revoke_timeout: Duration,
+/// The counters that all memberships share.
+#[derive(Default)]
+pub(super) struct Counters {
+    /// The number of changes of the assignment.
+    pub(super) rebalances: Arc<AtomicU64>,
+    /// The number of records that retention removed before they could be read.
+    pub(super) removed: Arc<AtomicU64>,
 }
 
 impl Member {
-    /// Starts to join the group. Notifies `arrived` when there are records to poll.
+    /// Starts to join the group, for the `topic` of this name. Notifies `arrived` when there are
+    /// records to poll.
     pub(super) fn join(
-        options: &KafkaLogOptions,
-        clock: Clock,
+        source: &TopicSource,
+        topic: TopicId,
         arrived: &Arc<Notify>,
-        rebalances: &Arc<AtomicU64>,
+        Counters { rebalances, removed }: &Counters,
     ) -> KafkaResult<(Self, JoinHandle<()>)> {
+        let TopicSource { options, clock, .. } = source;
         let (health, assignment) =
             (Arc::<Health>::default(), Arc::new(Assignment::new(options.poll_bytes)));
         let context = MemberContext {
             context: Context::new("consumer", Arc::clone(&health)),
             assignment: Arc::clone(&assignment),
             rebalances: Arc::clone(rebalances),
-            topic: options.topic.clone(),
-            revoke_timeout: options.revoke_timeout,
+            removed: Arc::clone(removed),
+            source: source.clone(),
+            topic,
         };
         let consumer: Arc<BaseConsumer<_>> =
             Arc::new(client::member(options).create_with_context(context)?);
         consumer.subscribe(&[&options.topic])?;
         let member = Self {
+            topic,
             assignment: Arc::clone(&assignment),
             consumer: Arc::downgrade(&consumer),
             health,
         };
-        let arrived = Arc::clone(arrived);
+        let (arrived, copier) = (Arc::clone(arrived), RecordCopier::new(*clock, topic));
         let polling = thread::Builder::new()
             .name("kafka-consumer".to_owned())
-            .spawn(move || poll(&consumer, &assignment, clock, &arrived))
+            .spawn(move || poll(&consumer, &assignment, copier, &arrived))
             .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
         Ok((member, polling))
     }
@@ -99,14 +101,20 @@ impl Member {
         if due.is_empty() {
             return Ok(due);
         }
-        let list = due.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset)));
         let outcome = match self.consumer.upgrade() {
-            Some(consumer) => partition_list(topic, list)
+            Some(consumer) => commit_list(topic, self.topic, &due)
                 .and_then(|list| consumer.commit(&list, CommitMode::Sync)),
             None => Err(KafkaError::Canceled),
         };
         self.assignment.end_commit(&due, outcome.is_ok());
         outcome.map(|()| due)
+    }
+
+    /// Counts records of its partitions that retention has removed before they were fetched.
+    pub(super) fn count_removed(&self, lows: &Offsets) {
+        if let Some(consumer) = self.consumer.upgrade() {
+            consumer.context().count_removed(&self.assignment.removed(lows));
+        }
     }
 
     pub(super) fn is_given_up(&self) -> bool {
@@ -118,10 +126,9 @@ impl Member {
 fn poll(
     consumer: &BaseConsumer<MemberContext>,
     assignment: &Assignment,
-    clock: Clock,
+    mut copier: RecordCopier,
     arrived: &Notify,
 ) {
-    let mut copier = RecordCopier::new(clock);
     let mut plan = FetchPlan::NOTHING;
     while !assignment.is_ended() {
         match consumer.poll(POLL) {
@@ -162,51 +169,4 @@ fn apply_plan(
     consumer.resume(&resume)?;
     *plan = next;
     Ok(())
-}
-
-impl MemberContext {
-    fn partitions(&self, list: &TopicPartitionList) -> Vec<Partition> {
-        list.elements_for_topic(&self.topic).iter().map(|element| element.partition()).collect()
-    }
-}
-
-impl ClientContext for MemberContext {
-    fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
-        self.context.log(level, kind, line);
-    }
-
-    fn error(&self, error: KafkaError, cause: &str) {
-        self.context.error(error, cause);
-    }
-}
-
-impl ConsumerContext for MemberContext {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(list) => {
-                let partitions = self.partitions(list);
-                tracing::info!(?partitions, "partitions assigned");
-                self.assignment.gain(&partitions);
-                self.rebalances.fetch_add(u64::from(!partitions.is_empty()), Ordering::Relaxed);
-            }
-            Rebalance::Revoke(list) => {
-                let partitions = self.partitions(list);
-                // A lost assignment already belongs to other members: waiting would not help.
-                let timeout =
-                    if consumer.assignment_lost() { Duration::ZERO } else { self.revoke_timeout };
-                let uncommitted = self.assignment.lose(&partitions, timeout);
-                // The driver would keep them paused after a later assignment.
-                if let Err(error) = consumer.resume(list) {
-                    tracing::warn!(%error, "revoked partitions could not be resumed");
-                }
-                tracing::info!(
-                    ?partitions,
-                    uncommitted,
-                    "partitions revoked; their uncommitted records are delivered again"
-                );
-                self.rebalances.fetch_add(u64::from(!partitions.is_empty()), Ordering::Relaxed);
-            }
-            Rebalance::Error(error) => tracing::warn!(%error, "a rebalance failed"),
-        }
-    }
 }

@@ -7,7 +7,7 @@ use rdkafka::{consumer::BaseConsumer, error::KafkaResult};
 use super::{
     super::{
         context::Context,
-        offsets::{TopicOffsets, fetch_ends, fetch_offsets},
+        offsets::{TopicOffsets, fetch_ends, fetch_partitions},
     },
     reader::TopicSource,
 };
@@ -26,8 +26,6 @@ pub(super) struct OffsetObserver {
     idle: BTreeMap<Partition, Position>,
     /// The positions already read up to their end. Records at those offsets never change.
     read: BTreeMap<Partition, Position>,
-    /// The losses that were already logged.
-    lost: BTreeMap<Partition, i64>,
 }
 
 struct Clients {
@@ -38,11 +36,8 @@ struct Clients {
 }
 
 impl OffsetObserver {
-    /// Queries the positions. Their ends include the records of open transactions.
-    pub(super) fn query(
-        &mut self,
-        source: &TopicSource,
-    ) -> KafkaResult<BTreeMap<Partition, Position>> {
+    /// Queries the offsets. The ends include the records of open transactions.
+    pub(super) fn query(&mut self, source: &TopicSource) -> KafkaResult<TopicOffsets> {
         let clients = match self.clients.take() {
             Some(clients) => clients,
             None => Clients { reader: source.client()?, uncommitted: source.uncommitted_client()? },
@@ -50,21 +45,12 @@ impl OffsetObserver {
         let Clients { reader, uncommitted } = self.clients.insert(clients);
         // The clients have no assignment: a poll only runs their callbacks.
         while reader.poll(Duration::ZERO).is_some() || uncommitted.poll(Duration::ZERO).is_some() {}
-        let TopicOffsets { mut positions, lost } = fetch_offsets(reader, &source.topic)?;
-        self.readable = positions.iter().map(|(partition, at)| (*partition, at.end)).collect();
-        let partitions: Vec<_> = positions.keys().copied().collect();
-        for (partition, end) in fetch_ends(uncommitted, &source.topic, &partitions)? {
-            positions.entry(partition).and_modify(|at| at.end = at.end.max(end));
-        }
-        if !lost.is_empty() && lost != self.lost {
-            tracing::error!(
-                topic = source.topic,
-                ?lost,
-                "the topic's retention removed records before they were consumed (offsets by partition); raise its retention"
-            );
-        }
-        self.lost = lost;
-        Ok(positions)
+        let mut found = source.fetch(reader)?;
+        // This also updates what the client knows of the topic.
+        let partitions = fetch_partitions(uncommitted, &source.topic)?;
+        let ends = fetch_ends(uncommitted, &source.topic, &partitions)?;
+        self.readable = std::mem::replace(&mut found.ends, ends);
+        Ok(found)
     }
 
     /// `positions` with every end limited to what can be read.

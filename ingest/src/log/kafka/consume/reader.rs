@@ -1,7 +1,7 @@
 //! Reads a topic from given offsets to given ends, without joining a group.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,18 +10,19 @@ use rdkafka::{
     Offset,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, ConsumerGroupMetadata},
     error::{KafkaError, KafkaResult},
+    types::RDKafkaErrorCode,
 };
 use shared::clock::Clock;
 
 use super::super::{
     client,
     context::Context,
-    offsets::{fetch_lows, fetch_offsets, fetch_partitions, partition_list},
+    offsets::{TopicOffsets, fetch_offsets, fetch_partitions, partition_list},
     options::KafkaLogOptions,
     record::{self, RecordCopier},
     thread::drop_aside,
 };
-use crate::log::{Offsets, Partition, Position, Record};
+use crate::log::{Offsets, Partition, Record, TopicId};
 
 /// How long one poll of the driver waits.
 const POLL: Duration = Duration::from_millis(100);
@@ -32,6 +33,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Reader {
     consumer: BaseConsumer<Context>,
     copier: RecordCopier,
+    id: TopicId,
     next: Offsets,
     ends: Offsets,
     /// The partitions that were read to their end.
@@ -75,49 +77,61 @@ impl TopicSource {
         )
     }
 
-    /// Fetches the positions of the topic for the group. Blocks.
-    pub(crate) fn positions(&self) -> KafkaResult<BTreeMap<Partition, Position>> {
+    /// Fetches the offsets of the topic for the group. Blocks.
+    pub(in super::super) fn offsets(&self) -> KafkaResult<TopicOffsets> {
         let client = self.client()?;
-        let outcome = fetch_offsets(&client, &self.topic);
+        let outcome = self.fetch(&client);
         drop_aside(client);
-        outcome.map(|offsets| offsets.positions)
+        outcome
     }
 
     /// Fetches the low watermark of every partition. Blocks.
     pub(super) fn lows(&self) -> KafkaResult<Offsets> {
-        fetch_lows(&self.client()?, &self.topic)
+        Ok(self.offsets()?.lows)
     }
 
-    /// A reader from `from`, or else from the oldest records, to the present ends. Blocks.
-    pub(crate) fn read_from(self, from: &Offsets) -> KafkaResult<Reader> {
-        let consumer = self.client()?;
-        let positions = fetch_offsets(&consumer, &self.topic)?.positions;
-        let ends = positions.iter().map(|(partition, at)| (*partition, at.end)).collect();
-        self.reader(consumer, from.clone(), ends)
+    /// Fetches the offsets of the topic for the group, with one of its clients. Blocks.
+    pub(super) fn fetch(&self, client: &BaseConsumer<Context>) -> KafkaResult<TopicOffsets> {
+        fetch_offsets(client, &self.topic, &|| self.uncommitted_client())
     }
 
     /// A reader of the last `count` offsets of each partition. Blocks.
     pub(crate) fn read_last(self, count: i64) -> KafkaResult<Reader> {
         let consumer = self.client()?;
-        let positions = fetch_offsets(&consumer, &self.topic)?.positions;
-        let lows = fetch_lows(&consumer, &self.topic)?;
-        let begin = |(partition, at): (&Partition, &Position)| {
-            (*partition, lows.get(partition).map_or(0, |low| (at.end - count).max(*low)))
+        let found = self.fetch(&consumer)?;
+        let begin = |(partition, end): (&Partition, &i64)| {
+            (*partition, found.lows.get(partition).map_or(0, |low| (end - count).max(*low)))
         };
-        let from = positions.iter().map(begin).collect();
-        let ends = positions.iter().map(|(partition, at)| (*partition, at.end)).collect();
-        self.reader(consumer, from, ends)
+        let from = found.ends.iter().map(begin).collect();
+        self.reader(consumer, found.topic, from, found.ends)
     }
 
-    /// A reader from `from` to `ends`. Blocks.
-    pub(super) fn read_between(self, from: Offsets, ends: Offsets) -> KafkaResult<Reader> {
+    /// A reader from `from`, or else from the oldest records, to the present ends. `topic` is the
+    /// topic that `from` belongs to; `None` before the first read. Blocks.
+    pub(crate) fn read_from(self, topic: Option<TopicId>, from: &Offsets) -> KafkaResult<Reader> {
         let consumer = self.client()?;
-        self.reader(consumer, from, ends)
+        let found = self.fetch(&consumer)?;
+        if topic.is_some_and(|topic| topic != found.topic) {
+            return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicId));
+        }
+        self.reader(consumer, found.topic, from.clone(), found.ends)
+    }
+
+    /// A reader from `from` to `ends` of `topic`. Blocks.
+    pub(super) fn read_between(
+        self,
+        topic: TopicId,
+        from: Offsets,
+        ends: Offsets,
+    ) -> KafkaResult<Reader> {
+        let consumer = self.client()?;
+        self.reader(consumer, topic, from, ends)
     }
 
     pub(super) fn reader(
         self,
         consumer: BaseConsumer<Context>,
+        id: TopicId,
         next: Offsets,
         ends: Offsets,
     ) -> KafkaResult<Reader> {
@@ -132,7 +146,8 @@ impl TopicSource {
         };
         let begins = unfinished.map(|partition| (*partition, begin(partition)));
         consumer.assign(&partition_list(&self.topic, begins)?)?;
-        Ok(Reader { consumer, copier: RecordCopier::new(self.clock), next, ends, finished })
+        let copier = RecordCopier::new(self.clock, id);
+        Ok(Reader { consumer, copier, id, next, ends, finished })
     }
 }
 
@@ -166,6 +181,11 @@ impl Reader {
             }
         }
         Ok(records)
+    }
+
+    /// The topic that it reads.
+    pub(crate) fn topic(&self) -> TopicId {
+        self.id
     }
 
     /// The offsets after everything read. A finished partition is read to its end.

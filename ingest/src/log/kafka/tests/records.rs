@@ -73,13 +73,14 @@ async fn a_dead_letter_keeps_key_value_and_headers_and_says_why() {
             (header.name.as_str(), std::str::from_utf8(header.value.as_ref().unwrap()).unwrap())
         })
         .collect();
-    let time = record.append_time.to_string();
+    let (time, id) = (record.append_time.to_string(), record.topic.to_string());
     let expected = [
         ("bookend.error.code", "panicked"),
         ("bookend.error.topic", &options.topic),
         ("bookend.error.partition", "0"),
         ("bookend.error.offset", "0"),
         ("bookend.error.append_time", &time),
+        ("bookend.error.topic_id", &id),
     ];
     assert_eq!(headers, expected);
     let done = log.redrive(|code| code == DeadLetterCode::Panicked, |_| {}).await.unwrap();

@@ -16,7 +16,7 @@ fn record(partition: Partition, offset: i64) -> Record {
 /// An assignment of partitions 0 and 1 with three buffered records of each.
 fn filled() -> Assignment {
     let assignment = Assignment::new(10_000);
-    assignment.gain(&[0, 1]);
+    assignment.gain([(0, 0), (1, 0)]);
     for offset in 5..8 {
         assignment.push(record(0, offset));
         assignment.push(record(1, offset));
@@ -40,6 +40,16 @@ fn only_what_was_handed_out_of_our_partitions_is_committed_and_only_forward() {
     assert_eq!(committed(&assignment, &[(0, 100), (1, 100), (7, 1)].into()), [(0, 6)].into());
     assert_eq!(committed(&assignment, &[(0, 6)].into()), Offsets::new());
     assert_eq!(committed(&assignment, &[(0, 2)].into()), Offsets::new());
+}
+
+#[test]
+fn what_retention_removed_before_it_was_fetched_is_counted_once() {
+    let assignment = filled();
+    assignment.gain([(2, 10)]);
+    // Partitions 0 and 1 are fetched up to 8.
+    assert_eq!(assignment.removed(&[(0, 8), (1, 20), (2, 10), (3, 5)].into()), [(1, 12)].into());
+    assert_eq!(assignment.removed(&[(0, 8), (1, 21), (2, 13)].into()), [(1, 1), (2, 3)].into());
+    assert_eq!(assignment.removed(&[(1, 21), (2, 13)].into()), Offsets::new());
 }
 
 #[test]
@@ -89,7 +99,7 @@ fn a_partition_that_comes_back_begins_anew() {
     let assignment = filled();
     assignment.take(usize::MAX);
     assignment.lose(&[0], Duration::ZERO);
-    assignment.gain(&[0]);
+    assignment.gain([(0, 0)]);
     // From the time before: the record is delivered again.
     assert_eq!(committed(&assignment, &[(0, 8)].into()), Offsets::new());
     assignment.push(record(0, 5));
@@ -124,7 +134,7 @@ fn a_partition_that_always_has_more_waits_for_the_others() {
 #[test]
 fn the_oldest_that_waits_is_the_first_of_some_partition() {
     let assignment = Assignment::new(10_000);
-    assignment.gain(&[0, 1]);
+    assignment.gain([(0, 0), (1, 0)]);
     assert_eq!(assignment.oldest_waiting(), None);
     let at = |millis| Timestamp::from_millis(millis).unwrap();
     for (partition, offset, appended) in [(0, 0, 30), (0, 1, 40), (1, 0, 20), (1, 1, 50)] {
@@ -150,7 +160,7 @@ fn what_is_handed_out_makes_room() {
 #[test]
 fn nothing_is_fetched_from_when_the_room_is_taken_until_a_quarter_of_it_is_free() {
     let assignment = Assignment::new(8 * record::size(&record(0, 0)));
-    assignment.gain(&[0]);
+    assignment.gain([(0, 0)]);
     let mut plan = FetchPlan::NOTHING;
     let mut fetches = || {
         plan = assignment.fetch_plan(plan);
@@ -170,7 +180,7 @@ fn nothing_is_fetched_from_when_the_room_is_taken_until_a_quarter_of_it_is_free(
 #[test]
 fn once_an_eighth_of_the_room_is_taken_one_partition_after_the_other_fills_half_of_it() {
     let assignment = Assignment::new(16 * record::size(&record(0, 0)));
-    assignment.gain(&[0, 1, 2]);
+    assignment.gain([(0, 0), (1, 0), (2, 0)]);
     let fetched = || {
         let plan = assignment.fetch_plan(FetchPlan::NOTHING);
         (0..3).filter(|partition| plan.includes(*partition)).collect::<Vec<_>>()
@@ -204,7 +214,7 @@ fn once_an_eighth_of_the_room_is_taken_one_partition_after_the_other_fills_half_
     // The driver forgets that partitions were paused when it loses them.
     let before = assignment.fetch_plan(FetchPlan::NOTHING);
     assignment.lose(&[7], Duration::ZERO);
-    assignment.gain(&[7]);
+    assignment.gain([(7, 0)]);
     assert_ne!(assignment.fetch_plan(before), before);
 }
 
@@ -213,7 +223,7 @@ fn records_that_nobody_fetches_are_a_stall_and_records_that_nobody_polls_are_non
     let longer = [(0, Position { committed: 5, end: 20 })].into();
     let assignment = Assignment::new(10_000);
     assert!(!assignment.is_stalled(&longer, Duration::ZERO));
-    assignment.gain(&[0]);
+    assignment.gain([(0, 0)]);
     assert!(!assignment.is_stalled(&longer, LONG));
     assert!(assignment.is_stalled(&longer, Duration::ZERO));
     assignment.push(record(0, 18));
@@ -233,7 +243,7 @@ fn neither_a_long_rest_nor_an_outage_is_a_stall() {
         [(0, Position { committed: 5, end: 20 })].into(),
     );
     let (assignment, limit) = (Assignment::new(10_000), Duration::from_millis(20));
-    assignment.gain(&[0]);
+    assignment.gain([(0, 0)]);
     thread::park_timeout(2 * limit);
     assert!(!assignment.is_stalled(&quiet, limit));
     assert!(!assignment.is_stalled(&longer, limit));
@@ -260,7 +270,7 @@ fn only_a_partition_with_nothing_fetched_is_passed() {
     let positions =
         [(0, Position { committed: 5, end: 9 }), (1, Position { committed: 5, end: 9 })].into();
     let assignment = Assignment::new(10_000);
-    assignment.gain(&[0, 1]);
+    assignment.gain([(0, 0), (1, 0)]);
     assert_eq!(assignment.idle(&positions), positions);
     assignment.push(record(0, 5));
     assert!(assignment.idle(&positions).is_empty());
@@ -272,7 +282,7 @@ fn only_a_partition_with_nothing_fetched_is_passed() {
 #[test]
 fn many_small_records_are_no_small_batch() {
     let assignment = Assignment::new(1 << 20);
-    assignment.gain(&[0]);
+    assignment.gain([(0, 0)]);
     for offset in 0..1_000 {
         assignment.push(Record { value: None, ..record(0, offset) });
     }

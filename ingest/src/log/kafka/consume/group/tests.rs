@@ -1,6 +1,10 @@
 //! The thread that watches a membership.
 
-use std::{collections::BTreeSet, sync::Weak};
+use std::{
+    collections::BTreeSet,
+    sync::Weak,
+    time::{Duration, Instant},
+};
 
 use rdkafka::consumer::Consumer as _;
 
@@ -9,7 +13,10 @@ use crate::log::{
     Log,
     kafka::{
         KafkaLogOptions,
-        consume::assignment::{Assignment, FetchPlan},
+        consume::{
+            assignment::{Assignment, FetchPlan},
+            member::Member,
+        },
         record,
         tests::{self, fresh, offsets_after, open, poll, records, until},
     },
@@ -23,7 +30,7 @@ fn group(log: &Log) -> &Group {
 }
 
 fn member(log: &Log) -> Arc<Member> {
-    group(log).inner.member.lock().clone().unwrap()
+    group(log).watch.member.lock().clone().unwrap()
 }
 
 /// Whether so many records of partitions 0 and 1 are buffered that both are paused.
@@ -66,7 +73,7 @@ async fn a_consumer_that_waits_for_its_caller_is_left_alone() {
     // Once the buffer was full, nothing is fetched before a quarter of it is free. A slow broker
     // may have caused a new membership meanwhile.
     let filled =
-        || group(&log).inner.member.lock().as_ref().is_some_and(|it| is_full(&it.assignment));
+        || group(&log).watch.member.lock().as_ref().is_some_and(|it| is_full(&it.assignment));
     until("the buffer is full", filled).await;
     let first = member(&log);
     let begun = Instant::now();
@@ -102,7 +109,7 @@ async fn a_partition_that_has_no_more_does_not_hold_the_others_back() {
     log.append(more(0, 100)).await.unwrap();
     log.append(more(1, 300)).await.unwrap();
     let filled =
-        || group(&log).inner.member.lock().as_ref().is_some_and(|it| is_full(&it.assignment));
+        || group(&log).watch.member.lock().as_ref().is_some_and(|it| is_full(&it.assignment));
     until("the buffer is full", filled).await;
 }
 
@@ -119,7 +126,7 @@ async fn a_partition_that_was_held_back_when_it_moved_is_consumed_when_it_comes_
     first.append(records("r", 500)).await.unwrap();
     let mut polled = poll(&first, 1).await;
     let filled =
-        || group(&first).inner.member.lock().as_ref().is_some_and(|it| is_full(&it.assignment));
+        || group(&first).watch.member.lock().as_ref().is_some_and(|it| is_full(&it.assignment));
     until("the buffer is full", filled).await;
     let second = open(&options).await;
     let moved = poll(&second, 1).await[0].partition;

@@ -1,0 +1,127 @@
+//! Where a group begins in a partition: the rule about committed offsets, which the consumer, its
+//! lag, `verify` and `redrive` share. Calls nothing of the driver.
+//!
+//! Brokers commit offsets by the name of the topic, but they belong to its id. So the id travels in
+//! the metadata of each committed offset. An offset without an id was committed by an older program
+//! or an operator, and is taken as it is.
+
+use crate::log::TopicId;
+
+/// What precedes the id in the metadata of a committed offset.
+const PREFIX: &str = "bookend.topic_id=";
+
+/// A committed offset, and the topic that it belongs to if its metadata say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Committed {
+    pub(super) offset: i64,
+    pub(super) topic: Option<TopicId>,
+}
+
+/// The first offset to read, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Begin {
+    pub(super) offset: i64,
+    pub(super) cause: Cause,
+}
+
+/// Why a group begins at an offset. All but the first begin at the oldest record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It was committed.
+    Committed,
+    /// Nothing is committed: the group is new, or its offsets expired or were deleted.
+    NothingCommitted,
+    /// The committed offset belongs to a topic of this name that was deleted.
+    OtherTopic,
+    /// The committed offset is after the end: the brokers lost records.
+    AfterEnd,
+    /// Retention removed this many offsets after the committed one.
+    Removed(i64),
+}
+
+impl Committed {
+    /// The metadata of an offset of `topic`.
+    pub(super) fn metadata(topic: TopicId) -> Option<String> {
+        topic.known().map(|id| format!("{PREFIX}{id}"))
+    }
+
+    /// The committed `offset` with its metadata, in which the id is one word. Another program may
+    /// have written them.
+    pub(super) fn parse(offset: i64, metadata: &str) -> Self {
+        let mut words = metadata.split(' ');
+        let topic = words.find_map(|word| word.strip_prefix(PREFIX)?.parse().ok());
+        Self { offset, topic }
+    }
+}
+
+impl Begin {
+    /// Where to begin in a partition of `topic` with these ends.
+    pub(super) fn new(topic: TopicId, committed: Option<Committed>, low: i64, end: i64) -> Self {
+        let Some(Committed { offset, topic: of }) = committed else {
+            return Self { offset: low, cause: Cause::NothingCommitted };
+        };
+        let is_other = topic.known().is_some() && of.is_some_and(|of| of != topic);
+        match offset {
+            _ if is_other => Self { offset: low, cause: Cause::OtherTopic },
+            _ if offset > end => Self { offset: low, cause: Cause::AfterEnd },
+            _ if offset < low => Self { offset: low, cause: Cause::Removed(low - offset) },
+            offset => Self { offset, cause: Cause::Committed },
+        }
+    }
+}
+
+impl Cause {
+    /// Whether the committed offset is none of the topic's.
+    pub(super) fn is_astray(self) -> bool {
+        matches!(self, Self::OtherTopic | Self::AfterEnd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOPIC: TopicId = TopicId::new(7);
+
+    fn begin(committed: Option<Committed>, low: i64, end: i64) -> (i64, Cause) {
+        let Begin { offset, cause } = Begin::new(TOPIC, committed, low, end);
+        (offset, cause)
+    }
+
+    fn at(offset: i64, topic: Option<TopicId>) -> Option<Committed> {
+        Some(Committed { offset, topic })
+    }
+
+    #[test]
+    fn a_committed_offset_counts_for_its_own_topic_only() {
+        assert_eq!(begin(at(5, Some(TOPIC)), 2, 9), (5, Cause::Committed));
+        assert_eq!(begin(at(5, None), 2, 9), (5, Cause::Committed));
+        assert_eq!(begin(at(5, Some(TopicId::new(8))), 2, 9), (2, Cause::OtherTopic));
+        assert_eq!(begin(None, 2, 9), (2, Cause::NothingCommitted));
+        // Brokers without ids cannot tell.
+        let begin = Begin::new(TopicId::UNKNOWN, at(5, Some(TOPIC)), 2, 9);
+        assert_eq!(begin, Begin { offset: 5, cause: Cause::Committed });
+    }
+
+    #[test]
+    fn an_offset_outside_the_topic_begins_at_the_oldest_record() {
+        for topic in [None, Some(TOPIC)] {
+            assert_eq!(begin(at(9, topic), 2, 9), (9, Cause::Committed));
+            assert_eq!(begin(at(10, topic), 2, 9), (2, Cause::AfterEnd));
+            assert_eq!(begin(at(2, topic), 2, 9), (2, Cause::Committed));
+            assert_eq!(begin(at(0, topic), 2, 9), (2, Cause::Removed(2)));
+        }
+    }
+
+    #[test]
+    fn what_others_write_as_metadata_is_no_id() {
+        let metadata = Committed::metadata(TOPIC).unwrap();
+        assert_eq!(Some(Committed::parse(5, &metadata)), at(5, Some(TOPIC)));
+        let more = format!("{metadata} and more");
+        assert_eq!(Some(Committed::parse(5, &more)), at(5, Some(TOPIC)));
+        for other in ["", "x", "bookend.topic_id=", "bookend.topic_id=short"] {
+            assert_eq!(Some(Committed::parse(5, other)), at(5, None));
+        }
+        assert_eq!(Committed::metadata(TopicId::UNKNOWN), None);
+    }
+}
