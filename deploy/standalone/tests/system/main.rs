@@ -33,6 +33,8 @@ mod ledger;
 #[cfg(all(test, feature = "kafka-tls"))]
 mod logins;
 #[cfg(test)]
+mod long;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod openapi;
@@ -58,6 +60,8 @@ mod slow_readers;
 mod stopped;
 #[cfg(test)]
 mod terminal;
+#[cfg(test)]
+mod topics;
 #[cfg(test)]
 mod upgrade;
 

@@ -108,9 +108,15 @@ impl Stack {
         }
     }
 
-    /// Sends SIGSTOP: the server keeps its connections and does not reply.
+    /// Sends SIGSTOP, and waits until every thread has stopped: on a busy machine, some continue for
+    /// a while. The server keeps its connections and does not reply.
     pub fn stop(&self, node: Node) {
-        self.signal("STOP", node);
+        let pid = self.signal("STOP", node);
+        let begun = Instant::now();
+        while !has_stopped(pid) {
+            assert!(begun.elapsed() < LIMIT, "{node} still runs after SIGSTOP");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
     }
 
     /// Sends SIGCONT: the server continues.
@@ -209,6 +215,16 @@ impl fmt::Display for Node {
             Self::Cassandra(number) => write!(f, "cassandra-{number}"),
         }
     }
+}
+
+/// Whether every thread of the process is stopped: the state follows the name in parentheses.
+fn has_stopped(pid: u32) -> bool {
+    let mut tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    tasks.all(|task| {
+        let stat = fs::read_to_string(task.unwrap().path().join("stat"));
+        // A thread that has ended meanwhile does not run either.
+        stat.map_or(true, |stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
+    })
 }
 
 /// Runs `command`, which must succeed.

@@ -1,0 +1,4 @@
+//! Drills that are too slow for the gate. `deploy/drills NAME` runs the module NAME.
+
+#[cfg(feature = "drills")]
+mod topics;
