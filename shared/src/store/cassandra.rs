@@ -5,7 +5,7 @@
 //! deletes: rows expire by their time to live. `deploy/schema.cql` defines the tables and gives
 //! their reasons.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use scylla::response::PagingState;
 
@@ -41,6 +41,8 @@ pub use self::{
 const FULL_SESSIONS: usize = 10_000;
 /// Number of written partitions to remember.
 const WRITTEN_PARTITIONS: usize = 20_000;
+/// How long a success proves that the store serves.
+const RECENT: Duration = Duration::from_secs(10);
 /// Number of countries to remember with their newest day.
 const COUNTRIES: usize = 2_000;
 
@@ -99,9 +101,13 @@ impl CassandraStore {
         self.opening.requests()
     }
 
-    /// Reads one row at the quorum that every other request needs.
+    /// Checks that a request has succeeded recently, or reads one row at the quorum that every
+    /// other request needs. A store that serves slowly is ready.
     pub(in crate::store) async fn ready(&self) -> Result<()> {
         let requests = self.requests()?;
+        if requests.succeeded_within(RECENT) {
+            return Ok(());
+        }
         let statement = paged(&requests.statements.countries, 1);
         requests.page(Caller::Reader, &statement, &(), PagingState::start()).await?;
         Ok(())

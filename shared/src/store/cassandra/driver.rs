@@ -6,6 +6,7 @@ mod connect;
 mod error;
 mod failure;
 mod guardrails;
+mod limit;
 mod options;
 mod request;
 mod statements;

@@ -16,12 +16,13 @@ use scylla::{
     response::PagingState,
     statement::Consistency,
 };
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 use super::{
     error::{CassandraOpenError, Result},
     failure::{retry_cause, words},
     guardrails,
+    limit::Limit,
     options::{CassandraOptions, RetryCause},
     request::Requests,
     statements::Statements,
@@ -30,6 +31,10 @@ use super::{
 
 /// Connections per node. A node spends more on further connections than they gain.
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN;
+
+/// Timeout of one attempt of a reader's request. A node that hangs then leaves time for another one
+/// before the deadline of the query.
+const READER_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Interval of the checks whether all nodes agree on the schema.
 const SCHEMA_AGREEMENT_INTERVAL: Duration = Duration::from_millis(20);
@@ -46,7 +51,8 @@ pub(crate) async fn open_requests(options: &CassandraOptions) -> Result<Requests
         statements,
         session,
         max_in_flight: options.max_in_flight,
-        in_flight: Semaphore::new(options.max_in_flight),
+        limit: Limit::new(options.max_in_flight, options.request_timeout),
+        reader_timeout: READER_TIMEOUT.min(options.request_timeout),
         permit: Mutex::default(),
         on_retry: options.on_retry.clone(),
     })

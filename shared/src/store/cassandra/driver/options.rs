@@ -30,7 +30,8 @@ pub struct CassandraOptions {
     pub tls: Option<CassandraTls>,
     /// Maximum number of requests in flight.
     pub max_in_flight: usize,
-    /// Timeout of one attempt of a request.
+    /// Timeout of one attempt of a request, not shorter than the timeouts of the servers: a request
+    /// that is given up earlier is still work for them.
     pub request_timeout: Duration,
     /// Time that a row is kept beyond the retention, in milliseconds.
     pub margin_ms: i64,
@@ -74,7 +75,7 @@ impl Default for CassandraOptions {
             password: None,
             tls: None,
             max_in_flight: 512,
-            request_timeout: Duration::from_secs(6),
+            request_timeout: Duration::from_secs(12),
             margin_ms: MARGIN,
             starts_per_partition: 50_000,
             on_retry: OnRetry::default(),
@@ -132,6 +133,11 @@ impl RetryCause {
         Self::Unauthorized,
         Self::Refused,
     ];
+
+    /// Whether fewer requests in flight may help.
+    pub(super) fn is_overload(self) -> bool {
+        matches!(self, Self::Timeout | Self::Overloaded)
+    }
 
     /// The label value of the metric.
     #[must_use]

@@ -1,9 +1,9 @@
 //! Sends requests: bounded in number, and retried after passing faults.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
-use futures_util::{TryStreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use scylla::{
     client::session::Session,
     deserialize::row::DeserializeRow,
@@ -18,14 +18,18 @@ use scylla::{
         prepared::PreparedStatement,
     },
 };
-use tokio::sync::{Mutex, MutexGuard, Semaphore};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::timeout,
+};
 
 use super::{
     failure::{corrupt, retry_cause, store_error},
+    limit::Limit,
     options::{OnRetry, RetryCause},
     statements::Statements,
 };
-use crate::store::Result;
+use crate::store::{Result, StoreError};
 
 /// Delay before the first retry. It doubles with every further one, with jitter.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
@@ -43,7 +47,9 @@ pub(crate) struct Requests {
     /// Maximum number of requests in flight.
     pub(super) max_in_flight: usize,
     /// Bounds the requests in flight.
-    pub(super) in_flight: Semaphore,
+    pub(super) limit: Arc<Limit>,
+    /// Timeout of one attempt of a reader's request.
+    pub(super) reader_timeout: Duration,
     /// Permit to issue requests, held by one step of a micro-batch at a time.
     pub(super) permit: Mutex<()>,
     pub(super) on_retry: OnRetry,
@@ -59,7 +65,7 @@ pub(crate) struct Step<'a, F> {
     max_in_flight: usize,
     in_flight: FuturesUnordered<F>,
     /// Held until all requests are issued.
-    permit: MutexGuard<'a, ()>,
+    permit: Option<MutexGuard<'a, ()>>,
 }
 
 /// The caller of a request, which determines the number of retries.
@@ -75,7 +81,7 @@ pub(crate) enum Caller {
 impl Requests {
     /// Begins a step, once the steps before it have issued their requests.
     pub(crate) async fn step<F: Future>(&self) -> Step<'_, F> {
-        let permit = self.permit.lock().await;
+        let permit = Some(self.permit.lock().await);
         Step { max_in_flight: self.max_in_flight, in_flight: FuturesUnordered::new(), permit }
     }
 
@@ -116,6 +122,11 @@ impl Requests {
         Ok((rows(result)?, next.into_paging_control_flow().continue_value()))
     }
 
+    /// Whether a request has succeeded within the last `span`.
+    pub(crate) fn succeeded_within(&self, span: Duration) -> bool {
+        self.limit.succeeded_within(span)
+    }
+
     async fn retry<T, F>(&self, caller: Caller, request: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, ExecutionError>>,
@@ -130,9 +141,22 @@ impl Requests {
             .with_max_times(retries)
             .with_jitter();
         let attempt = || async {
-            // The semaphore is never closed.
-            let _slot = self.in_flight.acquire().await;
-            request().await
+            let slot = self.limit.slot().await;
+            let outcome = match caller {
+                Caller::Background => request().await,
+                Caller::Reader => match timeout(self.reader_timeout, request()).await {
+                    Ok(outcome) => outcome,
+                    Err(_elapsed) => {
+                        slot.given_up();
+                        return Err(ExecutionError::RequestTimeout(self.reader_timeout));
+                    }
+                },
+            };
+            match &outcome {
+                Ok(_) => slot.succeeded(),
+                Err(error) => slot.failed(retry_cause(error).is_overload()),
+            }
+            outcome
         };
         // A refusal rarely passes within seconds, so it is reported at once; the consumer retries.
         let passes = |error: &ExecutionError| retry_cause(error) != RetryCause::Refused;
@@ -154,18 +178,36 @@ impl<T, F: Future<Output = Result<T>>> Step<'_, F> {
     /// to make room.
     pub(crate) async fn issue(&mut self, request: F) -> Result<Option<T>> {
         let completed = if self.in_flight.len() < self.max_in_flight {
-            None
+            Ok(None)
         } else {
-            self.in_flight.try_next().await?
+            self.in_flight.next().await.transpose()
+        };
+        let completed = match completed {
+            Ok(completed) => completed,
+            Err(error) => return Err(self.failed(error).await),
         };
         self.in_flight.push(request);
         Ok(completed)
     }
 
     /// Releases the permit to the next step, and waits for the requests in flight.
-    pub(crate) async fn finish(self) -> Result<Vec<T>> {
-        drop(self.permit);
-        self.in_flight.try_collect().await
+    pub(crate) async fn finish(mut self) -> Result<Vec<T>> {
+        drop(self.permit.take());
+        let mut completed = Vec::with_capacity(self.in_flight.len());
+        while let Some(outcome) = self.in_flight.next().await {
+            match outcome {
+                Ok(result) => completed.push(result),
+                Err(error) => return Err(self.failed(error).await),
+            }
+        }
+        Ok(completed)
+    }
+
+    /// Waits for the other requests in flight. If they were dropped, they would keep their permits
+    /// until their deadlines, and the next attempt would wait for those.
+    async fn failed(&mut self, error: StoreError) -> StoreError {
+        while self.in_flight.next().await.is_some() {}
+        error
     }
 }
 
@@ -198,11 +240,12 @@ pub(crate) fn paged(statement: &PreparedStatement, rows: usize) -> PreparedState
 mod tests {
     use std::cell::Cell;
 
+    use tokio::sync::Semaphore;
+
     use super::*;
-    use crate::store::StoreError;
 
     fn step<F: Future>(permit: &Mutex<()>) -> Step<'_, F> {
-        let permit = permit.try_lock().unwrap();
+        let permit = Some(permit.try_lock().unwrap());
         Step { max_in_flight: 3, in_flight: FuturesUnordered::new(), permit }
     }
 
@@ -246,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_is_told_of_before_more_is_issued() {
+    async fn after_a_failure_what_is_in_flight_ends_and_no_more_is_issued() {
         let issued = Cell::new(0);
         let work = async || {
             issued.set(issued.get() + 1);
@@ -258,6 +301,6 @@ mod tests {
         for _ in 0..4 {
             failed += usize::from(step.issue(work()).await.is_err());
         }
-        assert_eq!((failed, issued.get()), (1, 1));
+        assert_eq!((failed, issued.get()), (1, 3), "the fourth is not issued");
     }
 }
