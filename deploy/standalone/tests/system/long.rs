@@ -1,4 +1,6 @@
 //! Drills that are too slow for the gate. `deploy/drills NAME` runs the module NAME.
 
 #[cfg(feature = "drills")]
+mod expiry;
+#[cfg(feature = "drills")]
 mod topics;

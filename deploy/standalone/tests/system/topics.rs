@@ -2,6 +2,7 @@
 //! is deleted while its consumer is stopped.
 
 use std::{
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -50,13 +51,25 @@ fn delete_group(brokers: &str, group: &str) -> bool {
     deleted.unwrap()[0].is_ok()
 }
 
-/// A batch of `count` starts.
-fn batch(count: usize) -> Vec<u8> {
+/// A batch of the starts of these sessions.
+pub(crate) fn batch(sessions: impl IntoIterator<Item = usize>) -> Vec<u8> {
     let start = |session| {
         json!({ "user_id": "u", "session_id": format!("s{session}"), "event": "start", "ts": "2016-12-01T00:00:00Z",
                 "country": "SK" })
     };
-    serde_json::to_vec(&(0..count).map(start).collect::<Vec<_>>()).unwrap()
+    serde_json::to_vec(&sessions.into_iter().map(start).collect::<Vec<_>>()).unwrap()
+}
+
+/// Runs `bookend setup`; returns what it reports.
+fn set_up(data: &Path, flags: &[String]) -> Result<String, String> {
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().args(["setup", "--data-dir"]).arg(data).args(flags);
+    let done = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match done.status.success() {
+        true => Ok(text(&done.stdout)),
+        false => Err(text(&done.stderr)),
+    }
 }
 
 /// The value of a flag.
@@ -76,7 +89,7 @@ fn a_service_waits_for_its_topic_also_at_the_start() {
     assert_eq!(client.get("/livez").unwrap().status, 200);
     for _ in 0..3 {
         let begun = Instant::now();
-        let reply = client.post("/v1/events", &[], &batch(3)).unwrap();
+        let reply = client.post("/v1/events", &[], &batch(0..3)).unwrap();
         assert_eq!(reply.status, 503, "{}", reply.text());
         assert!(begun.elapsed() < REFUSED_WITHIN, "{:?}", begun.elapsed());
         let reply = client.get("/readyz").unwrap();
@@ -84,17 +97,10 @@ fn a_service_waits_for_its_topic_also_at_the_start() {
         let missing = format!("topic {} does not exist", flag(&flags, "--kafka-topic"));
         assert!(reply.text().contains(&missing), "{}", reply.text());
     }
-    let made = Command::new(BOOKEND)
-        .env_clear()
-        .args(["setup", "--data-dir"])
-        .arg(data.path())
-        .args(&flags)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    set_up(data.path(), &flags).unwrap();
     let created = Instant::now();
     eventually("a batch is taken", || {
-        (client.post("/v1/events", &[], &batch(3)).unwrap().status == 200).then_some(())
+        (client.post("/v1/events", &[], &batch(0..3)).unwrap().status == 200).then_some(())
     });
     eventually("the service is ready", || {
         (client.get("/readyz").unwrap().status == 200).then_some(())
@@ -110,7 +116,7 @@ fn a_group_that_is_deleted_while_its_consumer_is_stopped_is_replayed() {
     let flags = Backends::Kafka.flags(data.path());
     let service = Backends::Kafka.start(data.path(), &["--as-of", ENDING_AT]);
     let (brokers, group) = (Stack::shared_plain().kafka_brokers(), flag(&flags, "--kafka-group"));
-    let posted = service.client().post("/v1/events", &[], &batch(200)).unwrap();
+    let posted = service.client().post("/v1/events", &[], &batch(0..200)).unwrap();
     assert_eq!(posted.status, 200, "{}", posted.text());
     service.wait_until_answered(200);
     let new = service.said().matches("has no committed offsets").count();
@@ -122,6 +128,46 @@ fn a_group_that_is_deleted_while_its_consumer_is_stopped_is_replayed() {
     // Everything is handled again, and the log says why.
     service.wait_until_answered(400);
     assert!(service.said().matches("has no committed offsets").count() > new, "{}", service.said());
+    let lags = service.metrics().samples("bookend_consumer_lag_records");
+    assert!(lags.iter().all(|lag| *lag == 0.0), "{lags:?}");
+    service.stop();
+}
+
+#[test]
+fn what_is_answered_after_a_topic_was_created_again_is_found_also_after_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = Backends::Kafka.flags(data.path());
+    let as_of = ["--as-of", ENDING_AT];
+    let mut service = Backends::Kafka.start(data.path(), &as_of);
+    let (brokers, topic) = (Stack::shared_plain().kafka_brokers(), flag(&flags, "--kafka-topic"));
+    let post = |service: &Service, sessions| {
+        service.client().post("/v1/events", &[], &batch(sessions)).unwrap().status
+    };
+    assert_eq!(post(&service, 0..1_000), 200);
+    service.wait_until_answered(1_000);
+    assert_eq!(post(&service, 1_000..2_000), 200);
+    // A commit is probably on its way.
+    delete_topic(brokers, topic);
+    eventually("the topic is missing", || {
+        (service.client().get("/readyz").unwrap().status == 503).then_some(())
+    });
+    eventually("the topic is created again", || {
+        let created = format!("created topic {topic},");
+        set_up(data.path(), &flags).is_ok_and(|said| said.contains(&created)).then_some(())
+    });
+    for first in [2_000, 3_000, 4_000] {
+        eventually("a batch is taken", || {
+            (post(&service, first..first + 1_000) == 200).then_some(())
+        });
+    }
+    service.kill();
+    let service = Backends::Kafka.start(data.path(), &as_of);
+    service.wait_until_answered(0);
+    let client = service.client();
+    let known = |session: &usize| {
+        client.get(&format!("/v1/users/u/sessions/s{session}")).unwrap().status == 200
+    };
+    assert_eq!((2_000..5_000).filter(|session| !known(session)).count(), 0);
     let lags = service.metrics().samples("bookend_consumer_lag_records");
     assert!(lags.iter().all(|lag| *lag == 0.0), "{lags:?}");
     service.stop();

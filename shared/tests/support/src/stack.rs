@@ -108,8 +108,8 @@ impl Stack {
         }
     }
 
-    /// Sends SIGSTOP, and waits until every thread has stopped: on a busy machine, some continue for
-    /// a while. The server keeps its connections and does not reply.
+    /// Sends SIGSTOP, and waits until every thread has stopped: on a busy machine, some continue
+    /// for a while. The server keeps its connections and does not reply.
     pub fn stop(&self, node: Node) {
         let pid = self.signal("STOP", node);
         let begun = Instant::now();
