@@ -107,10 +107,10 @@ impl Frontier {
     /// Advances to `next`. If that belongs to another topic, the earlier offsets are forgotten:
     /// their topic was deleted.
     pub fn advance(&mut self, next: Self) {
-        if self.topic != next.topic {
+        if next.topic.is_some() && self.topic != next.topic {
             self.offsets.clear();
+            self.topic = next.topic;
         }
-        self.topic = next.topic;
         self.offsets.extend(next.offsets);
     }
 }

@@ -157,7 +157,22 @@ async fn consume(log: &Log, prefix: &str, count: usize, before: TopicId) -> Topi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_is_created_again_is_consumed_from_its_beginning() {
-    let options = fresh(4).await;
+    created_again(GroupProtocol::Classic, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_it_is_where_the_brokers_deal_the_partitions_out() {
+    created_again(GroupProtocol::Consumer, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_it_is_with_a_static_member_which_the_group_remembers() {
+    created_again(GroupProtocol::Classic, Some("one".to_owned())).await;
+}
+
+async fn created_again(group_protocol: GroupProtocol, member: Option<String>) {
+    let session_timeout = Duration::from_secs(6);
+    let options = KafkaLogOptions { group_protocol, member, session_timeout, ..fresh(4).await };
     let log = open(&options).await;
     log.append(records("first", 200)).await.unwrap();
     let held = poll(&log, 200).await;
