@@ -1,6 +1,10 @@
 //! Drills that are too slow for the gate. `deploy/drills NAME` runs the module NAME.
 
 #[cfg(feature = "drills")]
+mod clocks;
+#[cfg(feature = "drills")]
 mod expiry;
+#[cfg(feature = "drills")]
+mod redrives;
 #[cfg(feature = "drills")]
 mod topics;

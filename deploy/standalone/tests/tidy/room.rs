@@ -91,6 +91,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "deploy/standalone/tests/system/clocks.rs",
             "deploy/standalone/tests/system/drills.rs",
             "deploy/standalone/tests/system/topics.rs",
+            "deploy/standalone/tests/system/upgrade/cluster.rs",
             "deploy/standalone/tests/verify/topics.rs",
         ],
         teaches: "Kafka is one backend of the log: only ingest/src/log/kafka uses its driver, all other code uses `Log`",
