@@ -113,8 +113,8 @@ const PROGRAM: &str = match option_env!("BOOKEND_DRILL_PROGRAM") {
     None => BOOKEND,
 };
 
-fn command(word: &str, data: &Path, brokers: &str, more: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
+fn command(program: &str, word: &str, data: &Path, brokers: &str, more: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().arg(word).arg("--data-dir").arg(data);
     command.args(["--log", "kafka", "--kafka-brokers", brokers, "--kafka-replication", "1"]);
     command.args(["--kafka-session-timeout", "6s"]).args(more);
@@ -123,14 +123,15 @@ fn command(word: &str, data: &Path, brokers: &str, more: &[&str]) -> Command {
 
 fn serve(data: &Path, brokers: &str) -> Service {
     let more = ["--listen", "127.0.0.1:0", "--log-format", "json"];
-    Service::run(command("serve", data, brokers, &more))
+    Service::run(command(PROGRAM, "serve", data, brokers, &more))
 }
 
 fn setup(data: &Path, brokers: &str, partitions: usize) {
     // The brokers may still be deleting the topic.
     eventually("the topic is created", || {
         let partitions = partitions.to_string();
-        let mut setup = command("setup", data, brokers, &["--log-partitions", &partitions]);
+        let mut setup =
+            command(BOOKEND, "setup", data, brokers, &["--log-partitions", &partitions]);
         let done = setup.output().unwrap();
         let said = String::from_utf8_lossy(&done.stdout).into_owned();
         (done.status.success() && said.contains("created topic session-events,")).then_some(())
