@@ -26,6 +26,7 @@ mod quotas;
 mod rebalances;
 mod records;
 mod redrive;
+mod refusals;
 mod settings;
 #[cfg(feature = "kafka-tls")]
 mod tls;

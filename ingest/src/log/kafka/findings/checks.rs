@@ -205,3 +205,34 @@ pub(crate) fn unreadable() -> Finding {
             .to_owned();
     Finding { kind: Kind::Unreadable, severity: Severity::Note, text }
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus::{Registry, TextEncoder};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn settings_that_cannot_be_read_are_a_finding_that_stops_nothing() {
+        let (options, metrics) = (KafkaLogOptions::default(), KafkaMetrics::new().unwrap());
+        let registry = Registry::new();
+        metrics.register(&registry).unwrap();
+        let checks = Checks::new(&options, metrics).unwrap();
+        let shown = |kind: &str| {
+            let series = format!(r#"_findings{{finding="{kind}",topic="events"}} 1"#);
+            let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+            text.contains(&series)
+        };
+        let small = [("max.message.bytes".to_owned(), "300".to_owned())].into();
+        let small = || Ok(TopicSettings { values: Clone::clone(&small), replicas: None });
+        checks.judge(small(), small());
+        assert!(shown("record_limit") && checks.blocking(Purpose::Events).is_some());
+        // An error of the brokers changes nothing.
+        let failed = || Err(Unknown::Failed(rdkafka::types::RDKafkaErrorCode::RequestTimedOut));
+        checks.judge(failed(), failed());
+        assert!(shown("record_limit") && checks.blocking(Purpose::DeadLetters).is_some());
+        checks.judge(Err(Unknown::Forbidden), Err(Unknown::Missing));
+        assert!(shown("unreadable") && !shown("record_limit"));
+        assert_eq!(Purpose::ALL.map(|purpose| checks.blocking(purpose)), [None, None]);
+    }
+}

@@ -15,7 +15,7 @@ fn admin(options: &KafkaLogOptions) -> AdminClient<rdkafka::client::DefaultClien
 }
 
 /// Creates a topic with these settings, as another program does.
-async fn create(options: &KafkaLogOptions, name: &str, settings: &[(&str, &str)]) {
+pub(super) async fn create(options: &KafkaLogOptions, name: &str, settings: &[(&str, &str)]) {
     let mut topic = NewTopic::new(name, 1, TopicReplication::Fixed(1));
     topic.config.extend(settings);
     let created = admin(options).create_topics([&topic], &AdminOptions::new()).await.unwrap();
