@@ -131,7 +131,7 @@ impl Watch {
             return member.is_given_up().then_some(End::Stalled);
         };
         // Without ids, a topic that lost partitions was created again, too.
-        let is_shrunk = before.topic == Some(found.topic)
+        let is_shrunk = found.topic.known().is_none()
             && before.partitions.keys().any(|partition| !found.ends.contains_key(partition));
         if topic.present() != Some(member.topic) || is_shrunk {
             return Some(End::OtherTopic);
