@@ -29,13 +29,14 @@ const AS_OF: [&str; 2] = ["--as-of", "2019-05-13T12:00:00Z"];
 const SEED: &str = "data/seed-batch.json";
 
 /// The names of the examples that are not tried, each with the reason.
-const UNTRIED: [(&str, &str); 7] = [
+const UNTRIED: [(&str, &str); 8] = [
     ("late", "needs a log that hangs for 12 seconds; ingest/tests/endpoint.rs has one"),
     ("log_refused", "needs a topic with another limit; brokers.rs has one"),
     ("throttled", "needs brokers with a quota; brokers.rs has one"),
     ("damaged", "needs a damaged row in the store; the tests of query_api::http::reply have one"),
     ("unavailable", "needs a store that is down; the tests of query_api::http::reply have one"),
-    ("crowded", "needs 15 seconds without a permit; query-api/tests/reads/errors.rs does it"),
+    ("slow", "needs a store that does not reply for 12 seconds"),
+    ("crowded", "needs 12 seconds without a permit; query-api/tests/reads/errors.rs does it"),
     ("busy", "needs 32 clients that read nothing; query-api/tests/reads/errors.rs does it"),
 ];
 

@@ -32,7 +32,7 @@ impl Shown {
                 text.lines().all(|line| body.contains(line))
             }
             Value::String(text) if self.media == "text/html" => body.starts_with(text),
-            Value::String(text) => without_digits(text) == without_digits(body),
+            Value::String(text) => without_sizes(text) == without_sizes(body),
             said => {
                 let body = serde_json::from_str(body)
                     .unwrap_or_else(|error| panic!("{self:?}: {error}: {body}"));
@@ -74,9 +74,10 @@ pub(super) fn shown(document: &Value) -> Vec<Shown> {
     all
 }
 
-/// Removes the numbers from `text`, because the free bytes of a disk change.
-fn without_digits(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_ascii_digit()).collect()
+/// Removes the numbers and their units from `text`, because the free bytes of a disk change.
+fn without_sizes(text: &str) -> String {
+    let is_word = |word: &&str| word.parse::<f64>().is_err() && !word.ends_with("iB");
+    text.split_whitespace().filter(is_word).collect::<Vec<_>>().join(" ")
 }
 
 /// Whether `whole` contains everything in `part`.
