@@ -230,6 +230,7 @@ impl Consumer {
         polled: Result<Vec<Record>, LogError>,
     ) -> Result<Frontier, ConsumerError> {
         let records = polled?;
+        self.log.polled(&records);
         let oldest = records.iter().map(|record| record.append_time).min();
         self.in_flight.begin(records.len(), oldest.unwrap_or_default());
         self.show_lag();

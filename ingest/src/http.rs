@@ -79,6 +79,16 @@ impl Endpoint {
         Self { log, clock, metrics, options, in_flight, quota, repeats: Repeats::default() }
     }
 
+    /// Whether it may accept events as far in the future as its tolerance says.
+    pub fn ready(&self) -> Result<(), LogError> {
+        self.log.check_latest_ts(self.latest_ts(self.clock.now()))
+    }
+
+    /// The latest time of an event that is accepted at `now`.
+    fn latest_ts(&self, now: Timestamp) -> Timestamp {
+        now + self.options.future_tolerance_ms
+    }
+
     async fn answer(&self, request: Request) -> Response {
         let timer = self.metrics.request_duration.start_timer();
         // The clients of the second seed look for the text alone.
@@ -111,13 +121,14 @@ impl Endpoint {
         }
         let shape = batch.shape;
         let now = self.clock.now();
-        let latest = now + self.options.future_tolerance_ms;
+        let latest = self.latest_ts(now);
         let (events, report) = judge::judge(batch, now, latest);
         if events.is_empty() && report.discarded.is_empty() {
             self.count_refused(&report);
             return Err(Refusal::NothingUsable(report));
         }
         if !events.is_empty() {
+            self.log.check_latest_ts(latest).map_err(Refusal::Log)?;
             self.append(to_records(&events, latest), body).await?;
         }
         // Only after the append: a client that gets a 503 sends the same events again.

@@ -7,7 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prometheus::Registry;
-use shared::{store::LogId, timestamp::Timestamp};
+use shared::{
+    skew::{self, Server},
+    store::LogId,
+    timestamp::Timestamp,
+};
 
 pub mod config;
 pub mod embedded;
@@ -64,6 +68,13 @@ impl Log {
         match self {
             Self::Embedded(log) => log.poll(bytes).await,
             Self::Kafka(log) => log.group().poll(bytes).await,
+        }
+    }
+
+    /// Measures the clock of the log's servers by the append times of polled records.
+    pub fn polled(&self, records: &[Record]) {
+        if let Self::Kafka(log) = self {
+            log.polled(records);
         }
     }
 
@@ -148,7 +159,10 @@ impl Log {
     pub fn watch(&self, registry: &Registry) -> prometheus::Result<()> {
         match self {
             // One set of rules and dashboards serves every process, so each has the series.
-            Self::Embedded(_) => kafka::metrics::KafkaMetrics::new()?.register(registry),
+            Self::Embedded(_) => {
+                skew::register::<Partition>(registry, Server::Kafka, None)?;
+                kafka::metrics::KafkaMetrics::new()?.register(registry)
+            }
             Self::Kafka(log) => log.watch(registry),
         }
     }
@@ -260,6 +274,15 @@ impl Log {
         match self {
             Self::Embedded(log) => log.ready(),
             Self::Kafka(log) => log.ready(),
+        }
+    }
+
+    /// Whether an endpoint may accept events up to `latest_ts` now. Otherwise a consumer might
+    /// refuse one of them as `future`.
+    pub fn check_latest_ts(&self, latest_ts: Timestamp) -> Result<(), LogError> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Kafka(log) => log.check_latest_ts(latest_ts),
         }
     }
 

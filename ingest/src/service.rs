@@ -40,16 +40,19 @@ pub async fn run(
         Role::Consumer | Role::Both => {
             let metrics = Arc::new(ConsumerMetrics::new(&registry)?);
             let store = config.store.start(metrics.on_store_retry(), &[Trial::Write])?;
+            store.watch(&registry)?;
             Some(Consumer::new(log.clone(), store, clock, metrics, config.limits.consumer))
         }
     };
     let mut router = Router::default();
+    let mut endpoint = None;
     if config.role != Role::Consumer {
         let metrics = Arc::new(IngestMetrics::new(&registry)?);
-        let endpoint = Endpoint::new(log.clone(), clock, metrics, config.limits.endpoint);
-        router = router.with(&Arc::new(endpoint), crate::http::routes());
+        let serving = Endpoint::new(log.clone(), clock, metrics, config.limits.endpoint);
+        let serving = endpoint.insert(Arc::new(serving));
+        router = router.with(serving, crate::http::routes());
     }
-    let ready = ready(log.clone(), consumer.clone());
+    let ready = ready(log.clone(), endpoint, consumer.clone());
     let router = router.with(&Probes::new(registry, ready), telemetry::routes());
     tracing::info!(address = %listener.local_addr()?, role = ?config.role, "serving");
     let connections = config.process.connections();
@@ -99,14 +102,19 @@ pub async fn serve(
     Ok(())
 }
 
-/// Returns the readiness check of a process that uses `log`, and runs `consumer` if it has one.
+/// Returns the readiness check of a process that uses `log`, and runs `endpoint` and `consumer` if
+/// it has them.
 pub fn ready(
     log: Log,
+    endpoint: Option<Arc<Endpoint>>,
     consumer: Option<Consumer>,
 ) -> impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static {
     move || {
-        let (log, consumer) = (log.clone(), consumer.clone());
+        let (log, endpoint, consumer) = (log.clone(), endpoint.clone(), consumer.clone());
         Box::pin(async move {
+            if let Some(endpoint) = endpoint {
+                endpoint.ready().map_err(|error| error.to_string())?;
+            }
             let Some(consumer) = consumer else {
                 return log.ready().map_err(|error| error.to_string());
             };

@@ -20,6 +20,7 @@ pub async fn run(
     let registry = telemetry::registry("none")?;
     let metrics = Arc::new(QueryMetrics::new(&registry)?);
     let store = config.store.start(OnRetry::default(), &[Trial::Read])?;
+    store.watch(&registry)?;
     let service = QueryService::new(store.clone(), config.process.clock(), metrics, config.options);
     let ready = move || {
         let store = store.clone();

@@ -13,6 +13,7 @@ pub mod http;
 pub mod open_files;
 pub mod progress;
 pub mod session;
+pub mod skew;
 pub mod store;
 pub mod telemetry;
 pub mod timestamp;

@@ -8,9 +8,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use prometheus::Registry;
+
 use crate::{
     event::{Country, SessionId, UserId},
     session::{CompletedSession, SessionFacts, SessionKey, SessionStart},
+    skew::{self, Server, Skew},
     timestamp::Timestamp,
 };
 
@@ -205,6 +208,21 @@ impl Store {
         match self {
             Self::Embedded(_) => matches!(error, StoreError::Unavailable(_)),
             Self::Cassandra(_) => true,
+        }
+    }
+
+    /// Registers the store's own metrics, and starts to measure the clocks of its servers until the
+    /// store is dropped. Needs a running runtime.
+    pub fn watch(&self, registry: &Registry) -> prometheus::Result<()> {
+        match self {
+            // One set of rules and dashboards serves every process, so each has the series.
+            Self::Embedded(_) => skew::register::<String>(registry, Server::Cassandra, None),
+            Self::Cassandra(store) => {
+                let skew = Arc::new(Skew::new(Server::Cassandra));
+                skew::register(registry, Server::Cassandra, Some(Arc::clone(&skew)))?;
+                cassandra::clocks::start(store, skew);
+                Ok(())
+            }
         }
     }
 

@@ -37,21 +37,19 @@ pub async fn run(
     let store = config.store.start(metrics.on_store_retry(), &[Trial::Write, Trial::Read])?;
     let log = config.log.open(clock).await?;
     log.watch(&registry)?;
+    store.watch(&registry)?;
     let replay = replay::align(&log, &store, &metrics).await?;
     let consumer =
         Consumer::new(log.clone(), store.clone(), clock, metrics, config.limits.consumer);
-    let endpoint = Endpoint::new(
-        log.clone(),
-        clock,
-        Arc::new(IngestMetrics::new(&registry)?),
-        config.limits.endpoint,
-    );
+    let ingest_metrics = Arc::new(IngestMetrics::new(&registry)?);
+    let endpoint = Endpoint::new(log.clone(), clock, ingest_metrics, config.limits.endpoint);
+    let endpoint = Arc::new(endpoint);
     let metrics = Arc::new(QueryMetrics::new(&registry)?);
     let queries = QueryService::new(store, clock, metrics, config.queries);
-    let ready =
-        unless_replaying(replay.clone(), service::ready(log.clone(), Some(consumer.clone())));
+    let ready = service::ready(log.clone(), Some(Arc::clone(&endpoint)), Some(consumer.clone()));
+    let ready = unless_replaying(replay.clone(), ready);
     let routes = Router::default()
-        .with(&Arc::new(endpoint), ingest::http::routes())
+        .with(&endpoint, ingest::http::routes())
         .with(&Arc::new(queries), query_api::routes())
         .with(&Probes::new(registry, ready), telemetry::routes())
         .into_filter()?;

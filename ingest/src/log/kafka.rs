@@ -8,7 +8,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus::Registry;
 use rdkafka::{consumer::BaseConsumer, error::KafkaError};
-use shared::{clock::Clock, timestamp::MINUTE};
+use shared::{
+    clock::Clock,
+    skew::{self, Server},
+    timestamp::MINUTE,
+};
 use tokio::sync::Mutex as AsyncMutex;
 
 pub use self::{
@@ -86,8 +90,7 @@ impl KafkaLog {
         let machine = Clock::machine().now();
         if clock.now() > machine + MINUTE {
             return Err(LogOpenError::Configuration(
-                "kafka: --as-of is ahead of the brokers' clock; accepted events would be rejected as `future` when they \
-                 are consumed"
+                "kafka: --as-of is ahead of this machine's clock; choose a time in the past, or remove --as-of"
                     .to_owned(),
             ));
         }
@@ -154,6 +157,8 @@ impl KafkaLog {
     /// Registers the metrics of the log, and starts to check the settings of the topics.
     pub(super) fn watch(&self, registry: &Registry) -> prometheus::Result<()> {
         self.0.checks.start();
+        let skew = Arc::clone(self.0.producer.skew());
+        skew::register(registry, Server::Kafka, Some(skew))?;
         self.0.metrics.register(registry)
     }
 

@@ -19,6 +19,7 @@ use self::{
 use crate::{event::Country, session::SessionKey, store::Result};
 
 mod apply;
+pub(in crate::store) mod clocks;
 mod completed;
 mod driver;
 mod facts;

@@ -1,7 +1,7 @@
 //! Processes on hosts whose clocks differ, and topics whose records have the time of their
 //! producer: an event that was answered with 200 is never refused later.
 
-use std::{path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use rdkafka::{
     ClientConfig,
@@ -59,6 +59,22 @@ fn consumer(flags: &[String]) -> Service {
     Service::run(program("ingest", flags, &BOTH, &["--role", "consumer"]))
 }
 
+fn endpoint(flags: &[String]) -> Command {
+    program("ingest", flags, &KAFKA, &["--role", "http"])
+}
+
+fn post(endpoint: &Service, event: &str) -> u16 {
+    endpoint.client().post("/v1/events", &[], format!("[{event}]").as_bytes()).unwrap().status
+}
+
+/// The skew of a server in seconds, as the metric shows it.
+fn skew(service: &Service, server: &str) -> f64 {
+    let metrics = service.client().get("/metrics").unwrap().text();
+    let series = format!("bookend_clock_skew_seconds{{server=\"{server}\"}} ");
+    let value = metrics.lines().find_map(|line| line.strip_prefix(&series));
+    value.expect("the metric is missing").parse().unwrap()
+}
+
 fn query(flags: &[String]) -> Service {
     Service::run(program("query-api", flags, &["--cassandra-"], &[]))
 }
@@ -85,12 +101,11 @@ fn an_event_that_a_fast_endpoint_accepted_is_answered_by_consumers_with_a_slower
     let data = tempfile::tempdir().unwrap();
     let flags = set_up(data.path());
     let fast = spelled(now() + 50_000);
-    let endpoint = program("ingest", &flags, &KAFKA, &["--role", "http", "--as-of", &fast]);
+    let mut endpoint = endpoint(&flags);
+    endpoint.args(["--as-of", &fast]);
     let (endpoint, consumer, query) = (Service::run(endpoint), consumer(&flags), query(&flags));
 
-    let batch = format!("[{}]", event("s", "start", now() + 330_000));
-    let reply = endpoint.client().post("/v1/events", &[], batch.as_bytes()).unwrap();
-    assert_eq!((reply.status, &reply.json()["accepted"]), (200, &json!(1)), "{}", reply.text());
+    assert_eq!(post(&endpoint, &event("s", "start", now() + 330_000)), 200);
     // A direct producer is judged by the append time.
     produce(&flags, &event("direct", "start", now() + 330_000), None);
     consumer.wait_until_answered(2);
@@ -154,4 +169,47 @@ fn a_redriven_event_of_the_future_is_judged_by_the_clock_of_today() {
         (status(&query, "s").as_deref() == Some("open")).then_some(())
     });
     [consumer, query].into_iter().for_each(Service::stop);
+}
+
+#[test]
+fn an_endpoint_that_accepts_more_than_consumers_may_answers_503_and_is_not_ready() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = set_up(data.path());
+    let mut tolerant = endpoint(&flags);
+    tolerant.args(["--future-tolerance", "61m"]);
+    let tolerant = Service::begin(tolerant);
+    let reply = tolerant.client().get("/readyz").unwrap();
+    assert_eq!(reply.status, 503);
+    assert!(reply.text().contains("lower --future-tolerance"), "{}", reply.text());
+    assert_eq!(post(&tolerant, &event("s", "start", now())), 503);
+    tolerant.stop();
+    let most = ["--role", "consumer", "--future-tolerance", "61m"];
+    Service::run(program("ingest", &flags, &BOTH, &most)).stop();
+}
+
+#[test]
+fn the_clocks_of_the_servers_are_measured_and_one_that_is_off_is_told_once() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = set_up(data.path());
+    let endpoint = Service::run(endpoint(&flags));
+    assert!(skew(&endpoint, "kafka").is_nan(), "nothing was appended yet");
+    assert_eq!(post(&endpoint, &event("s", "start", now())), 200);
+    assert!(skew(&endpoint, "kafka").abs() < 5.0);
+    endpoint.stop();
+    let mut query = program("query-api", &flags, &["--cassandra-"], &[]);
+    let homes = fs::read_dir("/usr/lib").unwrap().map(|home| home.unwrap().path());
+    let mut libraries = homes.map(|home| home.join("faketime/libfaketimeMT.so.1"));
+    let library = libraries.find(|library| library.exists()).expect("install faketime");
+    query.env("LD_PRELOAD", library).env("FAKETIME", "+10m");
+    query.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let query = Service::run(query);
+    let seen = eventually("a node was asked", || {
+        Some(skew(&query, "cassandra")).filter(|seen| !seen.is_nan())
+    });
+    assert!((-601.0..-590.0).contains(&seen), "{seen}");
+    assert_eq!(
+        query.said().matches("differs from this machine's by more than a minute").count(),
+        1
+    );
+    query.stop();
 }

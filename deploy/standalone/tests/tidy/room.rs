@@ -161,7 +161,14 @@ pub(crate) const ROOMS: &[Room] = &[
         seen: Seen::Literal,
         when: When::Production,
         of: ALL,
-        rooms: &["*/metrics.rs", "*/metrics/*", "shared/src/telemetry.rs", "deploy/bench/*"],
+        rooms: &[
+            "*/metrics.rs",
+            "*/metrics/*",
+            "shared/src/telemetry.rs",
+            // The services and both backends share this metric.
+            "shared/src/skew.rs",
+            "deploy/bench/*",
+        ],
         teaches: "the name of a metric is a contract: define it in the metrics.rs of the service, and use its field",
         planted: (
             "ingest/src/consumer.rs",

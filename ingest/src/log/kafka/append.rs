@@ -1,11 +1,13 @@
 //! Appending records and dead letters to their topics.
 
 use futures_util::future::try_join_all;
+use shared::{clock::Clock, skew::Interval, timestamp::Timestamp};
 
 use self::{outgoing::Outgoing, producer::Appended};
 use super::KafkaLog;
-use crate::log::{DeadLetter, LogError, NewRecord};
+use crate::log::{DeadLetter, LATEST_TS_LIMIT, LogError, NewRecord, Record};
 
+mod connect;
 mod delivery;
 pub(super) mod letters;
 pub(super) mod outgoing;
@@ -13,6 +15,7 @@ mod presence;
 mod probe;
 pub(super) mod producer;
 mod refusal;
+mod times;
 
 /// The number of dead letters in flight: few enough to leave room for the clients' appends.
 const LETTERS_IN_FLIGHT: usize = 100;
@@ -30,6 +33,30 @@ impl KafkaLog {
             self.0.checks.hasten();
         }
         outcome
+    }
+
+    /// Whether `latest_ts` would count in full in the header of a record that is appended now, by
+    /// the last measurement of the brokers' clock.
+    pub(in crate::log) fn check_latest_ts(&self, latest_ts: Timestamp) -> Result<(), LogError> {
+        let append_time = match self.0.stamps {
+            true => self.0.clock.now(),
+            false => Clock::machine().now() + self.0.producer.skew().least().unwrap_or(0),
+        };
+        match latest_ts > append_time + LATEST_TS_LIMIT {
+            true => Err(times::too_far_ahead()),
+            false => Ok(()),
+        }
+    }
+
+    /// Measures the brokers' clock by polled records: an append time later than now shows that it
+    /// is ahead.
+    pub(in crate::log) fn polled(&self, records: &[Record]) {
+        let stamped = records.iter().filter(|record| !record.unstamped);
+        let Some(newest) = stamped.max_by_key(|record| record.append_time) else { return };
+        let ahead = newest.append_time - Clock::machine().now();
+        if ahead > 0 {
+            self.0.producer.skew().measured(newest.partition, Interval::at_least(ahead));
+        }
     }
 
     pub(in crate::log) async fn dead_letter(

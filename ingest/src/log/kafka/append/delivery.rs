@@ -13,7 +13,7 @@ use rdkafka::{
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use super::super::context::Context;
+use super::{super::context::Context, times::AppendTimes};
 use crate::log::Partition;
 
 /// The outstanding delivery reports of one append. They hold the append's permit until the last
@@ -24,6 +24,7 @@ pub(crate) struct Deliveries {
     queued: Arc<AtomicUsize>,
     failed: OnceLock<KafkaError>,
     place: OnceLock<(Partition, i64)>,
+    times: AppendTimes,
     done: Notify,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
@@ -33,6 +34,7 @@ impl Deliveries {
         records: usize,
         queued: &Arc<AtomicUsize>,
         permit: OwnedSemaphorePermit,
+        times: AppendTimes,
     ) -> Arc<Self> {
         queued.fetch_add(records, Ordering::Relaxed);
         Arc::new(Self {
@@ -40,6 +42,7 @@ impl Deliveries {
             queued: Arc::clone(queued),
             failed: OnceLock::new(),
             place: OnceLock::new(),
+            times,
             done: Notify::new(),
             permit: Mutex::new(Some(permit)),
         })
@@ -60,6 +63,11 @@ impl Deliveries {
             Some(cause) => Err(cause.clone()),
             None => Ok(self.place.get().copied()),
         }
+    }
+
+    /// The append times that were reported.
+    pub(super) fn times(&self) -> &AppendTimes {
+        &self.times
     }
 
     fn fail(&self, cause: KafkaError) {
@@ -83,6 +91,7 @@ impl ProducerContext for Context {
         match outcome {
             Ok(record) => {
                 self.health().up();
+                deliveries.times.report(record.partition(), record.timestamp());
                 let _ = deliveries.place.set((record.partition(), record.offset()));
             }
             Err((cause, _)) => deliveries.fail(cause.clone()),

@@ -15,30 +15,24 @@ use std::{
 use parking_lot::Mutex;
 use prometheus::Counter;
 use rdkafka::{
-    error::{KafkaError, KafkaResult},
+    error::KafkaError,
     producer::{BaseRecord, Producer as _},
     types::RDKafkaErrorCode,
 };
+use shared::skew::{Server, Skew};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    super::{
-        client,
-        context::{Context, Health},
-        options::KafkaLogOptions,
-        thread::DroppedAside,
-        throttle::Throttle,
-    },
+    super::{context::Health, options::KafkaLogOptions, throttle::Throttle},
+    connect::connect,
     delivery::Deliveries,
     outgoing::Outgoing,
     presence::Presence,
     probe::{self, DriverProducer, Probe},
     refusal::{is_late, refusal},
+    times::AppendTimes,
 };
-use crate::log::{LogError, LogOpenError, Offsets};
-
-/// The interval of the driver's statistics, in milliseconds: how late a throttle is noticed.
-const STATISTICS_MS: &str = "200";
+use crate::log::{LogError, LogOpenError, Offsets, Partition};
 
 /// The producer. Clones share it.
 #[derive(Clone)]
@@ -50,6 +44,7 @@ struct Inner {
     client: Mutex<(Arc<DriverProducer>, Arc<Health>)>,
     presence: Arc<Presence>,
     throttle: Arc<Throttle>,
+    skew: Arc<Skew<Partition>>,
     /// One permit for each byte that may be in flight.
     bytes: Arc<Semaphore>,
     queued: Arc<AtomicUsize>,
@@ -77,6 +72,7 @@ impl Producer {
             })?),
             throttle,
             presence: Arc::default(),
+            skew: Arc::new(Skew::new(Server::Kafka)),
             bytes: Arc::new(Semaphore::new(options.append_bytes.min(Semaphore::MAX_PERMITS))),
             queued: Arc::default(),
         });
@@ -109,7 +105,10 @@ impl Producer {
                 false => self.acquire(topic, bytes).await,
             };
             match permit {
-                Ok(permit) => sent.push(self.send(topic, part, permit)),
+                Ok(permit) => {
+                    let times = AppendTimes::promising(&self.0.skew, &part);
+                    sent.push(self.send(topic, part, permit, times));
+                }
                 Err(error) => {
                     refused = Some(error);
                     break;
@@ -117,8 +116,9 @@ impl Producer {
             }
         }
         for deliveries in sent {
-            if let Err(cause) = deliveries.done().await {
-                refused.get_or_insert(self.failure(topic, cause));
+            let outcome = deliveries.done().await.map_err(|cause| self.failure(topic, cause));
+            if let Err(error) = outcome.and_then(|_| deliveries.times().check()) {
+                refused.get_or_insert(error);
             }
         }
         refused.map_or(Ok(()), Err)
@@ -130,7 +130,8 @@ impl Producer {
         record: Outgoing,
     ) -> Result<Appended, LogError> {
         let permit = self.acquire(topic, record.cost()).await?;
-        match self.send(topic, vec![record], permit).done().await {
+        let times = AppendTimes::new(&self.0.skew);
+        match self.send(topic, vec![record], permit, times).done().await {
             Ok(place) => Ok(Appended::At(
                 place.into_iter().map(|(partition, offset)| (partition, offset + 1)).collect(),
             )),
@@ -149,9 +150,10 @@ impl Producer {
         topic: &str,
         records: Vec<Outgoing>,
         permit: OwnedSemaphorePermit,
+        times: AppendTimes,
     ) -> Arc<Deliveries> {
         let (client, health) = self.client();
-        let deliveries = Deliveries::new(records.len(), &self.0.queued, permit);
+        let deliveries = Deliveries::new(records.len(), &self.0.queued, permit, times);
         let count = records.len();
         let Some(client) = client.get() else {
             deliveries.refuse(count, KafkaError::Canceled);
@@ -243,6 +245,11 @@ impl Producer {
         }
     }
 
+    /// The skew of the brokers that lead partitions.
+    pub(crate) fn skew(&self) -> &Arc<Skew<Partition>> {
+        &self.0.skew
+    }
+
     /// Whether the topics exist.
     pub(crate) fn presence(&self) -> &Presence {
         &self.0.presence
@@ -277,18 +284,6 @@ impl Inner {
         let topics = [self.options.topic.clone(), self.options.letters_topic()];
         Probe { client, health, presence: Arc::clone(&self.presence), topics }
     }
-}
-
-fn connect(
-    options: &KafkaLogOptions,
-    throttle: &Arc<Throttle>,
-) -> KafkaResult<(Arc<DriverProducer>, Arc<Health>)> {
-    let health = Arc::new(Health::default());
-    let context = Context::new("producer", Arc::clone(&health)).with_throttle(throttle);
-    let mut config = client::producer(options);
-    config.set("statistics.interval.ms", STATISTICS_MS);
-    let client = client::create(&config, context)?;
-    Ok((Arc::new(DroppedAside::new(client)), health))
 }
 
 #[cfg(test)]

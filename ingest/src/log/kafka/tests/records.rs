@@ -161,7 +161,8 @@ async fn a_record_says_what_its_endpoint_accepted_for_an_hour_after_its_append_t
     let now = Clock::machine().now();
     let accepted = |latest_ts| NewRecord { latest_ts, ..record("u", "1") };
     let records = [None, Some(now + 7 * MINUTE), Some(now - MINUTE), Some(now + 3 * HOUR)];
-    log.append(records.map(accepted).to_vec()).await.unwrap();
+    // The last header counts only in part, so no endpoint replies 200 for this append.
+    log.append(records.map(accepted).to_vec()).await.unwrap_err();
     let forged = |text| outgoing(b"2", vec![header(record::LATEST_TS, text)]);
     for text in [&b"\xff"[..], b"9999-12-31T23:59:59.999Z", b"soon"] {
         append_as_other(&options, forged(text), None).await;
@@ -174,6 +175,44 @@ async fn a_record_says_what_its_endpoint_accepted_for_an_hour_after_its_append_t
     for record in &polled {
         assert_eq!((&record.headers[..], record.unstamped), (&[][..], false));
     }
+}
+
+/// An endpoint whose clock is ahead of the brokers' by too much learns it from the append times
+/// before it replies.
+#[tokio::test]
+async fn an_append_whose_header_would_not_count_in_full_fails() {
+    let options = fresh(1).await;
+    let log = open(&options).await;
+    let now = Clock::machine().now();
+    let accepted = |latest| vec![NewRecord { latest_ts: Some(latest), ..record("u", "1") }];
+    log.append(accepted(now + HOUR - MINUTE)).await.unwrap();
+    let refused = log.append(accepted(now + HOUR + MINUTE)).await.unwrap_err().to_string();
+    assert!(refused.contains("synchronise this machine's clock"), "{refused}");
+    // A record with its append time in a header is judged by that one.
+    let stamped = |record| NewRecord { append_time: Some(now), ..record };
+    let stamped = accepted(now + 3 * HOUR).into_iter().map(stamped).collect();
+    log.append(stamped).await.unwrap();
+
+    assert!(log.check_latest_ts(now + HOUR - MINUTE).is_ok());
+    assert!(log.check_latest_ts(now + HOUR + MINUTE).is_err());
+    let Log::Kafka(kafka) = &log else { unreachable!() };
+    let measured = kafka.producer().skew().worst().unwrap();
+    assert!(measured.least <= 0 && measured.most > 0, "of this machine: {measured:?}");
+}
+
+#[tokio::test]
+async fn a_consumer_sees_that_the_brokers_clock_is_ahead() {
+    let log = open(&fresh(1).await).await;
+    let append_time = Clock::machine().now() + 10 * MINUTE;
+    let record = |unstamped| Record { append_time, unstamped, ..Record::default() };
+    let Log::Kafka(kafka) = &log else { unreachable!() };
+    let skew = kafka.producer().skew();
+    log.polled(&[record(true)]);
+    assert_eq!(skew.worst(), None, "the time of a producer shows nothing");
+    log.polled(&[record(false), Record::default()]);
+    assert!(skew.least().unwrap() > 9 * MINUTE);
+    // An endpoint that knows the brokers to be ahead may accept more.
+    assert!(log.check_latest_ts(append_time + HOUR - MINUTE).is_ok());
 }
 
 /// Old consumers rejected what an endpoint had accepted, and a redriven letter must not be rejected
