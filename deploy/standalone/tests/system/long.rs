@@ -3,6 +3,8 @@
 #[cfg(feature = "drills")]
 mod clocks;
 #[cfg(feature = "drills")]
+mod contested;
+#[cfg(feature = "drills")]
 mod expiry;
 #[cfg(feature = "drills")]
 mod redrives;
