@@ -9,4 +9,6 @@ mod expiry;
 #[cfg(feature = "drills")]
 mod redrives;
 #[cfg(feature = "drills")]
+mod slowness;
+#[cfg(feature = "drills")]
 mod topics;
