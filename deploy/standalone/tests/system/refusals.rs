@@ -23,7 +23,8 @@ use crate::{
     stack::{self, Stack},
 };
 
-/// A proxy before the Cassandra node of the shared stack, and the directory of a service behind it.
+/// A proxy in front of the Cassandra node of the shared stack, and the directory of a service that
+/// uses it.
 struct Proxied {
     runtime: Runtime,
     proxy: RunningProxy,
@@ -245,7 +246,7 @@ fn a_question_that_the_store_does_not_answer_is_a_503_by_its_deadline() {
         let (took, text) = (begun.elapsed(), reply.text());
         assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{path}: {text}");
         assert!(text.contains("did not answer within 3s"), "{path}: {text}");
-        // A later one would be told by the timeout of the request to Cassandra.
+        // A later one would come from the timeout of the request to Cassandra.
         assert!((2..6).contains(&took.as_secs()), "{path}: {took:?}");
     }
     proxied.rules(Vec::new());

@@ -16,7 +16,7 @@ use super::{
 /// The driver's limit on the size of a record. The brokers' own limit is lower and decides.
 const RECORD_BYTES: &str = "16000000";
 
-/// No client creates a topic, whatever the brokers allow. An operator cannot override it.
+/// No client creates a topic, even if the brokers allow it. An operator cannot override this.
 pub(super) const AUTO_CREATE: &str = "allow.auto.create.topics";
 
 /// Properties set here, and their second names. An operator's property replaces both, because the

@@ -48,6 +48,7 @@ impl KafkaLog {
         &self,
     ) -> Result<BTreeSet<(Partition, i64)>, LogError> {
         let (source, topic) = (self.letters_source(), self.0.options.topic.clone());
+        let id = self.0.records.known().topic;
         let reading = off_runtime("kafka-read", move || {
             let mut reader = DroppedAside::new(source.read_from(None, &Offsets::new())?);
             let mut found = BTreeSet::new();
@@ -59,7 +60,7 @@ impl KafkaLog {
                 let refused = read.iter().filter(|letter| {
                     letters::code(letter) == Some(DeadLetterCode::Rejected(RejectionCode::Future))
                 });
-                found.extend(refused.filter_map(|letter| letters::place(letter, &topic)));
+                found.extend(refused.filter_map(|letter| letters::place(letter, &topic, id)));
             }
             Ok(found)
         });

@@ -1,5 +1,6 @@
 //! Trials: what a service will do with its store is tried when the store opens, as the same user
-//! and on the same nodes. What can never work is then named at the start, not by the first event.
+//! and on the same nodes. A request that can never succeed is then named at the start, not by the
+//! first event.
 //!
 //! The rows of a trial expire after a minute. Their user ids have a control character, which no
 //! event can have, and reads of all users skip them.

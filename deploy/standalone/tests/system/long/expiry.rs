@@ -10,7 +10,7 @@ use crate::{
     topics::batch,
 };
 
-/// The shortest time that brokers can be told, in a minute's steps, and the time until they look.
+/// The shortest retention of offsets that brokers accept, and the interval at which they check it.
 const EXPIRED_AFTER: Duration = Duration::from_secs(90);
 
 fn command(word: &str, data: &Path, brokers: &str) -> Command {

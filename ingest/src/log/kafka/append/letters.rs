@@ -6,7 +6,7 @@ use shared::{event::RejectionCode, timestamp::Timestamp};
 
 use super::outgoing::Outgoing;
 use crate::log::{
-    DeadLetter, DeadLetterCode, Header, NewRecord, Partition, Record, redrive::Origin,
+    DeadLetter, DeadLetterCode, Header, NewRecord, Partition, Record, TopicId, redrive::Origin,
 };
 
 const CODE: &str = "bookend.error.code";
@@ -61,10 +61,12 @@ pub(crate) fn code(letter: &Record) -> Option<DeadLetterCode> {
     text(letter, CODE)?.parse().ok()
 }
 
-/// The place of the original record of a dead letter; `None` if it was not in `topic`.
-pub(crate) fn place(letter: &Record, topic: &str) -> Option<(Partition, i64)> {
-    let place = (text(letter, PARTITION)?.parse().ok()?, text(letter, OFFSET)?.parse().ok()?);
-    (text(letter, TOPIC)? == topic).then_some(place)
+/// The place of the original record of a dead letter; `None` if it was not in the topic with this
+/// name and id. A topic that was created again has other records at the same places.
+pub(crate) fn place(letter: &Record, topic: &str, id: Option<TopicId>) -> Option<(Partition, i64)> {
+    let Origin { log, partition, offset } = origin(&letter.headers)?;
+    let is_there = log == topic || id.is_some_and(|id| log == id.to_string());
+    is_there.then_some((partition, offset))
 }
 
 /// The original record of a dead letter, to be appended again; `None` if it was cut.
@@ -115,4 +117,25 @@ fn text<'a>(letter: &'a Record, name: &str) -> Option<&'a str> {
 fn header_text<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
     let header = headers.iter().rev().find(|header| header.name == name)?;
     str::from_utf8(header.value.as_ref()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_of_a_topic_created_again_is_of_another_record() {
+        let letter = |topic| {
+            let record = Record { partition: 2, offset: 9, topic, ..Record::default() };
+            let letter =
+                DeadLetter { record, code: DeadLetterCode::Rejected(RejectionCode::Future) };
+            Record { headers: outgoing(&letter, "events", 0).headers, ..Record::default() }
+        };
+        let [old, new] = [1, 2].map(TopicId::new);
+        assert_eq!(place(&letter(new), "events", Some(new)), Some((2, 9)));
+        assert_eq!(place(&letter(old), "events", Some(new)), None);
+        // Older programs wrote the name alone.
+        assert_eq!(place(&letter(TopicId::UNKNOWN), "events", Some(new)), Some((2, 9)));
+        assert_eq!(place(&letter(TopicId::UNKNOWN), "others", Some(new)), None);
+    }
 }
