@@ -34,7 +34,7 @@ pub async fn run(
     let clock = config.process.clock();
     let registry = telemetry::registry(&kafka::librdkafka_version())?;
     let metrics = Arc::new(ConsumerMetrics::new(&registry)?);
-    let store = config.store.start(metrics.on_store_retry(), &[Trial::Write, Trial::Read])?;
+    let store = config.store.start(metrics.on_store_retry(), &[Trial::Read, Trial::Write])?;
     let log = config.log.open(clock).await?;
     log.watch(&registry)?;
     store.watch(&registry)?;

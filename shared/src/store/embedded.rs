@@ -12,6 +12,7 @@ use fjall::{
 };
 use parking_lot::Mutex;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::{
     disk::FreeSpace,
@@ -29,6 +30,8 @@ mod write;
 /// Size limit of the engine's journal in bytes, all of which a restart replays: the engine's
 /// minimum.
 const JOURNAL_BYTES: u64 = 64 << 20;
+/// The number of reads that run at the same time: half of the threads that may block.
+const READS: usize = 16;
 
 /// The embedded store. Clones share it.
 #[derive(Clone)]
@@ -67,6 +70,8 @@ struct Engine {
     countries: Keyspace,
     checkpoint: Keyspace,
     space: FreeSpace,
+    /// One permit for each read that may run.
+    reads: Arc<Semaphore>,
     /// Held from reading the facts of a session until they are written back merged. Guards the set
     /// of countries that are already written.
     writing: Mutex<HashSet<Country>>,
@@ -111,6 +116,7 @@ impl EmbeddedStore {
             checkpoint: db.keyspace("checkpoint", || ranges(64))?,
             db,
             space: FreeSpace::of(dir, options.reserve_bytes),
+            reads: Arc::new(Semaphore::new(READS)),
             writing: Mutex::default(),
             held: Mutex::default(),
             failed: Mutex::default(),
@@ -132,6 +138,21 @@ impl EmbeddedStore {
 
     pub(super) async fn ready(&self) -> Result<()> {
         self.blocking(Engine::check_writable).await
+    }
+
+    /// Runs a read on a thread that may block. The permit is held until the read ends, even if its
+    /// caller has given up, so reads never occupy all threads that writes need too.
+    async fn reading<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.0.reads).acquire_owned().await.ok();
+        let held = move |engine: &Engine| {
+            let _permit = permit;
+            work(engine)
+        };
+        self.blocking(held).await
     }
 
     /// Runs `work` on a thread that may block.

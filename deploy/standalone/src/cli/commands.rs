@@ -57,7 +57,7 @@ const VERIFIED: &[&str] = &[
     "differences         count, and the first 100 as sentences in first",
 ];
 const REDRIVEN: &[&str] =
-    &["looked_at, appended, kept  dead letters; looked_at is the sum of the others"];
+    &["looked_at, appended, kept, repeated  dead letters; looked_at is the sum of the others"];
 
 /// The settings that the other commands accept but do not use: only the help of `serve` lists them.
 #[rustfmt::skip]

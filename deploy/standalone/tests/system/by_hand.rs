@@ -68,9 +68,18 @@ fn dead_letters_are_put_back_by_code_and_become_dead_letters_again_while_their_c
     assert_eq!(contested(&service), ENDS - KEPT);
     service.stop();
 
-    assert_eq!(redrive(&["--code", "panicked"]), "0 dead letters appended to the log, 6 kept\n");
-    assert_eq!(redrive(&["--code", "contested"]), "6 dead letters appended to the log, 0 kept\n");
-    assert_eq!(redrive(&[]), "0 dead letters appended to the log, 0 kept\n");
+    assert_eq!(
+        redrive(&["--code", "panicked"]),
+        "0 dead letters appended to the log, 6 kept, 0 repeated ones removed\n"
+    );
+    assert_eq!(
+        redrive(&["--code", "contested"]),
+        "6 dead letters appended to the log, 0 kept, 0 repeated ones removed\n"
+    );
+    assert_eq!(
+        redrive(&[]),
+        "0 dead letters appended to the log, 0 kept, 0 repeated ones removed\n"
+    );
 
     let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
     service.wait_until_answered(ENDS - KEPT);

@@ -176,7 +176,7 @@ fn what_starts_before_cassandra_and_before_setup_waits_for_both() {
         let cause = eventually("the cause is known", || {
             let (code, cause) = status(service, "/readyz");
             assert_eq!(code, 503, "{cause}");
-            cause.contains("is unreachable at").then_some(cause)
+            cause.contains("cannot be reached at").then_some(cause)
         });
         assert!(cause.contains(nodes), "{cause}");
         assert_eq!(status(service, "/livez").0, 200);

@@ -20,6 +20,15 @@ use crate::log::{Offsets, Partition, Position, TopicId};
 /// How long one request may take.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What a query does about a partition without a leader, whose ends nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaderless {
+    /// The query fails.
+    Fail,
+    /// The partition begins where the group committed, and has no ends.
+    Allow,
+}
+
 /// The offsets of a topic as the brokers report them.
 pub(super) struct TopicOffsets {
     /// The id of the topic.
@@ -54,12 +63,13 @@ impl TopicOffsets {
 pub(super) fn fetch_offsets<C: ConsumerContext, D: ConsumerContext>(
     client: &BaseConsumer<C>,
     topic: &str,
+    leaderless: Leaderless,
     uncommitted: Uncommitted<'_, D>,
 ) -> KafkaResult<TopicOffsets> {
     let id = fetch_id(client, topic)?;
     // Unlike the query of the id, this updates what the client knows of the topic.
     let partitions = fetch_partitions(client, topic)?;
-    let found = fetch_begins(client, topic, id, &partitions, uncommitted)?;
+    let found = fetch_begins(client, topic, id, &partitions, leaderless, uncommitted)?;
     // Offsets are fetched by name. If the topic was created again meanwhile, they mix two topics.
     match fetch_id(client, topic)? == id {
         true => Ok(found),
@@ -77,13 +87,14 @@ pub(super) fn fetch_begins<C: ConsumerContext, D: ConsumerContext>(
     topic: &str,
     id: TopicId,
     partitions: &[Partition],
+    leaderless: Leaderless,
     uncommitted: Uncommitted<'_, D>,
 ) -> KafkaResult<TopicOffsets> {
     // In this order, an offset before the low watermark proves a removal, and one after the end a
     // loss, although records are appended, consumed and removed meanwhile.
-    let lows = fetch_at(client, topic, partitions, Offset::Beginning)?;
+    let lows = fetch_at(client, topic, partitions, Offset::Beginning, leaderless)?;
     let committed = fetch_committed(client, topic, partitions)?;
-    let ends = fetch_ends(client, topic, partitions)?;
+    let ends = fetch_ends(client, topic, partitions, leaderless)?;
     let is_after = |ends: &Offsets| {
         committed
             .iter()
@@ -91,12 +102,18 @@ pub(super) fn fetch_begins<C: ConsumerContext, D: ConsumerContext>(
     };
     // An operator may have committed an offset after an open transaction.
     let all_ends = match is_after(&ends) {
-        true => fetch_ends(&uncommitted()?, topic, partitions)?,
+        true => fetch_ends(&uncommitted()?, topic, partitions, leaderless)?,
         false => ends.clone(),
     };
     let begin = |partition: &Partition| {
-        let (low, end) = (*lows.get(partition)?, *all_ends.get(partition)?);
-        Some((*partition, Begin::new(id, committed.get(partition).copied(), low, end)))
+        let committed = committed.get(partition).copied();
+        let begin = match (lows.get(partition), all_ends.get(partition)) {
+            (Some(low), Some(end)) => Begin::new(id, committed, *low, *end),
+            // The offset is compared with the ends once the partition has a leader.
+            _ if leaderless == Leaderless::Allow => Begin::new(id, committed, 0, i64::MAX),
+            _ => return None,
+        };
+        Some((*partition, begin))
     };
     let begins = partitions.iter().filter_map(begin).collect();
     Ok(TopicOffsets { topic: id, begins, lows, ends })
@@ -108,8 +125,9 @@ pub(super) fn fetch_ends<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     topic: &str,
     partitions: &[Partition],
+    leaderless: Leaderless,
 ) -> KafkaResult<Offsets> {
-    fetch_at(client, topic, partitions, Offset::End)
+    fetch_at(client, topic, partitions, Offset::End, leaderless)
 }
 
 fn fetch_at<C: ConsumerContext>(
@@ -117,11 +135,15 @@ fn fetch_at<C: ConsumerContext>(
     topic: &str,
     partitions: &[Partition],
     at: Offset,
+    leaderless: Leaderless,
 ) -> KafkaResult<Offsets> {
     let list = partition_list(topic, partitions.iter().map(|partition| (*partition, at)))?;
     let mut offsets = Offsets::new();
     for element in client.offsets_for_times(list, REQUEST_TIMEOUT)?.elements() {
-        element.error()?;
+        match element.error() {
+            Err(error) if leaderless == Leaderless::Allow && has_no_leader(&error) => continue,
+            outcome => outcome?,
+        }
         if let Offset::Offset(offset) = element.offset() {
             offsets.insert(element.partition(), offset);
         }
@@ -173,6 +195,12 @@ pub(super) fn fetch_partitions_within<C: ClientContext>(
             Ok(found.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect())
         }
     }
+}
+
+/// Whether `error` says that a partition has no leader at present.
+fn has_no_leader(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition};
+    matches!(error.rdkafka_error_code(), Some(LeaderNotAvailable | NotLeaderForPartition))
 }
 
 /// Whether `error` says that the topic does not exist.

@@ -32,7 +32,13 @@ impl Positions {
     /// Merges a query that began when the positions were `before`. Progress made since is kept. A
     /// topic that was created again starts over, and so does a partition that became shorter.
     pub(super) fn merge(&self, before: &Known, found: &TopicOffsets) {
-        self.merge_positions(before, found.topic, found.positions());
+        let mut positions = found.positions();
+        // A partition without a leader stays where it was.
+        let has_no_end = |partition: &Partition| {
+            found.begins.contains_key(partition) && !found.ends.contains_key(partition)
+        };
+        positions.extend(before.partitions.iter().filter(|(partition, _)| has_no_end(partition)));
+        self.merge_positions(before, found.topic, positions);
     }
 
     fn merge_positions(

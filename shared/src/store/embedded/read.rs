@@ -28,7 +28,7 @@ impl EmbeddedStore {
         &self,
         horizon: Timestamp,
     ) -> Result<BTreeMap<Country, Timestamp>> {
-        self.blocking(move |engine| {
+        self.reading(move |engine| {
             let mut countries = BTreeMap::new();
             for country in engine.known_countries()? {
                 let newest = engine.newest_start(&country)?;
@@ -49,7 +49,7 @@ impl EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<SessionStart>> {
         let country = country.clone();
-        self.blocking(move |engine| {
+        self.reading(move |engine| {
             let mut from = keys::starts_before(&country, window.to);
             if let Some(position) = &after {
                 from = from.max(keys::after_start(&country, position));
@@ -67,7 +67,7 @@ impl EmbeddedStore {
         step: i64,
     ) -> Result<BTreeMap<Timestamp, u64>> {
         let country = country.clone();
-        self.blocking(move |engine| {
+        self.reading(move |engine| {
             let prefix = keys::country(&country).len();
             let from = keys::starts_before(&country, window.to);
             let to = keys::starts_before(&country, window.from);
@@ -90,7 +90,7 @@ impl EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<CompletedSession>> {
         let user = user.clone();
-        self.blocking(move |engine| {
+        self.reading(move |engine| {
             let from = match &after {
                 Some(position) => keys::after_completed(&user, position),
                 None => keys::user(&user),
@@ -113,7 +113,7 @@ impl EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         let user = user.clone();
-        self.blocking(move |engine| {
+        self.reading(move |engine| {
             let to = Excluded(keys::after_user(&user));
             let from = match after {
                 Some(session) => Excluded(keys::facts(&SessionKey { user, session })),
@@ -126,7 +126,7 @@ impl EmbeddedStore {
 
     pub(in crate::store) async fn facts(&self, key: &SessionKey) -> Result<SessionFacts> {
         let key = keys::facts(key);
-        self.blocking(move |engine| engine.facts_at(&key)).await
+        self.reading(move |engine| engine.facts_at(&key)).await
     }
 
     pub(in crate::store) async fn completed_users(
@@ -134,7 +134,7 @@ impl EmbeddedStore {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Vec<UserId>> {
-        self.blocking(move |engine| {
+        self.reading(move |engine| {
             let mut users = Vec::new();
             let mut from = after.map_or(Vec::new(), |user| keys::after_user(&user));
             while users.len() < limit {
@@ -155,7 +155,7 @@ impl EmbeddedStore {
         after: Option<SessionKey>,
         limit: usize,
     ) -> Result<Vec<(SessionKey, SessionFacts)>> {
-        self.blocking(move |engine| engine.sessions_after(after.as_ref(), limit)).await
+        self.reading(move |engine| engine.sessions_after(after.as_ref(), limit)).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use scylla::{frame::protocol_features::ProtocolFeatures, statement::Consistency};
@@ -166,6 +167,25 @@ async fn a_page_asks_for_no_more_than_it_needs() {
     assert_eq!(proxied.store.starts(&country("SK"), ever(), after, 1).await.unwrap(), rows[1..2]);
     let asked = asked();
     assert!(asked <= 9, "the list of days, the rest of the first day, and six days ahead: {asked}");
+    proxied.remove().await;
+}
+
+#[tokio::test]
+async fn reads_that_a_query_drops_hold_up_no_other() {
+    let proxied = proxied_with(|options| options.max_in_flight = 8).await;
+    let rows: Vec<_> =
+        (0..20).map(|n| started("u", &format!("s{n}"), NOW - n * DAY, "SK")).collect();
+    let record = rows.iter().cloned().map(Effect::RecordStart).collect::<Vec<_>>();
+    proxied.store.apply(record, now()).await.unwrap();
+    let reads = async {
+        for _ in 0..20 {
+            // The first days fill the page, so the days read ahead are dropped.
+            let page = proxied.store.starts(&country("SK"), ever(), None, 2).await.unwrap();
+            assert_eq!(page, rows[..2]);
+        }
+    };
+    // A permit that is kept until the deadline of its request is missing for 12 s.
+    tokio::time::timeout(Duration::from_secs(10), reads).await.unwrap();
     proxied.remove().await;
 }
 

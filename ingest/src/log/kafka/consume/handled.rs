@@ -6,7 +6,7 @@ use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaR
 use super::{
     super::{
         begin::{Cause, Committed},
-        offsets::{REQUEST_TIMEOUT, TopicOffsets, partition_list},
+        offsets::{Leaderless, REQUEST_TIMEOUT, TopicOffsets, partition_list},
     },
     reader::{Reader, TopicSource},
 };
@@ -61,7 +61,7 @@ impl TopicSource {
     /// A reader from the letters that redrives like this one handled to the present ends. Blocks.
     pub(crate) fn read_from_handled(self) -> KafkaResult<(Reader, Handled)> {
         let consumer = self.client()?;
-        let found = self.fetch(&consumer)?;
+        let found = self.fetch(&consumer, Leaderless::Fail)?;
         let all = found.begins.keys().map(|partition| (*partition, Offset::Invalid));
         let raw = consumer.committed_offsets(partition_list(&self.topic, all)?, REQUEST_TIMEOUT)?;
         let handled = Handled::new(&raw, &self.topic, &found);

@@ -7,7 +7,7 @@ use rdkafka::{consumer::BaseConsumer, error::KafkaResult};
 use super::{
     super::{
         context::Context,
-        offsets::{TopicOffsets, fetch_ends, fetch_partitions},
+        offsets::{Leaderless, TopicOffsets, fetch_ends, fetch_partitions},
     },
     reader::TopicSource,
 };
@@ -45,21 +45,22 @@ impl OffsetObserver {
         let Clients { reader, uncommitted } = self.clients.insert(clients);
         // The clients have no assignment: a poll only runs their callbacks.
         while reader.poll(Duration::ZERO).is_some() || uncommitted.poll(Duration::ZERO).is_some() {}
-        let mut found = source.fetch(reader)?;
+        let mut found = source.fetch(reader, Leaderless::Allow)?;
         // This also updates what the client knows of the topic.
         let partitions = fetch_partitions(uncommitted, &source.topic)?;
-        let ends = fetch_ends(uncommitted, &source.topic, &partitions)?;
+        let ends = fetch_ends(uncommitted, &source.topic, &partitions, Leaderless::Allow)?;
         self.readable = std::mem::replace(&mut found.ends, ends);
         Ok(found)
     }
 
-    /// `positions` with every end limited to what can be read.
+    /// `positions` with every end limited to what can be read: nothing without a leader.
     pub(super) fn readable(
         &self,
         mut positions: BTreeMap<Partition, Position>,
     ) -> BTreeMap<Partition, Position> {
         for (partition, at) in &mut positions {
-            at.end = self.readable.get(partition).map_or(at.end, |readable| at.end.min(*readable));
+            let readable = self.readable.get(partition).copied().unwrap_or(at.committed);
+            at.end = at.end.min(readable);
         }
         positions
     }

@@ -17,7 +17,7 @@ use shared::clock::Clock;
 use super::super::{
     client,
     context::Context,
-    offsets::{TopicOffsets, fetch_offsets, fetch_partitions, partition_list},
+    offsets::{Leaderless, TopicOffsets, fetch_offsets, fetch_partitions, partition_list},
     options::KafkaLogOptions,
     record::{self, RecordCopier},
     thread::drop_aside,
@@ -80,7 +80,7 @@ impl TopicSource {
     /// Fetches the offsets of the topic for the group. Blocks.
     pub(in super::super) fn offsets(&self) -> KafkaResult<TopicOffsets> {
         let client = self.client()?;
-        let outcome = self.fetch(&client);
+        let outcome = self.fetch(&client, Leaderless::Fail);
         drop_aside(client);
         outcome
     }
@@ -91,14 +91,18 @@ impl TopicSource {
     }
 
     /// Fetches the offsets of the topic for the group, with one of its clients. Blocks.
-    pub(super) fn fetch(&self, client: &BaseConsumer<Context>) -> KafkaResult<TopicOffsets> {
-        fetch_offsets(client, &self.topic, &|| self.uncommitted_client())
+    pub(super) fn fetch(
+        &self,
+        client: &BaseConsumer<Context>,
+        leaderless: Leaderless,
+    ) -> KafkaResult<TopicOffsets> {
+        fetch_offsets(client, &self.topic, leaderless, &|| self.uncommitted_client())
     }
 
     /// A reader of the last `count` offsets of each partition. Blocks.
     pub(crate) fn read_last(self, count: i64) -> KafkaResult<Reader> {
         let consumer = self.client()?;
-        let found = self.fetch(&consumer)?;
+        let found = self.fetch(&consumer, Leaderless::Fail)?;
         let begin = |(partition, end): (&Partition, &i64)| {
             (*partition, found.lows.get(partition).map_or(0, |low| (end - count).max(*low)))
         };
@@ -110,7 +114,7 @@ impl TopicSource {
     /// topic that `from` belongs to; `None` before the first read. Blocks.
     pub(crate) fn read_from(self, topic: Option<TopicId>, from: &Offsets) -> KafkaResult<Reader> {
         let consumer = self.client()?;
-        let found = self.fetch(&consumer)?;
+        let found = self.fetch(&consumer, Leaderless::Fail)?;
         if topic.is_some_and(|topic| topic != found.topic) {
             return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicId));
         }

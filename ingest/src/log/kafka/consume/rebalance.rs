@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -21,15 +22,18 @@ use super::{
     super::{
         begin::{Begin, Cause},
         context::Context,
-        offsets::{commit_list, fetch_begins},
+        offsets::{Leaderless, commit_list, fetch_begins},
     },
     assignment::Assignment,
     reader::TopicSource,
 };
 use crate::log::{Offsets, Partition, TopicId};
 
-/// How often the offsets of assigned partitions are fetched before the membership is given up.
-const ATTEMPTS: usize = 3;
+/// How often the offsets of assigned partitions are fetched before the membership is given up. The
+/// last attempt does not wait for leaders.
+const ATTEMPTS: usize = 4;
+/// The pause between two attempts: an election of leaders takes about so long.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// The callbacks of a member's consumer.
 pub(super) struct MemberContext {
@@ -96,9 +100,14 @@ impl MemberContext {
     ) -> KafkaResult<std::collections::BTreeMap<Partition, Begin>> {
         let mut attempts = 1;
         loop {
-            let found = fetch_begins(consumer, &self.source.topic, self.topic, partitions, &|| {
-                self.source.uncommitted_client()
-            });
+            let leaderless = match attempts < ATTEMPTS {
+                true => Leaderless::Fail,
+                false => Leaderless::Allow,
+            };
+            let uncommitted = || self.source.uncommitted_client();
+            let topic = &self.source.topic;
+            let found =
+                fetch_begins(consumer, topic, self.topic, partitions, leaderless, &uncommitted);
             match found {
                 // A partition without begin is unknown to the brokers by now.
                 Ok(found) if found.begins.len() == partitions.len() => return Ok(found.begins),
@@ -106,7 +115,10 @@ impl MemberContext {
                     return Err(error);
                 }
                 Ok(_) if attempts == ATTEMPTS => return Err(KafkaError::NoMessageReceived),
-                Ok(_) | Err(_) => attempts += 1,
+                Ok(_) | Err(_) => {
+                    attempts += 1;
+                    thread::sleep(PAUSE);
+                }
             }
         }
     }

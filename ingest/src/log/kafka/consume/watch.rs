@@ -132,7 +132,7 @@ impl Watch {
         };
         // Without ids, a topic that lost partitions was created again, too.
         let is_shrunk = found.topic.known().is_none()
-            && before.partitions.keys().any(|partition| !found.ends.contains_key(partition));
+            && before.partitions.keys().any(|partition| !found.begins.contains_key(partition));
         if topic.present() != Some(member.topic) || is_shrunk {
             return Some(End::OtherTopic);
         }

@@ -1,6 +1,6 @@
 //! Brokers that are down or hang, and appends beyond the bound.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use super::{
     stack::{Node, Service, Stack},
@@ -47,6 +47,33 @@ async fn without_brokers_appends_are_refused_at_once_and_after_their_return_all_
         .await;
     log.close().await;
     drop((log, other));
+    tokio::task::block_in_place(|| drop(stack));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_without_a_leader_stops_no_other() {
+    let stack =
+        tokio::task::spawn_blocking(|| Stack::own_only(Service::Kafka, 3, false)).await.unwrap();
+    let options = named(stack.kafka_brokers().to_owned());
+    // Each broker leads two partitions, which have no other replica.
+    setup(&options, 6, 1).await.unwrap();
+    let log = open(&options).await;
+    log.append(records("u", 100)).await.unwrap();
+    tokio::task::block_in_place(|| stack.kill(Node::Kafka(3)));
+    let mut partitions = BTreeSet::new();
+    let deliver = async |log: &Log, partitions: &mut BTreeSet<i32>, count| {
+        while partitions.len() < count {
+            let polled = log.poll(1 << 20).await.unwrap();
+            partitions.extend(polled.iter().map(|record| record.partition));
+        }
+    };
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, deliver(&log, &mut partitions, 4)).await.unwrap();
+    assert_eq!(log.positions().len(), 6, "those without a leader are not forgotten");
+    tokio::task::block_in_place(|| stack.start_again(Node::Kafka(3)));
+    tokio::time::timeout(limit, deliver(&log, &mut partitions, 6)).await.unwrap();
+    log.close().await;
+    drop(log);
     tokio::task::block_in_place(|| drop(stack));
 }
 

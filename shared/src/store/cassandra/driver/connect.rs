@@ -16,7 +16,7 @@ use scylla::{
     response::PagingState,
     statement::Consistency,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::{
     error::{CassandraOpenError, Result},
@@ -52,6 +52,8 @@ pub(crate) async fn open_requests(options: &CassandraOptions) -> Result<Requests
         session,
         max_in_flight: options.max_in_flight,
         limit: Limit::new(options.max_in_flight, options.request_timeout),
+        reads: Arc::new(Semaphore::new(options.max_in_flight)),
+        request_timeout: options.request_timeout,
         reader_timeout: READER_TIMEOUT.min(options.request_timeout),
         permit: Mutex::default(),
         on_retry: options.on_retry.clone(),

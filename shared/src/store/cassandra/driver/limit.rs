@@ -1,4 +1,4 @@
-//! The limit of requests in flight, which follows what the servers can take.
+//! The limit of the consumer's requests in flight, which follows what the servers can take.
 //!
 //! The driver has no back-pressure: it breaks a connection on which more than 1,024 requests that
 //! were given up have waited for over a second. So a timeout or an overload halves the limit, once
@@ -84,9 +84,14 @@ impl Limit {
         last > 0 && self.created.elapsed() < Duration::from_millis(last - 1) + span
     }
 
-    fn success(&self) {
+    /// Remembers that a request has succeeded, with or without a permit.
+    pub(super) fn record_success(&self) {
         let elapsed = u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.succeeded.store(elapsed + 1, Ordering::Relaxed);
+    }
+
+    /// Raises the limit.
+    fn raise(&self) {
         if self.is_full.load(Ordering::Relaxed) {
             return;
         }
@@ -132,7 +137,8 @@ impl Limit {
 impl Slot<'_> {
     /// The request succeeded.
     pub(super) fn succeeded(mut self) {
-        self.limit.success();
+        self.limit.record_success();
+        self.limit.raise();
         self.release();
     }
 
@@ -142,11 +148,6 @@ impl Slot<'_> {
             self.limit.lower(self.began);
         }
         self.release();
-    }
-
-    /// The servers did not reply in time, and may still work on the request.
-    pub(super) fn given_up(self) {
-        self.limit.lower(self.began);
     }
 
     fn release(&mut self) {

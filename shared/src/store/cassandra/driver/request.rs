@@ -19,8 +19,8 @@ use scylla::{
     },
 };
 use tokio::{
-    sync::{Mutex, MutexGuard},
-    time::timeout,
+    sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -46,8 +46,12 @@ pub(crate) struct Requests {
     pub(crate) statements: Statements,
     /// Maximum number of requests in flight.
     pub(super) max_in_flight: usize,
-    /// Bounds the requests in flight.
+    /// Bounds the background requests in flight.
     pub(super) limit: Arc<Limit>,
+    /// Bounds the readers' requests in flight, which never wait for the background's.
+    pub(super) reads: Arc<Semaphore>,
+    /// How long the servers may work on a request.
+    pub(super) request_timeout: Duration,
     /// Timeout of one attempt of a reader's request.
     pub(super) reader_timeout: Duration,
     /// Permit to issue requests, held by one step of a micro-batch at a time.
@@ -127,6 +131,16 @@ impl Requests {
         self.limit.succeeded_within(span)
     }
 
+    /// Keeps the permit of a reader's request that was given up, because the servers may still work
+    /// on it.
+    fn hold(&self, permit: Option<OwnedSemaphorePermit>) {
+        let rest = self.request_timeout.saturating_sub(self.reader_timeout);
+        drop(tokio::spawn(async move {
+            sleep(rest).await;
+            drop(permit);
+        }));
+    }
+
     async fn retry<T, F>(&self, caller: Caller, request: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, ExecutionError>>,
@@ -141,22 +155,30 @@ impl Requests {
             .with_max_times(retries)
             .with_jitter();
         let attempt = || async {
-            let slot = self.limit.slot().await;
-            let outcome = match caller {
-                Caller::Background => request().await,
-                Caller::Reader => match timeout(self.reader_timeout, request()).await {
-                    Ok(outcome) => outcome,
-                    Err(_elapsed) => {
-                        slot.given_up();
-                        return Err(ExecutionError::RequestTimeout(self.reader_timeout));
+            match caller {
+                Caller::Background => {
+                    let slot = self.limit.slot().await;
+                    let outcome = request().await;
+                    match &outcome {
+                        Ok(_) => slot.succeeded(),
+                        Err(error) => slot.failed(retry_cause(error).is_overload()),
                     }
-                },
-            };
-            match &outcome {
-                Ok(_) => slot.succeeded(),
-                Err(error) => slot.failed(retry_cause(error).is_overload()),
+                    outcome
+                }
+                Caller::Reader => {
+                    // Returns at once if the reader drops the request: queries drop those that they
+                    // need no more, most of which are answered. The semaphore is never closed.
+                    let permit = Arc::clone(&self.reads).acquire_owned().await.ok();
+                    let Ok(outcome) = timeout(self.reader_timeout, request()).await else {
+                        self.hold(permit);
+                        return Err(ExecutionError::RequestTimeout(self.reader_timeout));
+                    };
+                    if outcome.is_ok() {
+                        self.limit.record_success();
+                    }
+                    outcome
+                }
             }
-            outcome
         };
         // A refusal rarely passes within seconds, so it is reported at once; the consumer retries.
         let passes = |error: &ExecutionError| retry_cause(error) != RetryCause::Refused;
@@ -239,8 +261,6 @@ pub(crate) fn paged(statement: &PreparedStatement, rows: usize) -> PreparedState
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-
-    use tokio::sync::Semaphore;
 
     use super::*;
 
