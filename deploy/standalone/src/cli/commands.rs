@@ -56,8 +56,10 @@ const VERIFIED: &[&str] = &[
     "log_is_cut          whether retention has removed the oldest records",
     "differences         count, and the first 100 as sentences in first",
 ];
-const REDRIVEN: &[&str] =
-    &["looked_at, appended, kept, repeated  dead letters; looked_at is the sum of the others"];
+const REDRIVEN: &[&str] = &[
+    "looked_at                 number of dead letters, the sum of the others",
+    "appended, kept, repeated  dead letters by outcome; repeated ones are removed",
+];
 
 /// The settings that the other commands accept but do not use: only the help of `serve` lists them.
 #[rustfmt::skip]
