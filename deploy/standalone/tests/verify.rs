@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ingest::{
     consumer::{Consumer, ConsumerOptions},
-    log::{EmbeddedLog, Log, NewRecord, embedded::EmbeddedLogOptions},
+    log::{EmbeddedLog, Log, NewRecord, Position, embedded::EmbeddedLogOptions},
     metrics::ConsumerMetrics,
 };
 use shared::{
@@ -106,7 +106,9 @@ impl World {
         let consumer = Consumer::new(log, store, self.clock, metrics, options);
         let log = self.log.clone();
         let done = async move {
-            while log.positions().values().any(|position| position.committed < position.end) {
+            let is_behind = |at: &Position| at.committed < at.end;
+            // There are no positions before the brokers know a topic that was just created.
+            while log.positions().is_empty() || log.positions().values().any(is_behind) {
                 tokio::task::yield_now().await;
             }
         };
