@@ -23,6 +23,8 @@ PROMETHEUS = Path("deploy/prometheus")
 DASHBOARDS = Path("deploy/grafana/dashboards")
 # Only failures produce these label values, but the metric and the label must exist.
 ONLY_ON_FAILURE = ('status=~"5.."', 'status="aborted"')
+# NaN while nothing is measured, as on the embedded backends.
+NAN_WHILE_IDLE = "bookend_clock_skew_seconds"
 SELECTOR = re.compile(r"\b((?:bookend[_:]|process_|probe_)\w[\w:]*|up)\b(\{[^}]*\})?")
 QUERIED_PATHS = (
     "/v1/session-starts?days=2&limit=10", "/v1/session-starts/counts?days=7", "/v1/users/nobody/sessions",
@@ -156,14 +158,15 @@ def filled(expression):
 
 
 def query(prometheus, expression):
-    """Evaluates an expression and returns the samples that are not NaN."""
+    """Evaluates an expression and returns the samples that are not NaN, unless its metric may be."""
     url = f"http://{prometheus}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
     try:
         with urllib.request.urlopen(url, timeout=30) as reply:
             result = json.load(reply)["data"]["result"]
     except urllib.error.HTTPError as error:
         sys.exit(f"{expression}: {error.read().decode()}")
-    return [sample for sample in result if not math.isnan(float(sample["value"][1]))]
+    may_be_nan = NAN_WHILE_IDLE in expression
+    return [sample for sample in result if may_be_nan or not math.isnan(float(sample["value"][1]))]
 
 
 def responds(url):
