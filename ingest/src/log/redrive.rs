@@ -4,16 +4,24 @@
 //! A record may have several letters: a replay writes another one, and a letter that is kept is
 //! written again after those not read yet. Calls no driver and reads no file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
+use shared::timestamp::Timestamp;
+
+use self::offset_set::OffsetSet;
 use super::Partition;
 
-/// The record of a dead letter: its log (a topic id, else a topic's name), partition and offset.
+mod offset_set;
+
+/// The record of a dead letter: its log (an id, else the name of a topic), partition and offset.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Origin {
     pub(super) log: String,
     pub(super) partition: Partition,
     pub(super) offset: i64,
+    /// The append time of a record whose log has no id. It tells the records of a topic from those
+    /// of an earlier one with the same name.
+    pub(super) append_time: Option<Timestamp>,
 }
 
 /// The records whose letters were seen. Decides whether a letter is another one of a record that
@@ -30,13 +38,18 @@ pub(super) struct Sieve {
 #[derive(Debug, Default)]
 pub(crate) struct NewestLetters(HashMap<(String, Partition), i64>);
 
-/// A set of records.
+/// A set of records, by log and partition.
 #[derive(Debug, Default)]
-struct Origins(HashMap<String, HashMap<Partition, Ranges>>);
+struct Origins(HashMap<String, HashMap<Partition, Records>>);
 
-/// A set of offsets as ranges: the start of each, and the offset after it.
+/// A set of records of one partition.
 #[derive(Debug, Default)]
-struct Ranges(BTreeMap<i64, i64>);
+struct Records {
+    /// The records of a log with an id.
+    offsets: OffsetSet,
+    /// The others, which take about 40 bytes each.
+    timed: BTreeSet<(i64, Timestamp)>,
+}
 
 impl Sieve {
     /// Adds the record of a letter that an earlier redrive handled.
@@ -53,7 +66,7 @@ impl Sieve {
 }
 
 impl NewestLetters {
-    pub(super) fn add(&mut self, Origin { log, partition, offset }: Origin) {
+    pub(super) fn add(&mut self, Origin { log, partition, offset, .. }: Origin) {
         let newest = self.0.entry((log, partition)).or_insert(offset);
         *newest = offset.max(*newest);
     }
@@ -67,51 +80,36 @@ impl NewestLetters {
 }
 
 impl Origins {
-    fn contains(&self, Origin { log, partition, offset }: &Origin) -> bool {
-        let ranges = self.0.get(log).and_then(|of_log| of_log.get(partition));
-        ranges.is_some_and(|ranges| ranges.contains(*offset))
+    fn contains(&self, origin: &Origin) -> bool {
+        let of_log = self.0.get(&origin.log);
+        of_log.and_then(|of_log| of_log.get(&origin.partition)).is_some_and(|records| match origin
+            .append_time
+        {
+            None => records.offsets.contains(origin.offset),
+            Some(time) => records.timed.contains(&(origin.offset, time)),
+        })
     }
 
-    fn insert(&mut self, Origin { log, partition, offset }: &Origin) -> bool {
-        if !self.0.contains_key(log) {
-            self.0.insert(log.clone(), HashMap::new());
+    /// Adds a record; returns whether it is new.
+    fn insert(&mut self, origin: &Origin) -> bool {
+        if !self.0.contains_key(&origin.log) {
+            self.0.insert(origin.log.clone(), HashMap::new());
         }
-        let Some(of_log) = self.0.get_mut(log) else { return true };
-        of_log.entry(*partition).or_default().insert(*offset)
-    }
-}
-
-impl Ranges {
-    fn contains(&self, offset: i64) -> bool {
-        self.0.range(..=offset).next_back().is_some_and(|(_, end)| offset < *end)
-    }
-
-    /// Adds an offset; returns whether it is new.
-    fn insert(&mut self, offset: i64) -> bool {
-        if self.contains(offset) {
-            return false;
+        let Some(of_log) = self.0.get_mut(&origin.log) else { return true };
+        let records = of_log.entry(origin.partition).or_default();
+        match origin.append_time {
+            None => records.offsets.insert(origin.offset),
+            Some(time) => records.timed.insert((origin.offset, time)),
         }
-        let end = self.0.remove(&(offset + 1)).unwrap_or(offset + 1);
-        match self.0.range_mut(..offset).next_back() {
-            Some((_, before)) if *before == offset => *before = end,
-            _ => {
-                self.0.insert(offset, end);
-            }
-        }
-        true
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::{collection::vec, prelude::*};
-
     use super::*;
 
     fn origin(offset: i64) -> Origin {
-        Origin { log: "a".to_owned(), partition: 0, offset }
+        Origin { log: "a".to_owned(), partition: 0, offset, append_time: None }
     }
 
     #[test]
@@ -140,19 +138,16 @@ mod tests {
         assert!(!newest.has(Origin { partition: 1, ..origin(3) }));
     }
 
-    proptest! {
-        #[test]
-        fn ranges_are_a_set(offsets in vec(-20..20_i64, 0..60)) {
-            let (mut ranges, mut set) = (Ranges::default(), BTreeSet::new());
-            for offset in offsets {
-                prop_assert_eq!(ranges.insert(offset), set.insert(offset));
-                for offset in -21..=20 {
-                    prop_assert_eq!(ranges.contains(offset), set.contains(&offset));
-                }
-                // Adjacent offsets share a range.
-                let starts = set.iter().filter(|offset| !set.contains(&(*offset - 1))).count();
-                prop_assert_eq!(ranges.0.len(), starts);
-            }
-        }
+    #[test]
+    fn records_of_logs_without_an_id_are_told_by_their_append_times() {
+        let at = |time| Origin { append_time: Timestamp::from_millis(time), ..origin(1) };
+        let mut sieve = Sieve::default();
+        sieve.add_earlier(&at(10));
+        assert_eq!([10, 20, 20].map(|time| sieve.is_due(&at(time), false)), [false, true, false]);
+        assert!(sieve.is_due(&origin(1), false));
+        // For the counter of repetitions the offset is enough.
+        let mut newest = NewestLetters::default();
+        newest.add(at(10));
+        assert!(newest.has(at(20)));
     }
 }

@@ -60,6 +60,7 @@ impl Journal {
                     segment: segment::list(dir)?.first().copied().unwrap_or(0),
                     position: 0,
                 },
+                once_since: None,
             },
         };
         recovery::check_complete(dir, committed.restart.segment, place.segment)?;
@@ -79,6 +80,7 @@ impl Journal {
                 ends: ends.clone(),
                 committed: committed.offsets,
                 restart: committed.restart,
+                once_since: committed.once_since,
                 outstanding: VecDeque::new(),
             }),
             durable: watch::Sender::new(place),
@@ -190,7 +192,8 @@ impl JournalOffsets {
             }
             self.outstanding.pop_front();
         }
-        Committed { offsets: self.committed.clone(), restart: self.restart }
+        let (offsets, once_since) = (self.committed.clone(), self.once_since);
+        Committed { offsets, restart: self.restart, once_since }
     }
 }
 

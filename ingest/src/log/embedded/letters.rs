@@ -61,7 +61,12 @@ pub(super) fn read(entry: &Entry) -> Option<Letter> {
     let record = Record { partition, offset, key, value, append_time, ..Record::default() };
     Some(Letter {
         letter: DeadLetter { code, record },
-        origin: Origin { log, partition, offset },
+        origin: Origin {
+            append_time: log.is_empty().then_some(append_time),
+            log,
+            partition,
+            offset,
+        },
         was_kept: kept,
     })
 }

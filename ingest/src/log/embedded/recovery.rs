@@ -18,6 +18,10 @@ use crate::log::LogOpenError;
 pub(super) struct Committed {
     pub(super) offsets: Vec<i64>,
     pub(super) restart: Place,
+    /// Of dead letters: from which on redrives handled those of each record once. Older programs
+    /// commit without it, because they do not redrive like that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) once_since: Option<i64>,
 }
 
 /// Finds the end of the journal: the last complete block of the last segment with a header.

@@ -65,7 +65,8 @@ impl Journal {
             } else {
                 known.restart
             };
-            let state = Committed { offsets: committed.clone(), restart };
+            let once_since = known.once_since;
+            let state = Committed { offsets: committed.clone(), restart, once_since };
             recovery::write_committed(&shared.dir, &state).map_err(unwritable)?;
             known.outstanding.clear();
             (known.committed, known.restart, *saved) = (committed, restart, restart);

@@ -38,6 +38,8 @@ pub(super) struct JournalOffsets {
     pub(super) committed: Vec<i64>,
     /// Where reading begins after a restart: every record before this place is committed.
     pub(super) restart: Place,
+    /// Committed beside the offsets: see [`Committed`](super::recovery::Committed).
+    pub(super) once_since: Option<i64>,
     /// The polled blocks with uncommitted records: where each begins, and the offsets after it.
     pub(super) outstanding: VecDeque<(Place, Vec<i64>)>,
 }

@@ -2,4 +2,4 @@
 
 mod redrive;
 pub(super) mod setup;
-mod transaction;
+pub(super) mod transaction;

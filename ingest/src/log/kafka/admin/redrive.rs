@@ -63,7 +63,7 @@ impl KafkaLog {
                 records.into_iter().partition(|letter| before.has(letter));
             earlier
                 .iter()
-                .filter_map(|letter| letters::origin(&letter.headers))
+                .filter_map(letters::whole_origin)
                 .for_each(|origin| sieve.add_earlier(&origin));
             if due.is_empty() {
                 continue;
@@ -92,7 +92,7 @@ impl KafkaLog {
             let Some(Session { reader, transactions, before }) = session.get() else {
                 return Ok((Ok(step.offsets), session));
             };
-            step.offsets = reader.position();
+            step.offsets = before.and_read_to(reader.position());
             step.metadata = before.metadata();
             let outcome = transactions.commit(&step, &reader.group_metadata()?);
             let outcome =
@@ -121,7 +121,7 @@ fn sort(
     let (mut step, mut counts) = (Step::default(), Redriven::default());
     for letter in letters {
         counts.looked_at += 1;
-        let origin = letters::origin(&letter.headers);
+        let origin = letters::whole_origin(&letter);
         if origin.is_some_and(|origin| !sieve.is_due(&origin, letters::was_kept(&letter))) {
             counts.repeated += 1;
             continue;
@@ -139,4 +139,23 @@ fn sort(
         }
     }
     (step, counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::DeadLetter;
+
+    #[test]
+    fn a_cut_letter_is_kept_and_a_whole_one_of_its_record_is_appended_once() {
+        let record = Record { value: Some("x".into()), ..Record::default() };
+        let letter = DeadLetter { code: DeadLetterCode::Panicked, record };
+        let read = |cut| {
+            let Outgoing { value, headers, .. } = letters::outgoing(&letter, "events", cut);
+            Record { value, headers, ..Record::default() }
+        };
+        let mut sieve = Sieve::default();
+        let (step, counts) = sort(vec![read(3), read(0), read(0)], &mut sieve, &|_| true);
+        assert_eq!((step.kept.len(), step.back.len(), counts.repeated), (1, 1, 1));
+    }
 }

@@ -20,26 +20,26 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// The producer of a redrive. Its transactional id belongs to the group, so the brokers let only
 /// the last one that was opened commit.
-pub(super) struct Transactions {
-    producer: BaseProducer,
+pub(in super::super) struct Transactions {
+    pub(in super::super) producer: BaseProducer,
     topic: String,
     letters: String,
 }
 
 /// The content of one transaction.
 #[derive(Default)]
-pub(super) struct Step {
-    pub(super) back: Vec<Outgoing>,
-    pub(super) kept: Vec<Outgoing>,
-    pub(super) offsets: Offsets,
+pub(in super::super) struct Step {
+    pub(in super::super) back: Vec<Outgoing>,
+    pub(in super::super) kept: Vec<Outgoing>,
+    pub(in super::super) offsets: Offsets,
     /// What is committed beside the offset of each partition.
-    pub(super) metadata: Vec<(i32, String)>,
+    pub(in super::super) metadata: Vec<(i32, String)>,
 }
 
 impl Transactions {
     /// Opens the producer. Aborts the open transaction of another one, which can commit no more.
     /// Blocks.
-    pub(super) fn open(options: &KafkaLogOptions) -> KafkaResult<Self> {
+    pub(in super::super) fn open(options: &KafkaLogOptions) -> KafkaResult<Self> {
         let producer: BaseProducer = client::transactional(options).create()?;
         producer.init_transactions(LIMIT)?;
         let (topic, letters) = (options.topic.clone(), options.letters_topic());
@@ -48,8 +48,8 @@ impl Transactions {
 
     /// Commits `step`, or aborts it after an error. Blocks.
     pub(super) fn commit(&self, step: &Step, group: &ConsumerGroupMetadata) -> KafkaResult<()> {
-        self.producer.begin_transaction()?;
-        let outcome = self.try_commit(step, group);
+        let outcome = self.begin(step, group);
+        let outcome = outcome.and_then(|()| self.producer.commit_transaction(LIMIT));
         if outcome.is_err() {
             // If this fails too, the brokers abort it after the timeout.
             self.producer.abort_transaction(LIMIT).ok();
@@ -57,7 +57,13 @@ impl Transactions {
         outcome
     }
 
-    fn try_commit(&self, step: &Step, group: &ConsumerGroupMetadata) -> KafkaResult<()> {
+    /// Sends all of `step` in a new transaction. Blocks.
+    pub(in super::super) fn begin(
+        &self,
+        step: &Step,
+        group: &ConsumerGroupMetadata,
+    ) -> KafkaResult<()> {
+        self.producer.begin_transaction()?;
         for record in &step.back {
             self.send(&self.topic, record)?;
         }
@@ -73,8 +79,7 @@ impl Transactions {
                 element.set_metadata(metadata);
             }
         }
-        self.producer.send_offsets_to_transaction(&list, group, LIMIT)?;
-        self.producer.commit_transaction(LIMIT)
+        self.producer.send_offsets_to_transaction(&list, group, LIMIT)
     }
 
     fn send(&self, topic: &str, outgoing: &Outgoing) -> KafkaResult<()> {

@@ -64,7 +64,7 @@ pub(crate) fn code(letter: &Record) -> Option<DeadLetterCode> {
 /// The place of the original record of a dead letter; `None` if it was not in the topic with this
 /// name and id. A topic that was created again has other records at the same places.
 pub(crate) fn place(letter: &Record, topic: &str, id: Option<TopicId>) -> Option<(Partition, i64)> {
-    let Origin { log, partition, offset } = origin(&letter.headers)?;
+    let Origin { log, partition, offset, .. } = origin(&letter.headers)?;
     let is_there = log == topic || id.is_some_and(|id| log == id.to_string());
     is_there.then_some((partition, offset))
 }
@@ -78,7 +78,7 @@ pub(crate) fn original(letter: &Record) -> Option<NewRecord> {
         DeadLetterCode::Rejected(RejectionCode::Future) => None,
         _ => Some(Timestamp::parse(text(letter, APPEND_TIME)?)?),
     };
-    if text(letter, CUT).is_some() {
+    if is_cut(letter) {
         return None;
     }
     let headers =
@@ -89,9 +89,26 @@ pub(crate) fn original(letter: &Record) -> Option<NewRecord> {
 
 /// The record that a letter with these headers is about; `None` if another program wrote it.
 pub(crate) fn origin(headers: &[Header]) -> Option<Origin> {
-    let log = header_text(headers, TOPIC_ID).or_else(|| header_text(headers, TOPIC))?.to_owned();
+    let (log, append_time) = match header_text(headers, TOPIC_ID) {
+        Some(id) => (id, None),
+        None => {
+            let append_time = header_text(headers, APPEND_TIME).and_then(Timestamp::parse);
+            (header_text(headers, TOPIC)?, append_time)
+        }
+    };
     let partition = header_text(headers, PARTITION)?.parse().ok()?;
-    Some(Origin { log, partition, offset: header_text(headers, OFFSET)?.parse().ok()? })
+    let offset = header_text(headers, OFFSET)?.parse().ok()?;
+    Some(Origin { log: log.to_owned(), partition, offset, append_time })
+}
+
+/// The record that `letter` puts back when it is redriven; `None` if it was cut, so that it does
+/// not replace a whole letter of the same record.
+pub(crate) fn whole_origin(letter: &Record) -> Option<Origin> {
+    origin(&letter.headers).filter(|_| !is_cut(letter))
+}
+
+fn is_cut(letter: &Record) -> bool {
+    text(letter, CUT).is_some()
 }
 
 /// Whether a redrive kept `letter`.
@@ -137,5 +154,26 @@ mod tests {
         // Older programs wrote the name alone.
         assert_eq!(place(&letter(TopicId::UNKNOWN), "events", Some(new)), Some((2, 9)));
         assert_eq!(place(&letter(TopicId::UNKNOWN), "others", Some(new)), None);
+    }
+
+    fn read(append_time: i64, topic: TopicId, cut: usize) -> Record {
+        let append_time = Timestamp::from_millis(append_time).unwrap();
+        let record = Record { append_time, topic, ..Record::default() };
+        let letter = DeadLetter { record, code: DeadLetterCode::Panicked };
+        Record { headers: outgoing(&letter, "events", cut).headers, ..Record::default() }
+    }
+
+    #[test]
+    fn without_a_topic_id_the_append_time_tells_two_records_apart() {
+        let origin = |time, topic| whole_origin(&read(time, topic, 0)).unwrap();
+        assert_ne!(origin(10, TopicId::UNKNOWN), origin(20, TopicId::UNKNOWN));
+        assert_eq!(origin(10, TopicId::UNKNOWN), origin(10, TopicId::UNKNOWN));
+        // A replay on a topic with `CreateTime` gives a record another one.
+        assert_eq!(origin(10, TopicId::new(1)), origin(20, TopicId::new(1)));
+    }
+
+    #[test]
+    fn a_letter_that_was_cut_does_not_count_for_its_record() {
+        assert_eq!(whole_origin(&read(10, TopicId::new(1), 3)), None);
     }
 }

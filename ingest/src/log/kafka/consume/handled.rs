@@ -29,6 +29,16 @@ impl Handled {
         self.committed.get(&letter.partition).is_some_and(|committed| letter.offset < *committed)
     }
 
+    /// The offsets to commit after letters were read up to `position`. A partition that is read
+    /// again, and not yet to its committed offset, stays there.
+    pub(crate) fn and_read_to(&self, mut position: Offsets) -> Offsets {
+        for (partition, committed) in &self.committed {
+            let at = position.entry(*partition).or_insert(*committed);
+            *at = (*at).max(*committed);
+        }
+        position
+    }
+
     /// What is committed beside the offset of each partition.
     pub(crate) fn metadata(&self) -> Vec<(Partition, String)> {
         let id = Committed::metadata(self.topic).map_or(String::new(), |id| format!("{id} "));
@@ -70,5 +80,18 @@ impl TopicSource {
         };
         let from = handled.since.iter().map(begin).collect();
         Ok((self.reader(consumer, found.topic, from, found.ends)?, handled))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_offset_of_a_partition_that_is_read_again_does_not_go_back() {
+        let committed = [(0, 5), (1, 9), (2, 4)].into();
+        let handled = Handled { topic: TopicId::UNKNOWN, committed, since: Offsets::new() };
+        let read = handled.and_read_to([(0, 7), (1, 3)].into());
+        assert_eq!(read, [(0, 7), (1, 9), (2, 4)].into());
     }
 }

@@ -15,7 +15,7 @@ async fn refused(log: &Log, records: Vec<NewRecord>) -> RefusalCause {
 }
 
 /// A record that no compression makes smaller.
-fn incompressible(key: &str, bytes: usize) -> NewRecord {
+pub(super) fn incompressible(key: &str, bytes: usize) -> NewRecord {
     let mut random = key.bytes().fold(1_u64, |sum, byte| 31 * sum + u64::from(byte));
     let value: Vec<u8> = std::iter::repeat_with(|| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
