@@ -53,10 +53,11 @@ impl QueryConfig {
     /// Reads the settings.
     pub fn from_settings(mut given: Settings) -> Result<Self, Mistakes> {
         let future_tolerance_ms = given.get::<DurationValue>("future-tolerance").millis();
+        let options = QueryOptions::read(&mut given, future_tolerance_ms);
         let config = Self {
             process: ProcessConfig::read(&mut given),
-            store: StoreConfig::cassandra(&mut given),
-            options: QueryOptions::read(&mut given, future_tolerance_ms),
+            store: StoreConfig::cassandra(&mut given).for_queries(options.deadline),
+            options,
         };
         config.store.check_files(&mut given);
         given.finish(config)

@@ -105,7 +105,11 @@ fn refusals() -> [(&'static str, &'static str, Refusal); 12] {
         ("log", "When the disk has less free space than `--min-free-disk`.", Refusal::Log(full)),
         ("log_refused", limit_below, refused),
         ("throttled", over_quota, Refusal::Log(LogError::Throttled { left })),
-        ("late", "When the log does not confirm the batch within 12 seconds.", Refusal::TimedOut),
+        (
+            "late",
+            "When the log does not confirm the batch within the deadline, 12 seconds by default.",
+            Refusal::TimedOut,
+        ),
         ("inflight", held, Refusal::Body(BodyError::Busy)),
     ]
 }

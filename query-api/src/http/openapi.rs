@@ -64,8 +64,8 @@ fn failing(
     let down = QueryError::Unavailable(StoreError::Unavailable(String::new()));
     add("unavailable", "When the store is down.", down);
     let slow = QueryError::Slow(QueryOptions::default().deadline);
-    add("slow", "When the store does not answer within 12 seconds.", slow);
-    let crowded = "When so many queries are in flight that one waits for 12 seconds.";
+    add("slow", "When the store does not answer within the deadline, 12 seconds by default.", slow);
+    let crowded = "When so many queries are in flight that one waits until its deadline.";
     add("crowded", crowded, QueryError::Crowded);
     if streams {
         add("busy", "When clients leave 32 streamed replies unread.", QueryError::Busy);

@@ -118,16 +118,28 @@ fn send(
 impl QueryError {
     /// The reply; an error of the store is also logged with its cause.
     pub(super) fn to_response(&self) -> Response {
+        // A client may repeat a query that fails as often as it likes.
         match self {
             Self::Unavailable(cause) => {
                 if let Some(suppressed) = REPEATS.due("unavailable") {
                     tracing::warn!(%cause, suppressed, "the store was not available for a query");
                 }
             }
-            Self::Damaged(cause) => tracing::error!(%cause, "a query read a damaged row"),
-            Self::Unwritable(cause) => tracing::error!(%cause, "a reply could not be written"),
             Self::Slow(limit) => {
-                tracing::warn!(?limit, "the store was too slow for a query, which was given up");
+                if let Some(suppressed) = REPEATS.due("slow") {
+                    let slow = "the store was too slow for a query, which was given up";
+                    tracing::warn!(?limit, suppressed, "{slow}");
+                }
+            }
+            Self::Damaged(cause) => {
+                if let Some(suppressed) = REPEATS.due("damaged") {
+                    tracing::error!(%cause, suppressed, "a query read a damaged row");
+                }
+            }
+            Self::Unwritable(cause) => {
+                if let Some(suppressed) = REPEATS.due("unwritable") {
+                    tracing::error!(%cause, suppressed, "a reply could not be written");
+                }
             }
             _ => {}
         }
@@ -284,6 +296,40 @@ mod tests {
         let (text, metrics) = wire(|| vec![chunk("{"), chunk(NEVER), chunk("}")]).await;
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && !text.contains("0\r\n\r\n"), "{text:?}");
         assert!(metrics.contains(r#"requests_total{route="/",status="aborted"} 1"#), "{metrics}");
+    }
+
+    #[test]
+    fn a_query_that_fails_again_and_again_is_logged_once_in_a_while() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&lines);
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(move || Lines(Arc::clone(&written))).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        for error in [
+            QueryError::Unavailable(down()),
+            QueryError::Slow(Duration::from_secs(1)),
+            QueryError::Damaged(StoreError::Corrupt("a row".to_owned())),
+        ] {
+            for _ in 0..20 {
+                error.to_response();
+            }
+        }
+        let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+        // Another test may have logged one of them.
+        assert!(text.lines().count() <= 3, "{text}");
+    }
+
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 
     #[tokio::test]

@@ -7,10 +7,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use scylla::response::PagingState;
-
 use self::{
-    driver::{Caller, Requests, paged},
+    driver::{Requests, paged},
     facts::Stamps,
     memo::Memo,
     opening::Opening,
@@ -23,6 +21,7 @@ pub(in crate::store) mod clocks;
 mod completed;
 mod driver;
 mod facts;
+pub(in crate::store) mod in_flight;
 mod insert;
 mod lifetime;
 mod memo;
@@ -109,8 +108,6 @@ impl CassandraStore {
         if requests.succeeded_within(RECENT) {
             return Ok(());
         }
-        let statement = paged(&requests.statements.countries, 1);
-        requests.page(Caller::Reader, &statement, &(), PagingState::start()).await?;
-        Ok(())
+        requests.probe(&paged(&requests.statements.countries, 1)).await
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     num::NonZero,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -53,7 +54,7 @@ pub fn cassandra_settings() -> Vec<Setting> {
         Setting::switch("cassandra-tls", "Encrypt connections and verify the certificate of every node"),
         Setting::new("cassandra-ca-file", "FILE", "/etc/ssl/certs/ca-certificates.crt", "Trusted CA certificates in PEM"),
         Setting::new("cassandra-server-name", "NAME", "", "Name to verify in node certificates instead of the address"),
-        Setting::new("cassandra-max-in-flight", "N", "512", "Maximum number of requests in flight"),
+        Setting::new("cassandra-max-in-flight", "N", "512", "Maximum number of requests in flight, at most 1000"),
     ];
     settings.map(|setting| setting.under("Cassandra")).into()
 }
@@ -105,6 +106,15 @@ impl StoreConfig {
         Self::Cassandra(Box::new(options), replication)
     }
 
+    /// Limits the reads of a service that answers queries by the time limit of a query.
+    #[must_use]
+    pub fn for_queries(mut self, deadline: Duration) -> Self {
+        if let Self::Cassandra(options, _) = &mut self {
+            options.query_deadline = Some(deadline);
+        }
+        self
+    }
+
     /// Checks the files that the settings name, for a process that opens the store.
     pub fn check_files(&self, given: &mut Settings) {
         let Self::Cassandra(options, _) = self else { return };
@@ -127,7 +137,9 @@ impl StoreConfig {
             Self::Cassandra(options, _) => {
                 let nodes = options.nodes.join(", ");
                 let _waiting = Progress::waiting(format!("waiting for Cassandra at {nodes}"));
-                let options = CassandraOptions::clone(options);
+                // Nobody waits for a single read of a command.
+                let options =
+                    CassandraOptions { query_deadline: None, ..CassandraOptions::clone(options) };
                 Ok(Store::Cassandra(CassandraStore::open(options).await?.into()))
             }
         }

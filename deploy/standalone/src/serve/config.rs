@@ -78,17 +78,17 @@ impl ServeConfig {
         };
         let limits = Limits::read(&mut given, &mut log);
         let tolerance = limits.endpoint.future_tolerance_ms;
+        let queries = QueryOptions::read(&mut given, tolerance);
+        let store = match given.get("store") {
+            StoreBackend::Embedded => StoreConfig::embedded(&mut given, &data_dir, reserve_bytes),
+            StoreBackend::Cassandra => StoreConfig::cassandra(&mut given),
+        };
         let config = Self {
             process: ProcessConfig::read(&mut given),
-            queries: QueryOptions::read(&mut given, tolerance),
+            store: store.for_queries(queries.deadline),
+            queries,
             limits,
             log,
-            store: match given.get("store") {
-                StoreBackend::Embedded => {
-                    StoreConfig::embedded(&mut given, &data_dir, reserve_bytes)
-                }
-                StoreBackend::Cassandra => StoreConfig::cassandra(&mut given),
-            },
             data_dir,
         };
         config.store.check_files(&mut given);

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
 use indexmap::IndexMap;
 
 use super::{
@@ -127,8 +126,7 @@ impl CassandraStore {
             ttl: *ttl,
         });
         rows.extend(countries);
-        let requests = self.requests()?;
-        try_join_all(rows.chunks(PARTITIONS).map(|rows| requests.insert(rows))).await?;
+        self.requests()?.insert_all(&rows, PARTITIONS).await?;
         for partition in new {
             self.partitions.update(partition, |_| ());
         }

@@ -8,6 +8,7 @@ mod failure;
 mod guardrails;
 mod limit;
 mod options;
+mod reads;
 mod request;
 mod statements;
 mod tls;

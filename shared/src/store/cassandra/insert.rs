@@ -1,5 +1,6 @@
 //! Rows to add, each serialized as the values of its statement.
 
+use futures_util::future::join_all;
 use scylla::{
     errors::SerializationError,
     serialize::{
@@ -13,6 +14,7 @@ use scylla::{
 use super::{
     driver::{Requests, Statements},
     starts::{Day, Partition},
+    units::{CELL, FACT, ROW},
 };
 use crate::{
     event::{Country, SessionId, UserId},
@@ -20,10 +22,6 @@ use crate::{
     store::Result,
     timestamp::Timestamp,
 };
-
-/// Overhead of a row and of a cell in Cassandra 5.0, in bytes: write time and expiry time.
-const ROW: usize = 40;
-const CELL: usize = 24;
 
 /// A row to add. `ttl` is in seconds, `write_time` in microseconds.
 #[derive(Debug)]
@@ -72,6 +70,12 @@ impl Requests {
         let statements = rows.iter().map(|row| row.statement(&self.statements).into()).collect();
         self.write(statements, rows).await
     }
+
+    /// Adds `rows` in concurrent requests of at most `size` rows. Waits for all of them even when
+    /// one fails: one that is dropped keeps its permit until its deadline.
+    pub(super) async fn insert_all(&self, rows: &[Insert<'_>], size: usize) -> Result<()> {
+        join_all(rows.chunks(size).map(|rows| self.insert(rows))).await.into_iter().collect()
+    }
 }
 
 impl Insert<'_> {
@@ -106,7 +110,7 @@ impl Insert<'_> {
             Fact::Start(start) => start.country.as_str().len(),
             Fact::End(_) => 0,
         };
-        ROW + CELL + session.as_str().len() + country + 18
+        FACT + session.as_str().len() + country
     }
 }
 

@@ -14,6 +14,15 @@ pub(super) const ROWS: usize = 50;
 /// Maximum size of a request over several partitions, in bytes.
 const BYTES: usize = 5 << 10;
 
+/// Overhead of a row and of a cell in Cassandra 5.0, in bytes: write time and expiry time.
+pub(super) const ROW: usize = 40;
+pub(super) const CELL: usize = 24;
+/// Size of the row of a fact, in bytes, without its session and country.
+pub(super) const FACT: usize = ROW + CELL + 18;
+
+/// Maximum number of sessions in a unit over several users, with ids of one byte.
+pub(super) const SESSIONS: usize = BYTES / (FACT + 1);
+
 /// Rows of one partition.
 #[derive(Debug)]
 pub(super) struct PartitionRows<T> {

@@ -180,6 +180,7 @@ async fn an_option_that_cannot_be_right_is_named() {
         (CassandraOptions { keyspace: "no; DROP".to_owned(), ..options() }, "keyspace"),
         (CassandraOptions { nodes: Vec::new(), ..options() }, "nodes"),
         (CassandraOptions { max_in_flight: 0, ..options() }, "in flight"),
+        (CassandraOptions { max_in_flight: 1_001, ..options() }, "1024 requests"),
     ] {
         let refused = CassandraStore::open(options).await.unwrap_err().to_string();
         assert!(refused.contains(name), "{refused}");

@@ -4,23 +4,25 @@ use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use prometheus::Registry;
 use scylla::{frame::protocol_features::ProtocolFeatures, statement::Consistency};
 use scylla_proxy::{
-    Condition, Node, Proxy, Reaction, RequestOpcode, RequestReaction, RequestRule, RunningProxy,
-    ShardAwareness, example_db_errors::invalid,
+    Condition, Node, Proxy, Reaction, RequestFrame, RequestOpcode, RequestReaction, RequestRule,
+    RunningProxy, ShardAwareness, example_db_errors::invalid,
 };
 use shared::{
     session::SessionStart,
     store::{
         CassandraStore, Effect, Sighting, StartPosition, Store, StoreError, Window,
-        cassandra::{CassandraOptions, OnRetry, RetryCause},
+        cassandra::{CassandraOpenError, CassandraOptions, OnRetry, RetryCause},
+        config::StoreConfig,
     },
     timestamp::DAY,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{Keyspace, layouts};
 use crate::{
@@ -31,6 +33,7 @@ use crate::{
 /// A store behind a proxy, and the causes of its retries.
 struct Proxied {
     keyspace: Keyspace,
+    options: CassandraOptions,
     store: Store,
     proxy: RunningProxy,
     causes: Arc<Mutex<Vec<RetryCause>>>,
@@ -58,8 +61,8 @@ async fn proxied_with(change: impl FnOnce(&mut CassandraOptions)) -> Proxied {
         ..keyspace.0.clone()
     };
     change(&mut options);
-    let store = Store::Cassandra(CassandraStore::open(options).await.unwrap().into());
-    Proxied { keyspace, store, proxy, causes }
+    let store = Store::Cassandra(CassandraStore::open(options.clone()).await.unwrap().into());
+    Proxied { keyspace, options, store, proxy, causes }
 }
 
 impl Proxied {
@@ -104,6 +107,24 @@ async fn use_everything(store: &Store) {
     store.ready().await.unwrap();
 }
 
+/// The page size of an EXECUTE that has one: after the id, the consistency, the flags and the
+/// values.
+fn page_size(frame: &RequestFrame) -> Option<usize> {
+    let mut body = &frame.body[..];
+    let mut number = |bytes: usize, skipped: usize| {
+        let (number, rest) = body[skipped..].split_at(bytes);
+        body = rest;
+        number.iter().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    };
+    let id = number(2, 0);
+    let flags = number(1, id + 2);
+    let mut skipped = 0;
+    for _ in 0..if flags & 1 == 0 { 0 } else { number(2, 0) } {
+        skipped = number(4, skipped);
+    }
+    (flags & 4 != 0).then(|| number(4, skipped))
+}
+
 async fn everything_is_asked_at(consistency: Consistency, datacenter: Option<&str>) {
     let mut proxied = proxied(datacenter).await;
     let ((good, mut at_quorum), (bad, mut otherwise)) =
@@ -119,14 +140,18 @@ async fn everything_is_asked_at(consistency: Consistency, datacenter: Option<&st
         RequestRule(ours(), RequestReaction::noop().with_feedback_when_performed(bad)),
     ]);
     use_everything(&proxied.store).await;
-    let (mut batches, mut executed) = (0, 0);
+    let (mut batches, mut executed, mut pages) = (0, 0, Vec::new());
     while let Ok((frame, _)) = at_quorum.try_recv() {
-        match frame.opcode {
-            RequestOpcode::Batch => batches += 1,
-            _ => executed += 1,
+        if frame.opcode == RequestOpcode::Batch {
+            batches += 1;
+            continue;
         }
+        executed += 1;
+        pages.extend(page_size(&frame));
     }
     assert!(batches >= 4 && executed >= 10, "{batches} batches and {executed} others");
+    // The limit that the check of guardrails asks for.
+    assert!(pages.len() >= 9 && pages.iter().all(|rows| *rows <= 2_000), "{pages:?}");
     assert!(otherwise.try_recv().is_err(), "a request at another consistency");
     assert_eq!(*proxied.causes.lock().unwrap(), []);
     proxied.remove().await;
@@ -185,7 +210,132 @@ async fn reads_that_a_query_drops_hold_up_no_other() {
         }
     };
     // A permit that is kept until the deadline of its request is missing for 12 s.
-    tokio::time::timeout(Duration::from_secs(10), reads).await.unwrap();
+    timeout(Duration::from_secs(10), reads).await.unwrap();
+    proxied.remove().await;
+}
+
+/// The read ahead of a streamed reply is not polled while its client does not read.
+#[tokio::test]
+async fn reads_that_nobody_polls_hold_up_no_other() {
+    let proxied = proxied_with(|options| options.max_in_flight = 1).await;
+    let (store, key) = (&proxied.store, key("u", "s"));
+    let mut unpolled = [Box::pin(store.facts(&key)), Box::pin(store.facts(&key))];
+    for read in &mut unpolled {
+        // One is in flight, and the other waits for its permit.
+        tokio::select! {
+            biased;
+            _ = read => panic!("answered at once"),
+            () = std::future::ready(()) => {}
+        }
+    }
+    let other = timeout(Duration::from_secs(5), store.facts(&key)).await;
+    other.expect("the permit was kept").unwrap();
+    for read in unpolled {
+        read.await.unwrap();
+    }
+    proxied.remove().await;
+}
+
+#[tokio::test]
+async fn a_read_that_was_given_up_keeps_its_permit_while_the_servers_work_on_it() {
+    let request_timeout = Duration::from_secs(6);
+    let mut proxied = proxied_with(|options| {
+        options.max_in_flight = 1;
+        options.request_timeout = request_timeout;
+        options.query_deadline = Some(Duration::from_secs(2));
+    })
+    .await;
+    let once =
+        Condition::RequestOpcode(RequestOpcode::Execute).and(Condition::TrueForLimitedTimes(1));
+    proxied.rules(vec![RequestRule(once, RequestReaction::drop_frame())]);
+    let (begun, key) = (Instant::now(), key("u", "s"));
+    let given_up = async {
+        while proxied.causes.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        begun.elapsed()
+    };
+    let (read, given_up) = tokio::join!(proxied.store.facts(&key), given_up);
+    read.unwrap();
+    assert!(given_up < request_timeout, "an attempt has half of the deadline: {given_up:?}");
+    assert!(begun.elapsed() >= request_timeout, "the retry waits for the permit");
+    assert_eq!(*proxied.causes.lock().unwrap(), [RetryCause::Timeout]);
+    proxied.remove().await;
+}
+
+#[tokio::test]
+async fn a_read_of_a_command_is_retried_more_often_than_that_of_a_query() {
+    let mut proxied = proxied(None).await;
+    let command = StoreConfig::Cassandra(proxied.options.clone().into(), "1".parse().unwrap());
+    let (command, key) = (command.open().await.unwrap(), key("u", "s"));
+    let outage = || {
+        let times = Condition::TrueForLimitedTimes(3);
+        let reads = Condition::RequestOpcode(RequestOpcode::Execute).and(times);
+        vec![RequestRule(reads, RequestReaction::forge().unavailable())]
+    };
+    proxied.rules(outage());
+    proxied.store.facts(&key).await.unwrap_err();
+    proxied.rules(outage());
+    command.facts(&key).await.unwrap();
+    proxied.remove().await;
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_reply_is_not_ready_long_before_probes_give_up() {
+    let mut proxied = proxied(None).await;
+    let reads = Condition::RequestOpcode(RequestOpcode::Execute);
+    proxied.rules(vec![RequestRule(reads, RequestReaction::drop_frame())]);
+    let silent = proxied.store.ready().await.unwrap_err();
+    assert!(silent.to_string().ends_with("no node replied within 2s"), "{silent}");
+    proxied.rules(Vec::new());
+    proxied.store.ready().await.unwrap();
+    proxied.remove().await;
+}
+
+#[tokio::test]
+async fn a_node_that_accepts_and_says_nothing_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nodes = vec![silent.local_addr().unwrap().to_string()];
+    let opened = CassandraStore::open(CassandraOptions { nodes, ..super::options() });
+    let refused = timeout(Duration::from_secs(40), opened).await.expect("it waits for a minute");
+    assert!(matches!(refused, Err(CassandraOpenError::Unreachable { .. })), "{refused:?}");
+}
+
+/// If they were dropped, they would keep their permits until their deadline.
+#[tokio::test]
+async fn after_a_failure_the_other_requests_of_the_unit_are_waited_for() {
+    let (delay, rows) = (Duration::from_secs(2), 64);
+    let mut proxied = proxied(None).await;
+    let once =
+        || Condition::RequestOpcode(RequestOpcode::Batch).and(Condition::TrueForLimitedTimes(1));
+    proxied.rules(vec![
+        RequestRule(once(), RequestReaction::forge().syntax_error()),
+        RequestRule(once(), RequestReaction::delay(delay)),
+    ]);
+    let facts = (0..rows).map(|n| end(NOW + n)).collect();
+    let (begun, sighting) = (Instant::now(), Sighting { key: key("u", "s"), facts });
+    let refused = proxied.store.absorb(vec![sighting], now()).await;
+    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
+    assert!(begun.elapsed() >= delay, "{:?}", begun.elapsed());
+    proxied.remove().await;
+}
+
+#[tokio::test]
+async fn the_limit_in_force_is_a_metric() {
+    let mut proxied = proxied_with(|options| options.max_in_flight = 64).await;
+    let registry = Registry::new();
+    proxied.store.watch(&registry).unwrap();
+    let limit = || {
+        let metrics = registry.gather();
+        let limit = metrics.iter().find(|one| one.name() == "bookend_store_in_flight_limit");
+        limit.unwrap().get_metric()[0].get_gauge().get_value()
+    };
+    assert_eq!(limit(), 64.0);
+    let once =
+        Condition::RequestOpcode(RequestOpcode::Batch).and(Condition::TrueForLimitedTimes(1));
+    proxied.rules(vec![RequestRule(once, RequestReaction::forge().overloaded())]);
+    absorb(&proxied.store, "u", "s", &[end(NOW)]).await;
+    assert!((32.0..40.0).contains(&limit()), "half, and one for each success: {}", limit());
     proxied.remove().await;
 }
 

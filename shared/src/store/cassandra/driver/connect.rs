@@ -14,9 +14,8 @@ use scylla::{
     },
     policies::{load_balancing::DefaultPolicy, retry::FallthroughRetryPolicy},
     response::PagingState,
-    statement::Consistency,
 };
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 use super::{
     error::{CassandraOpenError, Result},
@@ -24,6 +23,7 @@ use super::{
     guardrails,
     limit::Limit,
     options::{CassandraOptions, RetryCause},
+    reads::Reads,
     request::Requests,
     statements::Statements,
     tls,
@@ -32,9 +32,13 @@ use super::{
 /// Connections per node. A node spends more on further connections than they gain.
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN;
 
-/// Timeout of one attempt of a reader's request. A node that hangs then leaves time for another one
-/// before the deadline of the query.
-const READER_TIMEOUT: Duration = Duration::from_secs(6);
+/// Interval of the requests that show whether a connection is alive.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a node may take to reply to one. A node that hangs delays an opening by as much, because
+/// the driver prepares statements on all nodes. Not shorter than the timeout of a request: a node
+/// that replies slowly still serves.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Interval of the checks whether all nodes agree on the schema.
 const SCHEMA_AGREEMENT_INTERVAL: Duration = Duration::from_millis(20);
@@ -49,12 +53,10 @@ pub(crate) async fn open_requests(options: &CassandraOptions) -> Result<Requests
     read.map_err(|error| open_error(options, &error))?;
     Ok(Requests {
         statements,
-        session,
+        session: session.into(),
         max_in_flight: options.max_in_flight,
         limit: Limit::new(options.max_in_flight, options.request_timeout),
-        reads: Arc::new(Semaphore::new(options.max_in_flight)),
-        request_timeout: options.request_timeout,
-        reader_timeout: READER_TIMEOUT.min(options.request_timeout),
+        reads: Reads::new(options),
         permit: Mutex::default(),
         on_retry: options.on_retry.clone(),
     })
@@ -64,13 +66,11 @@ pub(crate) async fn open_requests(options: &CassandraOptions) -> Result<Requests
 pub(crate) async fn open_session(options: &CassandraOptions) -> Result<Session> {
     options.check()?;
     let mut balancing = DefaultPolicy::builder().token_aware(true);
-    let mut consistency = Consistency::Quorum;
     if let Some(datacenter) = &options.datacenter {
         balancing = balancing.prefer_datacenter(datacenter.clone()).permit_dc_failover(false);
-        consistency = Consistency::LocalQuorum;
     }
     let profile = ExecutionProfile::builder()
-        .consistency(consistency)
+        .consistency(options.level())
         .load_balancing_policy(balancing.build())
         // The driver would retry at once; `Requests` retries with a delay.
         .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
@@ -80,6 +80,8 @@ pub(crate) async fn open_session(options: &CassandraOptions) -> Result<Session> 
         .known_nodes(&options.nodes)
         .default_execution_profile_handle(profile.into_handle())
         .pool_size(PoolSize::PerHost(CONNECTIONS))
+        .keepalive_interval(KEEPALIVE_INTERVAL)
+        .keepalive_timeout(KEEPALIVE_TIMEOUT)
         .schema_agreement_interval(SCHEMA_AGREEMENT_INTERVAL)
         .keyspaces_to_fetch([&options.keyspace]);
     if let Some(username) = &options.username {

@@ -68,8 +68,9 @@ pub(crate) fn retry_cause(error: &ExecutionError) -> RetryCause {
 
 fn attempt_cause(error: &RequestAttemptError) -> RetryCause {
     match error {
-        RequestAttemptError::BrokenConnectionError(_)
-        | RequestAttemptError::UnableToAllocStreamId => RetryCause::Connection,
+        RequestAttemptError::BrokenConnectionError(_) => RetryCause::Connection,
+        // All streams of the connection wait for replies.
+        RequestAttemptError::UnableToAllocStreamId => RetryCause::Overloaded,
         RequestAttemptError::DbError(error, _) => described(error).0,
         _ => RetryCause::Failure,
     }
@@ -173,6 +174,8 @@ mod tests {
         ] {
             assert_eq!(cause(error.clone()), expected, "{error}");
         }
+        let crowded = RequestAttemptError::UnableToAllocStreamId;
+        assert!(retry_cause(&ExecutionError::LastAttemptError(crowded)).is_overload());
     }
 
     #[test]

@@ -22,6 +22,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use crate::telemetry::Repeats;
+
 /// The lowest limit.
 const LEAST: usize = 16;
 
@@ -38,6 +40,8 @@ pub(super) struct Limit {
     created: Instant,
     /// The time of the last success, in milliseconds after `created`, plus one; 0 without any.
     succeeded: AtomicU64,
+    /// A limit that is lowered and restored again and again is not worth a line each time.
+    repeats: Repeats,
 }
 
 #[derive(Debug)]
@@ -68,7 +72,13 @@ impl Limit {
             is_full: AtomicBool::new(true),
             created,
             succeeded: AtomicU64::new(0),
+            repeats: Repeats::default(),
         })
+    }
+
+    /// The limit in force.
+    pub(super) fn current(&self) -> usize {
+        self.state.lock().limit
     }
 
     /// Waits for a permit.
@@ -103,6 +113,12 @@ impl Limit {
             } else {
                 self.permits.add_permits(1);
             }
+            if state.limit == self.most
+                && let Some(suppressed) = self.repeats.due("restored")
+            {
+                let limit = self.most;
+                tracing::info!(limit, suppressed, "Cassandra keeps up again with all requests");
+            }
         }
         self.is_full.store(state.limit == self.most, Ordering::Relaxed);
     }
@@ -114,12 +130,21 @@ impl Limit {
             return;
         }
         state.lowered = Instant::now();
-        let halved = (state.limit / 2).max(LEAST.min(self.most));
-        state.excess += state.limit - halved;
-        state.limit = halved;
+        let limit = (state.limit / 2).max(LEAST.min(self.most));
+        let is_first = state.limit == self.most && limit < self.most;
+        if let Some(suppressed) = is_first.then(|| self.repeats.due("lowered")).flatten() {
+            tracing::warn!(
+                limit,
+                suppressed,
+                "Cassandra is overloaded; fewer requests are in flight"
+            );
+        } else {
+            tracing::debug!(limit, "Cassandra is overloaded; fewer requests are in flight");
+        }
+        state.excess += state.limit - limit;
+        state.limit = limit;
         state.excess -= self.permits.forget_permits(state.excess);
         self.is_full.store(state.limit == self.most, Ordering::Relaxed);
-        tracing::debug!(limit = halved, "Cassandra is overloaded; fewer requests are in flight");
     }
 
     /// Takes back a permit that is above the limit.
@@ -244,6 +269,42 @@ mod tests {
         assert_eq!(free(&limit), 15);
         pass(Duration::from_secs(2)).await;
         assert_eq!(free(&limit), 16);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_halving_and_the_recovery_are_logged_once() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&lines);
+        let subscriber = tracing_subscriber::fmt().with_ansi(false);
+        let subscriber = subscriber.with_writer(move || Lines(Arc::clone(&written))).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let limit = Limit::new(100, DEADLINE);
+        for _ in 0..2 {
+            for _ in 0..3 {
+                tokio::time::advance(Duration::from_secs(1)).await;
+                limit.slot().await.failed(true);
+            }
+            for _ in 0..100 {
+                limit.slot().await.succeeded();
+            }
+        }
+        let text = String::from_utf8(lines.lock().clone()).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines[0].contains("WARN") && lines[0].contains("limit=50"), "{text}");
+        assert!(lines[1].contains("INFO") && lines[1].contains("limit=100"), "{text}");
+    }
+
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 
     #[tokio::test(start_paused = true)]

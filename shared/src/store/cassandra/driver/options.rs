@@ -4,13 +4,17 @@
 
 use std::{fmt, net::Ipv6Addr, sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
+use scylla::statement::Consistency;
 
 use super::{
     error::{CassandraOpenError, Result},
     tls::{self, CassandraTls},
 };
 use crate::{config::Secret, timestamp::MARGIN};
+
+/// The highest limit of requests in flight. More could time out together than the driver bears on
+/// one connection.
+const MAX_IN_FLIGHT: usize = 1_000;
 
 /// How to connect to Cassandra, and the limits of its use.
 #[derive(Clone, Debug)]
@@ -33,6 +37,9 @@ pub struct CassandraOptions {
     /// Timeout of one attempt of a request, not shorter than the timeouts of the servers: a request
     /// that is given up earlier is still work for them.
     pub request_timeout: Duration,
+    /// Time limit of a query, half of which an attempt of a read may take. Without one, as for a
+    /// command, reads are as patient as writes.
+    pub query_deadline: Option<Duration>,
     /// Time that a row is kept beyond the retention, in milliseconds.
     pub margin_ms: i64,
     /// Number of starts that this process writes to a partition of a country's day before it moves
@@ -76,6 +83,7 @@ impl Default for CassandraOptions {
             tls: None,
             max_in_flight: 512,
             request_timeout: Duration::from_secs(12),
+            query_deadline: Some(Duration::from_secs(12)),
             margin_ms: MARGIN,
             starts_per_partition: 50_000,
             on_retry: OnRetry::default(),
@@ -94,13 +102,25 @@ impl CassandraOptions {
             ("list of nodes", format!("{node:?} is not an address such as cassandra-1:9042"))
         } else if keyspace.is_empty() || keyspace.len() > 48 || !keyspace.chars().all(fits) {
             ("keyspace", format!("{keyspace:?} is not 1 to 48 lower-case letters, digits and _"))
-        } else if !(1..=Semaphore::MAX_PERMITS).contains(&self.max_in_flight) {
-            let (given, most) = (self.max_in_flight, Semaphore::MAX_PERMITS);
-            ("limit of requests in flight", format!("{given} is not between 1 and {most}"))
+        } else if !(1..=MAX_IN_FLIGHT).contains(&self.max_in_flight) {
+            let fault = format!(
+                "{} is not between 1 and {MAX_IN_FLIGHT}; the driver breaks a connection with more \
+                 than 1024 requests that were given up",
+                self.max_in_flight
+            );
+            ("limit of requests in flight", fault)
         } else {
             return Ok(());
         };
         Err(CassandraOpenError::Option { name, fault })
+    }
+
+    /// The consistency level of every request.
+    pub(crate) fn level(&self) -> Consistency {
+        match self.datacenter {
+            Some(_) => Consistency::LocalQuorum,
+            None => Consistency::Quorum,
+        }
     }
 
     /// Checks the files: the CA certificates.

@@ -3,13 +3,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use scylla::{
     client::session::Session,
     deserialize::row::DeserializeRow,
     errors::ExecutionError,
     response::{
-        PagingState,
+        PagingState, PagingStateResponse,
         query_result::{QueryResult, QueryRowsResult},
     },
     serialize::{batch::BatchValues, row::SerializeRow},
@@ -19,15 +19,16 @@ use scylla::{
     },
 };
 use tokio::{
-    sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore},
-    time::{sleep, timeout},
+    sync::{Mutex, MutexGuard},
+    time::timeout,
 };
 
 use super::{
     failure::{corrupt, retry_cause, store_error},
     limit::Limit,
     options::{OnRetry, RetryCause},
-    statements::Statements,
+    reads::Reads,
+    statements::{MAX_PAGE, Statements},
 };
 use crate::store::{Result, StoreError};
 
@@ -36,24 +37,20 @@ const FIRST_DELAY: Duration = Duration::from_millis(50);
 const MAX_DELAY: Duration = Duration::from_secs(1);
 /// Retries of a background request: about three seconds of delays, besides the attempts.
 const BACKGROUND_RETRIES: usize = 5;
-/// Retries of a request whose reader is waiting.
-const READER_RETRIES: usize = 1;
+/// How long a probe waits for a reply. Requests for `/readyz` usually have a timeout of 5 s.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// The connection, and the limits of its use.
 #[derive(Debug)]
 pub(crate) struct Requests {
-    pub(crate) session: Session,
+    pub(crate) session: Arc<Session>,
     pub(crate) statements: Statements,
     /// Maximum number of requests in flight.
     pub(super) max_in_flight: usize,
     /// Bounds the background requests in flight.
     pub(super) limit: Arc<Limit>,
-    /// Bounds the readers' requests in flight, which never wait for the background's.
-    pub(super) reads: Arc<Semaphore>,
-    /// How long the servers may work on a request.
-    pub(super) request_timeout: Duration,
-    /// Timeout of one attempt of a reader's request.
-    pub(super) reader_timeout: Duration,
+    /// Bounds the readers' requests.
+    pub(super) reads: Reads,
     /// Permit to issue requests, held by one step of a micro-batch at a time.
     pub(super) permit: Mutex<()>,
     pub(super) on_retry: OnRetry,
@@ -72,13 +69,16 @@ pub(crate) struct Step<'a, F> {
     permit: Option<MutexGuard<'a, ()>>,
 }
 
-/// The caller of a request, which determines the number of retries.
+type Page = (QueryResult, PagingStateResponse);
+type PageRequest = BoxFuture<'static, Result<Page, ExecutionError>>;
+
+/// The caller of a request, which determines its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
     /// The consumer, which stalls until the request succeeds, or a check of the whole store. Both
     /// wait until the failure of a node is detected.
     Background,
-    /// A query whose client is waiting.
+    /// A query whose client is waiting, or a command that reads what queries read.
     Reader,
 }
 
@@ -97,7 +97,7 @@ impl Requests {
     ) -> Result<()> {
         let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
         batch.set_is_idempotent(true);
-        self.retry(Caller::Background, || self.session.batch(&batch, &rows)).await?;
+        self.background(|| self.session.batch(&batch, &rows)).await?;
         Ok(())
     }
 
@@ -108,8 +108,7 @@ impl Requests {
         statement: &PreparedStatement,
         values: &impl SerializeRow,
     ) -> Result<QueryRowsResult> {
-        let request = || self.session.execute_unpaged(statement, values);
-        rows(self.retry(Caller::Background, request).await?)
+        rows(self.background(|| self.session.execute_unpaged(statement, values)).await?)
     }
 
     /// One page of the rows that `statement` selects, and the start of the next page if there is
@@ -121,9 +120,42 @@ impl Requests {
         values: &impl SerializeRow,
         from: PagingState,
     ) -> Result<(QueryRowsResult, Option<PagingState>)> {
-        let request = || self.session.execute_single_page(statement, values, from.clone());
-        let (result, next) = self.retry(caller, request).await?;
+        let request = self.page_request(statement, values, from)?;
+        let (result, next) = match caller {
+            Caller::Background => self.background(request).await?,
+            Caller::Reader => {
+                let attempt = || self.read(request());
+                self.retry(self.reads.retries, attempt)
+                    .await
+                    .map_err(|error| store_error(&error))?
+            }
+        };
         Ok((rows(result)?, next.into_paging_control_flow().continue_value()))
+    }
+
+    /// Reads one page in one attempt, to learn whether the store replies.
+    pub(crate) async fn probe(&self, statement: &PreparedStatement) -> Result<()> {
+        let request = self.page_request(statement, &(), PagingState::start())?;
+        match timeout(PROBE, self.read(request())).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(store_error(&error)),
+            Err(_) => Err(StoreError::Unavailable(format!("no node replied within {PROBE:?}"))),
+        }
+    }
+
+    /// A request for a page that does not borrow, so that it can run in a task of its own.
+    fn page_request(
+        &self,
+        statement: &PreparedStatement,
+        values: &impl SerializeRow,
+        from: PagingState,
+    ) -> Result<impl Fn() -> PageRequest> {
+        let bound = statement.clone().bind(values).map_err(|error| store_error(&error.into()))?;
+        let (session, bound) = (Arc::clone(&self.session), Arc::new(bound));
+        Ok(move || -> PageRequest {
+            let (session, bound, from) = (Arc::clone(&session), Arc::clone(&bound), from.clone());
+            Box::pin(async move { session.execute_bound_single_page(&bound, from).await })
+        })
     }
 
     /// Whether a request has succeeded within the last `span`.
@@ -131,68 +163,66 @@ impl Requests {
         self.limit.succeeded_within(span)
     }
 
-    /// Keeps the permit of a reader's request that was given up, because the servers may still work
-    /// on it.
-    fn hold(&self, permit: Option<OwnedSemaphorePermit>) {
-        let rest = self.request_timeout.saturating_sub(self.reader_timeout);
-        drop(tokio::spawn(async move {
-            sleep(rest).await;
-            drop(permit);
-        }));
+    /// The limit in force of the background requests in flight.
+    pub(crate) fn in_flight_limit(&self) -> usize {
+        self.limit.current()
     }
 
-    async fn retry<T, F>(&self, caller: Caller, request: impl Fn() -> F) -> Result<T>
+    /// Makes a reader's attempt.
+    async fn read(&self, request: PageRequest) -> Result<Page, ExecutionError> {
+        let outcome = self.reads.attempt(request).await;
+        if outcome.is_ok() {
+            self.limit.record_success();
+        }
+        outcome
+    }
+
+    async fn background<T, F>(&self, request: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, ExecutionError>>,
     {
-        let retries = match caller {
-            Caller::Background => BACKGROUND_RETRIES,
-            Caller::Reader => READER_RETRIES,
-        };
-        let policy = ExponentialBuilder::new()
-            .with_min_delay(FIRST_DELAY)
-            .with_max_delay(MAX_DELAY)
-            .with_max_times(retries)
-            .with_jitter();
         let attempt = || async {
-            match caller {
-                Caller::Background => {
-                    let slot = self.limit.slot().await;
-                    let outcome = request().await;
-                    match &outcome {
-                        Ok(_) => slot.succeeded(),
-                        Err(error) => slot.failed(retry_cause(error).is_overload()),
-                    }
-                    outcome
-                }
-                Caller::Reader => {
-                    // Returns at once if the reader drops the request: queries drop those that they
-                    // need no more, most of which are answered. The semaphore is never closed.
-                    let permit = Arc::clone(&self.reads).acquire_owned().await.ok();
-                    let Ok(outcome) = timeout(self.reader_timeout, request()).await else {
-                        self.hold(permit);
-                        return Err(ExecutionError::RequestTimeout(self.reader_timeout));
-                    };
-                    if outcome.is_ok() {
-                        self.limit.record_success();
-                    }
-                    outcome
-                }
+            let slot = self.limit.slot().await;
+            let outcome = request().await;
+            match &outcome {
+                Ok(_) => slot.succeeded(),
+                Err(error) => slot.failed(retry_cause(error).is_overload()),
             }
+            outcome
         };
-        // A refusal rarely passes within seconds, so it is reported at once; the consumer retries.
-        let passes = |error: &ExecutionError| retry_cause(error) != RetryCause::Refused;
-        let outcome = attempt.retry(policy).when(passes).notify(|error, delay| {
-            self.on_retry.call(retry_cause(error));
-            tracing::debug!(%error, ?delay, "a request to Cassandra failed; retrying");
-        });
-        outcome.await.map_err(|error| {
-            if caller == Caller::Background && !passes(&error) {
+        self.retry(BACKGROUND_RETRIES, attempt).await.map_err(|error| {
+            if !passes(&error) {
                 self.on_retry.call(RetryCause::Refused);
             }
             store_error(&error)
         })
     }
+
+    async fn retry<T, F>(
+        &self,
+        retries: usize,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, ExecutionError>
+    where
+        F: Future<Output = Result<T, ExecutionError>>,
+    {
+        let policy = ExponentialBuilder::new()
+            .with_min_delay(FIRST_DELAY)
+            .with_max_delay(MAX_DELAY)
+            .with_max_times(retries)
+            .with_jitter();
+        let outcome = attempt.retry(policy).when(passes).notify(|error, delay| {
+            self.on_retry.call(retry_cause(error));
+            tracing::debug!(%error, ?delay, "a request to Cassandra failed; retrying");
+        });
+        outcome.await
+    }
+}
+
+/// Whether a retry may succeed. A refusal rarely passes within seconds, so it is reported at once;
+/// the consumer retries.
+fn passes(error: &ExecutionError) -> bool {
+    retry_cause(error) != RetryCause::Refused
 }
 
 impl<T, F: Future<Output = Result<T>>> Step<'_, F> {
@@ -254,7 +284,8 @@ pub(crate) fn read_rows<'r, R: DeserializeRow<'r, 'r> + fmt::Debug>(
 /// `statement` with a page size for about `rows` rows: few requests, and little unneeded data.
 pub(crate) fn paged(statement: &PreparedStatement, rows: usize) -> PreparedStatement {
     let mut statement = statement.clone();
-    statement.set_page_size(i32::try_from(rows.clamp(32, 2_000)).unwrap_or(2_000));
+    statement
+        .set_page_size(i32::try_from(rows.max(32)).map_or(MAX_PAGE, |rows| rows.min(MAX_PAGE)));
     statement
 }
 
@@ -291,7 +322,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_step_begins_when_all_of_the_one_before_is_issued() {
-        let (permit, done) = (Mutex::default(), Semaphore::new(0));
+        let (permit, done) = (Mutex::default(), tokio::sync::Semaphore::new(0));
         let mut first = step(&permit);
         let waiting = async || {
             let _done = done.acquire().await;

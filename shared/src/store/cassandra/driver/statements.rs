@@ -59,6 +59,9 @@ const PARTITIONS: &str =
     "SELECT day, shards, shard FROM start_partitions WHERE country = ? AND day <= ? AND day >= ?";
 const COUNTRIES: &str = "SELECT country, day FROM countries WHERE everywhere = 0";
 
+/// The largest page, in rows. A guardrail may forbid the driver's default.
+pub(super) const MAX_PAGE: i32 = 2_000;
+
 impl Statements {
     /// Prepares every statement for the tables of `keyspace`.
     pub(super) async fn prepare(session: &Session, keyspace: &str) -> Result<Self, PrepareError> {
@@ -67,6 +70,7 @@ impl Statements {
             // Repeating a statement changes nothing, and its result columns never change.
             statement.set_is_idempotent(true);
             statement.set_use_cached_result_metadata(true);
+            statement.set_page_size(MAX_PAGE);
             Ok::<_, PrepareError>(statement)
         };
         let select = async |from: &str, rows: &str| prepare(&[from, rows].concat()).await;

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use futures_util::future::try_join_all;
 use indexmap::IndexMap;
 
 use super::{
@@ -93,7 +92,8 @@ impl CassandraStore {
                     rows.extend(fact_rows(sighting, stamp, lifetime));
                 }
             }
-            self.insert_all(rows).await?;
+            // Usually one request.
+            self.requests()?.insert_all(&rows, ROWS).await?;
             let sessions = self.read_back(&unit).await?;
             // Facts of a full session may have expired since; then it accepts facts again.
             full.retain(|key| !sessions.get(key).is_some_and(StoredSession::is_full));
@@ -124,7 +124,7 @@ impl CassandraStore {
             results.push((*place, known));
             references.extend(missing);
         }
-        self.insert_all(references).await?;
+        self.requests()?.insert_all(&references, ROWS).await?;
         Ok(results)
     }
 
@@ -147,13 +147,6 @@ impl CassandraStore {
             self.read_unit(&statements.facts_of_users, &(users, sessions)).await?
         };
         Ok(found.into_iter().collect())
-    }
-
-    /// Adds the rows of a unit, usually in one request.
-    async fn insert_all(&self, rows: Vec<Insert<'_>>) -> Result<()> {
-        let requests = self.requests()?;
-        try_join_all(rows.chunks(ROWS).map(|rows| requests.insert(rows))).await?;
-        Ok(())
     }
 }
 

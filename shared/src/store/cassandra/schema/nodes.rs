@@ -6,7 +6,7 @@ use scylla::{
     client::session::Session,
     errors::ExecutionError,
     policies::load_balancing::{NodeIdentifier, SingleTargetLoadBalancingPolicy},
-    statement::Statement,
+    statement::{Consistency, Statement},
 };
 
 use crate::store::cassandra::{
@@ -34,7 +34,7 @@ pub(super) async fn check_nodes(
     session: &Session,
     options: &CassandraOptions,
 ) -> Result<Vec<String>> {
-    let NodeSettings { obstacles, mut remarks } = node_settings(session).await;
+    let NodeSettings { obstacles, mut remarks } = node_settings(session, options.level()).await;
     if options.username.is_none() {
         let remark = |obstacle| format!("{obstacle}; with a login, writes would be refused");
         remarks.extend(obstacles.into_iter().map(remark));
@@ -54,7 +54,7 @@ pub(super) async fn check_nodes(
 }
 
 /// Reads the settings of every connected node. Each node shows only its own.
-async fn node_settings(session: &Session) -> NodeSettings {
+async fn node_settings(session: &Session, level: Consistency) -> NodeSettings {
     let mut found = NodeSettings::default();
     for node in session.get_cluster_state().get_nodes_info() {
         if !node.is_connected() {
@@ -69,7 +69,7 @@ async fn node_settings(session: &Session) -> NodeSettings {
             Ok(settings) => {
                 let address = node.address;
                 let named = |obstacle: String| format!("node {address}: {obstacle}");
-                found.obstacles.extend(in_the_way(&settings).into_iter().map(named));
+                found.obstacles.extend(in_the_way(&settings, level).into_iter().map(named));
                 if settings.get("commitlog_sync").is_some_and(|sync| sync == "periodic") {
                     found.remarks.push(format!(
                         "node {address}: commitlog_sync is periodic, so a crash loses acknowledged \

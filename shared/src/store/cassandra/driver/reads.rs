@@ -1,0 +1,86 @@
+//! Readers' requests: bounded in number, and given up before the deadline of their query.
+
+use std::{panic, sync::Arc, time::Duration};
+
+use scylla::errors::ExecutionError;
+use tokio::{
+    sync::Semaphore,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use super::options::CassandraOptions;
+
+/// Retries for a query, whose client is waiting.
+const RETRIES: usize = 1;
+/// Retries for a command, which waits until the failure of a node is detected.
+const PATIENT_RETRIES: usize = 5;
+/// The shortest timeout of an attempt for a query.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// The limits of the readers' requests, which never wait for the background's.
+#[derive(Debug)]
+pub(super) struct Reads {
+    permits: Arc<Semaphore>,
+    pub(super) retries: usize,
+    /// Timeout of one attempt.
+    timeout: Duration,
+    /// How long the servers may work on a request.
+    deadline: Duration,
+}
+
+/// A task that ends when it is dropped.
+struct Attempt<T>(JoinHandle<T>);
+
+impl Reads {
+    pub(super) fn new(options: &CassandraOptions) -> Self {
+        let deadline = options.request_timeout;
+        let (retries, timeout) = match options.query_deadline {
+            // A node that hangs leaves time for another one.
+            Some(query) => (RETRIES, (query / 2).max(SHORTEST).min(deadline)),
+            None => (PATIENT_RETRIES, deadline),
+        };
+        let permits = Arc::new(Semaphore::new(options.max_in_flight));
+        Self { permits, retries, timeout, deadline }
+    }
+
+    /// Makes one attempt in a task of its own. It ends and returns its permit also while its caller
+    /// does not poll it, as a streamed reply whose client does not read. A caller that drops it
+    /// gets the permit back at once: queries drop reads ahead that they need no more, most of which
+    /// are answered.
+    pub(super) async fn attempt<T: Send + 'static>(
+        &self,
+        request: impl Future<Output = Result<T, ExecutionError>> + Send + 'static,
+    ) -> Result<T, ExecutionError> {
+        let (permits, limit) = (Arc::clone(&self.permits), self.timeout);
+        let rest = self.deadline.saturating_sub(limit);
+        let attempt = async move {
+            // The semaphore is never closed.
+            let permit = permits.acquire_owned().await.ok();
+            if let Ok(outcome) = timeout(limit, request).await {
+                return outcome;
+            }
+            // The servers may still work on it.
+            drop(tokio::spawn(async move {
+                sleep(rest).await;
+                drop(permit);
+            }));
+            Err(ExecutionError::RequestTimeout(limit))
+        };
+        let mut attempt = Attempt(tokio::spawn(attempt));
+        match (&mut attempt.0).await {
+            Ok(outcome) => outcome,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => panic::resume_unwind(panic),
+                // The runtime is shutting down.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}
+
+impl<T> Drop for Attempt<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
