@@ -22,7 +22,8 @@ struct Screen {
 impl Screen {
     /// Runs `bookend` with `args` on a terminal of 80 columns.
     fn terminal(args: &str, variables: &[(&str, &str)]) -> Self {
-        let line = format!("stty cols 80 rows 24; exec {BOOKEND} {args}");
+        // A test run may ignore hang-ups (`nohup`), which programs inherit.
+        let line = format!("stty cols 80 rows 24; exec env --default-signal=HUP {BOOKEND} {args}");
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
         Self::of(script, variables)
