@@ -72,6 +72,19 @@ fn set_up(data: &Path, flags: &[String]) -> Result<String, String> {
     }
 }
 
+/// Deletes the topic of `service` and creates it again.
+fn create_again(service: &Service, data: &Path, flags: &[String]) {
+    let topic = flag(flags, "--kafka-topic");
+    delete_topic(Stack::shared_plain().kafka_brokers(), topic);
+    eventually("the topic is missing", || {
+        (service.client().get("/readyz").unwrap().status == 503).then_some(())
+    });
+    eventually("the topic is created again", || {
+        let created = format!("created topic {topic},");
+        set_up(data, flags).is_ok_and(|said| said.contains(&created)).then_some(())
+    });
+}
+
 /// The value of a flag.
 fn flag<'a>(flags: &'a [String], name: &str) -> &'a str {
     let at = flags.iter().position(|flag| flag == name).unwrap();
@@ -139,7 +152,6 @@ fn what_is_answered_after_a_topic_was_created_again_is_found_also_after_a_restar
     let flags = Backends::Kafka.flags(data.path());
     let as_of = ["--as-of", ENDING_AT];
     let mut service = Backends::Kafka.start(data.path(), &as_of);
-    let (brokers, topic) = (Stack::shared_plain().kafka_brokers(), flag(&flags, "--kafka-topic"));
     let post = |service: &Service, sessions| {
         service.client().post("/v1/events", &[], &batch(sessions)).unwrap().status
     };
@@ -147,14 +159,7 @@ fn what_is_answered_after_a_topic_was_created_again_is_found_also_after_a_restar
     service.wait_until_answered(1_000);
     assert_eq!(post(&service, 1_000..2_000), 200);
     // A commit is probably on its way.
-    delete_topic(brokers, topic);
-    eventually("the topic is missing", || {
-        (service.client().get("/readyz").unwrap().status == 503).then_some(())
-    });
-    eventually("the topic is created again", || {
-        let created = format!("created topic {topic},");
-        set_up(data.path(), &flags).is_ok_and(|said| said.contains(&created)).then_some(())
-    });
+    create_again(&service, data.path(), &flags);
     for first in [2_000, 3_000, 4_000] {
         eventually("a batch is taken", || {
             (post(&service, first..first + 1_000) == 200).then_some(())
@@ -170,5 +175,28 @@ fn what_is_answered_after_a_topic_was_created_again_is_found_also_after_a_restar
     assert_eq!((2_000..5_000).filter(|session| !known(session)).count(), 0);
     let lags = service.metrics().samples("bookend_consumer_lag_records");
     assert!(lags.iter().all(|lag| *lag == 0.0), "{lags:?}");
+    service.stop();
+}
+
+/// A static member waits until its group has forgotten it. Meanwhile there is no membership whose
+/// end could be reported.
+#[test]
+fn each_topic_that_is_created_again_is_reported_also_while_its_consumer_is_no_member() {
+    let data = tempfile::tempdir().unwrap();
+    let mut flags = Backends::Kafka.flags(data.path());
+    let timeout = flags.iter().position(|flag| flag == "--kafka-session-timeout").unwrap();
+    flags[timeout + 1] = "15s".to_owned();
+    set_up(data.path(), &flags).unwrap();
+    let mut command = serve(data.path(), &["--as-of", ENDING_AT, "--kafka-member", "one"]);
+    command.args(&flags);
+    let service = Service::run(command);
+    let posted = service.client().post("/v1/events", &[], &batch(0..3)).unwrap();
+    assert_eq!(posted.status, 200, "{}", posted.text());
+    service.wait_until_answered(3);
+    for times in 1..=2 {
+        create_again(&service, data.path(), &flags);
+        let reported = || service.said().matches("was deleted and created again").count();
+        eventually("the new topic is reported", || (reported() == times).then_some(()));
+    }
     service.stop();
 }

@@ -1,6 +1,8 @@
 //! Follows which topic has the name. A topic that is deleted and created again is another one.
 
-use crate::log::TopicId;
+use std::{collections::BTreeSet, mem};
+
+use crate::log::{Partition, TopicId};
 
 /// The topic that has the name, by the queries of the brokers.
 pub(super) struct TopicWatch {
@@ -8,14 +10,14 @@ pub(super) struct TopicWatch {
     /// Another topic that one query has reported. Brokers learn of a change one by one, so a
     /// membership begins only when the next query agrees: its records must be of that topic.
     candidate: Option<TopicId>,
-    /// Whether the last query found committed offsets that are none of the topic's.
-    astray: bool,
+    /// The held partitions whose committed offsets were none of the topic's at the last query.
+    astray: BTreeSet<Partition>,
 }
 
 impl TopicWatch {
     /// Begins with the topic that is known already.
     pub(super) fn new(present: Option<TopicId>) -> Self {
-        Self { present, candidate: None, astray: false }
+        Self { present, candidate: None, astray: BTreeSet::new() }
     }
 
     /// The topic that records are read from; `None` before the first query.
@@ -38,11 +40,17 @@ impl TopicWatch {
         self.present.replace(found)
     }
 
-    /// Records whether a query found committed offsets of held partitions that are none of the
-    /// topic's. Returns whether the query before did so, too: right after an assignment, the
-    /// offsets are on their way.
-    pub(super) fn see_astray(&mut self, astray: bool) -> bool {
-        std::mem::replace(&mut self.astray, astray) && astray
+    /// Records the held partitions for which a query found committed offsets that are none of the
+    /// topic's. Returns whether the query before found one of them, too: right after an assignment,
+    /// the offsets are on their way.
+    pub(super) fn see_astray(&mut self, astray: BTreeSet<Partition>) -> bool {
+        let before = mem::replace(&mut self.astray, astray);
+        !before.is_disjoint(&self.astray)
+    }
+
+    /// Forgets what was found for a membership that has ended.
+    pub(super) fn forget_astray(&mut self) {
+        self.astray.clear();
     }
 }
 
@@ -64,11 +72,16 @@ mod tests {
     }
 
     #[test]
-    fn offsets_are_astray_when_two_queries_agree() {
+    fn offsets_are_astray_when_two_queries_agree_on_a_partition() {
         let mut watch = TopicWatch::new(None);
-        assert!(!watch.see_astray(true));
-        assert!(!watch.see_astray(false));
-        assert!(!watch.see_astray(true));
-        assert!(watch.see_astray(true));
+        assert!(!watch.see_astray([0].into()));
+        assert!(!watch.see_astray([].into()));
+        assert!(!watch.see_astray([0].into()));
+        // Assigned in between, like 0 before the query before.
+        assert!(!watch.see_astray([1, 2].into()));
+        assert!(watch.see_astray([2, 3].into()));
+        // The next membership begins with other offsets.
+        watch.forget_astray();
+        assert!(!watch.see_astray([2, 3].into()));
     }
 }

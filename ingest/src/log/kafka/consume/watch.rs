@@ -92,6 +92,7 @@ impl Watch {
                 );
                 *self.member.lock() = None;
                 self.leave(current.take());
+                topic.forget_astray();
                 if end == End::OtherTopic {
                     next_join = Instant::now() + self.forgotten_after();
                 }
@@ -115,7 +116,11 @@ impl Watch {
         let found = observer.query(&self.source);
         match &found {
             Ok(found) => {
-                topic.see(found.topic);
+                let replaced = topic.see(found.topic);
+                // Otherwise the end of the membership is reported.
+                if member.is_none() && replaced.is_some() {
+                    tracing::warn!(topic = self.source.topic, "{}", End::OtherTopic);
+                }
                 self.positions.merge(&before, found);
             }
             Err(error) => {
@@ -170,10 +175,11 @@ impl Watch {
             return Some(End::Stalled);
         }
         let held = member.assignment.held();
-        let astray = |(partition, begin): (&Partition, &Begin)| {
+        let is_astray = |(partition, begin): &(&Partition, &Begin)| {
             begin.cause.is_astray() && held.contains(partition)
         };
-        topic.see_astray(found.begins.iter().any(astray)).then_some(End::Astray)
+        let astray = found.begins.iter().filter(is_astray).map(|(partition, _)| *partition);
+        topic.see_astray(astray.collect()).then_some(End::Astray)
     }
 
     fn join(&self, topic: TopicId) -> Option<(Arc<Member>, JoinHandle<()>)> {
