@@ -84,7 +84,8 @@ impl ConsumerMetrics {
             )?,
             lost: register.counter(
                 "bookend_consumer_lost_records_total",
-                "Number of records that retention removed from the log before they were consumed",
+                "Number of records that retention removed from the log before they were consumed; on Kafka \
+                 an upper bound, as offsets without a record count too",
             )?,
             completed: register.counter(
                 "bookend_sessions_completed_total",

@@ -35,7 +35,7 @@ pub(super) enum Cause {
     OtherTopic,
     /// The committed offset is after the end: the brokers lost records.
     AfterEnd,
-    /// Retention removed this many offsets after the committed one.
+    /// Retention removed this many offsets after the committed one: an upper bound of the records.
     Removed(i64),
 }
 

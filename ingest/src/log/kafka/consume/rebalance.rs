@@ -40,7 +40,7 @@ pub(super) struct MemberContext {
     pub(super) context: Context,
     pub(super) assignment: Arc<Assignment>,
     pub(super) rebalances: Arc<AtomicU64>,
-    /// The number of records that retention removed before they could be read.
+    /// The number of offsets that retention removed before they could be read.
     pub(super) removed: Arc<AtomicU64>,
     pub(super) source: TopicSource,
     /// The topic that the membership is for.
@@ -175,7 +175,7 @@ impl MemberContext {
         tracing::error!(
             topic = self.source.topic,
             ?removed,
-            "the topic's retention removed records before they were consumed (their number by partition); raise its \
+            "the topic's retention removed records before they were consumed (by partition, at most so many); raise its \
              retention"
         );
     }
