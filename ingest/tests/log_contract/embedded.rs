@@ -93,6 +93,30 @@ async fn a_second_owner_is_told_that_it_is_locked() {
     dir.open_with(options(), noon());
 }
 
+/// An operator deletes them after restoring a store on Cassandra.
+#[tokio::test]
+async fn without_committed_offsets_every_record_that_is_left_is_polled_again() {
+    let dir = LogDir::new();
+    let log = dir.open_with(small_segments(), noon());
+    append_singly(&log, "r", 30).await;
+    consume(&log, 30).await;
+    drop(log);
+    let journal = dir.0.path().join("records");
+    fs::remove_file(journal.join("committed.json")).unwrap();
+    let log = dir.open_with(small_segments(), noon());
+    assert_eq!(poll(&log, 30).await.len(), 30);
+    drop(log);
+    // Retention has removed the oldest records.
+    fs::remove_file(journal.join("0000000000000000.log")).unwrap();
+    let log = dir.open_with(small_segments(), noon());
+    let left = read_all(&log).await.len();
+    assert!((1..30).contains(&left), "{left}");
+    consume(&log, left).await;
+    assert!(log.positions().values().all(|at| at.committed == at.end));
+    drop(log);
+    poll_exactly(&dir.open_with(small_segments(), noon()), &[]).await;
+}
+
 /// A dropped append leaves its work to the writer: the directory is free only when the writer has
 /// finished.
 #[tokio::test]
