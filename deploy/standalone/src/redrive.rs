@@ -1,9 +1,12 @@
 //! `bookend redrive`: appends dead letters to the log again, so that they are processed again.
 
 use indicatif::HumanCount;
-use ingest::log::DeadLetterCode;
+use ingest::{
+    log::{DeadLetterCode, Log, config::LogConfig},
+    replay,
+};
 use serde::Serialize;
-use shared::{cli, progress::Progress};
+use shared::{cli, progress::Progress, store::config::StoreConfig};
 
 use crate::serve::ServeConfig;
 
@@ -20,6 +23,7 @@ struct RedriveReport {
 /// standard output. Repeating the command is harmless.
 pub async fn run(config: &ServeConfig, codes: &[DeadLetterCode], json: bool) -> anyhow::Result<()> {
     let log = config.log.open_complete(config.process.clock()).await?;
+    refuse_an_older_copy(&log, config).await?;
     let progress = Progress::new(
         Some(log.dead_letters()),
         "redriving {wide_bar} {human_pos}/{human_len} dead letters, {eta} left",
@@ -40,4 +44,19 @@ pub async fn run(config: &ServeConfig, codes: &[DeadLetterCode], json: bool) -> 
         HumanCount(report.repeated)
     );
     Ok(cli::print_report(&report, json, text)?)
+}
+
+/// Fails if the log is an older copy and the service has not run since. The records of a redrive
+/// would have offsets that the store holds already, with other records, and so never be consumed.
+async fn refuse_an_older_copy(log: &Log, config: &ServeConfig) -> anyhow::Result<()> {
+    let (LogConfig::Embedded(..), StoreConfig::Embedded(..)) = (&config.log, &config.store) else {
+        return Ok(());
+    };
+    let found = replay::compare(log, &config.store.open().await?).await?;
+    anyhow::ensure!(
+        found.is_none_or(|found| !found.is_ahead),
+        "nothing was redriven: the log is an older copy, and the store has records that it lacks; \
+         start `bookend serve` once, stop it, then redrive again"
+    );
+    Ok(())
 }

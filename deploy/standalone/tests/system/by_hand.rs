@@ -1,6 +1,9 @@
 //! Commands that are run by hand: the demo and the redrive of dead letters.
 
-use std::process::{Command, Output, Stdio};
+use std::{
+    ops::Range,
+    process::{Command, Output, Stdio},
+};
 
 use crate::{
     data::ENDING_AT,
@@ -37,6 +40,26 @@ fn the_demo_loads_a_month_and_shows_the_three_questions_with_their_answers() {
     );
 }
 
+/// Posts ends of one session, one for each of `seconds`, and waits until they are processed.
+fn post_ends(service: &Service, seconds: Range<usize>) {
+    let end = |second: usize| {
+        format!(
+            r#"{{"user_id":"u","session_id":"s","event":"end","ts":"2016-12-01T00:{:02}:{:02}Z"}}"#,
+            second / 60,
+            second % 60
+        )
+    };
+    let batch: Vec<_> = seconds.map(end).collect();
+    let body = format!("[{}]", batch.join(","));
+    let reply = service.client().post("/v1/events", &[], body.as_bytes()).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    service.wait_until_answered(batch.len());
+}
+
+fn contested(service: &Service) -> usize {
+    service.metrics().sum("bookend_dead_letters_total") as usize
+}
+
 #[test]
 fn dead_letters_are_put_back_by_code_and_become_dead_letters_again_while_their_cause_lasts() {
     let data = tempfile::tempdir().unwrap();
@@ -47,24 +70,9 @@ fn dead_letters_are_put_back_by_code_and_become_dead_letters_again_while_their_c
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    let contested =
-        |service: &Service| service.metrics().sum("bookend_dead_letters_total") as usize;
 
     let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
-    let end = |second: usize| {
-        format!(
-            r#"{{"user_id":"u","session_id":"s","event":"end","ts":"2016-12-01T00:{:02}:{:02}Z"}}"#,
-            second / 60,
-            second % 60
-        )
-    };
-    let batch: Vec<_> = (0..ENDS).map(end).collect();
-    let reply = service
-        .client()
-        .post("/v1/events", &[], format!("[{}]", batch.join(",")).as_bytes())
-        .unwrap();
-    assert_eq!(reply.status, 200, "{}", reply.text());
-    service.wait_until_answered(ENDS);
+    post_ends(&service, 0..ENDS);
     assert_eq!(contested(&service), ENDS - KEPT);
     service.stop();
 
@@ -81,6 +89,43 @@ fn dead_letters_are_put_back_by_code_and_become_dead_letters_again_while_their_c
         "0 dead letters appended to the log, 0 kept, 0 repeated ones removed\n"
     );
 
+    let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
+    service.wait_until_answered(ENDS - KEPT);
+    assert_eq!(contested(&service), ENDS - KEPT);
+    service.stop();
+}
+
+/// The redriven records would get offsets that the store holds already, and never be consumed.
+#[test]
+fn a_log_that_is_an_older_copy_is_not_redriven_before_the_service_has_run() {
+    let data = tempfile::tempdir().unwrap();
+    let dir = data.path().to_str().unwrap();
+    let redrive = || bookend(&["redrive", "--as-of", ENDING_AT, "--data-dir", dir]);
+    let (log, copy) = (data.path().join("log"), data.path().join("copy"));
+    let copy_log = |from, to| {
+        assert!(Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
+    };
+    let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
+    post_ends(&service, 0..ENDS);
+    service.stop();
+    copy_log(&log, &copy);
+    let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
+    post_ends(&service, ENDS..2 * ENDS);
+    service.stop();
+    std::fs::remove_dir_all(&log).unwrap();
+    copy_log(&copy, &log);
+
+    let refused = redrive();
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0), "{refused:?}");
+    let cause = String::from_utf8(refused.stderr).unwrap();
+    assert!(cause.contains("the log is an older copy") && cause.contains("serve"), "{cause}");
+    Service::start(data.path(), &["--as-of", ENDING_AT]).stop();
+
+    let redriven = redrive();
+    assert_eq!(
+        String::from_utf8(redriven.stdout).unwrap(),
+        "6 dead letters appended to the log, 0 kept, 0 repeated ones removed\n"
+    );
     let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
     service.wait_until_answered(ENDS - KEPT);
     assert_eq!(contested(&service), ENDS - KEPT);

@@ -86,4 +86,12 @@ fn a_data_directory_of_an_older_version_is_served_with_its_letters_and_cursors()
     for class in ["paired", "orphan", "superseded"] {
         assert_eq!(ledger[class], before[class], "{class}");
     }
+
+    // The letters that were kept are not taken for repetitions, and are put back once.
+    let codes: [(&[&str], _); 3] = [(&["--code", "future"], [0, 6]), (&[], [6, 0]), (&[], [0, 0])];
+    for (code, counts) in codes {
+        let again = report("redrive", data.path(), code);
+        let found = ["appended", "kept", "repeated"].map(|count| again[count].as_u64().unwrap());
+        assert_eq!((&found[..2], found[2]), (&counts[..], 0), "{again}");
+    }
 }
