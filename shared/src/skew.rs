@@ -1,6 +1,7 @@
 //! Clock skew: by how much the clock of a server is ahead of this machine's, as measured.
 //!
-//! A measurement is an interval, because a request takes time. The narrowest recent one counts.
+//! A measurement is an interval, because a request takes time. The narrowest recent one counts,
+//! unless a newer one excludes it: then a clock was set meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -50,8 +51,8 @@ pub struct Skew<K> {
 #[derive(Debug)]
 struct State<K> {
     windows: BTreeMap<K, Window>,
-    /// Whether the skew exceeds a minute, which was logged.
-    warned: bool,
+    /// The server whose skew exceeds a minute, which was logged.
+    warned: Option<K>,
 }
 
 /// The narrowest measurements of the present half of the time, and of the one before.
@@ -102,9 +103,10 @@ impl Server {
 
 impl Interval {
     /// Of a server whose clock showed `shown`, cut to a millisecond, between `sent` and `received`.
+    /// `None` if this machine's clock was set back meanwhile.
     #[must_use]
-    pub fn of(shown: Timestamp, sent: Timestamp, received: Timestamp) -> Self {
-        Self { least: shown - received, most: shown - sent + 1 }
+    pub fn of(shown: Timestamp, sent: Timestamp, received: Timestamp) -> Option<Self> {
+        (sent <= received).then(|| Self { least: shown - received, most: shown - sent + 1 })
     }
 
     /// Of a server whose clock was ahead by at least `least` milliseconds.
@@ -122,13 +124,21 @@ impl Interval {
         self.least > MINUTE || self.most < -MINUTE
     }
 
+    /// Whether the skew is certainly at most a minute, in either direction.
+    const fn is_small(self) -> bool {
+        self.least >= -MINUTE && self.most <= MINUTE
+    }
+
     /// The most probable value: the middle, or the limit if there is only one.
     const fn value(self) -> i64 {
         if self.most == i64::MAX { self.least } else { self.least + self.width() / 2 }
     }
 
-    fn narrower(self, other: Option<Self>) -> Self {
-        other.filter(|other| other.width() < self.width()).unwrap_or(self)
+    /// The narrower of this one and an older one; this one if no skew is in both.
+    fn or_narrower(self, older: Option<Self>) -> Self {
+        let narrower = |older: &Self| older.width() < self.width();
+        let agrees = |older: &Self| older.least <= self.most && self.least <= older.most;
+        older.filter(narrower).filter(agrees).unwrap_or(self)
     }
 }
 
@@ -136,7 +146,7 @@ impl Window {
     fn add(&mut self, interval: Interval, now: Instant) {
         let age = now.duration_since(self.begun);
         if age < self.half {
-            self.now = interval.narrower(Some(self.now));
+            self.now = interval.or_narrower(Some(self.now));
         } else {
             let before = (age < 2 * self.half).then_some(self.now);
             *self = Self { half: self.half, begun: now, now: interval, before };
@@ -145,15 +155,22 @@ impl Window {
 
     fn get(&self, now: Instant) -> Option<Interval> {
         let age = now.duration_since(self.begun);
-        (age < 2 * self.half).then(|| self.now.narrower(self.before.filter(|_| age < self.half)))
+        (age < 2 * self.half).then(|| self.now.or_narrower(self.before.filter(|_| age < self.half)))
     }
 }
 
-impl<K: Ord + Display> Skew<K> {
+impl<K> State<K> {
+    fn recent(&self) -> impl Iterator<Item = Interval> {
+        let now = Instant::now();
+        self.windows.values().filter_map(move |window| window.get(now))
+    }
+}
+
+impl<K: Clone + Display + Ord> Skew<K> {
     /// No measurement of `server` yet.
     #[must_use]
     pub fn new(server: Server) -> Self {
-        let state = State { windows: BTreeMap::new(), warned: false };
+        let state = State { windows: BTreeMap::new(), warned: None };
         Self { server, state: Mutex::new(state) }
     }
 
@@ -163,56 +180,51 @@ impl<K: Ord + Display> Skew<K> {
     }
 
     fn measured_at(&self, name: K, interval: Interval, now: Instant) {
-        let mut state = self.state.lock();
-        let half = self.server.half();
-        let begin = || Window { half, begun: now, now: interval, before: None };
-        let window = state.windows.entry(name).or_insert_with(begin);
+        let (server, mut state) = (self.server, self.state.lock());
+        let begin = || Window { half: server.half(), begun: now, now: interval, before: None };
+        let window = state.windows.entry(name.clone()).or_insert_with(begin);
         window.add(interval, now);
-        let large = state.windows.iter().find_map(|(name, window)| {
-            Some((name, window.get(now).filter(|interval| interval.is_large())?))
-        });
-        let was_large = state.warned;
-        if let (Some((name, interval)), false) = (&large, was_large) {
-            let (server, effect) = (self.server.as_str(), self.server.effect());
-            let seconds = interval.value() / SECOND;
-            tracing::warn!(
-                server,
-                %name,
-                seconds,
-                "the clock of a server differs from this machine's by more than a minute (positive: the server is \
-                 ahead): {effect}; synchronise the clocks"
-            );
+        let Some(interval) = window.get(now) else { return };
+        match &state.warned {
+            None if interval.is_large() => {
+                let (effect, seconds) = (server.effect(), interval.value() / SECOND);
+                tracing::warn!(
+                    server = server.as_str(),
+                    %name,
+                    seconds,
+                    "the clock of a server differs from this machine's by more than a minute (positive: the server is \
+                     ahead): {effect}; synchronise the clocks"
+                );
+                state.warned = Some(name);
+            }
+            Some(warned) if *warned == name && interval.is_small() => {
+                tracing::info!(
+                    server = server.as_str(),
+                    %name,
+                    "the clock of the server differs from this machine's by less than a minute again"
+                );
+                state.warned = None;
+            }
+            _ => {}
         }
-        let is_large = large.is_some();
-        if was_large && !is_large {
-            tracing::info!(
-                server = self.server.as_str(),
-                "the clocks differ by less than a minute"
-            );
-        }
-        state.warned = is_large;
     }
 
     /// The recent measurement that is farthest from zero.
     #[must_use]
     pub fn worst(&self) -> Option<Interval> {
-        self.recent().into_iter().max_by_key(|interval| interval.value().saturating_abs())
+        let state = self.state.lock();
+        state.recent().max_by_key(|interval| interval.value().saturating_abs())
     }
 
     /// The least skew that a recent measurement allows; `None` without one.
     #[must_use]
     pub fn least(&self) -> Option<i64> {
-        self.recent().into_iter().map(|interval| interval.least).min()
-    }
-
-    fn recent(&self) -> Vec<Interval> {
-        let now = Instant::now();
-        self.state.lock().windows.values().filter_map(|window| window.get(now)).collect()
+        self.state.lock().recent().map(|interval| interval.least).min()
     }
 }
 
 /// Registers the metric of `server`, which shows `skew` if the process measures it.
-pub fn register<K: Ord + Display + Send + 'static>(
+pub fn register<K: Clone + Display + Ord + Send + 'static>(
     registry: &Registry,
     server: Server,
     skew: Option<Arc<Skew<K>>>,
@@ -221,7 +233,7 @@ pub fn register<K: Ord + Display + Send + 'static>(
     registry.register(Box::new(Metric { gauge: Gauge::with_opts(opts)?, skew }))
 }
 
-impl<K: Ord + Display + Send + 'static> Collector for Metric<K> {
+impl<K: Clone + Display + Ord + Send + 'static> Collector for Metric<K> {
     fn desc(&self) -> Vec<&Desc> {
         self.gauge.desc()
     }
@@ -246,8 +258,10 @@ mod tests {
     #[test]
     fn a_clock_is_seen_between_the_request_and_its_reply() {
         let at = |ms| Timestamp::from_millis(ms).unwrap();
-        assert_eq!(Interval::of(at(5_000), at(1_000), at(1_200)), interval(3_800, 4_001));
-        assert_eq!(Interval::of(at(1_000), at(5_000), at(5_200)), interval(-4_200, -3_999));
+        let of = |shown, sent, received| Interval::of(at(shown), at(sent), at(received));
+        assert_eq!(of(5_000, 1_000, 1_200), Some(interval(3_800, 4_001)));
+        assert_eq!(of(1_000, 5_000, 5_200), Some(interval(-4_200, -3_999)));
+        assert_eq!(of(5_000, 5_000, 1_500), None, "the clock was set back meanwhile");
     }
 
     #[test]
@@ -257,7 +271,7 @@ mod tests {
         let half = Server::Kafka.half();
         let mut window = Window { half, begun: begin, now: interval(0, 100), before: None };
         window.add(interval(40, 50), after(10));
-        window.add(interval(0, 30), after(20));
+        window.add(interval(0, 45), after(20));
         assert_eq!(window.get(after(20)), Some(interval(40, 50)));
         window.add(interval(-20, 60), after(40));
         assert_eq!(window.get(after(45)), Some(interval(40, 50)), "of the half minute before");
@@ -267,6 +281,20 @@ mod tests {
         assert_eq!(window.get(after(135)), None, "idle for a minute");
         window.add(interval(0, 500), after(300));
         assert_eq!(window.get(after(300)), Some(interval(0, 500)));
+    }
+
+    #[test]
+    fn a_measurement_that_excludes_an_older_narrower_one_replaces_it() {
+        let begin = Instant::now();
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        let half = Server::Kafka.half();
+        let mut window = Window { half, begun: begin, now: interval(0, 2), before: None };
+        window.add(interval(90_000, 90_200), after(10));
+        assert_eq!(window.get(after(10)), Some(interval(90_000, 90_200)));
+        window.add(interval(0, 1_000), after(31));
+        assert_eq!(window.get(after(31)), Some(interval(0, 1_000)), "of the half minute before");
+        window.add(Interval::at_least(95_000), after(32));
+        assert_eq!(window.get(after(32)), Some(Interval::at_least(95_000)));
     }
 
     #[test]
@@ -297,12 +325,19 @@ mod tests {
         let at = |seconds| begin + Duration::from_secs(seconds);
         let warned = |skew: &Skew<i32>| skew.state.lock().warned;
         skew.measured_at(0, interval(59_000, 61_000), at(0));
-        assert!(!warned(&skew), "it may be less than a minute");
+        assert_eq!(warned(&skew), None, "it may be less than a minute");
         skew.measured_at(1, interval(-61_000, -60_500), at(1));
-        assert!(warned(&skew));
+        assert_eq!(warned(&skew), Some(1));
         skew.measured_at(0, interval(-5, 5), at(2));
-        assert!(warned(&skew), "the other server's is still large");
-        skew.measured_at(1, interval(-5, 5), at(3));
-        assert!(!warned(&skew));
+        assert_eq!(warned(&skew), Some(1), "of the other server");
+        skew.measured_at(0, interval(70_000, 70_010), at(3));
+        assert_eq!(warned(&skew), Some(1), "one warning");
+        skew.measured_at(0, interval(-5, 5), at(300));
+        assert_eq!(warned(&skew), Some(1), "nothing is known of the other server");
+        skew.measured_at(1, interval(-70_000, 5), at(301));
+        skew.measured_at(1, Interval::at_least(5), at(500));
+        assert_eq!(warned(&skew), Some(1), "it may be more than a minute");
+        skew.measured_at(1, interval(-5, 5), at(501));
+        assert_eq!(warned(&skew), None);
     }
 }

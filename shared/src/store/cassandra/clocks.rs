@@ -53,8 +53,8 @@ async fn measure(requests: &Requests, skew: &Skew<String>) {
     let nodes = requests.session.get_cluster_state().get_nodes_info().to_vec();
     for node in nodes.iter().filter(|node| node.is_connected()) {
         let sent = Clock::machine().now();
-        if let Some(shown) = now(requests, node).await {
-            let interval = Interval::of(shown, sent, Clock::machine().now());
+        let Some(shown) = now(requests, node).await else { continue };
+        if let Some(interval) = Interval::of(shown, sent, Clock::machine().now()) {
             skew.measured(node.address.to_string(), interval);
         }
     }

@@ -56,8 +56,8 @@ impl AppendTimes {
         let bit = 1 << (partition & 63);
         if self.measured.load(Ordering::Relaxed) & bit == 0
             && self.measured.fetch_or(bit, Ordering::Relaxed) & bit == 0
+            && let Some(interval) = Interval::of(appended, self.sent, Clock::machine().now())
         {
-            let interval = Interval::of(appended, self.sent, Clock::machine().now());
             self.skew.measured(partition, interval);
         }
     }
