@@ -13,8 +13,11 @@ use serde_json::Value;
 
 use crate::client::Client;
 
-/// The path of the program.
-pub(crate) const BOOKEND: &str = env!("CARGO_BIN_EXE_bookend");
+/// The path of the program. In drills it may be another one; see `deploy/drills --help`.
+pub(crate) const BOOKEND: &str = match option_env!("BOOKEND_DRILL_PROGRAM") {
+    Some(program) if cfg!(feature = "drills") => program,
+    _ => env!("CARGO_BIN_EXE_bookend"),
+};
 
 /// The longest time of a start, an exit or a reply, on a machine that also builds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
