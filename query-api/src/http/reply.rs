@@ -230,6 +230,7 @@ mod tests {
     use super::*;
     use crate::QueryMetrics;
 
+    const STALL: Duration = Duration::from_millis(200);
     /// A chunk that never comes.
     const NEVER: &str = "never";
 
@@ -249,6 +250,14 @@ mod tests {
     async fn wire(
         chunks: impl Fn() -> Vec<Result<Chunk, ChunkError>> + Clone + Send + Sync + 'static,
     ) -> (String, String) {
+        wire_after(Duration::ZERO, chunks).await
+    }
+
+    /// The same for a client that reads nothing for a while.
+    async fn wire_after(
+        pause: Duration,
+        chunks: impl Fn() -> Vec<Result<Chunk, ChunkError>> + Clone + Send + Sync + 'static,
+    ) -> (String, String) {
         let registry = Registry::new();
         let metrics = Arc::new(QueryMetrics::new(&registry).unwrap());
         let route = warp::any().then(move || {
@@ -263,7 +272,7 @@ mod tests {
                     chunk
                 });
                 let answer = Answer::streamed(chunks, permit()).await.unwrap();
-                answer.into_response(metrics.begin("/"), false, Duration::from_millis(200))
+                answer.into_response(metrics.begin("/"), false, STALL)
             }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -271,6 +280,7 @@ mod tests {
         let server = tokio::spawn(warp::serve(route).incoming(listener).run());
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        tokio::time::sleep(pause).await;
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
         server.abort();
@@ -330,6 +340,14 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[tokio::test]
+    async fn the_time_that_a_client_takes_to_read_does_not_count() {
+        // More than the buffers of both sides hold.
+        let large = || Ok(Chunk { bytes: vec![b' '; 8 << 20].into(), rows: 1 });
+        let (text, _) = wire_after(3 * STALL, move || vec![chunk("{"), large(), large()]).await;
+        assert!(text.ends_with("0\r\n\r\n"), "{} bytes", text.len());
     }
 
     #[tokio::test]

@@ -19,9 +19,12 @@ use crate::{
     apart::path_of,
     backends::Backends,
     data::ENDING_AT,
-    service::{BOOKEND, Service, eventually, serve},
+    service::{BOOKEND, Service, eventually, pause, serve},
     stack::{self, Stack},
 };
+
+/// How many queries read the store at a time.
+const READS: usize = 16;
 
 /// A proxy in front of the Cassandra node of the shared stack, and the directory of a service that
 /// uses it.
@@ -249,6 +252,19 @@ fn a_question_that_the_store_does_not_answer_is_a_503_by_its_deadline() {
         // A later one would come from the timeout of the request to Cassandra.
         assert!((2..6).contains(&took.as_secs()), "{path}: {took:?}");
     }
+    // The wait for a turn counts, too: all turns are taken for most of the time.
+    let (client, path) = (service.client(), "/v1/users/u/sessions");
+    std::thread::scope(|scope| {
+        for _ in 0..READS {
+            scope.spawn(|| client.get(path).unwrap());
+        }
+        pause(Duration::from_secs(2));
+        let begun = Instant::now();
+        let reply = client.get(path).unwrap();
+        let took = begun.elapsed();
+        assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
+        assert!(took < Duration::from_millis(4_500), "{took:?}: {}", reply.text());
+    });
     proxied.rules(Vec::new());
     service.stop();
     proxied.stop();
