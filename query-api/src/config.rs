@@ -22,8 +22,7 @@ pub struct QueryConfig {
 /// The settings of queries, for every program that answers them.
 #[must_use]
 pub fn settings() -> Vec<Setting> {
-    let deadline =
-        "Time limit for the first byte of a reply to a query, then for each further part";
+    let deadline = "Time limit for the first byte of a reply to a query, then without progress";
     vec![Setting::new("query-deadline", "TIME", "12s", deadline).under("Queries")]
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use shared::http::{Request, Route, openapi::Call};
-use tokio::time::Instant;
 use warp::http::Method;
 
 use self::reply::Answer;
@@ -44,9 +43,7 @@ pub fn routes() -> Vec<Route<QueryService>> {
             openapi::users::session(),
             |service, request| Box::pin(service.session(request)),
         ),
-        measured("/", openapi::users::root(), |service, request, deadline| {
-            Box::pin(service.root(request, deadline))
-        }),
+        measured("/", openapi::users::root(), |service, request| Box::pin(service.root(request))),
         query("/user/last-events", openapi::starts::last_events(), |service, request| {
             Box::pin(service.last_events(request))
         }),
@@ -57,38 +54,29 @@ pub fn routes() -> Vec<Route<QueryService>> {
     queries.into_iter().chain(docs::routes()).chain(dashboard::routes()).collect()
 }
 
-/// A route whose handler reads the store. It waits for a permit to read first.
+/// A route whose handler reads the store and no body. Its reply begins before the deadline, which
+/// includes the wait for a permit to read.
 fn query(
     template: &'static str,
     description: Call,
     read: for<'a> fn(&'a QueryService, Request) -> Reading<'a>,
 ) -> Route<QueryService> {
-    measured(template, description, move |service, request, deadline| {
-        Box::pin(async move {
-            let _permit = service.read_permit(deadline).await?;
-            read(service, request).await
-        })
+    measured(template, description, move |service, request| {
+        Box::pin(service.in_time(read(service, request)))
     })
 }
 
-/// A route that is counted and timed under its template. Its reply begins before the deadline.
+/// A route that is counted and timed under its template.
 fn measured(
     template: &'static str,
     description: Call,
-    answer: impl for<'a> Fn(&'a QueryService, Request, Instant) -> Reading<'a>
-    + Copy
-    + Send
-    + Sync
-    + 'static,
+    answer: impl for<'a> Fn(&'a QueryService, Request) -> Reading<'a> + Copy + Send + Sync + 'static,
 ) -> Route<QueryService> {
     let handler = move |service: Arc<QueryService>, request: Request| async move {
         let measured = service.metrics.begin(request.route);
         let head = request.method == Method::HEAD;
-        let limit = service.options.deadline;
-        let deadline = Instant::now() + limit;
-        let answer = tokio::time::timeout_at(deadline, answer(&service, request, deadline)).await;
-        match answer.unwrap_or(Err(QueryError::Slow(limit))) {
-            Ok(answer) => answer.into_response(measured, head, limit),
+        match answer(&service, request).await {
+            Ok(answer) => answer.into_response(measured, head),
             Err(error) => {
                 let response = error.to_response();
                 measured.answered(response.status().as_u16());

@@ -22,6 +22,7 @@ mod checkpoint;
 pub mod config;
 pub mod embedded;
 mod error;
+mod pulse;
 mod rows;
 
 pub use self::{
@@ -29,6 +30,7 @@ pub use self::{
     checkpoint::{Checkpoint, Holds, LogId},
     embedded::EmbeddedStore,
     error::{Result, StoreError},
+    pulse::Pulse,
     rows::{Effect, Known, SessionPosition, Sighting, StartPosition, Window},
 };
 

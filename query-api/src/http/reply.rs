@@ -10,8 +10,8 @@ use std::{
 use async_stream::stream;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
-use shared::{http::HttpError, telemetry::Repeats};
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use shared::{http::HttpError, store::Pulse, telemetry::Repeats};
+use tokio::sync::OwnedSemaphorePermit;
 use warp::{
     Reply,
     http::{HeaderValue, StatusCode, header},
@@ -48,20 +48,21 @@ impl Answer {
         Ok(Self::Whole(serde_json::to_vec(value).map_err(QueryError::Unwritable)?, rows))
     }
 
-    /// A streamed reply. Waits for the first chunk, so that a store that is down is still reported
-    /// with a status of its own.
+    /// A streamed reply, which ends when the store makes no progress for `stall`. Waits for the
+    /// first chunk, so that a store that is down is still reported with a status of its own.
     pub(super) async fn streamed(
         chunks: impl Stream<Item = Result<Chunk, ChunkError>> + Send + 'static,
         permit: OwnedSemaphorePermit,
+        stall: Duration,
     ) -> Result<Self, QueryError> {
-        let mut chunks: Chunks = Box::pin(chunks);
+        let mut chunks: Chunks = Box::pin(unless_stalled(Box::pin(chunks), stall));
         let first = chunks.next().await.transpose()?;
         let chunks = futures_util::stream::iter(first.map(Ok)).chain(chunks);
         Ok(Self::Streamed(Box::pin(chunks), permit))
     }
 
-    /// The reply. A streamed one ends when there is no next chunk within `stall`.
-    pub(super) fn into_response(self, measured: Measured, head: bool, stall: Duration) -> Response {
+    /// The reply.
+    pub(super) fn into_response(self, measured: Measured, head: bool) -> Response {
         let status = StatusCode::OK;
         let body = match self {
             Self::Page(page) => {
@@ -77,26 +78,35 @@ impl Answer {
                 measured.answered(status.as_u16());
                 warp::reply().into_response()
             }
-            Self::Streamed(chunks, permit) => send(chunks, permit, measured, stall),
+            Self::Streamed(chunks, permit) => send(chunks, permit, measured),
         };
         as_json(body, status)
     }
 }
 
-/// Sends chunks as fast as the client reads them. When the store fails meanwhile, the body ends
-/// without its last chunk, which no client can mistake for a complete reply.
-fn send(
+/// The chunks, and an error in place of one for which the store made no progress for `stall`. The
+/// time between two chunks, in which the client reads, does not count.
+fn unless_stalled(
     mut chunks: Chunks,
-    permit: OwnedSemaphorePermit,
-    measured: Measured,
     stall: Duration,
-) -> Response {
-    let body = stream! {
-        // The time between two polls, in which the client reads, does not count.
-        while let Some(chunk) = timeout(stall, chunks.next())
+) -> impl Stream<Item = Result<Chunk, ChunkError>> {
+    let pulse = Pulse::new();
+    stream! {
+        while let Some(chunk) = pulse
+            .unless_stalled(stall, chunks.next())
             .await
             .unwrap_or(Some(Err(ChunkError::Stalled(stall))))
         {
+            yield chunk;
+        }
+    }
+}
+
+/// Sends chunks as fast as the client reads them. When the store fails meanwhile, the body ends
+/// without its last chunk, which no client can mistake for a complete reply.
+fn send(mut chunks: Chunks, permit: OwnedSemaphorePermit, measured: Measured) -> Response {
+    let body = stream! {
+        while let Some(chunk) = chunks.next().await {
             match chunk {
                 Ok(chunk) => {
                     measured.rows(chunk.rows);
@@ -225,7 +235,10 @@ mod tests {
     };
     use warp::Filter;
 
-    use shared::store::StoreError;
+    use shared::{
+        store::{EmbeddedStore, Store, StoreError, embedded::EmbeddedStoreOptions},
+        timestamp::Timestamp,
+    };
 
     use super::*;
     use crate::QueryMetrics;
@@ -271,8 +284,8 @@ mod tests {
                     }
                     chunk
                 });
-                let answer = Answer::streamed(chunks, permit()).await.unwrap();
-                answer.into_response(metrics.begin("/"), false, STALL)
+                let answer = Answer::streamed(chunks, permit(), STALL).await.unwrap();
+                answer.into_response(metrics.begin("/"), false)
             }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -342,6 +355,27 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_chunk_for_which_many_slow_reads_are_needed_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(dir.path(), EmbeddedStoreOptions::default()).unwrap();
+        let (store, stall) = (Store::Embedded(store), Duration::from_secs(12));
+        let slow = |reads, pause| {
+            let store = store.clone();
+            let chunk = async move {
+                for _ in 0..reads {
+                    tokio::time::sleep(pause).await;
+                    store.countries(Timestamp::default()).await.unwrap();
+                }
+                chunk("[")
+            };
+            Answer::streamed(futures_util::stream::once(chunk), permit(), stall)
+        };
+        assert!(slow(60, Duration::from_secs(10)).await.is_ok());
+        let stalled = slow(2, Duration::from_secs(13)).await;
+        assert!(matches!(stalled, Err(QueryError::Slow(limit)) if limit == stall));
+    }
+
     #[tokio::test]
     async fn the_time_that_a_client_takes_to_read_does_not_count() {
         // More than the buffers of both sides hold.
@@ -353,7 +387,7 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_fails_before_the_first_chunk_is_an_error_with_a_status() {
         let chunks = futures_util::stream::iter([Err(down().into())]);
-        let answer = Answer::streamed(chunks, permit()).await;
+        let answer = Answer::streamed(chunks, permit(), Duration::from_secs(1)).await;
         assert!(matches!(answer, Err(QueryError::Unavailable(_))));
     }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use shared::{clock::Clock, store::Store};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
-    time::Instant,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
 };
 
+use super::reply::Answer;
 use crate::{QueryMetrics, QueryOptions, error::QueryError};
 
 /// The query service: answers from a store.
@@ -34,15 +35,17 @@ impl QueryService {
         Self { store, clock, options, metrics, reads, streams }
     }
 
-    /// Waits for a permit to read the store, at most until the deadline of the request.
-    pub(super) async fn read_permit(
+    /// Waits for a permit to read the store, then for `answer`, together at most for the deadline
+    /// of a query. Call it when the client has sent the whole request.
+    pub(super) async fn in_time(
         &self,
-        deadline: Instant,
-    ) -> Result<SemaphorePermit<'_>, QueryError> {
-        match tokio::time::timeout_at(deadline, self.reads.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(QueryError::Crowded),
-        }
+        answer: impl Future<Output = Result<Answer, QueryError>>,
+    ) -> Result<Answer, QueryError> {
+        let limit = self.options.deadline;
+        let deadline = Instant::now() + limit;
+        let permit = timeout_at(deadline, self.reads.acquire()).await;
+        let Ok(Ok(_permit)) = permit else { return Err(QueryError::Crowded) };
+        timeout_at(deadline, answer).await.unwrap_or(Err(QueryError::Slow(limit)))
     }
 
     /// Takes a permit to stream a reply, if one is free.

@@ -130,7 +130,7 @@ impl QueryService {
         };
         let permit = self.stream_permit()?;
         let head = format!(r#"{{"from":"{from}","to":"{to}","step":"{name}","series":{{"#);
-        Answer::streamed(starts::series(head, counts), permit).await
+        Answer::streamed(starts::series(head, counts), permit, self.options.deadline).await
     }
 
     /// `/user/last-events`
@@ -143,7 +143,7 @@ impl QueryService {
         let countries = self.countries(BTreeSet::new(), horizon).await?;
         let pieces =
             starts::pieces(self.store.clone(), countries, window, None, starts::UNCUT_PIECE);
-        Answer::streamed(starts::uncut(pieces), permit).await
+        Answer::streamed(starts::uncut(pieces), permit, self.options.deadline).await
     }
 
     /// Returns the countries of a reply, each with an upper bound on its newest start: the named

@@ -9,7 +9,6 @@ use shared::{
     session::{SessionKey, Status},
     timestamp::RETENTION,
 };
-use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::{body, docs, reply::Answer, service::QueryService};
@@ -87,21 +86,20 @@ impl QueryService {
     }
 
     /// `/`: the documentation page, or the last sessions of the user in the body.
-    pub(super) async fn root(
-        &self,
-        request: Request,
-        deadline: Instant,
-    ) -> Result<Answer, QueryError> {
-        // No permit to read is held while a slow client sends its body.
+    pub(super) async fn root(&self, request: Request) -> Result<Answer, QueryError> {
+        // The time in which the client sends its body has a limit of its own, and holds no permit.
         let body = body::read(request.body, self.options.body_timeout).await?;
         if body.trim_ascii().is_empty() {
             Params::parse(&request.query, &[])?;
             return Ok(Answer::Page(docs::page()));
         }
-        let _permit = self.read_permit(deadline).await?;
         Params::parse(&request.query, &[])?;
-        let sessions = self.last(&body::user(&body)?).await?;
-        Answer::json(&sessions, sessions.len())
+        let user = body::user(&body)?;
+        self.in_time(async {
+            let sessions = self.last(&user).await?;
+            Answer::json(&sessions, sessions.len())
+        })
+        .await
     }
 
     /// Returns the last complete sessions of a user.

@@ -128,6 +128,25 @@ async fn a_get_with_a_body_is_answered_for_the_user_it_names() {
 }
 
 #[tokio::test]
+async fn the_time_in_which_a_client_sends_its_body_does_not_count_for_the_deadline() {
+    let deadline = Duration::from_secs(1);
+    let world = World::with(query_api::QueryOptions { deadline, ..Default::default() });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(warp::serve(world.routes.clone()).incoming(listener).run());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 15\r\n\r\n";
+    for part in [head, "{\"user_id\":", "\"u\"}"] {
+        stream.write_all(part.as_bytes()).await.unwrap();
+        tokio::time::sleep(deadline * 3 / 4).await;
+    }
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    server.abort();
+    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with("\r\n\r\n[]"), "{reply}");
+}
+
+#[tokio::test]
 async fn a_get_of_the_root_without_a_body_is_a_page_that_asks_nobody_else() {
     let world = World::new();
     let page = world.reply("/").await;

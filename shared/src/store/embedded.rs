@@ -14,16 +14,18 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
+use self::scan::Scan;
 use crate::{
     disk::FreeSpace,
     event::Country,
     open_files,
-    store::{Checkpoint, Result, StoreError},
+    store::{Checkpoint, Pulse, Result, StoreError},
 };
 
 mod checkpoint;
 mod keys;
 mod read;
+mod scan;
 mod sweep;
 mod write;
 
@@ -140,19 +142,24 @@ impl EmbeddedStore {
         self.blocking(Engine::check_writable).await
     }
 
-    /// Runs a read on a thread that may block. The permit is held until the read ends, even if its
-    /// caller has given up, so reads never occupy all threads that writes need too.
+    /// Runs a read on a thread that may block. The permit is held until the read ends, which is
+    /// soon after its caller has given up, so reads never occupy all threads that writes need too.
     async fn reading<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Engine) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Engine, &mut Scan) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         // The semaphore is never closed.
         let permit = Arc::clone(&self.0.reads).acquire_owned().await.ok();
+        let caller = Arc::new(());
+        let mut scan = Scan::of(&caller);
         let held = move |engine: &Engine| {
             let _permit = permit;
-            work(engine)
+            work(engine, &mut scan)
         };
-        self.blocking(held).await
+        let done = self.blocking(held).await;
+        Pulse::beat_of_task();
+        drop(caller);
+        done
     }
 
     /// Runs `work` on a thread that may block.

@@ -7,7 +7,7 @@ use std::{
 
 use fjall::{Keyspace, UserKey};
 
-use super::{EmbeddedStore, Engine, corrupt, keys, read_error};
+use super::{EmbeddedStore, Engine, Scan, corrupt, keys, read_error};
 use crate::{
     event::{Country, SessionId, UserId},
     session::{CompletedSession, SessionFacts, SessionKey, SessionStart},
@@ -28,9 +28,10 @@ impl EmbeddedStore {
         &self,
         horizon: Timestamp,
     ) -> Result<BTreeMap<Country, Timestamp>> {
-        self.reading(move |engine| {
+        self.reading(move |engine, scan| {
             let mut countries = BTreeMap::new();
             for country in engine.known_countries()? {
+                scan.row()?;
                 let newest = engine.newest_start(&country)?;
                 if let Some(newest) = newest.filter(|newest| *newest >= horizon) {
                     countries.insert(country, newest);
@@ -49,13 +50,15 @@ impl EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<SessionStart>> {
         let country = country.clone();
-        self.reading(move |engine| {
+        self.reading(move |engine, scan| {
             let mut from = keys::starts_before(&country, window.to);
             if let Some(position) = &after {
                 from = from.max(keys::after_start(&country, position));
             }
             let to = keys::starts_before(&country, window.from);
-            visible(&engine.starts, from, to, limit, |key| keys::read_start(key, &country).into())
+            visible(&engine.starts, scan, (from, to), limit, |key| {
+                keys::read_start(key, &country).into()
+            })
         })
         .await
     }
@@ -67,12 +70,12 @@ impl EmbeddedStore {
         step: i64,
     ) -> Result<BTreeMap<Timestamp, u64>> {
         let country = country.clone();
-        self.reading(move |engine| {
+        self.reading(move |engine, scan| {
             let prefix = keys::country(&country).len();
             let from = keys::starts_before(&country, window.to);
             let to = keys::starts_before(&country, window.from);
             let mut slots = BTreeMap::new();
-            visible(&engine.starts, from, to, 1, |key| {
+            visible(&engine.starts, scan, (from, to), 1, |key| {
                 let Some(ts) = keys::read_start_time(key, prefix) else { return Row::Corrupt };
                 *slots.entry(ts.floor(step)).or_default() += 1;
                 Row::Skip::<()>
@@ -90,7 +93,7 @@ impl EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<CompletedSession>> {
         let user = user.clone();
-        self.reading(move |engine| {
+        self.reading(move |engine, scan| {
             let from = match &after {
                 Some(position) => keys::after_completed(&user, position),
                 None => keys::user(&user),
@@ -98,9 +101,11 @@ impl EmbeddedStore {
             // An end is never before its start, so a session that ended before the horizon also
             // started before it.
             let to = keys::completed_before(&user, horizon);
-            visible(&engine.completed, from, to, limit, |key| match keys::read_completed(key) {
-                Some(session) if session.started_at < horizon => Row::Skip,
-                session => session.into(),
+            visible(&engine.completed, scan, (from, to), limit, |key| {
+                match keys::read_completed(key) {
+                    Some(session) if session.started_at < horizon => Row::Skip,
+                    session => session.into(),
+                }
             })
         })
         .await
@@ -113,20 +118,20 @@ impl EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         let user = user.clone();
-        self.reading(move |engine| {
+        self.reading(move |engine, scan| {
             let to = Excluded(keys::after_user(&user));
             let from = match after {
                 Some(session) => Excluded(keys::facts(&SessionKey { user, session })),
                 None => Included(keys::user(&user)),
             };
-            engine.scan_facts(from, to, limit)
+            engine.scan_facts(scan, (from, to), limit)
         })
         .await
     }
 
     pub(in crate::store) async fn facts(&self, key: &SessionKey) -> Result<SessionFacts> {
         let key = keys::facts(key);
-        self.reading(move |engine| engine.facts_at(&key)).await
+        self.reading(move |engine, _| engine.facts_at(&key)).await
     }
 
     pub(in crate::store) async fn completed_users(
@@ -134,10 +139,11 @@ impl EmbeddedStore {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Vec<UserId>> {
-        self.reading(move |engine| {
+        self.reading(move |engine, scan| {
             let mut users = Vec::new();
             let mut from = after.map_or(Vec::new(), |user| keys::after_user(&user));
             while users.len() < limit {
+                scan.row()?;
                 let Some(row) = engine.completed.range(from..).next() else { break };
                 let key = row.key().map_err(read_error)?;
                 let row = keys::read_completed(&key);
@@ -155,7 +161,7 @@ impl EmbeddedStore {
         after: Option<SessionKey>,
         limit: usize,
     ) -> Result<Vec<(SessionKey, SessionFacts)>> {
-        self.reading(move |engine| engine.sessions_after(after.as_ref(), limit)).await
+        self.reading(move |engine, scan| engine.sessions_after(scan, after.as_ref(), limit)).await
     }
 }
 
@@ -172,23 +178,25 @@ impl Engine {
 
     pub(super) fn sessions_after(
         &self,
+        scan: &mut Scan,
         after: Option<&SessionKey>,
         limit: usize,
     ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         let from = after.map_or(Unbounded, |key| Excluded(keys::facts(key)));
-        self.scan_facts(from, Unbounded, limit)
+        self.scan_facts(scan, (from, Unbounded), limit)
     }
 
     fn scan_facts(
         &self,
-        from: Bound<Vec<u8>>,
-        to: Bound<Vec<u8>>,
+        scan: &mut Scan,
+        range: (Bound<Vec<u8>>, Bound<Vec<u8>>),
         limit: usize,
     ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         self.facts
-            .range((from, to))
+            .range(range)
             .take(limit)
             .map(|row| {
+                scan.row()?;
                 let (key, value) = row.into_inner().map_err(read_error)?;
                 keys::read_facts_key(&key)
                     .zip(keys::read_facts(&value))
@@ -201,8 +209,8 @@ impl Engine {
 /// At most `limit` of the values that `read` keeps, from the rows in `from..to` without a marker.
 fn visible<T>(
     rows: &Keyspace,
-    from: Vec<u8>,
-    to: Vec<u8>,
+    scan: &mut Scan,
+    (from, to): (Vec<u8>, Vec<u8>),
     limit: usize,
     mut read: impl FnMut(&[u8]) -> Row<T>,
 ) -> Result<Vec<T>> {
@@ -212,6 +220,7 @@ fn visible<T>(
     }
     let mut superseded: Option<UserKey> = None;
     for row in rows.range(from..to) {
+        scan.row()?;
         let key = row.key().map_err(read_error)?;
         let Some((last, row)) = key.split_last() else { continue };
         if *last == keys::MARKER {
@@ -238,5 +247,43 @@ fn visible<T>(
 impl<T> From<Option<T>> for Row<T> {
     fn from(read: Option<T>) -> Self {
         read.map_or(Self::Corrupt, Self::Keep)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{super::EmbeddedStoreOptions, *};
+    use crate::{
+        session::{Fact, Start},
+        store::{Effect, Sighting},
+    };
+
+    #[tokio::test]
+    async fn a_walk_over_rows_ends_when_its_caller_has_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = EmbeddedStoreOptions { reserve_bytes: 0, ..EmbeddedStoreOptions::default() };
+        let store = EmbeddedStore::open(dir.path(), options).unwrap();
+        let key =
+            SessionKey { user: UserId::new("u").unwrap(), session: SessionId::new("s").unwrap() };
+        let start = Start { ts: Timestamp::default(), country: Country::normalise("SK") };
+        let row = Effect::RecordStart(key.started(&start));
+        let sighting = Sighting { key, facts: vec![Fact::Start(start)] };
+        store.absorb(vec![sighting].into()).await.unwrap();
+        store.apply(vec![row].into(), Timestamp::default()).await.unwrap();
+
+        let walk = |mut scan: Scan| {
+            let all = (Vec::new(), vec![u8::MAX]);
+            let starts =
+                visible(&store.0.starts, &mut scan, all, 9, |_| Row::Keep(())).map(|all| all.len());
+            let facts = store.0.sessions_after(&mut scan, None, 9).map(|all| all.len());
+            [starts.ok(), facts.ok()]
+        };
+        let caller = Arc::new(());
+        assert_eq!(walk(Scan::of(&caller)), [Some(1), Some(1)]);
+        let left = Scan::of(&caller);
+        drop(caller);
+        assert_eq!(walk(left), [None, None]);
     }
 }

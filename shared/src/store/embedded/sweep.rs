@@ -3,9 +3,11 @@
 //! The facts of a session determine which rows it can have, so one walk over the facts finds every
 //! row to remove. Replies never depend on the walk: reads filter by time themselves.
 
+use std::sync::Arc;
+
 use fjall::OwnedWriteBatch;
 
-use super::{EmbeddedStore, Engine, keys};
+use super::{EmbeddedStore, Engine, Scan, keys};
 use crate::{
     session::{SessionFacts, SessionKey},
     store::Result,
@@ -27,7 +29,8 @@ impl EmbeddedStore {
         self.blocking(move |engine| {
             // No check of free disk space: removing rows is what frees it.
             engine.check_usable()?;
-            let sessions = engine.sessions_after(after.as_ref(), STEP)?;
+            let caller = Arc::new(());
+            let sessions = engine.sessions_after(&mut Scan::of(&caller), after.as_ref(), STEP)?;
             let more = sessions.len() == STEP;
             let last = sessions.last().map(|(key, _)| key.clone());
             let old = sessions.into_iter().filter(|(_, facts)| is_old(facts, horizon));

@@ -30,7 +30,7 @@ use super::{
     reads::Reads,
     statements::{MAX_PAGE, Statements},
 };
-use crate::store::{Result, StoreError};
+use crate::store::{Pulse, Result, StoreError};
 
 /// Delay before the first retry. It doubles with every further one, with jitter.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
@@ -173,6 +173,7 @@ impl Requests {
         let outcome = self.reads.attempt(request).await;
         if outcome.is_ok() {
             self.limit.record_success();
+            Pulse::beat_of_task();
         }
         outcome
     }

@@ -1,0 +1,73 @@
+//! A read of the embedded store that is under way on a thread that may block.
+
+use std::sync::{Arc, Weak};
+
+use crate::store::{Pulse, Result, StoreError};
+
+/// The number of rows after which a read looks at its caller and reports its progress.
+const ROWS: u32 = 16;
+
+/// The caller of a read, who may leave, and the progress of the read.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// Dropped when the caller no longer waits.
+    caller: Weak<()>,
+    pulse: Option<Arc<Pulse>>,
+    rows: u32,
+}
+
+impl Scan {
+    /// A read for `caller` and the query that the task works on.
+    pub(super) fn of(caller: &Arc<()>) -> Self {
+        Self { caller: Arc::downgrade(caller), pulse: Pulse::of_task(), rows: 0 }
+    }
+
+    /// Counts a row that is about to be read.
+    ///
+    /// # Errors
+    /// The caller has given up; nobody receives the error.
+    pub(super) fn row(&mut self) -> Result<()> {
+        if self.rows.is_multiple_of(ROWS) {
+            if self.caller.strong_count() == 0 {
+                return Err(StoreError::Unavailable("the caller of a read has left".to_owned()));
+            }
+            if let Some(pulse) = &self.pulse {
+                pulse.beat();
+            }
+        }
+        self.rows = self.rows.wrapping_add(1);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use tokio::time::timeout;
+
+    use super::super::{EmbeddedStore, EmbeddedStoreOptions, READS};
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn opened(dir: &std::path::Path) -> EmbeddedStore {
+        let options = EmbeddedStoreOptions { reserve_bytes: 0, ..EmbeddedStoreOptions::default() };
+        EmbeddedStore::open(dir, options).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_read_whose_caller_has_left_ends_and_gives_its_permit_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = opened(dir.path());
+        let long = store.reading(|_, scan| {
+            let begun = Instant::now();
+            while begun.elapsed() < 2 * PATIENCE {
+                scan.row()?;
+            }
+            Ok(())
+        });
+        assert!(timeout(Duration::from_millis(50), long).await.is_err());
+        let all = store.0.reads.acquire_many(u32::try_from(READS).unwrap());
+        assert!(timeout(PATIENCE, all).await.is_ok(), "the read continues");
+    }
+}
