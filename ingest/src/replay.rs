@@ -184,13 +184,14 @@ impl Replay {
             }
             if told.elapsed() >= INTERVAL {
                 told = Instant::now();
-                let seconds_left = u128::from(left) * begun.elapsed().as_millis()
-                    / 1_000
-                    / u128::from(done.max(1));
+                // Nothing can be estimated before the first record is done.
+                let seconds_left = (u128::from(left) * begun.elapsed().as_millis() / 1_000)
+                    .checked_div(done.into())
+                    .map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX));
                 tracing::info!(
                     percent = self.percent(left),
                     records_left = left,
-                    seconds_left = u64::try_from(seconds_left).unwrap_or(u64::MAX),
+                    seconds_left,
                     "replaying the log into the store"
                 );
             }

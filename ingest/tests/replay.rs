@@ -2,7 +2,13 @@
 //! from another log.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    path::Path,
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use ingest::{
@@ -171,6 +177,74 @@ async fn a_deleted_store_gets_the_whole_log_again_and_the_process_is_not_ready_m
     assert!(ran.was_pending);
     assert_eq!((ran.handled, ran.found.behind, ran.lost), (40, 40, 0));
     assert_eq!(data.sessions(40).await, (0..40).collect::<Vec<_>>());
+}
+
+/// Collects log lines.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_long_replay_says_every_ten_seconds_how_far_it_is() {
+    let data = Data::new();
+    data.run(0..40).await;
+    fs::remove_dir_all(data.dir.path().join("store")).unwrap();
+    let (log, store) = (data.log(), Store::Embedded(data.embedded_store()));
+    let metrics = Arc::new(ConsumerMetrics::new(&prometheus::Registry::new()).unwrap());
+    let replay = replay::align(&log, &store, &metrics).await.unwrap().unwrap();
+    let pending = |done, left| {
+        let text =
+            format!("the log is being replayed into the store: {done}% done, {left} records left");
+        assert_eq!(replay.pending().unwrap(), text);
+    };
+    pending(0, 40);
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let said = || {
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let lines = text.lines().filter_map(|line| Some(line.split_once("replay: ")?.1.to_owned()));
+        lines.collect::<Vec<_>>()
+    };
+    let shown = tokio::spawn(replay.clone().show());
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    // A consumer has handled a half: what is left takes as long again.
+    let half = log.positions().into_iter().map(|(partition, at)| (partition, at.end / 2)).collect();
+    log.commit(half).await.unwrap();
+    let left = replay.left();
+    pending(100 * (40 - left) / 40, left);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    tokio::time::resume();
+    let seconds = left * 20 / (40 - left);
+    let percent = 100 * (40 - left) / 40;
+    assert_eq!(
+        said(),
+        [
+            "replaying the log into the store percent=0 records_left=40".to_owned(),
+            format!(
+                "replaying the log into the store percent={percent} records_left={left} \
+                 seconds_left={seconds}"
+            ),
+        ]
+    );
+    consume(&log, &store, metrics).await;
+    shown.await.unwrap();
+    assert_eq!(replay.pending(), None);
+    assert_eq!(said()[2..], ["the log is replayed into the store records=40"]);
 }
 
 #[tokio::test]

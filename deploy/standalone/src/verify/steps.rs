@@ -36,3 +36,19 @@ impl Default for Steps {
         Self(Progress::new(Some(0), "{prefix}{msg} {wide_bar} {human_pos}/{human_len}, {eta} left"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_names_its_pass_if_there_are_several() {
+        let steps = Steps::default();
+        let shown = || (steps.0.prefix(), steps.0.message(), steps.position());
+        steps.next(Share { number: 0, of: 1 }, "reading the log", 10);
+        steps.done(4);
+        assert_eq!(shown(), (String::new(), "reading the log".to_owned(), (4, 10)));
+        steps.next(Share { number: 1, of: 3 }, "comparing users", 7);
+        assert_eq!(shown(), ("pass 2 of 3: ".to_owned(), "comparing users".to_owned(), (0, 7)));
+    }
+}
