@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use ingest::{
     consumer::{Consumer, ConsumerOptions},
-    log::{EmbeddedLog, Log, NewRecord, embedded::EmbeddedLogOptions},
+    log::{EmbeddedLog, Log, NewRecord, Offsets, embedded::EmbeddedLogOptions},
     metrics::ConsumerMetrics,
     replay::{self, Comparison},
 };
@@ -223,8 +223,8 @@ async fn a_long_replay_says_every_ten_seconds_how_far_it_is() {
     tokio::time::pause();
     tokio::time::sleep(Duration::from_secs(11)).await;
     // A consumer has handled a half: what is left takes as long again.
-    let half = log.positions().into_iter().map(|(partition, at)| (partition, at.end / 2)).collect();
-    log.commit(half).await.unwrap();
+    let half = log.positions().into_iter().map(|(partition, at)| (partition, at.end / 2));
+    log.commit(half.collect::<Offsets>()).await.unwrap();
     let left = replay.left();
     pending(100 * (40 - left) / 40, left);
     tokio::time::sleep(Duration::from_secs(10)).await;

@@ -6,7 +6,7 @@ use super::*;
 pub(super) enum Home {
     Dir(TempDir),
     /// Rows do not expire during a test: the margin exceeds all of its times.
-    Keyspace(CassandraOptions),
+    Keyspace(Box<CassandraOptions>),
 }
 
 impl Home {
@@ -31,7 +31,7 @@ impl Home {
             ..CassandraOptions::default()
         };
         setup(&options, &"1".parse().unwrap()).await.unwrap();
-        Self::Keyspace(options)
+        Self::Keyspace(options.into())
     }
 
     pub(super) async fn open(&self) -> Option<Store> {
@@ -45,7 +45,7 @@ impl Home {
                 Store::Embedded(EmbeddedStore::open(dir.path(), options).unwrap())
             }
             Self::Keyspace(options) => {
-                Store::Cassandra(CassandraStore::open(options.clone()).await.unwrap().into())
+                Store::Cassandra(CassandraStore::open((**options).clone()).await.unwrap().into())
             }
         })
     }
