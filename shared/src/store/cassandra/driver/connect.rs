@@ -28,6 +28,7 @@ use super::{
     statements::Statements,
     tls,
 };
+use crate::telemetry::Repeats;
 
 /// Connections per node. A node spends more on further connections than they gain.
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN;
@@ -59,6 +60,7 @@ pub(crate) async fn open_requests(options: &CassandraOptions) -> Result<Requests
         reads: Reads::new(options),
         permit: Mutex::default(),
         on_retry: options.on_retry.clone(),
+        repeats: Repeats::default(),
     })
 }
 

@@ -81,6 +81,11 @@ impl Limit {
         self.state.lock().limit
     }
 
+    /// How long the servers may work on a request.
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// Waits for a permit.
     pub(super) async fn slot(self: &Arc<Self>) -> Slot<'_> {
         // The semaphore is never closed.

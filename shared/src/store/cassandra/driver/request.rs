@@ -24,13 +24,16 @@ use tokio::{
 };
 
 use super::{
-    failure::{corrupt, retry_cause, store_error},
+    failure::{corrupt, retry_cause, store_error, words},
     limit::Limit,
     options::{OnRetry, RetryCause},
     reads::Reads,
     statements::{MAX_PAGE, Statements},
 };
-use crate::store::{Pulse, Result, StoreError};
+use crate::{
+    store::{Pulse, Result, StoreError},
+    telemetry::Repeats,
+};
 
 /// Delay before the first retry. It doubles with every further one, with jitter.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
@@ -54,6 +57,8 @@ pub(crate) struct Requests {
     /// Permit to issue requests, held by one step of a micro-batch at a time.
     pub(super) permit: Mutex<()>,
     pub(super) on_retry: OnRetry,
+    /// An outage fails every request: not each is worth a line.
+    pub(super) repeats: Repeats,
 }
 
 /// The requests of one step of a micro-batch: at most as many in flight as the limit. Later
@@ -64,6 +69,8 @@ pub(crate) struct Requests {
 /// mixed, both would compute at the same time, and the servers would be idle.
 pub(crate) struct Step<'a, F> {
     max_in_flight: usize,
+    /// How long the servers may work on a request.
+    deadline: Duration,
     in_flight: FuturesUnordered<F>,
     /// Held until all requests are issued.
     permit: Option<MutexGuard<'a, ()>>,
@@ -86,7 +93,8 @@ impl Requests {
     /// Begins a step, once the steps before it have issued their requests.
     pub(crate) async fn step<F: Future>(&self) -> Step<'_, F> {
         let permit = Some(self.permit.lock().await);
-        Step { max_in_flight: self.max_in_flight, in_flight: FuturesUnordered::new(), permit }
+        let (max_in_flight, deadline) = (self.max_in_flight, self.limit.deadline());
+        Step { max_in_flight, deadline, in_flight: FuturesUnordered::new(), permit }
     }
 
     /// Executes one statement per row in one unlogged batch.
@@ -213,8 +221,17 @@ impl Requests {
             .with_max_times(retries)
             .with_jitter();
         let outcome = attempt.retry(policy).when(passes).notify(|error, delay| {
-            self.on_retry.call(retry_cause(error));
-            tracing::debug!(%error, ?delay, "a request to Cassandra failed; retrying");
+            let cause = retry_cause(error);
+            self.on_retry.call(cause);
+            if let Some(suppressed) = self.repeats.due(cause.as_str()) {
+                let error = words(error);
+                tracing::warn!(
+                    error,
+                    ?delay,
+                    suppressed,
+                    "a request to Cassandra failed; retrying"
+                );
+            }
         });
         outcome.await
     }
@@ -256,10 +273,13 @@ impl<T, F: Future<Output = Result<T>>> Step<'_, F> {
         Ok(completed)
     }
 
-    /// Waits for the other requests in flight. If they were dropped, they would keep their permits
-    /// until their deadlines, and the next attempt would wait for those.
+    /// Waits for the other requests in flight, at most until the deadline of their attempts. If they
+    /// were dropped, they would keep their permits until then, and the next step would wait for
+    /// those. Their retries are not waited for: the caller reports the error and repeats the step.
     async fn failed(&mut self, error: StoreError) -> StoreError {
-        while self.in_flight.next().await.is_some() {}
+        let others = async { while self.in_flight.next().await.is_some() {} };
+        timeout(self.deadline, others).await.ok();
+        self.in_flight.clear();
         error
     }
 }
@@ -298,7 +318,8 @@ mod tests {
 
     fn step<F: Future>(permit: &Mutex<()>) -> Step<'_, F> {
         let permit = Some(permit.try_lock().unwrap());
-        Step { max_in_flight: 3, in_flight: FuturesUnordered::new(), permit }
+        let deadline = Duration::from_secs(12);
+        Step { max_in_flight: 3, deadline, in_flight: FuturesUnordered::new(), permit }
     }
 
     #[tokio::test]
@@ -338,6 +359,24 @@ mod tests {
             second.finish().await.unwrap();
         });
         assert_eq!(outcome.unwrap().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_failure_requests_that_do_not_end_are_waited_for_until_their_deadline() {
+        let (permit, begun) = (Mutex::default(), tokio::time::Instant::now());
+        let mut step = step(&permit);
+        for fails in [false, false, true] {
+            let work = async move {
+                if fails {
+                    return Err::<(), _>(StoreError::Unavailable("for a test".to_owned()));
+                }
+                tokio::time::sleep(Duration::from_secs(75)).await;
+                Ok(())
+            };
+            step.issue(work).await.unwrap();
+        }
+        assert!(step.finish().await.is_err());
+        assert_eq!(begun.elapsed(), Duration::from_secs(12));
     }
 
     #[tokio::test]
