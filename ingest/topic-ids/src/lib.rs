@@ -1,4 +1,4 @@
-//! Asks Kafka's brokers for the id of a topic and its partitions.
+//! Asks Kafka's brokers for the id of a topic.
 //!
 //! A topic that is deleted and created again has the same name and another id. The safe crate of
 //! the driver shows no ids, so this crate calls `rd_kafka_DescribeTopics` itself. It is the only
@@ -8,18 +8,17 @@ use std::{
     ffi::{CString, c_int},
     marker::PhantomData,
     ptr::{self, NonNull},
-    slice,
     time::Duration,
 };
 
 use rdkafka::{
     ClientContext,
     bindings::{
-        self, rd_kafka_TopicDescription_t, rd_kafka_TopicPartitionInfo_t,
-        rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, rd_kafka_resp_err_t,
+        self, rd_kafka_TopicDescription_t, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        rd_kafka_error_t, rd_kafka_event_t, rd_kafka_resp_err_t,
     },
     client::Client,
-    error::{IsError, KafkaError, KafkaResult},
+    error::{KafkaError, KafkaResult},
     types::RDKafkaErrorCode,
 };
 
@@ -27,16 +26,15 @@ use self::owned::{AdminOptions, Event, Queue, TopicCollection};
 
 mod owned;
 
-/// A topic as a broker describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Topic {
-    /// The id; 0 if the brokers are too old to have ids (before Kafka 2.8).
-    pub id: u128,
-    /// The partitions, in ascending order.
-    pub partitions: Vec<i32>,
+// The codes of brokers, declared as the numbers that they are: a broker may be newer than the enum of
+// the driver's bindings, and a value that the enum does not have would be undefined behaviour.
+unsafe extern "C" {
+    fn rd_kafka_event_error(event: *mut rd_kafka_event_t) -> c_int;
+    fn rd_kafka_error_code(error: *const rd_kafka_error_t) -> c_int;
 }
 
-/// Asks a broker to describe `topic`, at most for `limit`. Never creates it. Blocks.
+/// Asks a broker for the id of `topic`, at most for `limit`. Returns 0 if the brokers are too old to
+/// have ids (before Kafka 2.8). Never creates the topic. Blocks.
 ///
 /// # Errors
 /// [`KafkaError::MetadataFetch`] with `UnknownTopicOrPartition` if the topic does not exist, and
@@ -45,14 +43,14 @@ pub fn describe<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
     limit: Duration,
-) -> KafkaResult<Topic> {
+) -> KafkaResult<u128> {
     let name = CString::new(topic)?;
     let event = request(client, &name, limit)?;
     // SAFETY: `event` is a live event, which this function owns.
-    fail_on(unsafe { bindings::rd_kafka_event_error(event.ptr()) })?;
+    fail_on(unsafe { rd_kafka_event_error(event.ptr()) })?;
     let description = Description::first(&event)?;
     fail_on(description.error())?;
-    Ok(Topic { id: description.id(), partitions: description.partitions() })
+    Ok(description.id())
 }
 
 /// Sends the request and waits for its result.
@@ -72,14 +70,15 @@ fn request<C: ClientContext>(
         unsafe { bindings::rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS) };
     let options = AdminOptions::new(options).ok_or_else(missing)?;
     // SAFETY: the options are alive. The driver writes no text into a buffer of no bytes.
-    fail_on(unsafe {
+    let set = unsafe {
         bindings::rd_kafka_AdminOptions_set_request_timeout(
             options.ptr(),
             timeout,
             ptr::null_mut(),
             0,
         )
-    })?;
+    };
+    fail_on(set as c_int)?;
     let mut names = [topic.as_ptr()];
     // SAFETY: `names` holds one pointer to a text that ends with a zero byte; the driver copies it.
     let topics = unsafe {
@@ -127,12 +126,12 @@ impl<'event> Description<'event> {
         self.0.as_ptr()
     }
 
-    fn error(&self) -> rd_kafka_resp_err_t {
+    fn error(&self) -> c_int {
         // SAFETY: the description is alive, by its lifetime.
         let error = unsafe { bindings::rd_kafka_TopicDescription_error(self.ptr()) };
         // SAFETY: the error is part of the description, or null, for which the code is that there
         // is none.
-        unsafe { bindings::rd_kafka_error_code(error) }
+        unsafe { rd_kafka_error_code(error) }
     }
 
     /// The id; 0 if there is none.
@@ -148,34 +147,28 @@ impl<'event> Description<'event> {
         let least = unsafe { bindings::rd_kafka_Uuid_least_significant_bits(id) };
         (u128::from(most.cast_unsigned()) << 64) | u128::from(least.cast_unsigned())
     }
-
-    fn partitions(&self) -> Vec<i32> {
-        let mut count = 0;
-        // SAFETY: the description is alive, by its lifetime.
-        let all = unsafe { bindings::rd_kafka_TopicDescription_partitions(self.ptr(), &mut count) };
-        if all.is_null() {
-            return Vec::new();
-        }
-        // SAFETY: the array has `count` elements that are not null, and lives as long as the
-        // description; nobody changes it.
-        let all = unsafe { slice::from_raw_parts(all, count) };
-        let number = |partition: &*const rd_kafka_TopicPartitionInfo_t| {
-            // SAFETY: the element is part of the description.
-            unsafe { bindings::rd_kafka_TopicPartitionInfo_partition(*partition) }
-        };
-        let mut partitions: Vec<_> = all.iter().map(number).collect();
-        partitions.sort_unstable();
-        partitions
-    }
 }
 
-fn fail_on(code: rd_kafka_resp_err_t) -> KafkaResult<()> {
-    match code.is_error() {
-        true => Err(failure(code.into())),
-        false => Ok(()),
+fn fail_on(code: c_int) -> KafkaResult<()> {
+    match rd_kafka_resp_err_t::try_from(code) {
+        Ok(rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR) => Ok(()),
+        Ok(code) => Err(failure(code.into())),
+        Err(_) => Err(failure(RDKafkaErrorCode::Unknown)),
     }
 }
 
 fn failure(code: RDKafkaErrorCode) -> KafkaError {
     KafkaError::MetadataFetch(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_of_a_newer_broker_is_an_error_like_others() {
+        assert_eq!(fail_on(0), Ok(()));
+        assert_eq!(fail_on(3), Err(failure(RDKafkaErrorCode::UnknownTopicOrPartition)));
+        assert_eq!(fail_on(31_000), Err(failure(RDKafkaErrorCode::Unknown)));
+    }
 }

@@ -78,7 +78,7 @@ pub(super) fn fetch_offsets<C: ConsumerContext, D: ConsumerContext>(
 }
 
 fn fetch_id<C: ConsumerContext>(client: &BaseConsumer<C>, topic: &str) -> KafkaResult<TopicId> {
-    Ok(TopicId::new(topic_ids::describe(client.client(), topic, REQUEST_TIMEOUT)?.id))
+    Ok(TopicId::new(topic_ids::describe(client.client(), topic, REQUEST_TIMEOUT)?))
 }
 
 /// Fetches where the group of `client` begins in `partitions` of `topic`, which has this `id`.
