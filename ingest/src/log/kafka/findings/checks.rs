@@ -110,11 +110,7 @@ impl Checks {
             Err(error) => Err(error.to_string()),
         };
         match read {
-            Ok([events, letters]) => {
-                let known = [&events, &letters].iter().all(|topic| topic.is_ok());
-                self.judge(events, letters);
-                known && Purpose::ALL.iter().all(|purpose| self.blocking(*purpose).is_none())
-            }
+            Ok([events, letters]) => self.judge(events, letters),
             Err(error) => {
                 tracing::debug!(error, "the settings of the topics could not be read");
                 false
@@ -122,40 +118,51 @@ impl Checks {
         }
     }
 
+    /// Judges the settings; returns whether the next check may wait.
     fn judge(
         &self,
         events: Result<TopicSettings, Unknown>,
         letters: Result<TopicSettings, Unknown>,
-    ) {
+    ) -> bool {
+        // A right that is missing is not granted within seconds.
+        let may_wait = |topic: &Result<_, _>| matches!(topic, Ok(_) | Err(Unknown::Forbidden));
+        let may_wait = may_wait(&events) && may_wait(&letters);
         let mut found: BTreeMap<_, _> =
             findings(events.as_ref().ok(), letters.as_ref().ok(), &self.needs)
                 .into_iter()
                 .map(|(purpose, finding)| ((purpose, finding.kind), finding))
                 .collect();
         let mut before = self.found.lock();
+        let mut missing = Vec::new();
         for (purpose, topic) in [(Purpose::Events, events), (Purpose::DeadLetters, letters)] {
+            // Earlier findings still count, unless the settings are known or the topic is gone.
+            let kept = before.iter().filter(|((of, _), _)| *of == purpose);
+            let kept = kept.map(|(key, finding)| (*key, finding.clone()));
             match topic {
                 Err(Unknown::Forbidden) => {
+                    found.extend(kept);
                     found.insert((purpose, Kind::Unreadable), unreadable());
                 }
-                // What was found last still counts.
                 Err(Unknown::Failed(error)) => {
                     tracing::debug!(%error, "the settings of a topic could not be read");
-                    let kept = before.iter().filter(|((of, _), _)| *of == purpose);
-                    found.extend(kept.map(|(key, finding)| (*key, finding.clone())));
+                    found.extend(kept);
                 }
-                Err(Unknown::Missing) | Ok(_) => {}
+                Err(Unknown::Missing) => missing.push(purpose),
+                Ok(_) => {}
             }
         }
-        self.show(&before, &found);
+        self.show(&before, &found, &missing);
         *before = found;
+        drop(before);
+        may_wait && Purpose::ALL.iter().all(|purpose| self.blocking(*purpose).is_none())
     }
 
-    /// Logs what changed, and updates the metric.
+    /// Logs what changed, and updates the metric. The findings of a missing topic are not corrected.
     fn show(
         &self,
         before: &BTreeMap<(Purpose, Kind), Finding>,
         found: &BTreeMap<(Purpose, Kind), Finding>,
+        missing: &[Purpose],
     ) {
         for (key @ (purpose, kind), finding) in found {
             self.metrics.find(*purpose, *kind, true);
@@ -176,8 +183,16 @@ impl Checks {
         }
         for (purpose, kind) in before.keys().filter(|key| !found.contains_key(key)) {
             self.metrics.find(*purpose, *kind, false);
-            let topic = self.topic(*purpose);
-            tracing::info!(finding = kind.as_str(), "topic {topic}: the setting was corrected");
+            if missing.contains(purpose) {
+                continue;
+            }
+            let (topic, finding) = (self.topic(*purpose), kind.as_str());
+            match kind {
+                Kind::Unreadable => {
+                    tracing::info!(finding, "topic {topic}: the settings can be read")
+                }
+                _ => tracing::info!(finding, "topic {topic}: the setting was corrected"),
+            }
         }
     }
 
@@ -225,14 +240,20 @@ mod tests {
         };
         let small = [("max.message.bytes".to_owned(), "300".to_owned())].into();
         let small = || Ok(TopicSettings { values: Clone::clone(&small), replicas: None });
-        checks.judge(small(), small());
+        assert!(!checks.judge(small(), small()));
         assert!(shown("record_limit") && checks.blocking(Purpose::Events).is_some());
         // An error of the brokers changes nothing.
         let failed = || Err(Unknown::Failed(rdkafka::types::RDKafkaErrorCode::RequestTimedOut));
-        checks.judge(failed(), failed());
+        assert!(!checks.judge(failed(), failed()));
         assert!(shown("record_limit") && checks.blocking(Purpose::DeadLetters).is_some());
+        // Without the right to read them, the settings are what they were.
         checks.judge(Err(Unknown::Forbidden), Err(Unknown::Missing));
-        assert!(shown("unreadable") && !shown("record_limit"));
-        assert_eq!(Purpose::ALL.map(|purpose| checks.blocking(purpose)), [None, None]);
+        assert!(shown("unreadable") && shown("record_limit"));
+        assert!(checks.blocking(Purpose::Events).is_some());
+        assert_eq!(checks.blocking(Purpose::DeadLetters), None);
+        assert!(!checks.judge(Ok(TopicSettings::default()), Err(Unknown::Missing)));
+        assert!(!shown("unreadable") && !shown("record_limit"));
+        assert_eq!(checks.blocking(Purpose::Events), None);
+        assert!(checks.judge(Err(Unknown::Forbidden), Err(Unknown::Forbidden)));
     }
 }
