@@ -24,9 +24,8 @@ impl KafkaLog {
     pub(in crate::log) async fn append(&self, records: Vec<NewRecord>) -> Result<(), LogError> {
         let now = self.0.stamps.then(|| self.0.clock.now());
         let records = records.into_iter().map(|record| {
-            let NewRecord { key, value, headers, append_time, latest_ts } = record;
-            let append_time = append_time.or(now);
-            Outgoing { key, value: Some(value), headers, append_time, latest_ts }
+            let append_time = record.append_time.or(now);
+            Outgoing { append_time, ..Outgoing::from(record) }
         });
         let outcome = self.0.producer.append(&self.0.options.topic, records).await;
         if matches!(outcome, Err(LogError::Refused { .. })) {

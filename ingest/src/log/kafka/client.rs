@@ -55,9 +55,10 @@ pub(super) fn transactional(options: &KafkaLogOptions) -> ClientConfig {
     let timeout = options.delivery_timeout + Duration::from_secs(5);
     config
         .set("transactional.id", options.redrive_group())
-        .set("transaction.timeout.ms", timeout.as_millis().to_string())
-        .set("message.timeout.ms", options.delivery_timeout.as_millis().to_string())
-        .set("linger.ms", "5");
+        .set("transaction.timeout.ms", timeout.as_millis().to_string());
+    let delivery_timeout = options.delivery_timeout.as_millis().to_string();
+    replace(&mut config, "message.timeout.ms", &delivery_timeout);
+    replace(&mut config, "linger.ms", "5");
     config
 }
 
@@ -156,17 +157,22 @@ fn common(options: &KafkaLogOptions) -> ClientConfig {
 
 fn with_properties(mut config: ClientConfig, options: &KafkaLogOptions) -> ClientConfig {
     for (name, value) in &options.properties {
-        for (one, other) in ALIASES {
-            if name == one || name == other {
-                config.remove(one).remove(other);
-            }
-        }
-        config.set(name, value);
+        replace(&mut config, name, value);
         if name == "debug" {
             config.set_log_level(RDKafkaLogLevel::Debug);
         }
     }
     config
+}
+
+/// Sets a property in place of its earlier value under either name.
+fn replace(config: &mut ClientConfig, name: &str, value: &str) {
+    for (one, other) in ALIASES {
+        if name == one || name == other {
+            config.remove(one).remove(other);
+        }
+    }
+    config.set(name, value);
 }
 
 /// Creates a client of this kind. Nothing is sent yet.
@@ -175,4 +181,26 @@ pub(super) fn create<C: FromClientConfigAndContext<Context>>(
     context: Context,
 ) -> KafkaResult<C> {
     C::from_config_and_context(config, context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redrive_has_one_delivery_timeout_whatever_an_operator_calls_it() {
+        for name in ["message.timeout.ms", "delivery.timeout.ms"] {
+            let properties = vec![
+                (name.to_owned(), "11000".to_owned()),
+                ("queue.buffering.max.ms".to_owned(), "7".to_owned()),
+            ];
+            let options = KafkaLogOptions { properties, ..KafkaLogOptions::default() };
+            assert_eq!(producer(&options).get(name), Some("11000"));
+            let config = transactional(&options);
+            let names = ["message.timeout.ms", "delivery.timeout.ms"].map(|name| config.get(name));
+            assert_eq!(names, [Some("10000"), None]);
+            let names = ["linger.ms", "queue.buffering.max.ms"].map(|name| config.get(name));
+            assert_eq!(names, [Some("5"), None]);
+        }
+    }
 }

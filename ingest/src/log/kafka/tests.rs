@@ -16,7 +16,10 @@ use rdkafka::{
 use shared::clock::Clock;
 use test_support::stack;
 
-use super::{append::outgoing::Outgoing, *};
+use super::{
+    append::outgoing::{Outgoing, TimeText},
+    *,
+};
 use crate::log::{Log, LogError, NewRecord, Offsets, Record};
 
 mod begins;
@@ -144,7 +147,7 @@ async fn append_as_other(options: &KafkaLogOptions, record: Outgoing, timestamp:
         let mut new = BaseRecord::<[u8], [u8]>::to(&options.topic);
         (new.key, new.payload, new.timestamp) =
             (record.key.as_deref(), record.value.as_deref(), timestamp);
-        new.headers = record.owned_headers();
+        new.headers = record.owned_headers(&mut TimeText::default());
         producer.send(new).map_err(|(error, _)| error).unwrap();
         producer.flush(LIMIT).unwrap();
     });

@@ -10,7 +10,11 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
 
-use super::super::{append::outgoing::Outgoing, client, options::KafkaLogOptions};
+use super::super::{
+    append::outgoing::{Outgoing, TimeText},
+    client,
+    options::KafkaLogOptions,
+};
 use crate::log::{LogError, Offsets};
 
 /// How long one request of a transaction may take.
@@ -85,7 +89,7 @@ impl Transactions {
     fn send(&self, topic: &str, outgoing: &Outgoing) -> KafkaResult<()> {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic);
         (record.key, record.payload) = (outgoing.key.as_deref(), outgoing.value.as_deref());
-        record.headers = outgoing.owned_headers();
+        record.headers = outgoing.owned_headers(&mut TimeText::default());
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
@@ -104,8 +108,8 @@ impl Transactions {
 /// What a failure of a transaction means to an operator.
 pub(super) fn explained(error: &KafkaError) -> LogError {
     use RDKafkaErrorCode::{
-        Fenced, InvalidProducerEpoch, InvalidTransactionTimeout, ProducerFenced,
-        TransactionalIdAuthorizationFailed,
+        Fenced, InvalidProducerEpoch, InvalidTransactionTimeout, MessageSizeTooLarge,
+        ProducerFenced, TransactionalIdAuthorizationFailed,
     };
     let meaning = match error.rdkafka_error_code() {
         Some(Fenced | ProducerFenced | InvalidProducerEpoch) => {
@@ -118,7 +122,12 @@ pub(super) fn explained(error: &KafkaError) -> LogError {
         Some(InvalidTransactionTimeout) => {
             "the brokers allow only shorter transactions; raise transaction.max.timeout.ms"
         }
-        _ => "nothing of this step was appended; run the redrive again",
+        Some(MessageSizeTooLarge) => {
+            "a record is larger than its topic allows; raise max.message.bytes of the topic, then \
+             run the redrive again"
+        }
+        // The brokers may have committed the step although their reply was lost.
+        _ => "run it again: the next redrive continues after the last committed step",
     };
     LogError::Busy(format!("the redrive was interrupted: {error}; {meaning}"))
 }

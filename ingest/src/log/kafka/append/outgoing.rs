@@ -22,6 +22,24 @@ pub(crate) struct Outgoing {
     pub(crate) latest_ts: Option<Timestamp>,
 }
 
+/// The text of the last time that became a header: the records of one append have the same.
+#[derive(Default)]
+pub(crate) struct TimeText {
+    of: Option<Timestamp>,
+    text: [u8; 24],
+    length: usize,
+}
+
+impl TimeText {
+    fn of(&mut self, time: Timestamp) -> &[u8] {
+        if self.of != Some(time) {
+            self.length = time.rfc3339(&mut self.text).len();
+            self.of = Some(time);
+        }
+        &self.text[..self.length]
+    }
+}
+
 impl From<NewRecord> for Outgoing {
     fn from(NewRecord { key, value, headers, append_time, latest_ts }: NewRecord) -> Self {
         Self { key, value: Some(value), headers, append_time, latest_ts }
@@ -34,14 +52,14 @@ impl Outgoing {
         let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
         let headers =
             self.headers.iter().map(|header| header.name.len() + bytes(&header.value) + 64);
-        let times = TIME * self.times().count();
+        let times = TIME * self.times();
         bytes(&self.key) + bytes(&self.value) + headers.sum::<usize>() + times + OVERHEAD
     }
 
     /// The headers for the driver. Each of our own is written without an allocation, because every
     /// record of the endpoint has one.
-    pub(crate) fn owned_headers(&self) -> Option<OwnedHeaders> {
-        let count = self.headers.len() + self.times().count();
+    pub(crate) fn owned_headers(&self, text: &mut TimeText) -> Option<OwnedHeaders> {
+        let count = self.headers.len() + self.times();
         if count == 0 {
             return None;
         }
@@ -49,16 +67,36 @@ impl Outgoing {
         for Header { name, value } in &self.headers {
             headers = headers.insert(message::Header { key: name, value: value.as_deref() });
         }
-        for (key, time) in self.times() {
-            let mut text = [0; 24];
-            let value = Some(time.rfc3339(&mut text));
-            headers = headers.insert(message::Header { key, value });
+        let times = [(record::APPEND_TIME, self.append_time), (record::LATEST_TS, self.latest_ts)];
+        for (key, time) in times {
+            if let Some(time) = time {
+                headers = headers.insert(message::Header { key, value: Some(text.of(time)) });
+            }
         }
         Some(headers)
     }
 
-    fn times(&self) -> impl Iterator<Item = (&'static str, Timestamp)> {
-        let times = [(record::APPEND_TIME, self.append_time), (record::LATEST_TS, self.latest_ts)];
-        times.into_iter().filter_map(|(name, time)| Some((name, time?)))
+    /// The number of headers of our own.
+    fn times(&self) -> usize {
+        usize::from(self.append_time.is_some()) + usize::from(self.latest_ts.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::message::Headers as _;
+
+    use super::*;
+
+    #[test]
+    fn records_with_different_times_have_different_headers() {
+        let mut text = TimeText::default();
+        let times =
+            ["2026-01-02T03:04:05.006Z", "2026-01-02T03:04:05.006Z", "2026-01-02T03:04:06Z"];
+        for time in times {
+            let record = Outgoing { latest_ts: Timestamp::parse(time), ..Outgoing::default() };
+            let headers = record.owned_headers(&mut text).unwrap();
+            assert_eq!(headers.get_as::<str>(0).unwrap().value, Some(time));
+        }
     }
 }

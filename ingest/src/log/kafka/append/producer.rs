@@ -26,7 +26,7 @@ use super::{
     super::{context::Health, options::KafkaLogOptions, throttle::Throttle},
     connect::connect,
     delivery::Deliveries,
-    outgoing::Outgoing,
+    outgoing::{Outgoing, TimeText},
     presence::Presence,
     probe::{self, DriverProducer, Probe},
     refusal::{is_late, refusal},
@@ -94,11 +94,11 @@ impl Producer {
         while records.peek().is_some() {
             // An append above the bound is sent in parts, of which only the first may be refused.
             let (mut part, mut bytes) = (Vec::with_capacity(records.size_hint().0), 0);
-            while let Some(record) =
-                records.next_if(|record| part.is_empty() || bytes + record.cost() <= self.part())
+            while let Some(cost) = records.peek().map(Outgoing::cost)
+                && (part.is_empty() || bytes + cost <= self.part())
             {
-                bytes += record.cost();
-                part.push(record);
+                bytes += cost;
+                part.extend(records.next());
             }
             let permit = match sent.is_empty() {
                 true => self.try_acquire(topic, bytes),
@@ -159,6 +159,7 @@ impl Producer {
             deliveries.refuse(count, KafkaError::Canceled);
             return deliveries;
         };
+        let mut text = TimeText::default();
         for (index, record) in records.iter().enumerate() {
             let outgoing = BaseRecord {
                 topic,
@@ -166,7 +167,7 @@ impl Producer {
                 payload: record.value.as_deref(),
                 key: record.key.as_deref(),
                 timestamp: None,
-                headers: record.owned_headers(),
+                headers: record.owned_headers(&mut text),
                 delivery_opaque: Arc::clone(&deliveries),
             };
             if let Err((cause, _)) = client.send(outgoing) {
