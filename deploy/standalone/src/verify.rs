@@ -101,10 +101,12 @@ pub async fn verify(
         log_is_cut: lows.values().any(|low| *low > 0),
         ..Verdict::default()
     };
+    // Reads the dead letters at most once.
+    let mut judge = Judge::new(log, tolerance_ms);
     for number in 0..passes {
         let share = Share { number, of: passes };
         steps.next(share, "reading the log", u64::try_from(records)?);
-        let mut expected = read(log, share, tolerance_ms, steps, &mut verdict).await?;
+        let mut expected = read(log, share, &mut judge, steps, &mut verdict).await?;
         verdict.sessions += expected.count(horizon, &mut verdict.ledger);
         verdict.contested_sessions += expected.contested.len() as u64;
         let log_is_whole = !verdict.log_is_cut;
@@ -127,12 +129,12 @@ async fn unanswered(log: &Log, store: &Store) -> anyhow::Result<u64> {
 async fn read(
     log: &Log,
     share: Share,
-    tolerance_ms: i64,
+    judge: &mut Judge<'_>,
     steps: &Steps,
     verdict: &mut Verdict,
 ) -> anyhow::Result<Expected> {
     let mut expected = Expected::default();
-    let (mut cursor, mut judge) = (log.cursor(), Judge::new(log, tolerance_ms));
+    let mut cursor = log.cursor();
     let ledger = &mut verdict.ledger;
     loop {
         let records = log.read(&mut cursor, READ_BYTES).await?;

@@ -79,7 +79,7 @@ impl ConsumerMetrics {
             )?,
             repeated_letters: register.counters(
                 "bookend_repeated_dead_letters_total",
-                "Number of dead letters whose record had one already, as after a replay, by code",
+                "Approximate number of dead letters whose record had one already, as after a replay, by code",
                 &["code"],
             )?,
             lost: register.counter(
