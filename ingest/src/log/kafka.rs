@@ -27,7 +27,7 @@ use self::{
     failure::RequestError,
     findings::{checks::Checks, finding::Purpose},
     metrics::KafkaMetrics,
-    offsets::is_unknown_topic,
+    offsets::{Leaderless, is_unknown_topic},
     positions::{Known, Positions},
     thread::{drop_aside, off_runtime},
 };
@@ -128,7 +128,9 @@ impl KafkaLog {
     /// Queries the positions of both topics, if the brokers can be reached.
     async fn query_positions(&self) -> Result<(), LogOpenError> {
         let query = |source: TopicSource| async move {
-            (source.topic.clone(), off_runtime("kafka-query", move || source.offsets()).await)
+            let topic = source.topic.clone();
+            let query = move || source.offsets(Leaderless::Allow);
+            (topic, off_runtime("kafka-query", query).await)
         };
         let (records, letters) =
             tokio::join!(query(self.records_source()), query(self.letters_source()));
@@ -146,8 +148,7 @@ impl KafkaLog {
                     return Err(LogOpenError::Unavailable(format!("kafka: {lost}")));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, topic, "no Kafka broker replied; the topics are not checked");
-                    break;
+                    tracing::warn!(%error, "the offsets of topic {topic} could not be queried");
                 }
             }
         }

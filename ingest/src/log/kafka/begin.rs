@@ -37,6 +37,8 @@ pub(super) enum Cause {
     AfterEnd,
     /// Retention removed this many offsets after the committed one: an upper bound of the records.
     Removed(i64),
+    /// No committed offset counts, and the oldest record is not known: the partition has no leader.
+    Unknown,
 }
 
 impl Committed {
@@ -67,6 +69,20 @@ impl Begin {
             _ if offset < low => Self { offset: low, cause: Cause::Removed(low - offset) },
             offset => Self { offset, cause: Cause::Committed },
         }
+    }
+
+    /// Where to begin in a partition whose ends are not known. A committed offset is compared with
+    /// them once they are.
+    pub(super) fn without_ends(topic: TopicId, committed: Option<Committed>) -> Self {
+        match Self::new(topic, committed, 0, i64::MAX) {
+            begin if begin.cause == Cause::Committed => begin,
+            Self { offset, .. } => Self { offset, cause: Cause::Unknown },
+        }
+    }
+
+    /// The offset, unless the oldest record is not known.
+    pub(super) fn known(self) -> Option<i64> {
+        (self.cause != Cause::Unknown).then_some(self.offset)
     }
 }
 
@@ -111,6 +127,15 @@ mod tests {
             assert_eq!(begin(at(2, topic), 2, 9), (2, Cause::Committed));
             assert_eq!(begin(at(0, topic), 2, 9), (2, Cause::Removed(2)));
         }
+    }
+
+    #[test]
+    fn without_ends_only_an_offset_of_the_topic_is_known() {
+        let known = |committed| Begin::without_ends(TOPIC, committed).known();
+        assert_eq!(known(at(5, Some(TOPIC))), Some(5));
+        assert_eq!(known(at(5, None)), Some(5));
+        assert_eq!(known(at(5, Some(TopicId::new(8)))), None);
+        assert_eq!(known(None), None);
     }
 
     #[test]

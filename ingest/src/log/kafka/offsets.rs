@@ -14,20 +14,11 @@ use rdkafka::{
     types::RDKafkaErrorCode,
 };
 
+pub(super) use self::ends::{Leaderless, REQUEST_TIMEOUT, fetch_ends, partition_list};
 use super::begin::{Begin, Committed};
 use crate::log::{Offsets, Partition, Position, TopicId};
 
-/// How long one request may take.
-pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What a query does about a partition without a leader, whose ends nobody knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leaderless {
-    /// The query fails.
-    Fail,
-    /// The partition begins where the group committed, and has no ends.
-    Allow,
-}
+mod ends;
 
 /// The offsets of a topic as the brokers report them.
 pub(super) struct TopicOffsets {
@@ -73,11 +64,20 @@ pub(super) fn fetch_offsets<C: ConsumerContext, D: ConsumerContext>(
     // Offsets are fetched by name. If the topic was created again meanwhile, they mix two topics.
     match fetch_id(client, topic)? == id {
         true => Ok(found),
-        false => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicId)),
+        false => Err(other_topic()),
     }
 }
 
-fn fetch_id<C: ConsumerContext>(client: &BaseConsumer<C>, topic: &str) -> KafkaResult<TopicId> {
+/// The error of a request that meets another topic of the name.
+pub(super) fn other_topic() -> KafkaError {
+    KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicId)
+}
+
+/// Fetches the id of `topic`.
+pub(super) fn fetch_id<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    topic: &str,
+) -> KafkaResult<TopicId> {
     Ok(TopicId::new(topic_ids::describe(client.client(), topic, REQUEST_TIMEOUT)?))
 }
 
@@ -92,9 +92,10 @@ pub(super) fn fetch_begins<C: ConsumerContext, D: ConsumerContext>(
 ) -> KafkaResult<TopicOffsets> {
     // In this order, an offset before the low watermark proves a removal, and one after the end a
     // loss, although records are appended, consumed and removed meanwhile.
-    let lows = fetch_at(client, topic, partitions, Offset::Beginning, leaderless)?;
+    let lows = ends::fetch_lows(client, topic, partitions, leaderless)?;
     let committed = fetch_committed(client, topic, partitions)?;
-    let ends = fetch_ends(client, topic, partitions, leaderless)?;
+    let known: Vec<_> = lows.keys().copied().collect();
+    let ends = fetch_ends(client, topic, &known, leaderless)?;
     let is_after = |ends: &Offsets| {
         committed
             .iter()
@@ -102,53 +103,20 @@ pub(super) fn fetch_begins<C: ConsumerContext, D: ConsumerContext>(
     };
     // An operator may have committed an offset after an open transaction.
     let all_ends = match is_after(&ends) {
-        true => fetch_ends(&uncommitted()?, topic, partitions, leaderless)?,
+        true => fetch_ends(&uncommitted()?, topic, &known, leaderless)?,
         false => ends.clone(),
     };
     let begin = |partition: &Partition| {
         let committed = committed.get(partition).copied();
         let begin = match (lows.get(partition), all_ends.get(partition)) {
             (Some(low), Some(end)) => Begin::new(id, committed, *low, *end),
-            // The offset is compared with the ends once the partition has a leader.
-            _ if leaderless == Leaderless::Allow => Begin::new(id, committed, 0, i64::MAX),
+            _ if leaderless == Leaderless::Allow => Begin::without_ends(id, committed),
             _ => return None,
         };
         Some((*partition, begin))
     };
     let begins = partitions.iter().filter_map(begin).collect();
     Ok(TopicOffsets { topic: id, begins, lows, ends })
-}
-
-/// Fetches the ends of `partitions` as `client` sees them: a client that reads only committed
-/// records sees none after the first open transaction.
-pub(super) fn fetch_ends<C: ConsumerContext>(
-    client: &BaseConsumer<C>,
-    topic: &str,
-    partitions: &[Partition],
-    leaderless: Leaderless,
-) -> KafkaResult<Offsets> {
-    fetch_at(client, topic, partitions, Offset::End, leaderless)
-}
-
-fn fetch_at<C: ConsumerContext>(
-    client: &BaseConsumer<C>,
-    topic: &str,
-    partitions: &[Partition],
-    at: Offset,
-    leaderless: Leaderless,
-) -> KafkaResult<Offsets> {
-    let list = partition_list(topic, partitions.iter().map(|partition| (*partition, at)))?;
-    let mut offsets = Offsets::new();
-    for element in client.offsets_for_times(list, REQUEST_TIMEOUT)?.elements() {
-        match element.error() {
-            Err(error) if leaderless == Leaderless::Allow && has_no_leader(&error) => continue,
-            outcome => outcome?,
-        }
-        if let Offset::Offset(offset) = element.offset() {
-            offsets.insert(element.partition(), offset);
-        }
-    }
-    Ok(offsets)
 }
 
 fn fetch_committed<C: ConsumerContext>(
@@ -197,28 +165,10 @@ pub(super) fn fetch_partitions_within<C: ClientContext>(
     }
 }
 
-/// Whether `error` says that a partition has no leader at present.
-fn has_no_leader(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition};
-    matches!(error.rdkafka_error_code(), Some(LeaderNotAvailable | NotLeaderForPartition))
-}
-
 /// Whether `error` says that the topic does not exist.
 pub(super) fn is_unknown_topic(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{UnknownTopic, UnknownTopicOrPartition};
     matches!(error.rdkafka_error_code(), Some(UnknownTopic | UnknownTopicOrPartition))
-}
-
-/// Offsets in the driver's own type.
-pub(super) fn partition_list(
-    topic: &str,
-    offsets: impl IntoIterator<Item = (Partition, Offset)>,
-) -> KafkaResult<TopicPartitionList> {
-    let mut list = TopicPartitionList::new();
-    for (partition, offset) in offsets {
-        list.add_partition_offset(topic, partition, offset)?;
-    }
-    Ok(list)
 }
 
 /// Offsets to commit, in the driver's own type, with the `id` of their topic as metadata.

@@ -67,13 +67,14 @@ impl Assignment {
         Self { state: Mutex::new(state), moved: Condvar::new(), limit }
     }
 
-    /// Adds assigned partitions, with the offsets at which they begin.
-    pub(super) fn gain(&self, begins: impl IntoIterator<Item = (Partition, i64)>) {
+    /// Adds assigned partitions, with the offsets at which they begin. That of a partition without
+    /// a leader may not be known.
+    pub(super) fn gain(&self, begins: impl IntoIterator<Item = (Partition, Option<i64>)>) {
         let mut state = self.state.lock();
         state.progress = Instant::now();
         state.changes += 1;
         for (partition, begin) in begins {
-            state.held.entry(partition).or_insert(Held { begin, ..Held::default() });
+            state.held.entry(partition).or_insert_with(|| Held::new(begin));
         }
     }
 
@@ -122,7 +123,7 @@ impl Assignment {
     pub(super) fn push(&self, record: Record) -> bool {
         let state = &mut *self.state.lock();
         let Some(held) = state.held.get_mut(&record.partition) else { return false };
-        (held.fetched, held.at_end) = (Some(record.offset + 1), false);
+        held.fetch(record.offset);
         state.progress = Instant::now();
         let first = state.buffer.is_empty();
         state.buffer.push(record);
@@ -168,14 +169,15 @@ impl Assignment {
     }
 
     /// Returns those of `offsets` that are due: of assigned partitions, beyond the committed
-    /// offset, and no further than was polled. Unless it returns nothing, the caller must report
-    /// the outcome to [`Assignment::end_commit`].
+    /// offset, and not after what was polled. An offset after that belongs to an earlier assignment
+    /// of the partition, which may now be read again. Unless it returns nothing, the caller must
+    /// report the outcome to [`Assignment::end_commit`].
     pub(super) fn begin_commit(&self, offsets: &Offsets) -> Offsets {
         let mut state = self.state.lock();
         let due = |(partition, offset): (&Partition, &i64)| {
             let held = state.held.get(partition)?;
-            let offset = (*offset).min(held.polled?);
-            (Some(offset) > held.committed).then_some((*partition, offset))
+            let is_due = Some(*offset) > held.committed && Some(*offset) <= held.polled;
+            is_due.then_some((*partition, *offset))
         };
         let due: Offsets = offsets.iter().filter_map(due).collect();
         state.begin(due)

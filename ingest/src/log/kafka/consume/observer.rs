@@ -46,9 +46,10 @@ impl OffsetObserver {
         // The clients have no assignment: a poll only runs their callbacks.
         while reader.poll(Duration::ZERO).is_some() || uncommitted.poll(Duration::ZERO).is_some() {}
         let mut found = source.fetch(reader, Leaderless::Allow)?;
-        // This also updates what the client knows of the topic.
-        let partitions = fetch_partitions(uncommitted, &source.topic)?;
-        let ends = fetch_ends(uncommitted, &source.topic, &partitions, Leaderless::Allow)?;
+        // This updates what the client knows of the topic.
+        fetch_partitions(uncommitted, &source.topic)?;
+        let known: Vec<_> = found.ends.keys().copied().collect();
+        let ends = fetch_ends(uncommitted, &source.topic, &known, Leaderless::Allow)?;
         self.readable = std::mem::replace(&mut found.ends, ends);
         Ok(found)
     }

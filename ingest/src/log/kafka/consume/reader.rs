@@ -10,14 +10,16 @@ use rdkafka::{
     Offset,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, ConsumerGroupMetadata},
     error::{KafkaError, KafkaResult},
-    types::RDKafkaErrorCode,
 };
 use shared::clock::Clock;
 
 use super::super::{
     client,
     context::Context,
-    offsets::{Leaderless, TopicOffsets, fetch_offsets, fetch_partitions, partition_list},
+    offsets::{
+        Leaderless, TopicOffsets, fetch_id, fetch_offsets, fetch_partitions, other_topic,
+        partition_list,
+    },
     options::KafkaLogOptions,
     record::{self, RecordCopier},
     thread::drop_aside,
@@ -33,6 +35,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Reader {
     consumer: BaseConsumer<Context>,
     copier: RecordCopier,
+    topic: String,
     id: TopicId,
     next: Offsets,
     ends: Offsets,
@@ -78,16 +81,16 @@ impl TopicSource {
     }
 
     /// Fetches the offsets of the topic for the group. Blocks.
-    pub(in super::super) fn offsets(&self) -> KafkaResult<TopicOffsets> {
+    pub(in super::super) fn offsets(&self, leaderless: Leaderless) -> KafkaResult<TopicOffsets> {
         let client = self.client()?;
-        let outcome = self.fetch(&client, Leaderless::Fail);
+        let outcome = self.fetch(&client, leaderless);
         drop_aside(client);
         outcome
     }
 
     /// Fetches the low watermark of every partition. Blocks.
     pub(super) fn lows(&self) -> KafkaResult<Offsets> {
-        Ok(self.offsets()?.lows)
+        Ok(self.offsets(Leaderless::Fail)?.lows)
     }
 
     /// Fetches the offsets of the topic for the group, with one of its clients. Blocks.
@@ -116,7 +119,7 @@ impl TopicSource {
         let consumer = self.client()?;
         let found = self.fetch(&consumer, Leaderless::Fail)?;
         if topic.is_some_and(|topic| topic != found.topic) {
-            return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicId));
+            return Err(other_topic());
         }
         self.reader(consumer, found.topic, from.clone(), found.ends)
     }
@@ -151,12 +154,16 @@ impl TopicSource {
         let begins = unfinished.map(|partition| (*partition, begin(partition)));
         consumer.assign(&partition_list(&self.topic, begins)?)?;
         let copier = RecordCopier::new(self.clock, id);
-        Ok(Reader { consumer, copier, id, next, ends, finished })
+        Ok(Reader { consumer, copier, topic: self.topic, id, next, ends, finished })
     }
 }
 
 impl Reader {
     /// Returns the next records, about `bytes` of them; none at the ends.
+    ///
+    /// # Errors
+    /// [`KafkaError::MetadataFetch`] at the ends if the topic was created again meanwhile: the
+    /// records may be of both topics.
     pub(crate) fn read(&mut self, bytes: usize) -> KafkaResult<Vec<Record>> {
         let (mut records, mut sizes) = (Vec::new(), 0);
         let mut last = Instant::now();
@@ -183,6 +190,9 @@ impl Reader {
                 None if last.elapsed() >= LIMIT => return Err(KafkaError::NoMessageReceived),
                 Some(Err(_)) | None => {}
             }
+        }
+        if records.is_empty() && fetch_id(&self.consumer, &self.topic)? != self.id {
+            return Err(other_topic());
         }
         Ok(records)
     }

@@ -67,12 +67,12 @@ impl MemberContext {
         };
         if let Ok(begins) = &begins {
             for (partition, begin) in begins {
-                let offset = Offset::Offset(begin.offset);
+                let offset = begin.known().map_or(Offset::Beginning, Offset::Offset);
                 list.set_partition_offset(&self.source.topic, *partition, offset)?;
             }
             tracing::info!(?partitions, "partitions assigned");
             self.report(begins);
-            let begins = begins.iter().map(|(partition, begin)| (*partition, begin.offset));
+            let begins = begins.iter().map(|(partition, begin)| (*partition, begin.known()));
             self.assignment.gain(begins);
             self.rebalances.fetch_add(u64::from(!partitions.is_empty()), Ordering::Relaxed);
         }
@@ -84,7 +84,7 @@ impl MemberContext {
         let uncommitted: Offsets = begins?
             .into_iter()
             .filter(|(_, begin)| begin.cause != Cause::Committed)
-            .map(|(partition, begin)| (partition, begin.offset))
+            .filter_map(|(partition, begin)| Some((partition, begin.known()?)))
             .collect();
         if !uncommitted.is_empty() {
             let list = commit_list(&self.source.topic, self.topic, &uncommitted)?;

@@ -49,7 +49,7 @@ async fn committed(options: &KafkaLogOptions) -> (Offset, String) {
 }
 
 /// Removes the records before `low` in `partition`, as retention does.
-async fn remove_before(options: &KafkaLogOptions, partition: Partition, low: i64) {
+pub(super) async fn remove_before(options: &KafkaLogOptions, partition: Partition, low: i64) {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&options.topic, partition, Offset::Offset(low)).unwrap();
     admin(options).delete_records(&list, &AdminOptions::new()).await.unwrap();
@@ -230,6 +230,31 @@ async fn records_that_retention_removes_before_they_are_fetched_are_counted() {
     }
     removed += log.take_removed();
     assert!(removed <= 450 && polled.len() as u64 + removed >= 500, "{removed}, {}", polled.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_retention_removes_while_they_are_fetched_are_counted() {
+    // The driver continues with the oldest record before the next query.
+    let offsets_interval = Duration::from_secs(5);
+    let options = KafkaLogOptions { poll_bytes: 10_000, offsets_interval, ..fresh(1).await };
+    let log = open(&options).await;
+    for n in 0..10 {
+        log.append(records(&format!("r{n}"), 50)).await.unwrap();
+    }
+    let mut polled = poll(&log, 1).await;
+    remove_before(&options, 0, 450).await;
+    while polled.last().unwrap().offset < 499 {
+        polled.extend(poll(&log, 1).await);
+    }
+    let lost = 500 - polled.len() as u64;
+    assert!(lost > 0, "all records were fetched before the others were removed");
+    let mut removed = 0;
+    until("the loss is counted", || {
+        removed += log.take_removed();
+        removed > 0
+    })
+    .await;
+    assert_eq!(removed, lost);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, time::Instant};
 
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
 use super::{
+    begins::remove_before,
     stack::{Node, Service, Stack},
     *,
 };
@@ -73,6 +76,58 @@ async fn a_partition_without_a_leader_stops_no_other() {
     tokio::task::block_in_place(|| stack.start_again(Node::Kafka(3)));
     tokio::time::timeout(limit, deliver(&log, &mut partitions, 6)).await.unwrap();
     log.close().await;
+    drop(log);
+    tokio::task::block_in_place(|| drop(stack));
+}
+
+/// The broker that leads partition 0.
+async fn leader(options: &KafkaLogOptions) -> Node {
+    let options = options.clone();
+    let asking = tokio::task::spawn_blocking(move || {
+        let client: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", &options.brokers).create().unwrap();
+        let found = client.fetch_metadata(Some(&options.topic), LIMIT).unwrap();
+        Node::Kafka(u8::try_from(found.topics()[0].partitions()[0].leader()).unwrap())
+    });
+    asking.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_with_leaderless_partitions_only_keeps_them_and_begins_where_it_must() {
+    let stack =
+        tokio::task::spawn_blocking(|| Stack::own_only(Service::Kafka, 3, false)).await.unwrap();
+    let options = named(stack.kafka_brokers().to_owned());
+    setup(&options, 1, 1).await.unwrap();
+    let log = open(&options).await;
+    log.append(records("u", 10)).await.unwrap();
+    remove_before(&options, 0, 5).await;
+    poll(&log, 5).await;
+    log.commit(Offsets::from([(0, 8)])).await.unwrap();
+    log.close().await;
+    let new = KafkaLogOptions { group: format!("{}-new", options.group), ..options.clone() };
+    let leader = leader(&options).await;
+    tokio::task::block_in_place(|| stack.stop(leader));
+    let groups = [(open(&options).await, 8), (open(&new).await, 5)];
+    let mut polls = Vec::new();
+    for (log, _) in &groups {
+        let log = log.clone();
+        polls.push(tokio::spawn(async move { poll(&log, 1).await }));
+    }
+    until("the partition is assigned", || groups.iter().all(|(log, _)| log.held().len() == 1))
+        .await;
+    let assigned = groups.each_ref().map(|(log, _)| log.rebalances());
+    let (begun, mut pace) = (Instant::now(), tokio::time::interval(Duration::from_millis(100)));
+    while begun.elapsed() < Duration::from_secs(10) {
+        assert_eq!(groups.each_ref().map(|(log, _)| log.rebalances()), assigned);
+        pace.tick().await;
+    }
+    tokio::task::block_in_place(|| stack.cont(leader));
+    for (polled, (log, begin)) in polls.into_iter().zip(groups) {
+        assert_eq!(polled.await.unwrap()[0].offset, begin);
+        until("its end is known again", || log.positions()[&0].end == 10).await;
+        assert_eq!(log.take_removed(), 0);
+        log.close().await;
+    }
     drop(log);
     tokio::task::block_in_place(|| drop(stack));
 }

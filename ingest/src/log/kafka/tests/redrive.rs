@@ -210,7 +210,7 @@ async fn letters_without_a_topic_id_are_told_apart_by_their_append_times() {
 async fn committed(options: &KafkaLogOptions) -> Offsets {
     let (topic, group) = (options.letters_topic(), options.redrive_group());
     let source = TopicSource::new(options, &topic, &group, Clock::machine());
-    let fetching = tokio::task::spawn_blocking(move || source.offsets().unwrap());
+    let fetching = tokio::task::spawn_blocking(move || source.offsets(Leaderless::Fail).unwrap());
     let positions = fetching.await.unwrap().positions();
     positions.into_iter().map(|(partition, at)| (partition, at.committed)).collect()
 }

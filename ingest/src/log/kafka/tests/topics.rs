@@ -117,6 +117,28 @@ async fn while_its_topic_is_missing_an_append_is_refused_at_once_and_taken_soon_
     back(&log, Instant::now()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_fails_if_the_topic_is_created_again_before_its_end() {
+    let options = fresh(1).await;
+    let log = open(&options).await;
+    for n in 0..10 {
+        log.append(records(&format!("r{n}"), 10)).await.unwrap();
+    }
+    let mut cursor = log.cursor();
+    assert_eq!(log.read(&mut cursor, 1).await.unwrap().len(), 1);
+    delete(&options, &options.topic).await;
+    until("the topic is gone", || log.ready().is_err()).await;
+    setup(&options, 1, 1).await.unwrap();
+    back(&log, Instant::now()).await;
+    let outcome = loop {
+        match log.read(&mut cursor, 1 << 20).await {
+            Ok(records) if !records.is_empty() => {}
+            outcome => break outcome,
+        }
+    };
+    assert!(outcome.is_err(), "a read of two topics came to its end");
+}
+
 /// A dead letter.
 fn letter() -> DeadLetter {
     let record = Record { value: Some(Bytes::from_static(b"x")), ..Record::default() };

@@ -16,7 +16,7 @@ fn record(partition: Partition, offset: i64) -> Record {
 /// An assignment of partitions 0 and 1 with three buffered records of each.
 fn filled() -> Assignment {
     let assignment = Assignment::new(10_000);
-    assignment.gain([(0, 0), (1, 0)]);
+    assignment.gain([(0, Some(5)), (1, Some(5))]);
     for offset in 5..8 {
         assignment.push(record(0, offset));
         assignment.push(record(1, offset));
@@ -37,7 +37,7 @@ fn only_what_was_handed_out_of_our_partitions_is_committed_and_only_forward() {
     let assignment = filled();
     assert_eq!(committed(&assignment, &[(0, 6)].into()), Offsets::new());
     assert_eq!(assignment.take(1).0.len(), 1);
-    assert_eq!(committed(&assignment, &[(0, 100), (1, 100), (7, 1)].into()), [(0, 6)].into());
+    assert_eq!(committed(&assignment, &[(0, 6), (1, 6), (7, 1)].into()), [(0, 6)].into());
     assert_eq!(committed(&assignment, &[(0, 6)].into()), Offsets::new());
     assert_eq!(committed(&assignment, &[(0, 2)].into()), Offsets::new());
 }
@@ -45,11 +45,40 @@ fn only_what_was_handed_out_of_our_partitions_is_committed_and_only_forward() {
 #[test]
 fn what_retention_removed_before_it_was_fetched_is_counted_once() {
     let assignment = filled();
-    assignment.gain([(2, 10)]);
+    assignment.gain([(2, Some(10))]);
     // Partitions 0 and 1 are fetched up to 8.
     assert_eq!(assignment.removed(&[(0, 8), (1, 20), (2, 10), (3, 5)].into()), [(1, 12)].into());
     assert_eq!(assignment.removed(&[(0, 8), (1, 21), (2, 13)].into()), [(1, 1), (2, 3)].into());
     assert_eq!(assignment.removed(&[(1, 21), (2, 13)].into()), Offsets::new());
+}
+
+#[test]
+fn what_retention_removed_while_it_was_fetched_is_counted_once() {
+    let assignment = filled();
+    // The driver found 8 to 19 removed, and continued with the oldest record.
+    assignment.push(record(0, 20));
+    // Two offsets are transaction markers.
+    assignment.push(record(1, 10));
+    // The first query may have begun before the gap.
+    assert_eq!(assignment.removed(&[(0, 0), (1, 0)].into()), Offsets::new());
+    assert_eq!(assignment.removed(&[(0, 15), (1, 0)].into()), [(0, 7)].into());
+    assert_eq!(assignment.removed(&[(0, 21), (1, 11)].into()), Offsets::new());
+    // Offsets that were counted while nothing was fetched are not counted again.
+    assert_eq!(assignment.removed(&[(0, 30)].into()), [(0, 9)].into());
+    assignment.push(record(0, 30));
+    assignment.push(record(0, 40));
+    assert_eq!(assignment.removed(&[(0, 40)].into()), [(0, 9)].into());
+    assert_eq!(assignment.removed(&[(0, 41)].into()), Offsets::new());
+}
+
+#[test]
+fn a_partition_whose_oldest_record_was_not_known_has_lost_none() {
+    let assignment = Assignment::new(10_000);
+    assignment.gain([(0, None), (1, None)]);
+    assert_eq!(assignment.removed(&[(0, 1_000)].into()), Offsets::new());
+    assert_eq!(assignment.removed(&[(0, 1_001)].into()), [(0, 1)].into());
+    assignment.push(record(1, 1_000));
+    assert_eq!(assignment.removed(&[(1, 1_000)].into()), Offsets::new());
 }
 
 #[test]
@@ -99,12 +128,14 @@ fn a_partition_that_comes_back_begins_anew() {
     let assignment = filled();
     assignment.take(usize::MAX);
     assignment.lose(&[0], Duration::ZERO);
-    assignment.gain([(0, 0)]);
+    assignment.gain([(0, Some(0))]);
     // From the time before: the record is delivered again.
     assert_eq!(committed(&assignment, &[(0, 8)].into()), Offsets::new());
     assignment.push(record(0, 5));
     assignment.take(1);
-    assert_eq!(committed(&assignment, &[(0, 8)].into()), [(0, 6)].into());
+    // The record is polled again, and nobody has handled it yet.
+    assert_eq!(committed(&assignment, &[(0, 8)].into()), Offsets::new());
+    assert_eq!(committed(&assignment, &[(0, 6)].into()), [(0, 6)].into());
 }
 
 #[test]
@@ -134,7 +165,7 @@ fn a_partition_that_always_has_more_waits_for_the_others() {
 #[test]
 fn the_oldest_that_waits_is_the_first_of_some_partition() {
     let assignment = Assignment::new(10_000);
-    assignment.gain([(0, 0), (1, 0)]);
+    assignment.gain([(0, Some(0)), (1, Some(0))]);
     assert_eq!(assignment.oldest_waiting(), None);
     let at = |millis| Timestamp::from_millis(millis).unwrap();
     for (partition, offset, appended) in [(0, 0, 30), (0, 1, 40), (1, 0, 20), (1, 1, 50)] {
@@ -160,7 +191,7 @@ fn what_is_handed_out_makes_room() {
 #[test]
 fn nothing_is_fetched_from_when_the_room_is_taken_until_a_quarter_of_it_is_free() {
     let assignment = Assignment::new(8 * record::size(&record(0, 0)));
-    assignment.gain([(0, 0)]);
+    assignment.gain([(0, Some(0))]);
     let mut plan = FetchPlan::NOTHING;
     let mut fetches = || {
         plan = assignment.fetch_plan(plan);
@@ -180,7 +211,7 @@ fn nothing_is_fetched_from_when_the_room_is_taken_until_a_quarter_of_it_is_free(
 #[test]
 fn once_an_eighth_of_the_room_is_taken_one_partition_after_the_other_fills_half_of_it() {
     let assignment = Assignment::new(16 * record::size(&record(0, 0)));
-    assignment.gain([(0, 0), (1, 0), (2, 0)]);
+    assignment.gain([(0, Some(0)), (1, Some(0)), (2, Some(0))]);
     let fetched = || {
         let plan = assignment.fetch_plan(FetchPlan::NOTHING);
         (0..3).filter(|partition| plan.includes(*partition)).collect::<Vec<_>>()
@@ -214,7 +245,7 @@ fn once_an_eighth_of_the_room_is_taken_one_partition_after_the_other_fills_half_
     // The driver forgets that partitions were paused when it loses them.
     let before = assignment.fetch_plan(FetchPlan::NOTHING);
     assignment.lose(&[7], Duration::ZERO);
-    assignment.gain([(7, 0)]);
+    assignment.gain([(7, Some(0))]);
     assert_ne!(assignment.fetch_plan(before), before);
 }
 
@@ -223,7 +254,7 @@ fn records_that_nobody_fetches_are_a_stall_and_records_that_nobody_polls_are_non
     let longer = [(0, Position { committed: 5, end: 20 })].into();
     let assignment = Assignment::new(10_000);
     assert!(!assignment.is_stalled(&longer, Duration::ZERO));
-    assignment.gain([(0, 0)]);
+    assignment.gain([(0, Some(0))]);
     assert!(!assignment.is_stalled(&longer, LONG));
     assert!(assignment.is_stalled(&longer, Duration::ZERO));
     assignment.push(record(0, 18));
@@ -243,7 +274,7 @@ fn neither_a_long_rest_nor_an_outage_is_a_stall() {
         [(0, Position { committed: 5, end: 20 })].into(),
     );
     let (assignment, limit) = (Assignment::new(10_000), Duration::from_millis(20));
-    assignment.gain([(0, 0)]);
+    assignment.gain([(0, Some(0))]);
     thread::park_timeout(2 * limit);
     assert!(!assignment.is_stalled(&quiet, limit));
     assert!(!assignment.is_stalled(&longer, limit));
@@ -270,7 +301,7 @@ fn only_a_partition_with_nothing_fetched_is_passed() {
     let positions =
         [(0, Position { committed: 5, end: 9 }), (1, Position { committed: 5, end: 9 })].into();
     let assignment = Assignment::new(10_000);
-    assignment.gain([(0, 0), (1, 0)]);
+    assignment.gain([(0, Some(0)), (1, Some(0))]);
     assert_eq!(assignment.idle(&positions), positions);
     assignment.push(record(0, 5));
     assert!(assignment.idle(&positions).is_empty());
@@ -282,7 +313,7 @@ fn only_a_partition_with_nothing_fetched_is_passed() {
 #[test]
 fn many_small_records_are_no_small_batch() {
     let assignment = Assignment::new(1 << 20);
-    assignment.gain([(0, 0)]);
+    assignment.gain([(0, Some(0))]);
     for offset in 0..1_000 {
         assignment.push(Record { value: None, ..record(0, offset) });
     }
