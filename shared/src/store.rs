@@ -223,7 +223,7 @@ impl Store {
                 let skew = Arc::new(Skew::new(Server::Cassandra));
                 skew::register(registry, Server::Cassandra, Some(Arc::clone(&skew)))?;
                 cassandra::clocks::start(store, skew);
-                cassandra::in_flight::register(registry, store)
+                cassandra::metrics::register(registry, store)
             }
         }
     }

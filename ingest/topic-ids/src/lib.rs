@@ -26,15 +26,15 @@ use self::owned::{AdminOptions, Event, Queue, TopicCollection};
 
 mod owned;
 
-// The codes of brokers, declared as the numbers that they are: a broker may be newer than the enum of
-// the driver's bindings, and a value that the enum does not have would be undefined behaviour.
+// The codes of brokers, declared as the numbers that they are: a broker may be newer than the enum
+// of the driver's bindings, and a value that the enum does not have would be undefined behaviour.
 unsafe extern "C" {
     fn rd_kafka_event_error(event: *mut rd_kafka_event_t) -> c_int;
     fn rd_kafka_error_code(error: *const rd_kafka_error_t) -> c_int;
 }
 
-/// Asks a broker for the id of `topic`, at most for `limit`. Returns 0 if the brokers are too old to
-/// have ids (before Kafka 2.8). Never creates the topic. Blocks.
+/// Asks a broker for the id of `topic`, at most for `limit`. Returns 0 if the brokers are too old
+/// to have ids (before Kafka 2.8). Never creates the topic. Blocks.
 ///
 /// # Errors
 /// [`KafkaError::MetadataFetch`] with `UnknownTopicOrPartition` if the topic does not exist, and

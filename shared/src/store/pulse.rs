@@ -1,7 +1,8 @@
 //! Whether the store makes progress with the reads of one query.
 //!
 //! A long reply needs many reads, and one of its parts may need several: it is the reads that must
-//! not stall, not the parts. Each read reports to the pulse in whose scope it runs, if there is one.
+//! not stall, not the parts. Each read reports to the pulse in whose scope it runs, if there is
+//! one.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 

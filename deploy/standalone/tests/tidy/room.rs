@@ -287,7 +287,16 @@ pub(crate) const ROOMS: &[Room] = &[
         of: ALL,
         // The system tests pace slow clients, stop at random moments, and poll for conditions. Any
         // other file here needs a comment that says why it cannot wait for a condition.
-        rooms: &["deploy/standalone/tests/system/service.rs"],
+        rooms: &[
+            "deploy/standalone/tests/system/service.rs",
+            // Slow clients.
+            "query-api/src/http/reply.rs",
+            "query-api/tests/reads/served.rs",
+            // The clock is paused: no time passes.
+            "ingest/tests/replay.rs",
+            "shared/src/store/cassandra/driver/request.rs",
+            "shared/src/store/pulse.rs",
+        ],
         teaches: "wait for a condition with a limit: a sleep is too short on a slow machine and too long on a fast one",
         planted: ("ingest/tests/log.rs", "fn f() { std::thread::sleep(SECOND); }"),
     },

@@ -10,6 +10,7 @@ mod limit;
 mod options;
 mod reads;
 mod request;
+mod rows;
 mod statements;
 mod tls;
 
@@ -18,7 +19,8 @@ pub(crate) use self::{
     error::Result,
     failure::retry_cause,
     guardrails::in_the_way,
-    request::{Caller, Requests, paged, read_rows},
+    request::{Caller, Requests},
+    rows::{paged, read_rows},
     statements::Statements,
 };
 pub use self::{

@@ -250,8 +250,9 @@ async fn a_read_that_was_given_up_keeps_its_permit_while_the_servers_work_on_it(
     proxied.rules(vec![RequestRule(once, RequestReaction::drop_frame())]);
     let (begun, key) = (Instant::now(), key("u", "s"));
     let given_up = async {
+        let mut interval = tokio::time::interval(Duration::from_millis(10));
         while proxied.causes.lock().unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            interval.tick().await;
         }
         begun.elapsed()
     };

@@ -83,7 +83,8 @@ impl EmbeddedLog {
     }
 
     /// Saves that a step begins, with the letters from `from` to `next`. One that repeats an
-    /// interrupted step keeps the places of that one, whose records count if this one is killed too.
+    /// interrupted step keeps the places of that one, whose records count if this one is killed
+    /// too.
     pub(super) async fn begin_step(
         &self,
         from: i64,

@@ -157,7 +157,8 @@ impl Checks {
         may_wait && Purpose::ALL.iter().all(|purpose| self.blocking(*purpose).is_none())
     }
 
-    /// Logs what changed, and updates the metric. The findings of a missing topic are not corrected.
+    /// Logs what changed, and updates the metric. The findings of a missing topic are not
+    /// corrected.
     fn show(
         &self,
         before: &BTreeMap<(Purpose, Kind), Finding>,

@@ -36,9 +36,9 @@ const CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN;
 /// Interval of the requests that show whether a connection is alive.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long a node may take to reply to one. A node that hangs delays an opening by as much, because
-/// the driver prepares statements on all nodes. Not shorter than the timeout of a request: a node
-/// that replies slowly still serves.
+/// How long a node may take to reply to one. A node that hangs delays an opening by as much,
+/// because the driver prepares statements on all nodes. Not shorter than the timeout of a request:
+/// a node that replies slowly still serves.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Interval of the checks whether all nodes agree on the schema.

@@ -1,12 +1,11 @@
 //! Sends requests: bounded in number, and retried after passing faults.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use scylla::{
     client::session::Session,
-    deserialize::row::DeserializeRow,
     errors::ExecutionError,
     response::{
         PagingState, PagingStateResponse,
@@ -24,11 +23,12 @@ use tokio::{
 };
 
 use super::{
-    failure::{corrupt, retry_cause, store_error, words},
+    failure::{retry_cause, store_error, words},
     limit::Limit,
     options::{OnRetry, RetryCause},
     reads::Reads,
-    statements::{MAX_PAGE, Statements},
+    rows::rows,
+    statements::Statements,
 };
 use crate::{
     store::{Pulse, Result, StoreError},
@@ -273,41 +273,15 @@ impl<T, F: Future<Output = Result<T>>> Step<'_, F> {
         Ok(completed)
     }
 
-    /// Waits for the other requests in flight, at most until the deadline of their attempts. If they
-    /// were dropped, they would keep their permits until then, and the next step would wait for
-    /// those. Their retries are not waited for: the caller reports the error and repeats the step.
+    /// Waits for the other requests in flight, at most until the deadline of their attempts. If
+    /// they were dropped, they would keep their permits until then, and the next step would wait
+    /// for those. Their retries are not waited for: the caller reports the error and repeats the step.
     async fn failed(&mut self, error: StoreError) -> StoreError {
         let others = async { while self.in_flight.next().await.is_some() {} };
         timeout(self.deadline, others).await.ok();
         self.in_flight.clear();
         error
     }
-}
-
-fn rows(result: QueryResult) -> Result<QueryRowsResult> {
-    result.into_rows_result().map_err(|error| corrupt("a reply", &error))
-}
-
-/// Calls `read` for every row of `table` in a result. A row for which it returns `None` is corrupt:
-/// this program never writes it.
-pub(crate) fn read_rows<'r, R: DeserializeRow<'r, 'r> + fmt::Debug>(
-    table: &str,
-    rows: &'r QueryRowsResult,
-    mut read: impl FnMut(&R) -> Option<()>,
-) -> Result<()> {
-    for row in rows.rows::<R>().map_err(|error| corrupt(table, &error))? {
-        let row = row.map_err(|error| corrupt(table, &error))?;
-        read(&row).ok_or_else(|| corrupt(table, &format_args!("{row:?}")))?;
-    }
-    Ok(())
-}
-
-/// `statement` with a page size for about `rows` rows: few requests, and little unneeded data.
-pub(crate) fn paged(statement: &PreparedStatement, rows: usize) -> PreparedStatement {
-    let mut statement = statement.clone();
-    statement
-        .set_page_size(i32::try_from(rows.max(32)).map_or(MAX_PAGE, |rows| rows.min(MAX_PAGE)));
-    statement
 }
 
 #[cfg(test)]
