@@ -6,7 +6,11 @@ use ingest::{
     replay,
 };
 use serde::Serialize;
-use shared::{cli, progress::Progress, store::config::StoreConfig};
+use shared::{
+    cli,
+    progress::Progress,
+    store::{cassandra::OnRetry, config::StoreConfig},
+};
 
 use crate::serve::ServeConfig;
 
@@ -52,7 +56,7 @@ async fn refuse_an_older_copy(log: &Log, config: &ServeConfig) -> anyhow::Result
     let (LogConfig::Embedded(..), StoreConfig::Embedded(..)) = (&config.log, &config.store) else {
         return Ok(());
     };
-    let found = replay::compare(log, &config.store.open().await?).await?;
+    let found = replay::compare(log, &config.store.start(OnRetry::default(), &[])?).await?;
     anyhow::ensure!(
         found.is_none_or(|found| !found.is_ahead),
         "nothing was redriven: the log is an older copy, and the store has records that it lacks; \

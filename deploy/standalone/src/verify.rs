@@ -1,7 +1,7 @@
 //! `bookend verify`: recomputes every session from the log, compares the result with the store, and
 //! prints the ledger.
 //!
-//! Writes nothing. It reads the log in passes, each for a share of the users, so that memory is
+//! Writes and creates nothing. It reads the log in passes, each for a share of the users, so that memory is
 //! bounded for a log of any length.
 
 use std::fmt;
@@ -60,7 +60,8 @@ pub struct Verdict {
 /// Verifies the log and the store of `config`, and prints the result to standard output.
 pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     let clock = config.process.clock();
-    let (log, store) = (config.log.open_complete(clock).await?, config.store.open().await?);
+    let log = config.log.open_existing(clock).await?;
+    let store = config.store.open_existing().await?;
     let steps = Steps::default();
     let tolerance = config.limits.consumer.future_tolerance_ms;
     let verdict = verify(&log, &store, clock.now(), tolerance, &steps).await?;

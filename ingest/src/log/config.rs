@@ -14,7 +14,7 @@ use shared::{
 };
 
 use super::{
-    EmbeddedLog, KafkaLog, Log,
+    EmbeddedLog, KafkaLog, Log, LogOpenError,
     embedded::EmbeddedLogOptions,
     kafka::{KafkaLogOptions, Mistake, SetupReport, setup},
 };
@@ -164,6 +164,16 @@ impl LogConfig {
         }
     }
 
+    /// Opens the log for a command that only reads. Fails if there is none.
+    pub async fn open_existing(&self, clock: Clock) -> anyhow::Result<Log> {
+        match self {
+            Self::Embedded(dir, options) => {
+                open_embedded(dir, |dir| EmbeddedLog::open_existing(dir, *options, clock))
+            }
+            Self::Kafka(..) => self.open_complete(clock).await,
+        }
+    }
+
     /// Opens the log for a command, which cannot wait for a missing topic as a service does.
     pub async fn open_complete(&self, clock: Clock) -> anyhow::Result<Log> {
         let (log, begun) = (self.open(clock).await?, Instant::now());
@@ -179,22 +189,13 @@ impl LogConfig {
 
     /// Opens the log. `clock` sets the append time of records. A topic on Kafka may be missing.
     pub async fn open(&self, clock: Clock) -> anyhow::Result<Log> {
-        let _waiting = match self {
-            Self::Embedded(dir, _) => {
-                Progress::waiting(format!("opening the log in {}", dir.display()))
-            }
-            Self::Kafka(options, _) => {
-                Progress::waiting(format!("waiting for Kafka at {}", options.brokers))
-            }
-        };
         match self {
             Self::Embedded(dir, options) => {
-                let log = EmbeddedLog::open(dir, *options, clock);
-                Ok(Log::Embedded(
-                    log.with_context(|| format!("the log in {} cannot be opened", dir.display()))?,
-                ))
+                open_embedded(dir, |dir| EmbeddedLog::open(dir, *options, clock))
             }
             Self::Kafka(options, _) => {
+                let _waiting =
+                    Progress::waiting(format!("waiting for Kafka at {}", options.brokers));
                 Ok(Log::Kafka(KafkaLog::open(KafkaLogOptions::clone(options), clock).await?))
             }
         }
@@ -214,4 +215,13 @@ impl LogConfig {
             }
         }
     }
+}
+
+fn open_embedded(
+    dir: &Path,
+    open: impl FnOnce(&Path) -> Result<EmbeddedLog, LogOpenError>,
+) -> anyhow::Result<Log> {
+    let _waiting = Progress::waiting(format!("opening the log in {}", dir.display()));
+    let failed = || format!("the log in {} cannot be opened", dir.display());
+    Ok(Log::Embedded(open(dir).with_context(failed)?))
 }

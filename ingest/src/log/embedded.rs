@@ -3,6 +3,7 @@
 use std::{
     fmt,
     fs::{self, File, TryLockError},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -55,7 +56,23 @@ impl EmbeddedLog {
         options: EmbeddedLogOptions,
         clock: Clock,
     ) -> Result<Self, LogOpenError> {
-        Self::open_on(dir, options, clock, Disk::default())
+        fs::create_dir_all(dir)?;
+        Self::open_on(dir, options, clock, Disk::default(), identity::read_or_create)
+    }
+
+    /// Opens an existing log for a command that only reads. Creates no log and no identity.
+    ///
+    /// # Errors
+    /// As for [`EmbeddedLog::open`], and [`LogOpenError::Missing`].
+    pub fn open_existing(
+        dir: &Path,
+        options: EmbeddedLogOptions,
+        clock: Clock,
+    ) -> Result<Self, LogOpenError> {
+        if !(dir.join("records").try_exists()? && dir.join("dead-letters").try_exists()?) {
+            return Err(LogOpenError::Missing);
+        }
+        Self::open_on(dir, options, clock, Disk::default(), identity::read_only)
     }
 
     fn open_on(
@@ -63,8 +80,8 @@ impl EmbeddedLog {
         options: EmbeddedLogOptions,
         clock: Clock,
         disk: Disk,
+        identity: impl FnOnce(&Path) -> io::Result<LogId>,
     ) -> Result<Self, LogOpenError> {
-        fs::create_dir_all(dir)?;
         let lock = File::create(dir.join("lock"))?;
         lock.try_lock().map_err(|refused| match refused {
             TryLockError::WouldBlock => LogOpenError::Locked,
@@ -80,7 +97,7 @@ impl EmbeddedLog {
         let letters = journal("dead-letters", 1)?;
         let partitions = u8::try_from(records.positions().len())
             .map_err(|_| LogOpenError::Corrupt("it has more than 255 partitions".to_owned()))?;
-        let (dir, id) = (dir.to_owned(), Mutex::new(identity::read_or_create(dir)?));
+        let (dir, id) = (dir.to_owned(), Mutex::new(identity(dir)?));
         let redriving = AsyncMutex::default();
         Ok(Self(Arc::new(Inner { records, letters, dir, id, partitions, clock, redriving })))
     }

@@ -83,6 +83,9 @@ pub enum LogOpenError {
     /// A mistake in the configuration.
     #[error("{0}")]
     Configuration(String),
+    /// A command that only reads found no log.
+    #[error("it does not exist; check the path, or start the service, which creates it")]
+    Missing,
     /// Another process has the directory open.
     #[error("the data directory is in use by another process; stop that process first")]
     Locked,

@@ -13,7 +13,7 @@ use super::{
     cassandra::{
         CassandraOpenError, CassandraOptions, CassandraTls, OnRetry, Replication, Trial, setup,
     },
-    embedded::EmbeddedStoreOptions,
+    embedded::{EmbeddedStoreOpenError, EmbeddedStoreOptions},
 };
 use crate::{
     config::{Bytes, Setting, Settings},
@@ -130,10 +130,13 @@ impl StoreConfig {
         }
     }
 
-    /// Opens the store for a command, which fails if Cassandra cannot serve now.
-    pub async fn open(&self) -> anyhow::Result<Store> {
+    /// Opens the store for a command that only reads. Fails if there is none, or if Cassandra cannot
+    /// serve now.
+    pub async fn open_existing(&self) -> anyhow::Result<Store> {
         match self {
-            Self::Embedded(dir, options) => open_embedded(dir, *options),
+            Self::Embedded(dir, options) => {
+                open_embedded(dir, |dir| EmbeddedStore::open_existing(dir, *options))
+            }
             Self::Cassandra(options, _) => {
                 let nodes = options.nodes.join(", ");
                 let _waiting = Progress::waiting(format!("waiting for Cassandra at {nodes}"));
@@ -149,7 +152,9 @@ impl StoreConfig {
     /// `on_retry` is called for every retry of a request to Cassandra; the `trials` are made first.
     pub fn start(&self, on_retry: OnRetry, trials: &'static [Trial]) -> anyhow::Result<Store> {
         match self {
-            Self::Embedded(dir, options) => open_embedded(dir, *options),
+            Self::Embedded(dir, options) => {
+                open_embedded(dir, |dir| EmbeddedStore::open(dir, *options))
+            }
             Self::Cassandra(options, _) => {
                 let options = CassandraOptions { on_retry, ..CassandraOptions::clone(options) };
                 Ok(Store::Cassandra(CassandraStore::start(options, trials).into()))
@@ -170,11 +175,13 @@ impl StoreConfig {
     }
 }
 
-fn open_embedded(dir: &Path, options: EmbeddedStoreOptions) -> anyhow::Result<Store> {
+fn open_embedded(
+    dir: &Path,
+    open: impl FnOnce(&Path) -> Result<EmbeddedStore, EmbeddedStoreOpenError>,
+) -> anyhow::Result<Store> {
     let _waiting = Progress::waiting(format!("opening the store in {}", dir.display()));
-    let store = EmbeddedStore::open(dir, options);
     let failed = || format!("the store in {} cannot be opened", dir.display());
-    Ok(Store::Embedded(store.with_context(failed)?))
+    Ok(Store::Embedded(open(dir).with_context(failed)?))
 }
 
 /// The setting that an option of the store comes from.

@@ -53,6 +53,9 @@ pub struct EmbeddedStoreOptions {
 /// Why the embedded store could not be opened.
 #[derive(Debug, Error)]
 pub enum EmbeddedStoreOpenError {
+    /// A command that only reads found no store.
+    #[error("it does not exist; check the path, or start the service, which creates it")]
+    Missing,
     /// Another process owns the directory.
     #[error("the data directory is in use by another process; stop that process first")]
     Locked,
@@ -70,7 +73,6 @@ struct Engine {
     completed: Keyspace,
     starts: Keyspace,
     countries: Keyspace,
-    checkpoint: Keyspace,
     space: FreeSpace,
     /// One permit for each read that may run.
     reads: Arc<Semaphore>,
@@ -96,6 +98,25 @@ impl EmbeddedStore {
     /// [`EmbeddedStoreOpenError`]: another process owns the directory, or it cannot be read.
     pub fn open(dir: &Path, options: EmbeddedStoreOptions) -> Result<Self, EmbeddedStoreOpenError> {
         std::fs::create_dir_all(dir)?;
+        Self::open_in(dir, options)
+    }
+
+    /// Opens an existing store for a command that only reads. Creates nothing.
+    ///
+    /// # Errors
+    /// As for [`EmbeddedStore::open`], and [`EmbeddedStoreOpenError::Missing`].
+    pub fn open_existing(
+        dir: &Path,
+        options: EmbeddedStoreOptions,
+    ) -> Result<Self, EmbeddedStoreOpenError> {
+        // The engine writes this file last when it creates a database.
+        if !dir.join("version").try_exists()? {
+            return Err(EmbeddedStoreOpenError::Missing);
+        }
+        Self::open_in(dir, options)
+    }
+
+    fn open_in(dir: &Path, options: EmbeddedStoreOptions) -> Result<Self, EmbeddedStoreOpenError> {
         let buffer = options.write_buffer_bytes;
         let db = Database::builder(dir)
             .cache_size(options.cache_bytes)
@@ -103,19 +124,12 @@ impl EmbeddedStore {
             .max_cached_files(Some(open_files::CACHED))
             .max_journaling_size(JOURNAL_BYTES)
             .open()?;
-        let rows = |share: u64| {
-            KeyspaceCreateOptions::default()
-                .max_memtable_size(buffer / share)
-                .data_block_size_policy(BlockSizePolicy::all(8 << 10))
-        };
-        // Only facts are read by exact key. Range reads cannot use a filter.
-        let ranges = |share| rows(share).filter_policy(FilterPolicy::all(FilterPolicyEntry::None));
+        let ranges = |share| ranges(buffer / share);
         let engine = Engine {
-            facts: db.keyspace("facts", || rows(4))?,
+            facts: db.keyspace("facts", || rows(buffer / 4))?,
             completed: db.keyspace("completed", || ranges(8))?,
             starts: db.keyspace("starts", || ranges(8))?,
             countries: db.keyspace("countries", || ranges(64))?,
-            checkpoint: db.keyspace("checkpoint", || ranges(64))?,
             db,
             space: FreeSpace::of(dir, options.reserve_bytes),
             reads: Arc::new(Semaphore::new(READS)),
@@ -217,6 +231,19 @@ impl Engine {
             })
             .collect()
     }
+}
+
+/// The options of rows that are kept in memory up to `buffer` bytes.
+fn rows(buffer: u64) -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(buffer)
+        .data_block_size_policy(BlockSizePolicy::all(8 << 10))
+}
+
+/// The same for rows that are read as ranges, which cannot use a filter. Only facts are read by
+/// exact key.
+fn ranges(buffer: u64) -> KeyspaceCreateOptions {
+    rows(buffer).filter_policy(FilterPolicy::all(FilterPolicyEntry::None))
 }
 
 /// The error of a failed read, after which the store is still usable.

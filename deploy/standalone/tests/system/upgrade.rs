@@ -6,8 +6,9 @@
 //! after cursors, are those of the older program once it had consumed them.
 
 use std::{
+    collections::BTreeSet,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -94,4 +95,46 @@ fn a_data_directory_of_an_older_version_is_served_with_its_letters_and_cursors()
         let found = ["appended", "kept", "repeated"].map(|count| again[count].as_u64().unwrap());
         assert_eq!((&found[..2], found[2]), (&counts[..], 0), "{again}");
     }
+}
+
+/// The files and directories below `dir`, without those of the engine's tables and journals.
+fn entries(dir: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.parent().unwrap().ends_with("store/keyspaces") {
+            found.extend(entries(&path));
+        }
+        if path.extension().is_none_or(|extension| extension != "jnl") {
+            found.insert(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn verify_creates_nothing_in_a_data_directory_of_an_older_version_or_where_there_is_none() {
+    let data = tempfile::tempdir().unwrap();
+    unpack("embedded.tar.zst", data.path());
+    let before = entries(data.path());
+    assert!(before.len() > 10, "{before:?}");
+    let verify = |data: &Path| {
+        let dir = data.to_str().unwrap();
+        bookend(&["verify", AS_OF[0], AS_OF[1], "--data-dir", dir])
+    };
+    let output = verify(data.path());
+    let text = said(&output);
+    assert!(text.contains("20 records are not processed yet"), "{text}");
+    assert_eq!(entries(data.path()), before);
+
+    for (missing, what) in [("store", "the store in"), ("log", "the log in"), ("", "the log in")] {
+        let gone = data.path().join(missing);
+        std::fs::remove_dir_all(&gone).unwrap();
+        let output = verify(data.path());
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(what) && text.contains("it does not exist"), "{text}");
+        assert!(!gone.exists(), "{missing}");
+    }
+    std::fs::create_dir(data.path()).unwrap();
 }

@@ -39,7 +39,8 @@ impl LogDir {
             reserve_bytes: 0,
             ..EmbeddedLogOptions::default()
         };
-        EmbeddedLog::open_on(self.dir.path(), options, Clock::machine(), self.disk.clone())
+        let (dir, disk) = (self.dir.path(), self.disk.clone());
+        EmbeddedLog::open_on(dir, options, Clock::machine(), disk, identity::read_or_create)
     }
 
     /// Opens the log. A child that another test is starting has this process's files, and so the

@@ -1,13 +1,18 @@
 //! The checkpoint of the embedded store. It is written to the same journal as the rows and after
 //! them, so a store that has it has the rows of every record before it.
+//!
+//! Its keyspace is created with the first checkpoint: a command that only reads creates none.
 
 use std::collections::BTreeMap;
 
-use super::{EmbeddedStore, Engine, corrupt, read_error};
+use super::{EmbeddedStore, Engine, corrupt, ranges, read_error};
 use crate::store::{Checkpoint, Holds, LogId, Result};
 
+const KEYSPACE: &str = "checkpoint";
 /// The only key.
 const KEY: &str = "log";
+/// The memory for a row that is not yet sorted to disk, in bytes.
+const BUFFER: u64 = 1 << 20;
 
 impl EmbeddedStore {
     /// How much of its log the store holds.
@@ -54,13 +59,19 @@ impl EmbeddedStore {
 impl Engine {
     /// Reads the checkpoint at the start.
     pub(super) fn read_checkpoint(&self) -> Result<Option<Checkpoint>> {
-        let Some(row) = self.checkpoint.get(KEY).map_err(read_error)? else { return Ok(None) };
-        decode(&row).map(Some).ok_or_else(|| corrupt(&self.checkpoint, KEY.as_bytes()))
+        if !self.db.keyspace_exists(KEYSPACE) {
+            return Ok(None);
+        }
+        let rows = self.db.keyspace(KEYSPACE, || ranges(BUFFER)).map_err(read_error)?;
+        let Some(row) = rows.get(KEY).map_err(read_error)? else { return Ok(None) };
+        decode(&row).map(Some).ok_or_else(|| corrupt(&rows, KEY.as_bytes()))
     }
 
     fn write_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let rows = self.db.keyspace(KEYSPACE, || ranges(BUFFER));
+        let rows = rows.map_err(|error| self.fail(&error))?;
         let mut batch = self.db.batch();
-        batch.insert(&self.checkpoint, KEY, encode(checkpoint));
+        batch.insert(&rows, KEY, encode(checkpoint));
         self.commit(batch)
     }
 }
