@@ -13,6 +13,8 @@ use shared::{
     timestamp::Timestamp,
 };
 
+use tracing::subscriber::DefaultGuard;
+
 use super::{Keyspace, connect, options};
 use crate::{Backend, scan};
 
@@ -270,7 +272,22 @@ async fn a_statement_that_is_not_safe_to_repeat_is_refused_before_anything_is_do
 
 /// Collects log lines.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    /// Collects the lines of this thread until the guard is dropped.
+    pub(super) fn collect() -> (Self, DefaultGuard) {
+        let lines = Self::default();
+        let writer = lines.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        (lines, tracing::subscriber::set_default(subscriber))
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl std::io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -292,14 +309,10 @@ async fn a_newer_schema_is_refused_by_setup_and_used_with_one_warning() {
         panic!("{refused:?}")
     };
 
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let (lines, guard) = Lines::collect();
     CassandraStore::open(keyspace.options()).await.unwrap();
     drop(guard);
-    let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let written = lines.text();
     let warnings: Vec<_> = written.lines().filter(|line| line.contains("newer than")).collect();
     assert_eq!(warnings.len(), 1, "{written}");
     assert!(warnings[0].contains("WARN") && warnings[0].contains("recorded=2"), "{written}");

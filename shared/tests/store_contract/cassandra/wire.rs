@@ -24,7 +24,7 @@ use shared::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{Keyspace, layouts};
+use super::{Keyspace, layouts, schema::Lines};
 use crate::{
     Backend, NOW, absorb, completed, countries, country, end, ever, facts, key, now, scan,
     sessions_of, start, started, starts,
@@ -379,8 +379,13 @@ async fn a_fault_that_stays_is_told_as_unavailable() {
     let mut proxied = proxied(None).await;
     proxied.rules(vec![RequestRule(asked(), RequestReaction::forge().unavailable())]);
     let sighting = Sighting { key: key("u", "s"), facts: vec![end(NOW)] };
+    let (lines, guard) = Lines::collect();
     let refused = proxied.store.absorb(vec![sighting], now()).await;
+    drop(guard);
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    let written = lines.text();
+    let reported = written.lines().filter(|line| line.contains("request to Cassandra failed"));
+    assert_eq!(reported.count(), 1, "the first failure is logged, the next ones not: {written}");
     assert_eq!(proxied.causes.lock().unwrap().len(), 5);
     assert!(matches!(proxied.store.ready().await, Err(StoreError::Unavailable(_))));
     proxied.rules(Vec::new());
