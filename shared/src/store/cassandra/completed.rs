@@ -9,6 +9,7 @@ use super::{
     CassandraStore,
     driver::{Caller, paged, read_rows},
     insert::cql,
+    trial::is_trial,
 };
 use crate::{
     event::{Country, SessionId, UserId},
@@ -75,7 +76,10 @@ impl CassandraStore {
                 .page(Caller::Background, &statement, &(after_token,), from)
                 .await?;
             read_rows("completed_by_user", &rows, |(user,): &(&str,)| {
-                users.push(UserId::new(user)?);
+                match UserId::new(user) {
+                    Some(user) => users.push(user),
+                    None => return is_trial(user).then_some(()),
+                }
                 Some(())
             })?;
             let Some(next) = next else { break };

@@ -23,6 +23,9 @@ use crate::{
     timestamp::Timestamp,
 };
 
+/// The one partition of `countries`.
+const EVERYWHERE: i8 = 0;
+
 /// A row to add. `ttl` is in seconds, `write_time` in microseconds.
 #[derive(Debug)]
 pub(super) enum Insert<'a> {
@@ -154,7 +157,8 @@ impl SerializeRow for Insert<'_> {
             }
             Self::Country { country, day, ttl } => {
                 let write_time = day.begins().millis() * 1_000;
-                (country.as_str(), day.cql(), write_time, ttl).serialize(context, writer)
+                (EVERYWHERE, country.as_str(), day.cql(), write_time, ttl)
+                    .serialize(context, writer)
             }
         }
     }

@@ -2,13 +2,16 @@
 //! and on the same nodes. A request that can never succeed is then named at the start, not by the
 //! first event.
 //!
-//! The rows of a trial expire after a minute. Their user ids have a control character, which no
-//! event can have, and reads of all users skip them.
+//! The rows of a trial expire after a second. Their user ids have a control character, which no
+//! event can have, and reads of all users skip them. Those of 0471d48 do not, and call the store
+//! damaged until the rows have expired.
+//!
+//! Their keys are always the same, so any number of starts leaves one tombstone for each key.
 
 use scylla::{
     errors::ExecutionError,
     response::PagingState,
-    statement::batch::{Batch, BatchType},
+    statement::batch::{Batch, BatchStatement, BatchType},
     value::CqlTimestamp,
 };
 
@@ -28,7 +31,7 @@ use crate::{
 /// What a service does with its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trial {
-    /// Writes units of facts and reads them back.
+    /// Writes units of facts and reads them back, and writes a row of every other table.
     Write,
     /// Reads the rows of every table.
     Read,
@@ -39,7 +42,9 @@ const USER: &str = "\u{1}bookend-trial";
 /// A user id that no trial writes, so that reads of it never meet the expired rows of many trials.
 const READ_USER: &str = "\u{1}bookend-trial-read";
 /// The time to live of the rows, in seconds.
-const TTL: i32 = 60;
+const TTL: i32 = 1;
+/// A partition of `countries` that is never read.
+const NOWHERE: i8 = 1;
 /// The most sessions of one unit over several users: rows of 84 bytes in 5 KiB.
 const SESSIONS: usize = 60;
 /// The length of the longest id.
@@ -70,29 +75,60 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Writes the largest units, over several users and of one user, with the oldest and the newest
-/// write times, and reads the first one back.
+/// Writes the largest units of facts and reads the first one back. Then writes a row of every other
+/// table, in one request as the consumer does.
 async fn write(requests: &Requests, margin_ms: i64) -> Result<(), ExecutionError> {
-    let (now, stamp) = (Clock::machine().now(), Stamps::default().next());
-    let times = [Lifetime::new(now, margin_ms).earliest(), now + 5 * MINUTE];
-    let row = |user: &str, session: String, ts: Timestamp| -> Row {
-        let (earlier, write_time) = (cql(Timestamp::default()), stamp.write_time(ts));
-        (user.to_owned(), session, 1, cql(ts), "", 0, earlier, write_time, TTL)
-    };
-    let users: Vec<_> = (0..PARTITIONS).map(|number| format!("{USER}-{number}")).collect();
-    let sessions: Vec<_> = (0..SESSIONS).map(|number| format!("{number:02}")).collect();
-    let several = sessions.iter().enumerate().map(|(number, session)| {
-        row(&users[number % PARTITIONS], session.clone(), times[number % times.len()])
-    });
-    let one = (0..ROWS).map(|number| row(USER, format!("{number:0>LONGEST$}"), times[0]));
-    for rows in [several.collect::<Vec<_>>(), one.collect()] {
-        let statements = vec![requests.statements.insert_fact.clone().into(); rows.len()];
-        let batch = Batch::new_with_statements(BatchType::Unlogged, statements);
-        requests.session.batch(&batch, &rows).await?;
+    let (session, statements) = (&requests.session, &requests.statements);
+    let write_times = write_times(Clock::machine().now(), margin_ms);
+    for rows in units(write_times) {
+        let statements = vec![statements.insert_fact.clone().into(); rows.len()];
+        session.batch(&Batch::new_with_statements(BatchType::Unlogged, statements), &rows).await?;
     }
-    let statement = &requests.statements.facts_of_users;
-    requests.session.execute_unpaged(statement, (users, sessions)).await?;
+    session.execute_unpaged(&statements.facts_of_users, (users(), sessions())).await?;
+    let inserts = [
+        &statements.insert_completed,
+        &statements.insert_start,
+        &statements.insert_partition,
+        &statements.insert_country,
+    ];
+    let inserts = inserts.map(|statement| BatchStatement::from(statement.clone())).to_vec();
+    let (ts, day) = (cql(Timestamp::default()), Day::of(Timestamp::default()).cql());
+    let rows = (
+        (USER, ts, "", ts, "", 0_i8, TTL),
+        (USER, day, 1_i16, 0_i16, ts, "", USER, 0_i8, TTL),
+        (USER, day, 1_i16, 0_i16, TTL),
+        (NOWHERE, USER, day, write_times[0], TTL),
+    );
+    session.batch(&Batch::new_with_statements(BatchType::Unlogged, inserts), rows).await?;
     Ok(())
+}
+
+/// The oldest and the newest write time of a fact.
+fn write_times(now: Timestamp, margin_ms: i64) -> [i64; 2] {
+    let stamp = Stamps::default().next();
+    [Lifetime::new(now, margin_ms).earliest(), now + 5 * MINUTE].map(|ts| stamp.write_time(ts))
+}
+
+/// The largest units of facts: over several users, and of one user.
+fn units(write_times: [i64; 2]) -> [Vec<Row>; 2] {
+    let row = |user: &str, session: String, write_time| -> Row {
+        let ts = cql(Timestamp::default());
+        (user.to_owned(), session, 1, ts, "", 0, ts, write_time, TTL)
+    };
+    let users = users();
+    let several = sessions().into_iter().enumerate().map(|(number, session)| {
+        row(&users[number % PARTITIONS], session, write_times[number % write_times.len()])
+    });
+    let one = (0..ROWS).map(|number| row(USER, format!("{number:0>LONGEST$}"), write_times[0]));
+    [several.collect(), one.collect()]
+}
+
+fn users() -> Vec<String> {
+    (0..PARTITIONS).map(|number| format!("{USER}-{number}")).collect()
+}
+
+fn sessions() -> Vec<String> {
+    (0..SESSIONS).map(|number| format!("{number:02}")).collect()
 }
 
 /// Reads every table with the largest page.
@@ -110,4 +146,23 @@ async fn read(requests: &Requests) -> Result<(), ExecutionError> {
         .await?;
     session.execute_single_page(&page(&statements.countries), (), first()).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timestamp::DAY;
+
+    #[test]
+    fn the_keys_of_every_trial_are_the_same_so_that_tombstones_do_not_add_up() {
+        let now = Clock::machine().now();
+        let keys = |now| {
+            let rows = units(write_times(now, DAY)).concat();
+            rows.into_iter().map(|(user, session, kind, ts, country, marker, earlier, ..)| {
+                (user, session, kind, ts, country, marker, earlier)
+            })
+        };
+        assert!(keys(now).eq(keys(now + DAY)));
+        assert_ne!(write_times(now, DAY), write_times(now + DAY, DAY));
+    }
 }

@@ -13,7 +13,7 @@ use shared::{
     config::Secret,
     store::{
         CassandraStore, Store, StoreError,
-        cassandra::{CassandraOpenError, CassandraOptions, CassandraTls, setup},
+        cassandra::{CassandraOpenError, CassandraOptions, CassandraTls, Trial, setup},
     },
 };
 use tokio_rustls::rustls::{
@@ -143,6 +143,17 @@ async fn with_few_rights(options: &CassandraOptions) {
         }
     };
     assert!(!repeated.iter().any(|done| done.starts_with("created")), "{repeated:?}");
+    let consumer = CassandraStore::start(guest.clone(), &[Trial::Write]);
+    let consumer = Store::Cassandra(consumer.into());
+    for table in
+        ["facts", "completed_by_user", "starts_by_country", "start_partitions", "countries"]
+    {
+        // Every table that a consumer writes is tried at the start.
+        obstacle(&consumer, |error| error.to_string().contains(table)).await;
+        let modify = format!("GRANT MODIFY ON TABLE {}.{table} TO guest", guest.keyspace);
+        superuser.query_unpaged(modify, ()).await.unwrap();
+    }
+    consumer.opened().await;
     let elsewhere = CassandraOptions { keyspace: "elsewhere".to_owned(), ..guest };
     let unmade = setup(&elsewhere, &"1".parse().unwrap()).await.unwrap_err();
     assert!(

@@ -44,7 +44,7 @@ const INSERT_START: &str = "INSERT INTO starts_by_country \
 const INSERT_PARTITION: &str =
     "INSERT INTO start_partitions (country, day, shards, shard) VALUES (?, ?, ?, ?) USING TTL ?";
 const INSERT_COUNTRY: &str =
-    "INSERT INTO countries (everywhere, country, day) VALUES (0, ?, ?) USING TIMESTAMP ? AND TTL ?";
+    "INSERT INTO countries (everywhere, country, day) VALUES (?, ?, ?) USING TIMESTAMP ? AND TTL ?";
 const FACTS: &str = "SELECT user_id, session_id, kind, ts, country, marker, earlier, writetime(seen) \
     FROM facts WHERE ";
 const COMPLETED: &str = "SELECT ended_at, session_id, started_at, country, marker FROM completed_by_user \
