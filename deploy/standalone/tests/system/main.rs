@@ -17,6 +17,8 @@ mod clocks;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod cql;
+#[cfg(test)]
 mod data;
 #[cfg(test)]
 mod direct_producers;
@@ -58,6 +60,8 @@ mod service;
 mod slow_readers;
 #[cfg(test)]
 mod stopped;
+#[cfg(test)]
+mod strays;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
