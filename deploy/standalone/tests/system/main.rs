@@ -53,6 +53,8 @@ mod readme;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod replayed;
+#[cfg(test)]
 mod seeds;
 #[cfg(test)]
 mod service;
