@@ -21,11 +21,11 @@ use super::{
     insert::cql,
     lifetime::Lifetime,
     starts::Day,
-    units::{PARTITIONS, ROWS},
+    units::{PARTITIONS, ROWS, SESSIONS},
 };
 use crate::{
     clock::Clock,
-    timestamp::{MINUTE, Timestamp},
+    timestamp::{HOUR, Timestamp},
 };
 
 /// What a service does with its store.
@@ -45,12 +45,10 @@ const READ_USER: &str = "\u{1}bookend-trial-read";
 const TTL: i32 = 1;
 /// A partition of `countries` that is never read.
 const NOWHERE: i8 = 1;
-/// The most sessions of one unit over several users: rows of 84 bytes in 5 KiB.
-const SESSIONS: usize = 60;
 /// The length of the longest id.
 const LONGEST: usize = 128;
-/// The largest page of a query.
-const PAGE: usize = 2_000;
+/// The longest country: 16 characters of four bytes.
+const COUNTRY: &str = "🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳";
 
 /// A fact: user, session, kind, ts, country, marker, earlier, write time, time to live.
 type Row = (String, String, i8, CqlTimestamp, &'static str, i8, CqlTimestamp, i64, i32);
@@ -75,8 +73,8 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Writes the largest units of facts and reads the first one back. Then writes a row of every other
-/// table, in one request as the consumer does.
+/// Writes the largest units of facts and reads the first one back. Then writes the largest unit of
+/// starts, and a row of every other table.
 async fn write(requests: &Requests, margin_ms: i64) -> Result<(), ExecutionError> {
     let (session, statements) = (&requests.session, &requests.statements);
     let write_times = write_times(Clock::machine().now(), margin_ms);
@@ -85,17 +83,18 @@ async fn write(requests: &Requests, margin_ms: i64) -> Result<(), ExecutionError
         session.batch(&Batch::new_with_statements(BatchType::Unlogged, statements), &rows).await?;
     }
     session.execute_unpaged(&statements.facts_of_users, (users(), sessions())).await?;
-    let inserts = [
-        &statements.insert_completed,
-        &statements.insert_start,
-        &statements.insert_partition,
-        &statements.insert_country,
-    ];
-    let inserts = inserts.map(|statement| BatchStatement::from(statement.clone())).to_vec();
     let (ts, day) = (cql(Timestamp::default()), Day::of(Timestamp::default()).cql());
+    let country = format!("{USER:\u{1}<width$}", width = COUNTRY.len());
+    let starts: Vec<_> = sessions_of_one()
+        .map(|session| (&country, day, 1_i16, 0_i16, ts, session, longest_user(), 0_i8, TTL))
+        .collect();
+    let inserts = vec![statements.insert_start.clone().into(); starts.len()];
+    session.batch(&Batch::new_with_statements(BatchType::Unlogged, inserts), &starts).await?;
+    let inserts =
+        [&statements.insert_completed, &statements.insert_partition, &statements.insert_country];
+    let inserts = inserts.map(|statement| BatchStatement::from(statement.clone())).to_vec();
     let rows = (
         (USER, ts, "", ts, "", 0_i8, TTL),
-        (USER, day, 1_i16, 0_i16, ts, "", USER, 0_i8, TTL),
         (USER, day, 1_i16, 0_i16, TTL),
         (NOWHERE, USER, day, write_times[0], TTL),
     );
@@ -103,24 +102,33 @@ async fn write(requests: &Requests, margin_ms: i64) -> Result<(), ExecutionError
     Ok(())
 }
 
-/// The oldest and the newest write time of a fact.
+/// The oldest and the newest write time of a fact: events count up to an hour ahead.
 fn write_times(now: Timestamp, margin_ms: i64) -> [i64; 2] {
     let stamp = Stamps::default().next();
-    [Lifetime::new(now, margin_ms).earliest(), now + 5 * MINUTE].map(|ts| stamp.write_time(ts))
+    [Lifetime::new(now, margin_ms).earliest(), now + HOUR].map(|ts| stamp.write_time(ts))
 }
 
 /// The largest units of facts: over several users, and of one user.
 fn units(write_times: [i64; 2]) -> [Vec<Row>; 2] {
     let row = |user: &str, session: String, write_time| -> Row {
         let ts = cql(Timestamp::default());
-        (user.to_owned(), session, 1, ts, "", 0, ts, write_time, TTL)
+        (user.to_owned(), session, 0, ts, COUNTRY, 0, ts, write_time, TTL)
     };
     let users = users();
     let several = sessions().into_iter().enumerate().map(|(number, session)| {
         row(&users[number % PARTITIONS], session, write_times[number % write_times.len()])
     });
-    let one = (0..ROWS).map(|number| row(USER, format!("{number:0>LONGEST$}"), write_times[0]));
+    let user = longest_user();
+    let one = sessions_of_one().map(|session| row(&user, session, write_times[0]));
     [several.collect(), one.collect()]
+}
+
+fn longest_user() -> String {
+    format!("{USER:-<LONGEST$}")
+}
+
+fn sessions_of_one() -> impl Iterator<Item = String> {
+    (0..ROWS).map(|number| format!("{number:0>LONGEST$}"))
 }
 
 fn users() -> Vec<String> {
@@ -136,7 +144,7 @@ async fn read(requests: &Requests) -> Result<(), ExecutionError> {
     let (session, statements) = (&requests.session, &requests.statements);
     let now = Clock::machine().now();
     let (day, ts, first) = (Day::of(now).cql(), cql(now), PagingState::start);
-    let page = |statement| paged(statement, PAGE);
+    let page = |statement| paged(statement, usize::MAX);
     session.execute_single_page(&page(&statements.facts_after), (READ_USER, ""), first()).await?;
     session.execute_single_page(&page(&statements.completed), (READ_USER, ts, ts), first()).await?;
     let starts = (READ_USER, day, 1_i16, 0_i16, ts, ts);

@@ -268,7 +268,7 @@ async fn a_read_that_was_given_up_keeps_its_permit_while_the_servers_work_on_it(
 async fn a_read_of_a_command_is_retried_more_often_than_that_of_a_query() {
     let mut proxied = proxied(None).await;
     let command = StoreConfig::Cassandra(proxied.options.clone().into(), "1".parse().unwrap());
-    let (command, key) = (command.open().await.unwrap(), key("u", "s"));
+    let (command, key) = (command.open_existing().await.unwrap(), key("u", "s"));
     let outage = || {
         let times = Condition::TrueForLimitedTimes(3);
         let reads = Condition::RequestOpcode(RequestOpcode::Execute).and(times);
