@@ -27,6 +27,12 @@ impl KnownLetters {
                 tracing::warn!(%error, "the latest dead letters cannot be read; repeated ones are counted as new");
                 NewestLetters::default()
             });
+            if newest.is_partial {
+                tracing::warn!(
+                    "the latest dead letters were read only in part (at most 16 MiB within 5 s, and no partition without a leader); \
+                     some repeated ones are counted as new"
+                );
+            }
             *known = Some(Known { rebalances, newest });
         }
         let is_repeated = |letter| {

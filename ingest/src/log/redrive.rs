@@ -36,7 +36,11 @@ pub(super) struct Sieve {
 
 /// The newest records that the latest dead letters are about, in each partition of each log.
 #[derive(Debug, Default)]
-pub(crate) struct NewestLetters(HashMap<(String, Partition), i64>);
+pub(crate) struct NewestLetters {
+    newest: HashMap<(String, Partition), i64>,
+    /// Whether letters were left out: a limit was reached, or a partition had no leader.
+    pub(crate) is_partial: bool,
+}
 
 /// A set of records, by log and partition.
 #[derive(Debug, Default)]
@@ -67,14 +71,14 @@ impl Sieve {
 
 impl NewestLetters {
     pub(super) fn add(&mut self, Origin { log, partition, offset, .. }: Origin) {
-        let newest = self.0.entry((log, partition)).or_insert(offset);
+        let newest = self.newest.entry((log, partition)).or_insert(offset);
         *newest = offset.max(*newest);
     }
 
     /// Whether a letter about the same record, or a later one of its partition, was among them. If
     /// so, the record has a letter already: they are written in the order of the records.
     pub(crate) fn has(&self, origin: Origin) -> bool {
-        let newest = self.0.get(&(origin.log, origin.partition));
+        let newest = self.newest.get(&(origin.log, origin.partition));
         newest.is_some_and(|newest| origin.offset <= *newest)
     }
 }

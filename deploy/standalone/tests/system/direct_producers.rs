@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Appends `records` like a producer in another language.
-fn produce(flags: &[String], records: Vec<NewRecord>) {
+pub(crate) fn produce(flags: &[String], records: Vec<NewRecord>) {
     let flag = |name: &str| flags[flags.iter().position(|flag| flag == name).unwrap() + 1].clone();
     let options = KafkaLogOptions {
         brokers: flag("--kafka-brokers"),

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ingest::log::NewRecord;
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions},
@@ -16,8 +17,10 @@ use rdkafka::{
 use serde_json::json;
 
 use crate::{
+    apart::path_of,
     backends::Backends,
     data::ENDING_AT,
+    direct_producers::produce,
     service::{BOOKEND, Service, eventually, serve},
     stack::Stack,
 };
@@ -60,11 +63,15 @@ pub(crate) fn batch(sessions: impl IntoIterator<Item = usize>) -> Vec<u8> {
     serde_json::to_vec(&sessions.into_iter().map(start).collect::<Vec<_>>()).unwrap()
 }
 
+fn command(word: &str, data: &Path, flags: &[String]) -> Command {
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().args([word, "--data-dir"]).arg(data).args(flags);
+    command
+}
+
 /// Runs `bookend setup`; returns what it reports.
 fn set_up(data: &Path, flags: &[String]) -> Result<String, String> {
-    let mut command = Command::new(BOOKEND);
-    command.env_clear().args(["setup", "--data-dir"]).arg(data).args(flags);
-    let done = command.output().unwrap();
+    let done = command("setup", data, flags).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match done.status.success() {
         true => Ok(text(&done.stdout)),
@@ -121,6 +128,54 @@ fn a_service_waits_for_its_topic_also_at_the_start() {
     assert!(created.elapsed() < BACK_WITHIN, "{:?}", created.elapsed());
     service.wait_until_answered(3);
     service.stop();
+}
+
+#[test]
+fn without_its_dead_letter_topic_a_consumer_waits_at_its_first_letter_and_batches_are_taken() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = Backends::Kafka.flags(data.path());
+    let service = Backends::Kafka.start(data.path(), &["--as-of", ENDING_AT]);
+    let (brokers, topic) = (Stack::shared_plain().kafka_brokers(), flag(&flags, "--kafka-topic"));
+    let letters = format!("{topic}.dlq");
+    delete_topic(brokers, &letters);
+    let readiness = || service.client().get("/readyz").unwrap();
+    eventually("the consumer is not ready", || (readiness().status == 503).then_some(()));
+    let missing = format!("topic {letters} does not exist");
+    assert!(readiness().text().contains(&missing), "{}", readiness().text());
+    produce(&flags, vec![NewRecord { value: "garbage".into(), ..NewRecord::default() }]);
+    let retries = || service.metrics().samples(r#"bookend_store_retries_total{cause="log"}"#);
+    eventually("the letter is retried", || (retries().iter().sum::<f64>() >= 2.0).then_some(()));
+    let posted = service.client().post("/v1/events", &[], &batch(0..100)).unwrap();
+    assert_eq!(posted.status, 200, "{}", posted.text());
+    let lag = || service.metrics().samples("bookend_consumer_lag_records").iter().sum::<f64>();
+    assert!(lag() >= 1.0, "the letter is skipped");
+    assert_eq!(service.metrics().sum("bookend_dead_letters_total"), 0.0);
+    set_up(data.path(), &flags).unwrap();
+    service.wait_until_answered(101);
+    assert_eq!(service.metrics().sum("bookend_dead_letters_total"), 1.0);
+    eventually("the consumer is ready", || (readiness().status == 200).then_some(()));
+    let redriven = command("redrive", data.path(), &flags).output().unwrap();
+    let said = String::from_utf8_lossy(&redriven.stdout);
+    assert!(said.starts_with("1 dead letters appended"), "{said}");
+    service.stop();
+}
+
+#[test]
+fn a_property_with_which_brokers_would_create_topics_is_a_mistake() {
+    for (program, word) in [("bookend", "serve"), ("bookend", "setup"), ("ingest", "--role=http")] {
+        let mut command = Command::new(path_of(program));
+        command.env_clear().arg(word).arg("--kafka-property=allow.auto.create.topics=true");
+        if program == "bookend" {
+            command.args(["--log", "kafka"]);
+        }
+        let done = command.output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(64), "{program} {word}: {said}");
+        assert!(
+            said.contains("--kafka-property: allow.auto.create.topics must stay false"),
+            "{said}"
+        );
+    }
 }
 
 #[test]

@@ -77,7 +77,11 @@ pub(super) fn member(options: &KafkaLogOptions) -> ClientConfig {
 
 /// The properties of a reader outside any group, which fetches and commits offsets of `group`.
 pub(super) fn reader(options: &KafkaLogOptions, group: &str) -> ClientConfig {
-    let mut config = with_properties(reading(options, group), options);
+    let mut config = reading(options, group);
+    // A reader goes to a known end, which the brokers report after this time. Its next request
+    // waits for that.
+    config.set("fetch.wait.max.ms", "20");
+    let mut config = with_properties(config, options);
     // The driver demands a group, but the member's name belongs to the real member.
     config.remove("group.instance.id");
     config

@@ -11,8 +11,7 @@ use super::{
     thread::{DroppedAside, off_runtime},
 };
 use crate::log::{
-    DeadLetter, DeadLetterCode, LogError, NewestLetters, Offsets, Origin, Partition, Record,
-    TopicId,
+    DeadLetter, DeadLetterCode, LogError, Offsets, Origin, Partition, Record, TopicId,
 };
 
 mod assignment;
@@ -21,6 +20,7 @@ pub(super) mod group;
 pub(super) mod handled;
 mod held;
 mod member;
+mod newest;
 mod observer;
 pub(super) mod reader;
 mod rebalance;
@@ -29,9 +29,6 @@ mod watch;
 
 /// The bytes of dead letters that are read together.
 const LETTER_BYTES: usize = 4 << 20;
-
-/// The number of dead letters of a partition by which repeated ones are recognised.
-const LATEST_LETTERS: i64 = 10_000;
 
 /// The position of a reader of the whole log.
 #[derive(Default)]
@@ -63,25 +60,6 @@ impl KafkaLog {
                 found.extend(refused.filter_map(|letter| letters::place(letter, &topic, id)));
             }
             Ok(found)
-        });
-        Ok(reading.await?)
-    }
-
-    /// Reads the last letters of each partition.
-    pub(in crate::log) async fn newest_letters(&self) -> Result<NewestLetters, LogError> {
-        let source = self.letters_source();
-        let reading = off_runtime("kafka-read", move || {
-            let mut reader = DroppedAside::new(source.read_last(LATEST_LETTERS)?);
-            let mut newest = NewestLetters::default();
-            while let Some(reader) = reader.get_mut() {
-                let read = reader.read(LETTER_BYTES)?;
-                if read.is_empty() {
-                    break;
-                }
-                let origins = read.iter().filter_map(|letter| letters::origin(&letter.headers));
-                origins.for_each(|origin| newest.add(origin));
-            }
-            Ok(newest)
         });
         Ok(reading.await?)
     }

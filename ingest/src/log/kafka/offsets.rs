@@ -24,6 +24,8 @@ mod ends;
 pub(super) struct TopicOffsets {
     /// The id of the topic.
     pub(super) topic: TopicId,
+    /// The committed offsets of the group, also those that are none of the topic's.
+    pub(super) committed: BTreeMap<Partition, Committed>,
     /// Where the group begins in every partition.
     pub(super) begins: BTreeMap<Partition, Begin>,
     /// The oldest offsets that retention has left.
@@ -116,7 +118,7 @@ pub(super) fn fetch_begins<C: ConsumerContext, D: ConsumerContext>(
         Some((*partition, begin))
     };
     let begins = partitions.iter().filter_map(begin).collect();
-    Ok(TopicOffsets { topic: id, begins, lows, ends })
+    Ok(TopicOffsets { topic: id, committed, begins, lows, ends })
 }
 
 fn fetch_committed<C: ConsumerContext>(

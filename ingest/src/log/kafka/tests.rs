@@ -25,6 +25,7 @@ use crate::log::{Log, LogError, NewRecord, Offsets, Record};
 mod begins;
 mod faults;
 mod findings;
+mod newest;
 mod quotas;
 mod rebalances;
 mod records;

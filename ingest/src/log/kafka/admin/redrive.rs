@@ -45,6 +45,7 @@ impl KafkaLog {
         });
         let mut session = opened.await?;
         let (mut done, mut sieve) = (Redriven::default(), Sieve::default());
+        let mut has_committed = false;
         loop {
             let read = off_runtime("kafka-redrive", move || {
                 let records = match session.get_mut() {
@@ -56,6 +57,10 @@ impl KafkaLog {
             let (records, at_step) = read.await?;
             session = at_step;
             if records.is_empty() {
+                // The brokers forget an offset some time after its last commit.
+                if !has_committed {
+                    drop(self.commit(session, Step::default()).await?);
+                }
                 return Ok(done);
             }
             let Some(Session { before, .. }) = session.get() else { return Ok(done) };
@@ -69,7 +74,7 @@ impl KafkaLog {
                 continue;
             }
             let (step, counts) = sort(due, &mut sieve, &wanted);
-            session = self.commit(session, step).await?;
+            (session, has_committed) = (self.commit(session, step).await?, true);
             done.looked_at += counts.looked_at;
             done.appended += counts.appended;
             done.repeated += counts.repeated;
@@ -102,8 +107,9 @@ impl KafkaLog {
         let (outcome, session) = committing.await?;
         let mut offsets = outcome?;
         self.0.letters.committed(topic, &offsets);
-        if let Some(offset) = offsets.values_mut().next() {
-            *offset = self.0.letters.get().values().map(|at| at.end).max().unwrap_or(*offset);
+        // The letters that were kept are counted in the first partition, wherever they are.
+        if let Some((partition, offset)) = offsets.iter_mut().next() {
+            *offset = self.0.letters.get().get(partition).map_or(*offset, |at| at.end);
             *offset += i64::try_from(kept).unwrap_or(0);
         }
         self.0.letters.extend_to(topic, &offsets);

@@ -214,13 +214,13 @@ impl Assignment {
     }
 
     /// Of `offsets` without an uncommitted record before them, returns those that are due: of
-    /// assigned partitions of which nothing was fetched since. The caller reports the outcome as
-    /// with [`Assignment::begin_commit`].
+    /// assigned partitions of which nothing was fetched since, also if that offset was committed
+    /// before. The caller reports the outcome as with [`Assignment::begin_commit`].
     pub(super) fn begin_commit_ends(&self, offsets: &Offsets) -> Offsets {
         let mut state = self.state.lock();
         let due = |(partition, offset): (&Partition, &i64)| {
             let held = state.held.get(partition).filter(|held| held.fetched <= held.committed)?;
-            (Some(offset) > held.committed.as_ref()).then_some((*partition, *offset))
+            (Some(offset) >= held.committed.as_ref()).then_some((*partition, *offset))
         };
         let due: Offsets = offsets.iter().filter_map(due).collect();
         state.begin(due)

@@ -1,20 +1,16 @@
 //! Where a redrive begins: after the dead letters that earlier redrives handled. It reads those of
 //! redrives like this one too, because a replay may have written further letters of their records.
 
-use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaResult};
+use rdkafka::error::KafkaResult;
 
 use super::{
     super::{
-        begin::{Cause, Committed},
-        offsets::{Leaderless, REQUEST_TIMEOUT, TopicOffsets, partition_list},
+        begin::Committed,
+        offsets::{Leaderless, TopicOffsets},
     },
     reader::{Reader, TopicSource},
 };
 use crate::log::{Offsets, Partition, Record, TopicId};
-
-/// What precedes, in the metadata of a committed offset, the offset from which on redrives handled
-/// the letters of each record once. Older programs commit without it.
-const SINCE: &str = "bookend.once_since=";
 
 /// The dead letters that earlier redrives handled.
 pub(crate) struct Handled {
@@ -41,26 +37,19 @@ impl Handled {
 
     /// What is committed beside the offset of each partition.
     pub(crate) fn metadata(&self) -> Vec<(Partition, String)> {
-        let id = Committed::metadata(self.topic).map_or(String::new(), |id| format!("{id} "));
-        let text =
-            |(partition, since): (&Partition, &i64)| (*partition, format!("{id}{SINCE}{since}"));
+        let text = |(partition, since): (&Partition, &i64)| {
+            (*partition, Committed::letters_metadata(self.topic, *since))
+        };
         self.since.iter().map(text).collect()
     }
 
-    fn new(raw: &TopicPartitionList, topic: &str, found: &TopicOffsets) -> Self {
+    fn new(found: &TopicOffsets) -> Self {
         let mut handled =
             Self { topic: found.topic, committed: Offsets::new(), since: Offsets::new() };
         for (partition, begin) in &found.begins {
-            let since = raw
-                .find_partition(topic, *partition)
-                .filter(|raw| raw.offset() == Offset::Offset(begin.offset))
-                .filter(|_| begin.cause == Cause::Committed)
-                .and_then(|raw| {
-                    let mut words = raw.metadata().split(' ');
-                    words.find_map(|word| word.strip_prefix(SINCE)?.parse().ok())
-                });
-            let since = since.unwrap_or(begin.offset).min(begin.offset);
-            handled.since.insert(*partition, since);
+            let committed = found.committed.get(partition).filter(|_| begin.cause.is_committed());
+            let since = committed.and_then(|committed| committed.since).unwrap_or(begin.offset);
+            handled.since.insert(*partition, since.min(begin.offset));
             handled.committed.insert(*partition, begin.offset);
         }
         handled
@@ -72,9 +61,7 @@ impl TopicSource {
     pub(crate) fn read_from_handled(self) -> KafkaResult<(Reader, Handled)> {
         let consumer = self.client()?;
         let found = self.fetch(&consumer, Leaderless::Fail)?;
-        let all = found.begins.keys().map(|partition| (*partition, Offset::Invalid));
-        let raw = consumer.committed_offsets(partition_list(&self.topic, all)?, REQUEST_TIMEOUT)?;
-        let handled = Handled::new(&raw, &self.topic, &found);
+        let handled = Handled::new(&found);
         let begin = |(partition, since): (&Partition, &i64)| {
             (*partition, found.lows.get(partition).map_or(*since, |low| (*low).max(*since)))
         };

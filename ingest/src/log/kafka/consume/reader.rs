@@ -102,17 +102,6 @@ impl TopicSource {
         fetch_offsets(client, &self.topic, leaderless, &|| self.uncommitted_client())
     }
 
-    /// A reader of the last `count` offsets of each partition. Blocks.
-    pub(crate) fn read_last(self, count: i64) -> KafkaResult<Reader> {
-        let consumer = self.client()?;
-        let found = self.fetch(&consumer, Leaderless::Fail)?;
-        let begin = |(partition, end): (&Partition, &i64)| {
-            (*partition, found.lows.get(partition).map_or(0, |low| (end - count).max(*low)))
-        };
-        let from = found.ends.iter().map(begin).collect();
-        self.reader(consumer, found.topic, from, found.ends)
-    }
-
     /// A reader from `from`, or else from the oldest records, to the present ends. `topic` is the
     /// topic that `from` belongs to; `None` before the first read. Blocks.
     pub(crate) fn read_from(self, topic: Option<TopicId>, from: &Offsets) -> KafkaResult<Reader> {
@@ -142,23 +131,33 @@ impl TopicSource {
         next: Offsets,
         ends: Offsets,
     ) -> KafkaResult<Reader> {
-        let finished: BTreeSet<Partition> = ends
-            .iter()
-            .filter(|(partition, end)| next.get(partition).unwrap_or(&0) >= end)
-            .map(|(partition, _)| *partition)
-            .collect();
+        let copier = RecordCopier::new(self.clock, id);
+        let (topic, finished) = (self.topic, BTreeSet::new());
+        let (before, after) = (Offsets::new(), Offsets::new());
+        let mut reader =
+            Reader { consumer, copier, topic, id, next: before, ends: after, finished };
+        reader.restart(next, ends)?;
+        Ok(reader)
+    }
+}
+
+impl Reader {
+    /// Continues from `next` to `ends` of the same topic.
+    pub(super) fn restart(&mut self, next: Offsets, ends: Offsets) -> KafkaResult<()> {
+        let is_finished =
+            |(partition, end): &(&Partition, &i64)| next.get(*partition).unwrap_or(&0) >= *end;
+        let finished: BTreeSet<_> =
+            ends.iter().filter(is_finished).map(|(partition, _)| *partition).collect();
         let unfinished = ends.keys().filter(|partition| !finished.contains(partition));
         let begin = |partition: &Partition| {
             next.get(partition).map_or(Offset::Beginning, |next| Offset::Offset(*next))
         };
         let begins = unfinished.map(|partition| (*partition, begin(partition)));
-        consumer.assign(&partition_list(&self.topic, begins)?)?;
-        let copier = RecordCopier::new(self.clock, id);
-        Ok(Reader { consumer, copier, topic: self.topic, id, next, ends, finished })
+        self.consumer.assign(&partition_list(&self.topic, begins)?)?;
+        (self.next, self.ends, self.finished) = (next, ends, finished);
+        Ok(())
     }
-}
 
-impl Reader {
     /// Returns the next records, about `bytes` of them; none at the ends.
     ///
     /// # Errors

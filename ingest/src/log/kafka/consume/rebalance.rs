@@ -54,7 +54,8 @@ impl MemberContext {
     }
 
     /// Assigns `list`, from the offsets at which the group begins. Those that were not committed
-    /// for this topic are committed at once, so that no other offset counts later.
+    /// with the id of this topic are committed at once, so that no other offset counts later, and
+    /// none of them for the next topic of the name.
     fn assign(
         &self,
         consumer: &BaseConsumer<Self>,

@@ -2,6 +2,7 @@
 //! is stalled or unusable, and one whose topic was deleted and created again.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::Arc,
     thread::{self, JoinHandle},
@@ -14,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::{
     super::{
-        begin::Begin,
+        begin::{Begin, Cause},
         offsets::{TopicOffsets, is_unknown_topic},
         options::{GroupProtocol, KafkaLogOptions},
         positions::Positions,
@@ -167,6 +168,7 @@ impl Watch {
         topic: &mut TopicWatch,
     ) -> Option<End> {
         member.count_removed(&found.lows);
+        self.add_ids(member, &found.begins);
         self.skip_idle_ends(member, observer);
         let readable = observer.readable(self.positions.get());
         if member.assignment.is_stalled(&readable, self.source.options.stall_limit)
@@ -180,6 +182,16 @@ impl Watch {
         };
         let astray = found.begins.iter().filter(is_astray).map(|(partition, _)| *partition);
         topic.see_astray(astray.collect()).then_some(End::Astray)
+    }
+
+    /// Commits offsets without an id once more with it, if no record was fetched since: the commit
+    /// at the assignment may have failed.
+    fn add_ids(&self, member: &Member, begins: &BTreeMap<Partition, Begin>) {
+        let without = begins.iter().filter(|(_, begin)| begin.cause == Cause::CommittedWithoutId);
+        let offsets = without.map(|(partition, begin)| (*partition, begin.offset)).collect();
+        if let Err(error) = member.commit_ends(&self.source.topic, &offsets) {
+            tracing::debug!(%error, "offsets without a topic id could not be committed with it");
+        }
     }
 
     fn join(&self, topic: TopicId) -> Option<(Arc<Member>, JoinHandle<()>)> {

@@ -1,7 +1,10 @@
 //! Where a consumer begins: committed offsets of this topic, of a deleted one, and outside of it;
 //! topics that are created again while they are consumed; and records that retention removed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -96,15 +99,71 @@ async fn a_consumer_begins_at_a_committed_offset_of_its_own_topic_and_else_at_th
         assert_eq!(first[0].offset, expected, "{before:?}");
         assert_eq!(log.take_removed(), missed, "{before:?}");
         log.close().await;
-        // What does not count is replaced at once.
+        // What does not count is replaced at once, and an id that is missing is added.
         let now = committed(&options).await;
-        match before {
-            Some((10, metadata)) if expected == 10 => {
-                assert_eq!(now, (Offset::Offset(10), metadata.to_owned()));
-            }
-            _ => assert_eq!(now, (Offset::Offset(5), own.clone()), "{before:?}"),
-        }
+        assert_eq!(now, (Offset::Offset(expected), own.clone()), "{before:?}");
     }
+}
+
+/// Waits until `offset` of partition 0 is committed with the id of a topic, while `log` is polled.
+async fn until_it_has_an_id(options: &KafkaLogOptions, log: &Log, offset: i64) {
+    let added = async {
+        loop {
+            let (at, metadata) = committed(options).await;
+            if metadata.starts_with("bookend.topic_id=") {
+                return at;
+            }
+        }
+    };
+    let at = tokio::select! {
+        polled = log.poll(1) => panic!("{polled:?}"),
+        at = tokio::time::timeout(LIMIT, added) => at.expect("the id is added"),
+    };
+    assert_eq!(at, Offset::Offset(offset));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_offset_without_an_id_does_not_count_for_the_next_topic_although_nothing_was_consumed() {
+    let options = fresh(1).await;
+    let log = open(&options).await;
+    log.append(records("first", 20)).await.unwrap();
+    commit_as_operator(&options, 20, "").await;
+    until_it_has_an_id(&options, &log, 20).await;
+    log.close().await;
+    delete(&options, &options.topic).await;
+    let log = open(&options).await;
+    setup(&options, 1, 1).await.unwrap();
+    until("the topic is back", || log.ready().is_ok()).await;
+    log.append(records("second", 50)).await.unwrap();
+    let first = poll(&log, 1).await;
+    assert_eq!(first[0].offset, 0, "records of the next topic are skipped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_offset_that_an_older_member_commits_late_gets_the_id_too() {
+    let options = fresh(1).await;
+    let log = open(&options).await;
+    log.append(records("r", 20)).await.unwrap();
+    commit_as_operator(&options, 20, "").await;
+    until_it_has_an_id(&options, &log, 20).await;
+    // A member that has no partition commits nevertheless, which the brokers allow.
+    let member = options.clone();
+    let committing = tokio::task::spawn_blocking(move || {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &member.brokers).set("group.id", &member.group);
+        let consumer: BaseConsumer =
+            config.set("partition.assignment.strategy", "cooperative-sticky").create().unwrap();
+        consumer.subscribe(&[&member.topic]).unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&member.topic, 0, Offset::Offset(20)).unwrap();
+        let begun = Instant::now();
+        while let Err(error) = consumer.commit(&list, CommitMode::Sync) {
+            assert!(begun.elapsed() < LIMIT, "{error}");
+            consumer.poll(Duration::from_millis(100));
+        }
+    });
+    committing.await.unwrap();
+    until_it_has_an_id(&options, &log, 20).await;
 }
 
 /// Fails if a lag is negative.

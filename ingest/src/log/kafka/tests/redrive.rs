@@ -244,17 +244,16 @@ async fn the_committed_offset_of_no_partition_goes_back() {
     assert!(after[&0] > before[&0] && after[&1] == before[&1], "{before:?} {after:?}");
 }
 
+/// The brokers forget the offset of a group without members some days after its last commit.
 #[tokio::test]
-async fn letters_that_another_process_wrote_before_are_known() {
-    let options = fresh(2).await;
-    let letter = |partition, offset| {
-        let record = Record { partition, offset, value: Some("x".into()), ..Record::default() };
-        DeadLetter { code: DeadLetterCode::Panicked, record }
-    };
+async fn a_redrive_without_letters_commits_too() {
+    let options = fresh(1).await;
     let log = open(&options).await;
-    log.dead_letter(vec![letter(0, 4), letter(1, 2)]).await.unwrap();
-    let log = open(&options).await;
-    let newest = log.newest_letters().await.unwrap();
-    let known = |partition, offset| newest.has(log.origin(&letter(partition, offset)).unwrap());
-    assert_eq!([known(0, 4), known(0, 5), known(1, 2), known(1, 3)], [true, false, true, false]);
+    assert_eq!(log.redrive(|_| true, |_| {}).await.unwrap(), Redriven::default());
+    assert_eq!(log.dead_letters(), 0);
+    let (topic, group) = (options.letters_topic(), options.redrive_group());
+    let source = TopicSource::new(&options, &topic, &group, Clock::machine());
+    let fetching =
+        tokio::task::spawn_blocking(move || source.offsets(Leaderless::Fail).unwrap().committed);
+    assert!(fetching.await.unwrap().contains_key(&0));
 }
