@@ -21,6 +21,8 @@ mod cql;
 #[cfg(test)]
 mod data;
 #[cfg(test)]
+mod delays;
+#[cfg(test)]
 mod direct_producers;
 #[cfg(test)]
 mod drills;

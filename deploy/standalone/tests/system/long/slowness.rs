@@ -1,168 +1,143 @@
-//! Delays every answer of Cassandra by 8 s for a minute while a backlog is consumed. No connection
-//! breaks, the service stays ready, and afterwards it is soon as fast as before.
+//! Delays every answer of Cassandra for about a minute while a backlog is consumed, and compares
+//! the rate afterwards with that of the same service through the same proxy without a delay.
 
 use std::{
-    io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use tempfile::TempDir;
-
 use crate::{
-    backends::Backends,
-    client::LINES,
-    data::{ENDING_AT, generate, joined},
-    service::{BOOKEND, Service, pause, serve},
-    stack::Stack,
+    client::Client,
+    delays::{Delayed, MORE_MEMORY, TOO_LATE},
+    service::{Metrics, eventually, pause},
 };
 
-const DELAY: Duration = Duration::from_secs(8);
+/// A delay below the deadline of a request.
+const LATE: Duration = Duration::from_secs(8);
 const SLOW: Duration = Duration::from_secs(60);
-/// The span over which a rate is measured: several micro-batches.
+/// So long that the limit of requests in flight falls from the highest to the lowest value.
+const HALVING: Duration = Duration::from_secs(75);
+/// The span over which a rate is measured.
 const SPAN: Duration = Duration::from_secs(20);
 /// The time after which the rate must be the old one.
 const RECOVERY: Duration = Duration::from_secs(10);
+/// The same when requests were given up: the last late answers, one more deadline and a pause.
+const LONG_RECOVERY: Duration = Duration::from_secs(30);
+const ROUNDS: usize = 3;
 /// Each has a start and an end.
-const SESSIONS: u32 = 250_000;
+const SESSIONS: u32 = 600_000;
 
-/// A proxy that delays what the server sends.
-struct Slow {
-    address: SocketAddr,
-    delay_ms: Arc<AtomicUsize>,
-    /// The connections accepted so far, and those that have ended.
-    accepted: Arc<AtomicUsize>,
-    ended: Arc<AtomicUsize>,
-}
+/// The number of handled records at each time at which it changed. It grows by whole micro-batches,
+/// of which a span has only a few, so the difference of two samples says little about a rate.
+struct Handled(Arc<Mutex<Vec<(Instant, f64)>>>);
 
-impl Slow {
-    fn before(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let proxy = Self {
-            address,
-            delay_ms: Arc::default(),
-            accepted: Arc::default(),
-            ended: Arc::default(),
-        };
-        let (delay, accepted, ended) =
-            (Arc::clone(&proxy.delay_ms), Arc::clone(&proxy.accepted), Arc::clone(&proxy.ended));
+impl Handled {
+    fn watch(client: Client) -> Self {
+        let changes = Arc::new(Mutex::new(vec![(Instant::now(), 0.0)]));
+        let seen = Arc::clone(&changes);
         std::thread::spawn(move || {
-            for client in listener.incoming() {
-                let (client, server) = (client.unwrap(), TcpStream::connect(server).unwrap());
-                accepted.fetch_add(1, Ordering::Relaxed);
-                pass(client.try_clone().unwrap(), server.try_clone().unwrap(), || Duration::ZERO);
-                let (delay, ended) = (Arc::clone(&delay), Arc::clone(&ended));
-                let passing = pass(server, client, move || {
-                    Duration::from_millis(delay.load(Ordering::Relaxed) as u64)
-                });
-                std::thread::spawn(move || {
-                    passing.join().unwrap();
-                    ended.fetch_add(1, Ordering::Relaxed);
-                });
+            while let Ok(reply) = client.get("/metrics") {
+                let handled = Metrics(reply.text()).sum("bookend_consumer_records_total");
+                let mut seen = seen.lock().unwrap();
+                if seen.last().is_some_and(|(_, before)| *before < handled) {
+                    seen.push((Instant::now(), handled));
+                }
+                drop(seen);
+                pause(Duration::from_millis(50));
             }
         });
-        proxy
+        Self(changes)
     }
 
-    fn delay(&self, delay: Duration) {
-        self.delay_ms.store(delay.as_millis() as usize, Ordering::Relaxed);
+    /// The number of handled records at `time`: between two changes, in proportion to the time.
+    /// Waits for the change after it.
+    fn at(&self, time: Instant) -> f64 {
+        eventually("more records are handled", || {
+            let changes = self.0.lock().unwrap();
+            let next = changes.iter().position(|(at, _)| *at > time)?;
+            let [(before, fewer), (after, more)] = [changes[next - 1], changes[next]];
+            let part = (time - before).as_secs_f64() / (after - before).as_secs_f64();
+            Some(fewer + part * (more - fewer))
+        })
     }
 
-    fn connections(&self) -> (usize, usize) {
-        (self.accepted.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed))
+    /// Records per second, for a while from now on.
+    fn rate(&self) -> f64 {
+        let begun = Instant::now();
+        pause(SPAN);
+        (self.at(begun + SPAN) - self.at(begun)) / SPAN.as_secs_f64()
     }
 }
 
-/// Passes bytes on, in order, each after the delay that was in force when it came.
-fn pass(
-    mut from: TcpStream,
-    mut to: TcpStream,
-    delay: impl Fn() -> Duration + Send + 'static,
-) -> std::thread::JoinHandle<()> {
-    to.set_nodelay(true).unwrap();
-    let (read, written) = mpsc::channel::<(Instant, Vec<u8>)>();
-    std::thread::spawn(move || {
-        let mut buffer = vec![0; 64 << 10];
-        while let Ok(length @ 1..) = from.read(&mut buffer) {
-            if read.send((Instant::now() + delay(), buffer[..length].to_vec())).is_err() {
-                break;
-            }
-        }
-    });
-    std::thread::spawn(move || {
-        for (due, bytes) in written {
-            pause(due.saturating_duration_since(Instant::now()));
-            if to.write_all(&bytes).is_err() {
-                break;
-            }
-        }
-        to.shutdown(Shutdown::Both).ok();
-    })
+/// A service that consumes a backlog of `sessions` sessions.
+fn with_backlog(sessions: u32) -> (Delayed, Handled) {
+    let delayed = Delayed::start(&[]);
+    delayed.post(sessions);
+    let handled = Handled::watch(delayed.service.client());
+    delayed.set_up();
+    pause(RECOVERY);
+    (delayed, handled)
 }
 
-fn handled(service: &Service) -> f64 {
-    service.metrics().sum("bookend_consumer_records_total")
+/// Delays the answers for `span`, during which `path` must be 200.
+fn slow(delayed: &Delayed, delay: Duration, span: Duration, path: &str) {
+    let begun = Instant::now();
+    delayed.delay(delay);
+    while begun.elapsed() < span {
+        let reply = delayed.service.client().get(path).unwrap();
+        assert_eq!(reply.status, 200, "after {:?}: {}", begun.elapsed(), reply.text());
+        pause(Duration::from_millis(500));
+    }
+    delayed.delay(Duration::ZERO);
 }
 
-/// Records per second, for a while.
-fn rate(service: &Service) -> f64 {
-    let (begun, before) = (Instant::now(), handled(service));
-    pause(SPAN);
-    (handled(service) - before) / begun.elapsed().as_secs_f64()
+/// The rate `after` a slow span, in parts of the mean of the rates before and later, because the
+/// rate falls as the tables grow.
+fn ratio(before: f64, after: f64, later: f64) -> f64 {
+    let ratio = after / f64::midpoint(before, later);
+    println!("records/s before {before:.0}, after {after:.0}, later {later:.0}: {ratio:.2}");
+    ratio
+}
+
+fn assert_backlog(delayed: &Delayed) {
+    let lag = delayed.service.metrics().sum("bookend_consumer_lag_records");
+    println!("{lag} records are left");
+    assert!(lag > 0.0, "the backlog was too short to measure");
 }
 
 #[test]
-fn a_minute_of_slow_answers_breaks_nothing() {
-    let data = TempDir::new().unwrap();
-    let proxy = Slow::before(Stack::shared_plain().cassandra_nodes().parse().unwrap());
-    let mut flags = Backends::Cassandra.flags(data.path());
-    let nodes = flags.iter().position(|flag| flag == "--cassandra-nodes").unwrap();
-    flags[nodes + 1] = proxy.address.to_string();
-    let service = Service::begin({
-        let mut command = serve(data.path(), &["--as-of", ENDING_AT]);
-        command.args(&flags);
-        command
-    });
-    // Without tables, nothing is consumed yet.
-    for batch in generate("clean", SESSIONS, 61).chunks(1_000) {
-        let reply = service.client().post("/v1/events", &[LINES], &joined(batch)).unwrap();
-        assert_eq!(reply.status, 200, "{}", reply.text());
+fn slow_answers_break_nothing_and_the_rate_is_soon_the_old_one() {
+    let (delayed, handled) = with_backlog(SESSIONS);
+    let connections = delayed.connections();
+    let (mut before, mut ratios) = (handled.rate(), Vec::new());
+    for _ in 0..ROUNDS {
+        slow(&delayed, LATE, SLOW, "/readyz");
+        pause(RECOVERY);
+        let (after, later) = (handled.rate(), handled.rate());
+        ratios.push(ratio(before, after, later));
+        before = later;
     }
-    let mut setup = Command::new(BOOKEND);
-    assert!(setup.env_clear().arg("setup").args(&flags).status().unwrap().success());
-    crate::service::eventually("records are handled", || (handled(&service) > 0.0).then_some(()));
+    assert_backlog(&delayed);
+    assert_eq!(delayed.connections(), connections, "a connection broke");
+    assert_eq!(delayed.limits(), [0; 0], "a request was given up");
+    ratios.sort_by(f64::total_cmp);
+    assert!(ratios[ROUNDS / 2] >= 0.9, "{ratios:?}");
+}
 
-    let before = rate(&service);
-    let connections = proxy.connections();
-    proxy.delay(DELAY);
-    let (begun, slow) = (Instant::now(), handled(&service));
-    while begun.elapsed() < SLOW {
-        let ready = service.client().get("/readyz").unwrap();
-        assert_eq!(ready.status, 200, "after {:?}: {}", begun.elapsed(), ready.text());
-        pause(Duration::from_millis(500));
-    }
-    let slow = (handled(&service) - slow) / begun.elapsed().as_secs_f64();
-    proxy.delay(Duration::ZERO);
-    pause(RECOVERY);
-    let after = rate(&service);
-    // The rate also falls as the tables grow, so it is compared with a later one, too.
-    pause(RECOVERY);
-    let later = rate(&service);
-    let lag = service.metrics().sum("bookend_consumer_lag_records");
-    println!(
-        "records/s before {before:.0}, slow {slow:.0}, after {after:.0}, later {later:.0}; \
-         {lag} are left"
-    );
-    println!("connections before {connections:?}, after {:?}", proxy.connections());
-    assert!(lag > 0.0, "the backlog was too short to measure");
-    assert_eq!(proxy.connections(), connections, "a connection broke");
-    assert!(after >= 0.9 * before.min(later), "{after} after {before}, {later} later");
-    service.stop();
+#[test]
+fn answers_after_the_deadline_break_no_connection_and_the_rate_recovers() {
+    let (delayed, handled) = with_backlog(SESSIONS / 2);
+    let (connections, before) = (delayed.connections(), handled.rate());
+    let memory = delayed.service.peak_memory();
+    slow(&delayed, TOO_LATE, HALVING, "/livez");
+    pause(LONG_RECOVERY);
+    assert_eq!(delayed.service.client().get("/readyz").unwrap().status, 200);
+    let (after, later) = (handled.rate(), handled.rate());
+    assert_backlog(&delayed);
+    let (limits, peak) = (delayed.limits(), delayed.service.peak_memory());
+    println!("limits {limits:?}; memory {} MiB, before {} MiB", peak >> 20, memory >> 20);
+    assert_eq!(delayed.connections(), connections, "a connection broke");
+    assert!(limits.starts_with(&[256, 128, 64, 32, 16]), "{limits:?}");
+    assert!(peak < memory + MORE_MEMORY);
+    assert!(ratio(before, after, later) >= 0.9);
 }
