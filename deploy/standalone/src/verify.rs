@@ -1,8 +1,8 @@
 //! `bookend verify`: recomputes every session from the log, compares the result with the store, and
 //! prints the ledger.
 //!
-//! Writes and creates nothing. It reads the log in passes, each for a share of the users, so that memory is
-//! bounded for a log of any length.
+//! Writes and creates nothing. It reads the log in passes, each for a share of the users, so that
+//! memory is bounded for a log of any length.
 
 use std::fmt;
 

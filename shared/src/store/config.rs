@@ -130,8 +130,8 @@ impl StoreConfig {
         }
     }
 
-    /// Opens the store for a command that only reads. Fails if there is none, or if Cassandra cannot
-    /// serve now.
+    /// Opens the store for a command that only reads. Fails if there is none, or if Cassandra
+    /// cannot serve now.
     pub async fn open_existing(&self) -> anyhow::Result<Store> {
         match self {
             Self::Embedded(dir, options) => {

@@ -1,6 +1,6 @@
-//! Lets the offsets of groups expire, which takes the brokers more than a minute. Those of a running
-//! consumer do not, also without events. After those of a stopped one, the next consumer says so and
-//! reads everything again. Those of redrives last as long as redrives are run.
+//! Lets the offsets of groups expire, which takes the brokers more than a minute. Those of a
+//! running consumer do not, also without events. After those of a stopped one, the next consumer
+//! says so and reads everything again. Those of redrives last as long as redrives are run.
 
 use std::{path::Path, process::Command, time::Duration};
 

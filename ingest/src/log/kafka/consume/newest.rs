@@ -1,5 +1,5 @@
-//! Reads the latest dead letters, the newest first, within limits of bytes and time: a consumer waits
-//! for this before it writes the first letter of an assignment.
+//! Reads the latest dead letters, the newest first, within limits of bytes and time: a consumer
+//! waits for this before it writes the first letter of an assignment.
 
 use std::{mem, sync::Arc, time::Duration};
 

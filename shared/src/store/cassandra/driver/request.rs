@@ -275,7 +275,8 @@ impl<T, F: Future<Output = Result<T>>> Step<'_, F> {
 
     /// Waits for the other requests in flight, at most until the deadline of their attempts. If
     /// they were dropped, they would keep their permits until then, and the next step would wait
-    /// for those. Their retries are not waited for: the caller reports the error and repeats the step.
+    /// for those. Their retries are not waited for: the caller reports the error and repeats the
+    /// step.
     async fn failed(&mut self, error: StoreError) -> StoreError {
         let others = async { while self.in_flight.next().await.is_some() {} };
         timeout(self.deadline, others).await.ok();
