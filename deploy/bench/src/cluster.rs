@@ -7,13 +7,14 @@ use serde_json::json;
 
 use self::{
     programs::{Programs, median, setup},
-    rounds::{ROUNDS, WARMING},
+    rounds::{Backlog, ROUNDS, WARMING},
     stack::Stack,
 };
 use crate::{answers, latency, report, round, service::Service};
 
 mod bare_store;
 pub(crate) mod http;
+mod pairs;
 pub(crate) mod programs;
 mod rounds;
 mod stack;
@@ -21,6 +22,7 @@ mod topic;
 
 /// Batches of ten events that each endpoint receives in a round.
 const BATCHES: u32 = 20_000;
+
 pub(crate) async fn measure(
     programs: &Programs,
     commitlog: &str,
@@ -36,6 +38,22 @@ pub(crate) async fn measure(
     endpoints(programs, &stack).await?;
     let keyspace = rounds::measure(programs, &stack, file, events).await?;
     reads(programs, &stack, &keyspace, file, requests).await
+}
+
+/// Compares `programs` with `old` ones in `count` pairs.
+pub(crate) async fn compare(
+    old: &Programs,
+    programs: &Programs,
+    commitlog: &str,
+    file: &Path,
+    events: u64,
+    count: usize,
+    dir: &Path,
+) -> anyhow::Result<()> {
+    let stack = Stack::up(&dir.join("stack"), commitlog)?;
+    setup(programs, &stack, "bench")?;
+    let mut backlog = Backlog::fill(&stack, file, events).await?;
+    pairs::measure(old, programs, &stack, &mut backlog, count).await
 }
 
 /// From HTTP to the topic.

@@ -58,6 +58,12 @@ enum On {
         /// s)
         #[arg(long, value_name = "MODE", default_value = "batch", value_parser = ["batch", "periodic"])]
         commitlog: String,
+        /// Compare with the older programs in this directory, in turns, and measure nothing else
+        #[arg(long, value_name = "DIR")]
+        old: Option<PathBuf>,
+        /// Number of such comparisons, after three that warm the servers up
+        #[arg(long, value_name = "N", default_value_t = 9, requires = "old")]
+        pairs: usize,
     },
     /// Serve the minimal endpoint for comparison
     #[command(hide = true)]
@@ -91,8 +97,13 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
     let file = dir.join("events.ndjson");
     // The data ends at the present, so that no event is expired.
     let events = load::write(Dataset::new(&data, Clock::machine().now()), &file)?;
-    if let Some(On::Cluster { commitlog }) = &args.on {
-        let programs = cluster::programs::find(&args.program, std::env::current_exe()?)?;
+    if let Some(On::Cluster { commitlog, old, pairs }) = &args.on {
+        let find = |bookend: &Path| cluster::programs::find(bookend, std::env::current_exe()?);
+        let programs = find(&args.program)?;
+        if let Some(old) = old {
+            let old = find(&old.join("bookend"))?;
+            return cluster::compare(&old, &programs, commitlog, &file, events, *pairs, dir).await;
+        }
         return cluster::measure(&programs, commitlog, &file, events, args.requests, dir).await;
     }
 

@@ -24,14 +24,14 @@ pub(super) const ROUNDS: usize = 5;
 /// the requests that are sent.
 pub(super) const WARMING: usize = 3;
 
-/// One pass over all events.
-struct Pass {
-    events_per_second: f64,
+/// One pass over all events of a data set, or batches.
+pub(super) struct Pass {
+    pub(super) events_per_second: f64,
     /// CPU seconds of the client process.
-    cpu_seconds: f64,
-    servers_cpu_seconds: f64,
+    pub(super) cpu_seconds: f64,
+    pub(super) servers_cpu_seconds: f64,
     /// CPU time that the host gave to other guests.
-    steal_percent: f64,
+    pub(super) steal_percent: f64,
 }
 
 /// One pass of the bare driver and one of the service.
@@ -48,17 +48,13 @@ pub(super) async fn measure(
     file: &Path,
     events: u64,
 ) -> anyhow::Result<String> {
-    let produced = topic::fill(&stack.brokers, "bench", file).await?;
-    report(
-        json!({ "figure": "bare driver of Kafka, produced and acknowledged", "events_per_second": produced.round() }),
-    )?;
+    let mut backlog = Backlog::fill(stack, file, events).await?;
     let steps = bare_store::steps(file)?;
-    let (mut rounds, mut keyspace) = (Vec::new(), String::new());
+    let mut rounds = Vec::new();
     for number in 1..=WARMING + ROUNDS {
-        keyspace = new_keyspace(programs, stack, &keyspace, format!("bare_{number}")).await?;
-        let bare = insert(stack, &keyspace, &steps).await?;
-        keyspace = new_keyspace(programs, stack, &keyspace, format!("bench_{number}")).await?;
-        let (ours, peak_memory_mb) = consume(programs, stack, &keyspace, events).await?;
+        backlog.new_keyspace(programs).await?;
+        let bare = insert(stack, &backlog.keyspace, &steps).await?;
+        let (ours, peak_memory_mb) = backlog.consume(programs).await?;
         report(json!({
             "figure": if number <= WARMING { "warm-up round" } else { "round" },
             "bare_driver": bare.figure(), "service": ours.figure(),
@@ -78,32 +74,69 @@ pub(super) async fn measure(
         "service_cpu_seconds": round(middle(|round| round.ours.cpu_seconds)),
         "servers_cpu_seconds": round(middle(|round| round.ours.servers_cpu_seconds)),
     }))?;
-    Ok(keyspace)
+    Ok(backlog.keyspace)
+}
+
+/// A data set in a topic, which passes turn into rows.
+pub(super) struct Backlog<'a> {
+    stack: &'a Stack,
+    events: u64,
+    /// The number of passes that began.
+    passes: usize,
+    /// The keyspace of the last pass.
+    pub(super) keyspace: String,
+}
+
+impl<'a> Backlog<'a> {
+    /// Produces the data set to the topic `bench`.
+    pub(super) async fn fill(stack: &'a Stack, file: &Path, events: u64) -> anyhow::Result<Self> {
+        let produced = topic::fill(&stack.brokers, "bench", file).await?;
+        report(
+            json!({ "figure": "bare driver of Kafka, produced and acknowledged", "events_per_second": produced.round() }),
+        )?;
+        Ok(Self { stack, events, passes: 0, keyspace: String::new() })
+    }
+
+    /// Creates a keyspace and removes the one before, so that the servers hold the same amount of
+    /// data in each pass. Waits until the servers are idle.
+    async fn new_keyspace(&mut self, programs: &Programs) -> anyhow::Result<()> {
+        if !self.keyspace.is_empty() {
+            bare_store::remove(&self.stack.nodes, &self.keyspace).await?;
+        }
+        self.passes += 1;
+        self.keyspace = format!("bench_{}", self.passes);
+        setup(programs, self.stack, &self.keyspace)?;
+        self.stack.settle().await
+    }
+
+    /// Consumes the whole topic into a new keyspace with a new consumer group of the same name.
+    /// Returns the peak memory in MB too.
+    pub(super) async fn consume(&mut self, programs: &Programs) -> anyhow::Result<(Pass, u64)> {
+        self.new_keyspace(programs).await?;
+        let (servers_before, machine) = (self.stack.cpu_seconds()?, Machine::read()?);
+        let mut args = flags(self.stack, &self.keyspace);
+        args.extend(["--role=consumer".to_owned(), "--kafka-topic=bench".to_owned()]);
+        args.push(format!("--kafka-group={}", self.keyspace));
+        let begun = Instant::now();
+        let service = Service::start(&programs.ingest, args).await?;
+        load::drain_since(begun, &service, self.events).await?;
+        let pass = Pass {
+            events_per_second: self.events as f64 / begun.elapsed().as_secs_f64(),
+            cpu_seconds: service.cpu_seconds()?,
+            servers_cpu_seconds: self.stack.cpu_seconds()? - servers_before,
+            steal_percent: machine.since()?.stolen,
+        };
+        Ok((pass, service.peak_memory_mb()?))
+    }
 }
 
 impl Pass {
-    fn figure(&self) -> Value {
+    pub(super) fn figure(&self) -> Value {
         json!({
             "events_per_second": self.events_per_second.round(), "cpu_seconds": round(self.cpu_seconds),
             "servers_cpu_seconds": round(self.servers_cpu_seconds), "steal_percent": self.steal_percent,
         })
     }
-}
-
-/// Creates `keyspace` and removes the one before, so that the servers hold the same amount of data
-/// in each pass. Waits until the servers are idle.
-async fn new_keyspace(
-    programs: &Programs,
-    stack: &Stack,
-    before: &str,
-    keyspace: String,
-) -> anyhow::Result<String> {
-    if !before.is_empty() {
-        bare_store::remove(&stack.nodes, before).await?;
-    }
-    setup(programs, stack, &keyspace)?;
-    stack.settle().await?;
-    Ok(keyspace)
 }
 
 /// Writes the rows of `steps` with the bare driver.
@@ -117,28 +150,4 @@ async fn insert(stack: &Stack, keyspace: &str, steps: &[bare_store::Step]) -> an
         servers_cpu_seconds: stack.cpu_seconds()? - servers_before,
         steal_percent: machine.since()?.stolen,
     })
-}
-
-/// Consumes the whole topic with a new consumer group, named like the keyspace. Returns the peak
-/// memory in MB too.
-async fn consume(
-    programs: &Programs,
-    stack: &Stack,
-    keyspace: &str,
-    events: u64,
-) -> anyhow::Result<(Pass, u64)> {
-    let (servers_before, machine) = (stack.cpu_seconds()?, Machine::read()?);
-    let mut args = flags(stack, keyspace);
-    args.extend(["--role=consumer".to_owned(), "--kafka-topic=bench".to_owned()]);
-    args.push(format!("--kafka-group={keyspace}"));
-    let begun = Instant::now();
-    let service = Service::start(&programs.ingest, args).await?;
-    load::drain_since(begun, &service, events).await?;
-    let pass = Pass {
-        events_per_second: events as f64 / begun.elapsed().as_secs_f64(),
-        cpu_seconds: service.cpu_seconds()?,
-        servers_cpu_seconds: stack.cpu_seconds()? - servers_before,
-        steal_percent: machine.since()?.stolen,
-    };
-    Ok((pass, service.peak_memory_mb()?))
 }
