@@ -29,7 +29,7 @@ def create(runtime):
         stop(Node.all_in(stack))
         shutil.rmtree(incoming, ignore_errors=True)
         plan = Plan.new(stack, 1, False, False, SERVICES, 0)
-        plan.offset, lock = locks.claim_free(cache.folder(), plan.addresses_at)
+        plan.offset, lock = locks.claim_free(cache.folder(), plan)
         nodes = [Node(stack, service, 1) for service in SERVICES]
         plan.save()
         try:

@@ -1,6 +1,8 @@
 """Locks between stacks, and checks for free ports.
 
 The holder of its lock owns a port offset. The servers inherit the open file, so they own it until the last one exits.
+The file names the stack that holds it. As long as that stack exists, `free` leaves its offset to it, because its servers
+may be started again.
 """
 
 import errno
@@ -8,8 +10,9 @@ import fcntl
 import os
 import socket
 from contextlib import contextmanager
+from pathlib import Path
 
-from launcher.plan import EPHEMERAL_PORTS, HIGHEST_PORT
+from launcher.plan import EPHEMERAL_PORTS, HIGHEST_PORT, Plan
 from launcher.problem import Problem
 
 # The offsets that `free` chooses from. The step keeps the ports of two stacks apart.
@@ -33,7 +36,7 @@ def claim(cache, offset):
     """Returns the lock of `offset`, which must stay open, or None if another stack holds it."""
     folder = cache / "offsets"
     folder.mkdir(parents=True, exist_ok=True)
-    file = open(folder / str(offset), "a")
+    file = open(folder / str(offset), "a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return file
@@ -42,15 +45,32 @@ def claim(cache, offset):
         return None
 
 
-def claim_free(cache, addresses):
-    """Returns an unused offset and its lock. All of `addresses(offset)` must be free."""
-    for offset in FREE_OFFSETS:
-        lock = claim(cache, offset)
-        if lock and not any(is_in_use(address) for address in addresses(offset)):
-            return offset, lock
-        if lock:
+def claim_free(cache, plan):
+    """Returns an unused offset for `plan`, and its lock. Takes one of a stopped stack only if no other is left."""
+    for takes_stopped in (False, True):
+        for offset in FREE_OFFSETS:
+            lock = claim(cache, offset)
+            if not lock:
+                continue
+            is_free = takes_stopped or not has_stopped_stack(lock, offset)
+            if is_free and not any(is_in_use(address) for address in plan.addresses_at(offset)):
+                lock.truncate(0)
+                lock.write(str(plan.dir.resolve()))
+                lock.flush()
+                return offset, lock
             lock.close()
     raise Problem("no port offset is free; stop another stack with `down`")
+
+
+def has_stopped_stack(lock, offset):
+    """Whether the stack that held this lock last still exists with this offset."""
+    lock.seek(0)
+    owner = lock.read()
+    try:
+        plan = Plan.load(Path(owner)) if owner else None
+    except Problem:
+        return False
+    return plan is not None and plan.offset == offset
 
 
 def is_in_use(address):
