@@ -66,6 +66,16 @@ fn a_stack_survives_its_servers_and_leaves_nothing_when_it_is_dropped() {
 }
 
 #[test]
+fn the_ports_of_a_stopped_server_stay_with_its_stack() {
+    let stopped = Stack::own_only(Service::Kafka, 1, false);
+    stopped.kill(Node::Kafka(1));
+    let other = Stack::own_only(Service::Kafka, 1, false);
+    assert_ne!(stopped.kafka_brokers(), other.kafka_brokers());
+    stopped.start_again(Node::Kafka(1));
+    assert!(kafka_serves(stopped.kafka_brokers()));
+}
+
+#[test]
 fn with_tls_a_plain_client_gets_no_answer() {
     let own = Stack::own_only(Service::Cassandra, 1, true);
     assert_eq!(own.setting("BOOKEND_CASSANDRA_USERNAME"), "app");
