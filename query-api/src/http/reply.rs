@@ -113,7 +113,9 @@ fn send(mut chunks: Chunks, permit: OwnedSemaphorePermit, measured: Measured) ->
                     yield Ok(chunk.bytes);
                 }
                 Err(error) => {
-                    tracing::error!(%error, "a streamed reply was aborted");
+                    if let Some(suppressed) = REPEATS.due("aborted") {
+                        tracing::error!(%error, suppressed, "a streamed reply was aborted");
+                    }
                     yield Err(error);
                     return;
                 }

@@ -144,8 +144,10 @@ fn a_service_over_its_quota_refuses_at_once_says_for_how_long_and_then_serves() 
     let topic = flags[flags.iter().position(|flag| flag == "--kafka-topic").unwrap() + 1].clone();
     // The quota is only for this test's client.
     let client = format!("client.id={topic}");
-    // With one partition a batch is one request, which the brokers take whole.
-    let more = ["--kafka-property", &client, "--log-partitions", "1"];
+    // With one partition and time to fill it, a batch is one request, which the brokers take whole.
+    // A second request would wait for the throttle of the first and then bring its own.
+    let whole = ["--kafka-property", "linger.ms=200", "--log-partitions", "1"];
+    let more = [["--kafka-property", &client].as_slice(), &whole].concat();
     let service = Backends::Kafka.start(data.path(), &more);
     limit_producer(Stack::shared_plain().kafka_brokers(), &topic, Some(3_000.0));
     let mut chance = Chance::new(73);

@@ -137,7 +137,12 @@ async fn a_store_that_is_started_without_its_tables_waits_for_them() {
     };
     // Rows as a trial writes them, which no check of the store takes for sessions.
     for (table, columns, values) in [
-        ("facts", "session_id, kind, ts, country, marker, earlier, seen", "'s', 1, 0, '', 0, 0, 0"),
+        (
+            "facts",
+            "session_id, kind, ts, country, marker, earlier, seen",
+            // The longest country, which no event can have either.
+            "'s', 0, 0, '🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳🏳', 0, 0, 0",
+        ),
         (
             "completed_by_user",
             "ended_at, session_id, started_at, country, marker",

@@ -81,6 +81,9 @@ impl Sessions {
         &mut self,
         (user, session, kind, ts, country, marker, earlier, written): &Row<'_>,
     ) -> Option<()> {
+        if is_trial(user) {
+            return Some(());
+        }
         let ts = Timestamp::from_millis(ts.0)?;
         let fact = match kind {
             0 => Fact::Start(Start { ts, country: Country::from_normalised(country)? }),
@@ -90,8 +93,7 @@ impl Sessions {
         let same =
             |key: &SessionKey| key.user.as_str() == *user && key.session.as_str() == *session;
         if !self.0.last().is_some_and(|(key, _)| same(key)) {
-            let Some(user) = UserId::new(user) else { return is_trial(user).then_some(()) };
-            let key = SessionKey { user, session: SessionId::new(session)? };
+            let key = SessionKey { user: UserId::new(user)?, session: SessionId::new(session)? };
             self.0.push((key, StoredSession::default()));
         }
         let (_, stored) = self.0.last_mut()?;
