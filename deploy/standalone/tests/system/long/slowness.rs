@@ -61,12 +61,24 @@ impl Handled {
         })
     }
 
-    /// Records per second, for a while from now on.
-    fn rate(&self) -> f64 {
+    /// The rate for a while from now on.
+    fn rate(&self) -> Rate {
         let begun = Instant::now();
         pause(SPAN);
-        (self.at(begun + SPAN) - self.at(begun)) / SPAN.as_secs_f64()
+        let (first, last) = (self.at(begun), self.at(begun + SPAN));
+        Rate {
+            per_second: (last - first) / SPAN.as_secs_f64(),
+            handled: f64::midpoint(first, last),
+        }
     }
+}
+
+/// A rate over a span.
+#[derive(Clone, Copy)]
+struct Rate {
+    per_second: f64,
+    /// The number of records that were handled in the middle of the span.
+    handled: f64,
 }
 
 /// A service that consumes a backlog of `sessions` sessions.
@@ -91,10 +103,13 @@ fn slow(delayed: &Delayed, delay: Duration, span: Duration, path: &str) {
     delayed.delay(Duration::ZERO);
 }
 
-/// The rate `after` a slow span, in parts of the mean of the rates before and later, because the
-/// rate falls as the tables grow.
-fn ratio(before: f64, after: f64, later: f64) -> f64 {
-    let ratio = after / f64::midpoint(before, later);
+/// The rate `after` a slow span, in parts of what the rates before and later promise for as many
+/// records: the rate falls as the tables grow.
+fn ratio(before: Rate, after: Rate, later: Rate) -> f64 {
+    let part = (after.handled - before.handled) / (later.handled - before.handled);
+    let promised = before.per_second + part * (later.per_second - before.per_second);
+    let ratio = after.per_second / promised;
+    let [before, after, later] = [before, after, later].map(|rate| rate.per_second);
     println!("records/s before {before:.0}, after {after:.0}, later {later:.0}: {ratio:.2}");
     ratio
 }

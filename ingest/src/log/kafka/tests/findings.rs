@@ -15,14 +15,19 @@ fn admin(options: &KafkaLogOptions) -> AdminClient<rdkafka::client::DefaultClien
 }
 
 /// Creates a topic with these settings, as another program does.
-pub(super) async fn create(options: &KafkaLogOptions, name: &str, settings: &[(&str, &str)]) {
-    let mut topic = NewTopic::new(name, 1, TopicReplication::Fixed(1));
+pub(super) async fn create(
+    options: &KafkaLogOptions,
+    name: &str,
+    partitions: i32,
+    settings: &[(&str, &str)],
+) {
+    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
     topic.config.extend(settings);
     let created = admin(options).create_topics([&topic], &AdminOptions::new()).await.unwrap();
     created[0].clone().unwrap();
 }
 
-/// Replaces the settings of a topic.
+/// Replaces the settings of a topic. The brokers apply them a moment later.
 pub(super) async fn alter(options: &KafkaLogOptions, name: &str, settings: &[(&str, &str)]) {
     let mut topic = AlterConfig::new(ResourceSpecifier::Topic(name));
     topic.entries.extend(settings.iter().copied());
@@ -41,7 +46,7 @@ fn found(registry: &Registry, topic: &str, finding: &str) -> String {
 async fn a_setup_fails_where_records_of_a_user_would_replace_each_other() {
     for policy in ["compact", "compact,delete"] {
         let options = absent().await;
-        create(&options, &options.topic, &[("cleanup.policy", policy)]).await;
+        create(&options, &options.topic, 1, &[("cleanup.policy", policy)]).await;
         let report = setup(&options, 1, 1).await.unwrap();
         let said = format!("error: topic {}: cleanup.policy={policy}: ", options.topic);
         assert!(report.lines.iter().any(|line| line.starts_with(&said)), "{report:?}");
@@ -53,9 +58,9 @@ async fn a_setup_fails_where_records_of_a_user_would_replace_each_other() {
 async fn a_setup_names_each_setting_that_endangers_events_of_both_topics() {
     let options = absent().await;
     let events = [("max.message.bytes", "300"), ("retention.ms", "60000")];
-    create(&options, &options.topic, &events).await;
+    create(&options, &options.topic, 1, &events).await;
     let letters = [("max.message.bytes", "20000"), ("cleanup.policy", "compact")];
-    create(&options, &options.letters_topic(), &letters).await;
+    create(&options, &options.letters_topic(), 1, &letters).await;
     let report = setup(&options, 1, 1).await.unwrap();
     let (topic, letters) = (&options.topic, options.letters_topic());
     let expected = [
@@ -79,7 +84,7 @@ async fn a_setup_names_each_setting_that_endangers_events_of_both_topics() {
 async fn a_new_topic_that_inherits_an_unusable_setting_of_the_brokers_is_found() {
     let options = absent().await;
     // As a default of the brokers does, when fewer replicas are asked for.
-    create(&options, &options.topic, &[("min.insync.replicas", "2")]).await;
+    create(&options, &options.topic, 1, &[("min.insync.replicas", "2")]).await;
     let report = setup(&options, 1, 1).await.unwrap();
     let said = format!("error: topic {}: min.insync.replicas=2: the brokers refuse", options.topic);
     assert!(report.lines.iter().any(|line| line.starts_with(&said)), "{report:?}");
@@ -114,7 +119,7 @@ async fn the_largest_event_fits_where_the_limit_has_no_finding() {
     let options = absent().await;
     let needs = Needs::of(&options).unwrap();
     let least = needs.event.to_string();
-    create(&options, &options.topic, &[("max.message.bytes", &least)]).await;
+    create(&options, &options.topic, 1, &[("max.message.bytes", &least)]).await;
     setup(&options, 1, 1).await.unwrap();
     // A set clock adds a header.
     let then = shared::timestamp::Timestamp::parse("2019-05-13T12:00:00Z").unwrap();

@@ -9,7 +9,7 @@ use super::{
     admin::transaction::{Step, Transactions},
     append::letters,
     findings::alter,
-    refusals::incompressible,
+    refusals::{incompressible, limited},
     *,
 };
 use crate::log::{DeadLetter, DeadLetterCode, Redriven, murmur2};
@@ -124,10 +124,8 @@ async fn the_open_transaction_of_a_killed_redrive_puts_nothing_back() {
 /// The transaction is aborted: no reader sees the records that the brokers took.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_step_that_fails_in_the_middle_puts_nothing_back() {
-    let options = fresh(2).await;
+    let options = limited("2000", 2).await;
     let log = open(&options).await;
-    let limit = |bytes| [("max.message.bytes", bytes)];
-    alter(&options, &options.topic, &limit("2000")).await;
     let letter = |(offset, record): (i64, NewRecord)| {
         let (key, value) = (record.key, Some(record.value));
         DeadLetter {
@@ -143,7 +141,7 @@ async fn a_step_that_fails_in_the_middle_puts_nothing_back() {
     assert!(failed.contains("a record is larger than its topic allows"), "{failed}");
     assert_eq!(counts(&log).await, BTreeMap::new());
 
-    alter(&options, &options.topic, &limit("20000")).await;
+    alter(&options, &options.topic, &[("max.message.bytes", "20000")]).await;
     // The brokers take a moment to apply the setting.
     let done = tokio::time::timeout(LIMIT, async {
         loop {

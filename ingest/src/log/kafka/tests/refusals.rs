@@ -1,9 +1,6 @@
 //! Records that the brokers refuse until an operator changes a setting.
 
-use super::{
-    findings::{alter, create},
-    *,
-};
+use super::{findings::create, *};
 use crate::log::RefusalCause;
 
 /// The cause for which the brokers refuse `records`.
@@ -12,6 +9,14 @@ async fn refused(log: &Log, records: Vec<NewRecord>) -> RefusalCause {
         Err(LogError::Refused { cause, .. }) => cause,
         other => panic!("{other:?}"),
     }
+}
+
+/// Options for a topic whose requests may have this many bytes.
+pub(super) async fn limited(bytes: &str, partitions: i32) -> KafkaLogOptions {
+    let options = absent().await;
+    create(&options, &options.topic, partitions, &[("max.message.bytes", bytes)]).await;
+    setup(&options, partitions, 1).await.unwrap();
+    options
 }
 
 /// A record that no compression makes smaller.
@@ -28,8 +33,7 @@ pub(super) fn incompressible(key: &str, bytes: usize) -> NewRecord {
 
 #[tokio::test]
 async fn a_record_above_the_limit_is_refused_and_the_others_of_its_topic_are_taken() {
-    let options = fresh(1).await;
-    alter(&options, &options.topic, &[("max.message.bytes", "2000")]).await;
+    let options = limited("2000", 1).await;
     let log = open(&options).await;
     assert_eq!(refused(&log, vec![incompressible("u", 3_000)]).await, RefusalCause::TooLarge);
     log.append(vec![incompressible("u", 1_000)]).await.unwrap();
@@ -38,8 +42,7 @@ async fn a_record_above_the_limit_is_refused_and_the_others_of_its_topic_are_tak
 
 #[tokio::test]
 async fn records_that_each_fit_are_taken_together_with_the_batch_size_that_the_finding_names() {
-    let options = fresh(1).await;
-    alter(&options, &options.topic, &[("max.message.bytes", "20000")]).await;
+    let options = limited("20000", 1).await;
     let records = || (0..200).map(|n| incompressible(&format!("u{n}"), 1_000)).collect::<Vec<_>>();
     let log = open(&options).await;
     assert_eq!(refused(&log, records()).await, RefusalCause::TooLarge);
@@ -57,7 +60,7 @@ async fn a_time_that_the_topic_does_not_take_is_named() {
     // The record is always some milliseconds old when it arrives.
     let settings =
         [("message.timestamp.type", "CreateTime"), ("message.timestamp.before.max.ms", "0")];
-    create(&options, &options.topic, &settings).await;
+    create(&options, &options.topic, 1, &settings).await;
     setup(&options, 1, 1).await.unwrap();
     let log = open(&options).await;
     let mut outcome = log.append(records("r", 1)).await;
@@ -72,7 +75,7 @@ async fn a_time_that_the_topic_does_not_take_is_named() {
 #[tokio::test]
 async fn a_compacted_topic_refuses_a_record_without_a_key() {
     let options = absent().await;
-    create(&options, &options.topic, &[("cleanup.policy", "compact")]).await;
+    create(&options, &options.topic, 1, &[("cleanup.policy", "compact")]).await;
     setup(&options, 1, 1).await.unwrap();
     let log = open(&options).await;
     let without = NewRecord { key: None, ..record("u", "event") };
