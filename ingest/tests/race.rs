@@ -118,7 +118,7 @@ async fn halves_that_two_consumers_handle_at_the_same_instant_make_exactly_the_c
     let mut starts: Vec<SessionStart> = Vec::new();
     let mut by_country = BTreeMap::new();
     let window = Window { from: Timestamp::MIN, to: Timestamp::MAX };
-    for country in store.countries(Timestamp::MIN).await.unwrap().into_keys() {
+    for (country, _) in store.countries(Timestamp::MIN, None, usize::MAX).await.unwrap() {
         let of_country = store.starts(&country, window, None, usize::MAX).await.unwrap();
         by_country.insert(country, of_country.len());
         starts.extend(of_country);

@@ -13,12 +13,12 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use shared::{
     event::{Country, SessionId, UserId},
-    session::{SessionStart, Status},
+    session::Status,
     store::{SessionPosition, StartPosition, Window},
     timestamp::Timestamp,
 };
 
-use crate::{error::QueryError, window::Span};
+use crate::{error::QueryError, sessions::After, window::Span};
 
 /// Identifies a query: a hash of the parameters that all its pages share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,21 +30,44 @@ pub(crate) struct QueryHash(u64);
 pub(crate) struct StartsCursor {
     /// The window of the first page, which all pages share.
     pub(crate) window: Window,
-    /// The country in which the page ends.
+    /// The last country on the page.
     pub(crate) country: Country,
-    /// The last start on the page.
-    pub(crate) last: StartPosition,
+    /// The last start on the page, if the country may have more.
+    pub(crate) last: Option<StartPosition>,
 }
 
 /// The encoded fields of a [`StartsCursor`].
-type StartsWire = (i64, i64, String, i64, String, String);
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum StartsWire {
+    Within(i64, i64, String, i64, String, String),
+    After(i64, i64, String),
+}
+
 /// The encoded fields of a [`SessionPosition`].
-type SessionsWire = (i64, String);
+type PositionWire = (i64, String);
+
+/// The encoded form of an [`After`].
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum SessionsWire {
+    Newest(PositionWire),
+    Id(String, Option<PositionWire>),
+}
 
 impl QueryHash {
     pub(crate) fn starts<'a>(span: Span, countries: impl Iterator<Item = &'a Country>) -> Self {
         let countries: Vec<_> = countries.map(Country::as_str).collect();
         Self::of(&format!("starts {span:?} {}", countries.join(",")))
+    }
+
+    pub(crate) fn counts<'a>(
+        span: Span,
+        step: i64,
+        countries: impl Iterator<Item = &'a Country>,
+    ) -> Self {
+        let countries: Vec<_> = countries.map(Country::as_str).collect();
+        Self::of(&format!("counts {span:?} {step} {}", countries.join(",")))
     }
 
     pub(crate) fn sessions(user: &UserId, status: Status) -> Self {
@@ -61,70 +84,69 @@ impl QueryHash {
 }
 
 impl StartsCursor {
-    /// The position after `last`.
-    pub(crate) fn after(window: Window, last: &SessionStart) -> Self {
-        let SessionStart { user, session, country, ts } = last.clone();
-        Self { window, country, last: StartPosition { ts, session, user } }
-    }
-
-    pub(crate) fn write(&self, query: QueryHash) -> Result<String, QueryError> {
-        let Self { window, country, last } = self;
-        encode(
-            query,
-            (
-                window.from.millis(),
-                window.to.millis(),
-                country.as_str(),
-                last.ts.millis(),
-                last.session.as_str(),
-                last.user.as_str(),
-            ),
-        )
+    pub(crate) fn write(self, query: QueryHash) -> serde_json::Result<String> {
+        let (from, to) = (self.window.from.millis(), self.window.to.millis());
+        let country = self.country.as_str().to_owned();
+        let wire = match self.last {
+            None => StartsWire::After(from, to, country),
+            Some(StartPosition { ts, session, user }) => {
+                let (session, user) = (session.as_str().to_owned(), user.as_str().to_owned());
+                StartsWire::Within(from, to, country, ts.millis(), session, user)
+            }
+        };
+        encode(query, wire)
     }
 
     pub(crate) fn read(query: QueryHash, text: &str) -> Result<Self, QueryError> {
         let read = || {
-            let (from, to, country, ts, session, user) = decode::<StartsWire>(query, text)?;
-            Some(Self {
-                window: Window {
-                    from: Timestamp::from_millis(from)?,
-                    to: Timestamp::from_millis(to)?,
-                },
-                country: Country::from_normalised(&country)?,
-                last: StartPosition {
-                    ts: Timestamp::from_millis(ts)?,
-                    session: SessionId::new(&session)?,
-                    user: UserId::new(&user)?,
-                },
-            })
+            let (from, to, country, last) = match decode(query, text)? {
+                StartsWire::After(from, to, country) => (from, to, country, None),
+                StartsWire::Within(from, to, country, ts, session, user) => {
+                    let ts = Timestamp::from_millis(ts)?;
+                    let (session, user) = (SessionId::new(&session)?, UserId::new(&user)?);
+                    (from, to, country, Some(StartPosition { ts, session, user }))
+                }
+            };
+            let [from, to] = [from, to].map(Timestamp::from_millis);
+            let window = Window { from: from?, to: to? };
+            Some(Self { window, country: Country::from_normalised(&country)?, last })
         };
         read().ok_or(QueryError::InvalidCursor)
     }
 }
 
-/// Encodes the position at which a page of a user's sessions ends.
-pub(crate) fn write_session(
-    query: QueryHash,
-    position: &SessionPosition,
-) -> Result<String, QueryError> {
-    encode(query, (position.ts.millis(), position.session.as_str()))
+/// Encodes after what the next page of a user's sessions begins.
+pub(crate) fn write_session(query: QueryHash, after: &After) -> serde_json::Result<String> {
+    let position = |at: &SessionPosition| (at.ts.millis(), at.session.as_str().to_owned());
+    let wire = match after {
+        After::Newest(at) => SessionsWire::Newest(position(at)),
+        After::Id(session, listed) => {
+            SessionsWire::Id(session.as_str().to_owned(), listed.as_ref().map(position))
+        }
+    };
+    encode(query, wire)
 }
 
 /// Decodes the result of [`write_session`].
-pub(crate) fn read_session(query: QueryHash, text: &str) -> Result<SessionPosition, QueryError> {
-    let read = || {
-        let (ts, session) = decode::<SessionsWire>(query, text)?;
+pub(crate) fn read_session(query: QueryHash, text: &str) -> Result<After, QueryError> {
+    let position = |(ts, session): PositionWire| {
         Some(SessionPosition {
             ts: Timestamp::from_millis(ts)?,
             session: SessionId::new(&session)?,
         })
     };
+    let read = || match decode::<SessionsWire>(query, text)? {
+        SessionsWire::Newest(at) => Some(After::Newest(position(at)?)),
+        SessionsWire::Id(session, None) => Some(After::Id(SessionId::new(&session)?, None)),
+        SessionsWire::Id(session, Some(listed)) => {
+            Some(After::Id(SessionId::new(&session)?, Some(position(listed)?)))
+        }
+    };
     read().ok_or(QueryError::InvalidCursor)
 }
 
-fn encode(query: QueryHash, position: impl Serialize) -> Result<String, QueryError> {
-    let json = serde_json::to_vec(&(query, position)).map_err(QueryError::Unwritable)?;
-    Ok(URL_SAFE_NO_PAD.encode(json))
+fn encode(query: QueryHash, position: impl Serialize) -> serde_json::Result<String> {
+    Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&(query, position))?))
 }
 
 fn decode<T: DeserializeOwned>(query: QueryHash, text: &str) -> Option<T> {
@@ -142,11 +164,11 @@ mod tests {
         StartsCursor {
             window: Window { from: at(-5), to: at(1_557_748_800_000) },
             country: Country::normalise("Türkiye"),
-            last: StartPosition {
+            last: Some(StartPosition {
                 ts: at(1_557_000_000_001),
                 session: SessionId::new("s \"/\\ 🍋").unwrap(),
                 user: UserId::new("u+&=?").unwrap(),
-            },
+            }),
         }
     }
 
@@ -162,6 +184,9 @@ mod tests {
             "{text}"
         );
         assert_eq!(StartsCursor::read(query(), &text).unwrap(), cursor());
+        let after = StartsCursor { last: None, ..cursor() };
+        let text = after.clone().write(query()).unwrap();
+        assert_eq!(StartsCursor::read(query(), &text).unwrap(), after);
     }
 
     #[test]
@@ -172,6 +197,7 @@ mod tests {
             QueryHash::starts(Span::Last(2), [].into_iter()),
             QueryHash::starts(Span::Last(1), [&sk].into_iter()),
             QueryHash::starts(Span::Last(1), [&de].into_iter()),
+            QueryHash::counts(Span::Last(1), 1, [].into_iter()),
             QueryHash::sessions(&UserId::new("u").unwrap(), Status::Complete),
             QueryHash::sessions(&UserId::new("u").unwrap(), Status::Open),
         ];

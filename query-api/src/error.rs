@@ -24,8 +24,8 @@ pub(crate) enum QueryError {
     InvalidWindow(&'static str),
     #[error("`{name}` must be above 0 and at most {most}, not {given:?}; fractions are allowed")]
     InvalidLength { name: &'static str, most: i64, given: String },
-    #[error("`limit` must be a whole number from 1 to {0}")]
-    InvalidLimit(usize),
+    #[error("`{0}` must be a whole number from 1 to {1}")]
+    InvalidNumber(&'static str, usize),
     #[error("`step` must be `hour` or `day`, or `minute` for a window of at most 2 days")]
     InvalidStep,
     #[error("`status` must be `complete`, `open` or `orphan`")]
@@ -86,7 +86,10 @@ impl QueryError {
             Self::RepeatedParameter(_) => "repeated_parameter",
             Self::MissingWindow(_) => "missing_window",
             Self::InvalidWindow(_) | Self::InvalidLength { .. } => "invalid_window",
-            Self::InvalidLimit(_) => "invalid_limit",
+            Self::InvalidNumber(name, _) => match *name {
+                "top" => "invalid_top",
+                _ => "invalid_limit",
+            },
             Self::InvalidStep => "invalid_step",
             Self::InvalidStatus => "invalid_status",
             Self::InvalidCursor => "invalid_cursor",

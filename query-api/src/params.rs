@@ -49,10 +49,19 @@ impl Params {
 
     /// Returns `limit`, or its default.
     pub(crate) fn limit(&self, default: usize, most: usize) -> Result<usize, QueryError> {
-        let Some(text) = self.one("limit") else { return Ok(default) };
+        Ok(self.number("limit", most)?.unwrap_or(default))
+    }
+
+    /// Returns the value of a parameter that is a number from 1 to `most`.
+    pub(crate) fn number(
+        &self,
+        name: &'static str,
+        most: usize,
+    ) -> Result<Option<usize>, QueryError> {
+        let Some(text) = self.one(name) else { return Ok(None) };
         let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-        let limit = text.parse().ok().filter(|limit| plain && (1..=most).contains(limit));
-        limit.ok_or(QueryError::InvalidLimit(most))
+        let number = text.parse().ok().filter(|number| plain && (1..=most).contains(number));
+        number.map(Some).ok_or(QueryError::InvalidNumber(name, most))
     }
 }
 

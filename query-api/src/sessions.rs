@@ -1,7 +1,5 @@
-//! The sessions of one user. The store lists the complete ones; open sessions and orphans are found
-//! by reading all sessions of the user.
-
-use std::collections::BinaryHeap;
+//! The sessions of one user. The store lists the complete ones; open sessions and orphans are
+//! searched for.
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use shared::{
@@ -11,8 +9,7 @@ use shared::{
     timestamp::Timestamp,
 };
 
-/// The number of sessions that are read at a time.
-const STEP: usize = 256;
+mod search;
 
 /// A session in a list. Its fields depend on its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,72 +19,61 @@ pub(crate) enum ListedSession {
     Orphan { key: SessionKey, ended_at: Timestamp },
 }
 
-/// One page of a user's sessions, newest first, and the position of the next page.
+/// One page of a user's sessions, and where the next page begins.
 #[derive(Debug)]
 pub(crate) struct Listing {
     pub(crate) sessions: Vec<ListedSession>,
-    pub(crate) next: Option<SessionPosition>,
+    /// Whether they are ordered by session id, and not newest first.
+    pub(crate) by_id: bool,
+    pub(crate) next: Option<After>,
 }
 
-/// Lists at most `limit` sessions of `user` with `status`, after the position `after` if it is
-/// given. The order is that of [`SessionPosition`]: newest first, equal times by session. Sessions
-/// from before `horizon` are omitted.
-pub(crate) async fn list(
+/// After what a page begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// Newest first: after this position.
+    Newest(SessionPosition),
+    /// In the order of ids: after this session. Sessions up to the position, if there is one, were
+    /// on pages that were newest first, when the user had fewer sessions.
+    Id(SessionId, Option<SessionPosition>),
+}
+
+/// Lists at most `limit` complete sessions of `user` after the position `after`. The order is that
+/// of [`SessionPosition`]: newest first, equal times by session. Sessions from before `horizon` are
+/// omitted.
+pub(crate) async fn complete(
     store: &Store,
     user: &UserId,
-    status: Status,
     horizon: Timestamp,
     after: Option<SessionPosition>,
     limit: usize,
 ) -> Result<Listing, StoreError> {
     // One session more than the limit shows that there is a next page.
-    let mut sessions = match status {
-        Status::Complete => {
-            let sessions = store.completed(user, horizon, after, limit + 1).await?;
-            sessions.into_iter().map(ListedSession::Complete).collect()
-        }
-        Status::Open | Status::Orphan => {
-            search(store, user, status, horizon, after, limit + 1).await?
-        }
-    };
-    let cut = sessions.len() > limit;
-    sessions.truncate(limit);
-    let next = sessions.last().filter(|_| cut).map(ListedSession::position);
-    Ok(Listing { sessions, next })
+    let sessions = store.completed(user, horizon, after, limit + 1).await?;
+    Ok(Listing::newest_first(sessions.into_iter().map(ListedSession::Complete).collect(), limit))
 }
 
-/// Reads every session of the user and keeps the first `limit`. There is no index of open sessions
-/// and orphans, because nearly every session would enter it only to leave it again.
-async fn search(
+/// Lists at most `limit` open sessions or orphans of `user`, as `status` says, after `after`.
+/// Sessions from before `horizon` are omitted.
+pub(crate) async fn incomplete(
     store: &Store,
     user: &UserId,
     status: Status,
     horizon: Timestamp,
-    after: Option<SessionPosition>,
+    after: Option<After>,
     limit: usize,
-) -> Result<Vec<ListedSession>, StoreError> {
-    let mut first = BinaryHeap::with_capacity(limit + 1);
-    let mut seen = None;
-    loop {
-        let sessions = store.sessions(user, seen, STEP).await?;
-        seen =
-            sessions.last().filter(|_| sessions.len() == STEP).map(|(key, _)| key.session.clone());
-        for (key, facts) in sessions {
-            let listed =
-                ListedSession::of(key, &facts, horizon).filter(|listed| listed.status() == status);
-            let Some(listed) =
-                listed.filter(|listed| after.as_ref().is_none_or(|after| listed.is_after(after)))
-            else {
-                continue;
-            };
-            first.push(Ranked(listed));
-            if first.len() > limit {
-                first.pop();
-            }
-        }
-        if seen.is_none() {
-            return Ok(first.into_sorted_vec().into_iter().map(|Ranked(listed)| listed).collect());
-        }
+) -> Result<Listing, StoreError> {
+    let most = store.sessions_per_query();
+    search::search(store, user, status, horizon, after, limit, most).await
+}
+
+impl Listing {
+    /// The page of the first `limit` of `sessions`, which are one more if there is a next page.
+    fn newest_first(mut sessions: Vec<ListedSession>, limit: usize) -> Self {
+        let cut = sessions.len() > limit;
+        sessions.truncate(limit);
+        let last = sessions.last().filter(|_| cut).map(ListedSession::position);
+        Self { sessions, by_id: false, next: last.map(After::Newest) }
     }
 }
 
@@ -149,22 +135,5 @@ impl Serialize for ListedSession {
             Self::Orphan { ended_at, .. } => object.serialize_field("ended_at", ended_at)?,
         }
         object.end()
-    }
-}
-
-/// A session that sorts by the order of the list.
-#[derive(PartialEq, Eq)]
-struct Ranked(ListedSession);
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let ((ts, session), (other_ts, other_session)) = (self.0.order(), other.0.order());
-        other_ts.cmp(&ts).then_with(|| session.cmp(other_session))
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
     }
 }

@@ -22,6 +22,7 @@ mod checkpoint;
 pub mod config;
 pub mod embedded;
 mod error;
+mod memo;
 mod pulse;
 mod rows;
 
@@ -103,10 +104,16 @@ impl Store {
         }
     }
 
-    /// Every country that has a start at or after `horizon`, superseded or not, each with an upper
-    /// bound on its newest start, so that callers can skip countries that end before their window.
-    pub async fn countries(&self, horizon: Timestamp) -> Result<BTreeMap<Country, Timestamp>> {
-        on_backend!(self, store => store.countries(horizon).await)
+    /// At most `limit` countries after the country `after`, in order, that have a start at or after
+    /// `horizon`, superseded or not. Each has an upper bound on its newest start, so that callers
+    /// can skip countries that end before their window. Returns fewer only when there are no more.
+    pub async fn countries(
+        &self,
+        horizon: Timestamp,
+        after: Option<Country>,
+        limit: usize,
+    ) -> Result<Vec<(Country, Timestamp)>> {
+        on_backend!(self, store => store.countries(horizon, after, limit).await)
     }
 
     /// At most `limit` starts of `country` in `window` and after the position `after`. Newest
@@ -153,6 +160,16 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         on_backend!(self, store => store.sessions(user, after, limit).await)
+    }
+
+    /// The number of sessions of a user that one query may read, so that it takes some tens of
+    /// milliseconds.
+    #[must_use]
+    pub fn sessions_per_query(&self) -> usize {
+        match self {
+            Self::Embedded(_) => 20_000,
+            Self::Cassandra(_) => 3_000,
+        }
     }
 
     /// Every fact of one session; an empty set when the session is unknown.

@@ -143,7 +143,8 @@ async fn starts(store: &Store, name: &str, window: Window) -> Vec<SessionStart> 
 
 /// The countries that have a start at or after `horizon`.
 async fn countries(store: &Store, horizon: Timestamp) -> Vec<Country> {
-    store.countries(horizon).await.unwrap().into_keys().collect()
+    let known = store.countries(horizon, None, usize::MAX).await.unwrap();
+    known.into_iter().map(|(country, _)| country).collect()
 }
 
 async fn sessions_of(store: &Store, user: &str) -> Vec<CompletedSession> {

@@ -57,7 +57,7 @@ async fn an_event_is_judged_by_when_it_was_appended_and_not_by_when_it_is_read()
     assert_eq!(place.store.facts(&key("a")).await.unwrap().ends().len(), 1);
     let horizon = now() - RETENTION;
     assert!(place.store.completed(&key("a").user, horizon, None, 10).await.unwrap().is_empty());
-    assert!(place.store.countries(Timestamp::MIN).await.unwrap().is_empty());
+    assert!(place.store.countries(Timestamp::MIN, None, 1).await.unwrap().is_empty());
 }
 
 /// Every record of the embedded log was accepted by the endpoint. A restart with a smaller

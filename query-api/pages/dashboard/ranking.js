@@ -16,7 +16,7 @@ export class Ranking {
   #choose;
   #sort = { key: "rank", reversed: false };
   #all = false;
-  #rows = { ranked: [], chosen: "" };
+  #rows = { ranked: [], total: 0, chosen: "" };
 
   /** `choose(country)` is called with the country to filter by, or "" for all. */
   constructor(choose) {
@@ -27,18 +27,18 @@ export class Ranking {
     });
   }
 
-  show(ranked, chosen) {
-    this.#rows = { ranked, chosen };
+  /** Shows the ranked countries, with their shares of `total`, which includes the starts of countries that are not listed. */
+  show(ranked, total, chosen) {
+    this.#rows = { ranked, total, chosen };
     this.#draw();
   }
 
   #draw() {
-    const { ranked } = this.#rows;
+    const { ranked, total } = this.#rows;
     const table = byId("ranking");
     const { sorted } = COLUMNS.find(({ key }) => key === this.#sort.key);
     const rows = ranked.toSorted(sorted);
     if (this.#sort.reversed) rows.reverse();
-    const total = ranked.reduce((all, { starts }) => all + starts, 0);
     const visible = this.#all ? rows : rows.slice(0, COLLAPSED);
     fill(table.tHead, [el("tr", {}, ...COLUMNS.map((column) => this.#head(column)), el("th", { scope: "col", class: "number" }, "Share"))]);
     fill(table.tBodies[0], visible.map((row) => this.#row(row, total)));

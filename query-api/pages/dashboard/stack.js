@@ -5,6 +5,9 @@ import { slots } from "./span.js";
 /** Number of countries with a colour of their own. The others are summed up. */
 export const COLOURS = 6;
 
+/** Number of countries that are asked for. The reply has the sum of the others. */
+export const TOP = 100;
+
 /** The name of the sum of the other countries. */
 export const OTHERS = "others";
 
@@ -42,11 +45,13 @@ export function ranking({ series }, palette) {
  */
 export function shown(reply, ranked, only) {
   const times = slots(reply);
+  // A chosen country may be behind those that were asked for.
+  const numbers = { ...reply.only, ...reply.series };
   const place = new Map(times.map((time, index) => [time, index]));
-  const column = (countries) => {
+  const column = (countries, more = []) => {
     const starts = new Array(times.length).fill(0);
-    for (const country of countries) {
-      for (const slot of reply.series[country] ?? []) starts[place.get(Date.parse(slot.ts))] += slot.starts;
+    for (const counted of [...countries.map((country) => numbers[country] ?? []), more]) {
+      for (const slot of counted) starts[place.get(Date.parse(slot.ts))] += slot.starts;
     }
     return starts;
   };
@@ -57,7 +62,7 @@ export function shown(reply, ranked, only) {
   const named = ranked.slice(0, COLOURS);
   const columns = named.map(({ country, colour }) => ({ name: country, colour, starts: column([country]) }));
   const others = ranked.slice(COLOURS).map(({ country }) => country);
-  if (others.length > 0) columns.push({ name: OTHERS, colour: "series-others", starts: column(others) });
+  if (others.length > 0) columns.push({ name: OTHERS, colour: "series-others", starts: column(others, reply.others) });
   return { times, columns };
 }
 

@@ -7,7 +7,7 @@ import { count, counted, countryName, minute } from "./format.js";
 import { Poll } from "./poll.js";
 import { Ranking } from "./ranking.js";
 import { spanOf, slots } from "./span.js";
-import { COLOURS, OTHERS, Palette, ranking, shown, stacked } from "./stack.js";
+import { COLOURS, OTHERS, Palette, TOP, ranking, shown, stacked } from "./stack.js";
 import { welcome } from "./welcome.js";
 
 export class Starts {
@@ -31,7 +31,7 @@ export class Starts {
     byId("all-countries").addEventListener("click", () => view.change({ country: "" }));
     byId("starts-table").addEventListener("toggle", () => this.#tabulate());
     view.on(["span", "from", "to"], () => this.poll.now());
-    view.on(["country"], () => this.#draw());
+    view.on(["country"], () => (this.#has(view.country) ? this.#draw() : this.poll.now()));
   }
 
   /** The last reply, or null. */
@@ -41,14 +41,26 @@ export class Starts {
 
   async #refresh(signal) {
     const span = spanOf(this.#view);
-    const reply = await fetchJson(["v1", "session-starts", "counts"], { ...span.query, step: span.step }, signal);
-    // The window moves with the clock. Redraw only if anything else changed.
-    const drawing = JSON.stringify([reply.series, slots(reply)]);
+    const path = ["v1", "session-starts", "counts"];
+    const reply = await fetchJson(path, { ...span.query, step: span.step, top: TOP }, signal);
     this.#reply = reply;
+    const { country } = this.#view;
+    if (!this.#has(country)) {
+      const { from, to, step } = reply;
+      reply.only = (await fetchJson(path, { from, to, step, country }, signal)).series;
+    }
+    // The window moves with the clock. Redraw only if anything else changed.
+    const drawing = JSON.stringify([reply.series, reply.others, reply.only, slots(reply)]);
     if (drawing !== this.#drawn) this.#draw();
     else this.#summarise();
     this.#drawn = drawing;
     return span.every;
+  }
+
+  /** Whether the reply has the numbers of this country; "" means all countries. */
+  #has(country) {
+    const { series, only } = this.#reply ?? {};
+    return !country || country in { ...series, ...only };
   }
 
   #draw() {
@@ -61,9 +73,10 @@ export class Starts {
     const answer = byId("starts-answer");
     answer.hidden = this.#ranked.length === 0;
     this.#summarise();
-    this.#ranking.show(this.#ranked, country);
+    this.#ranking.show(this.#ranked, this.#total(), country);
     byId("all-countries").hidden = !country;
-    fill(byId("starts-legend"), this.#shown.columns.map(({ name, colour }) => legend(name, colour, this.#ranked)));
+    const others = reply.others.length > 0 ? null : this.#ranked.length - COLOURS;
+    fill(byId("starts-legend"), this.#shown.columns.map(({ name, colour }) => legend(name, colour, others)));
     const { times, columns } = this.#shown;
     const length = times.length > 1 ? times[1] - times[0] : Date.parse(reply.to) - times[0];
     const range = [times[0] / 1_000, (times.at(-1) + length) / 1_000];
@@ -72,11 +85,16 @@ export class Starts {
     this.#tabulate();
   }
 
+  /** The number of starts in all countries. */
+  #total() {
+    return [...this.#ranked, ...this.#reply.others].reduce((all, { starts }) => all + starts, 0);
+  }
+
   #summarise() {
-    const { from, to, series } = this.#reply;
-    const known = Object.keys(series).length;
-    const total = this.#ranked.reduce((all, { starts }) => all + starts, 0);
-    const where = `${count(this.#ranked.length)} of ${counted(known, "known country", "known countries")}`;
+    const { from, to, series, others } = this.#reply;
+    const [known, total] = [Object.keys(series).length, this.#total()];
+    const few = `${count(this.#ranked.length)} of ${counted(known, "known country", "known countries")}`;
+    const where = others.length > 0 ? `more than ${TOP} countries` : few;
     const what = total > 0 ? `${counted(total, "session start")} in ${where}` : "No session starts in this time range";
     setText(byId("starts-summary"), `${what}, from ${minute(Date.parse(from))} to ${minute(Date.parse(to))}.`);
   }
@@ -107,9 +125,10 @@ export class Starts {
   }
 }
 
-function legend(name, colour, ranked) {
-  const others = ranked.length - COLOURS;
-  const title = name === OTHERS ? counted(others, "other country", "other countries") : name;
+/** `others` is the number of the other countries, or null if it is not known. */
+function legend(name, colour, others) {
+  const rest = others === null ? "other countries" : counted(others, "other country", "other countries");
+  const title = name === OTHERS ? rest : name;
   const full = name === OTHERS ? "" : countryName(name);
   return el("li", {}, el("i", { class: `key ${colour}` }), title, ...(full ? [" ", el("span", { class: "name" }, full)] : []));
 }

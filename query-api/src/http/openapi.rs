@@ -11,7 +11,10 @@ use shared::{
     store::StoreError,
     timestamp::Timestamp,
 };
-use utoipa::openapi::{ObjectBuilder, OneOfBuilder, Schema, Type, schema::AdditionalProperties};
+use utoipa::openapi::{
+    ObjectBuilder, OneOfBuilder, Schema, Type,
+    schema::{AdditionalProperties, ArrayBuilder, SchemaType},
+};
 
 use crate::{QueryOptions, error::QueryError, params, sessions::ListedSession, starts::Slot};
 
@@ -115,7 +118,14 @@ shared::schemas! {
             "The slots of each country of the query. Slots without a start are omitted.",
             array_of(schema_ref::<Slot>()),
         ).into()),
+        ("next", ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .description(Some("The `cursor` for the further countries; `null` if there are none."))
+            .into()),
     ])
+    .property("others", ArrayBuilder::new()
+        .items(schema_ref::<Slot>())
+        .description(Some("With `top`: the slots of all other countries together.")))
     .description(Some("The number of starts in each slot of time."));
 
     LastSessions: CompletedSession => array_of(schema_ref::<CompletedSession>());

@@ -177,7 +177,7 @@ impl QueryError {
             | Self::MissingWindow(_)
             | Self::InvalidWindow(_)
             | Self::InvalidLength { .. }
-            | Self::InvalidLimit(_)
+            | Self::InvalidNumber(..)
             | Self::InvalidStep
             | Self::InvalidStatus
             | Self::InvalidCursor
@@ -367,7 +367,7 @@ mod tests {
             let chunk = async move {
                 for _ in 0..reads {
                     tokio::time::sleep(pause).await;
-                    store.countries(Timestamp::default()).await.unwrap();
+                    store.countries(Timestamp::default(), None, 1).await.unwrap();
                 }
                 chunk("[")
             };

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 use shared::{
     event::Country,
     http::Request,
     session::SessionStart,
-    store::Window,
+    store::{StoreError, Window},
     timestamp::{DAY, HOUR, MINUTE, RETENTION, Timestamp},
 };
 use utoipa::ToSchema;
@@ -21,14 +22,15 @@ use crate::{
     cursor::{QueryHash, StartsCursor},
     error::QueryError,
     params::{COUNTRY, Params},
-    starts::{self, Page},
+    starts::{self, Page, WriteNumbers},
     window::Span,
 };
 
 /// The parameters of `/v1/session-starts`.
 pub(super) const STARTS: [&str; 7] = ["days", "hours", "from", "to", COUNTRY, "limit", "cursor"];
 /// The parameters of `/v1/session-starts/counts`.
-pub(super) const COUNTS: [&str; 6] = ["days", "hours", "from", "to", COUNTRY, "step"];
+pub(super) const COUNTS: [&str; 8] =
+    ["days", "hours", "from", "to", COUNTRY, "step", "top", "cursor"];
 /// The parameters of `/user/last-events`.
 pub(super) const LAST_EVENTS: [&str; 2] = ["days", "hours"];
 
@@ -37,6 +39,10 @@ pub(super) const LIMIT: (usize, usize) = (1_000, 10_000);
 
 /// The longest window for which starts are counted by minute, in milliseconds.
 const MINUTES: i64 = 2 * DAY;
+/// The largest number of countries in one reply with counts.
+const COUNTED: usize = 10_000;
+/// The largest number of countries with the most starts.
+pub(super) const TOP: usize = 100;
 
 /// One page of the starts in a window.
 #[derive(Serialize, ToSchema)]
@@ -45,8 +51,9 @@ pub(super) struct StartsReply {
     from: Timestamp,
     /// The first instant after the window.
     to: Timestamp,
-    /// The starts of each country, newest first. On the first page, every country of the query is a
-    /// key.
+    /// The starts of each country, newest first. Each country of the query is a key on one page, or
+    /// on several if it has many starts. A page has at most 1,000 countries, and none behind its
+    /// last start if there is a next page.
     #[schema(value_type = StartsByCountry)]
     countries: BTreeMap<Country, Vec<SessionStart>>,
     /// The `cursor` of the next page; `null` on the last page.
@@ -54,16 +61,23 @@ pub(super) struct StartsReply {
     next: Option<String>,
 }
 
-/// The number of starts in a window.
-#[derive(Serialize, ToSchema)]
+/// The number of starts in a window, as the schema of a streamed reply.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct CountsReply {
     /// The first instant of the window.
     from: Timestamp,
     /// The first instant after the window.
     to: Timestamp,
-    /// The number of starts of each country of the query.
+    /// The number of starts of each country of the query, of at most 10,000 countries. With `top`,
+    /// of those with the most starts.
     #[schema(value_type = CountByCountry)]
     countries: BTreeMap<Country, u64>,
+    /// With `top`: the number of starts of all other countries.
+    others: Option<u64>,
+    /// The `cursor` for the further countries; `null` if there are none.
+    #[schema(required)]
+    next: Option<String>,
 }
 
 impl QueryService {
@@ -77,27 +91,15 @@ impl QueryService {
             params.one("cursor").map(|text| StartsCursor::read(query, text)).transpose()?;
         let now = self.clock.now();
         let horizon = now - RETENTION;
-        let mut countries = self.countries(named, horizon).await?;
-        let (window, last) = match cursor {
-            Some(StartsCursor { window, country, last }) => {
-                // This country comes first even when it has no more starts, because the position
-                // is in it.
-                countries = countries.split_off(&country);
-                countries.entry(country).or_insert(Timestamp::MAX);
-                (window, Some(last))
-            }
-            None => (span.window(now, self.options.future_tolerance_ms)?, None),
-        };
-        let to_name = if last.is_none() { countries.clone() } else { BTreeMap::new() };
-        let windows = (window, window.clip(horizon));
-        let Page { mut countries, next } =
-            starts::page(self.store.clone(), countries, windows, last, limit).await?;
+        let window = self.window(span, now, cursor.as_ref())?;
+        let countries = self.countries(named, horizon, cursor.as_ref());
+        let (store, first) = (self.store.clone(), cursor.and_then(|cursor| cursor.last));
+        let Page { countries, next } =
+            starts::page(store, countries, window.clip(horizon), first, limit).await?;
         let rows = countries.values().map(Vec::len).sum();
-        for country in to_name.into_keys() {
-            countries.entry(country).or_default();
-        }
         let Window { from, to } = window;
-        let next = next.map(|cursor| cursor.write(query)).transpose()?;
+        let next = next.map(|(country, last)| StartsCursor { window, country, last }.write(query));
+        let next = next.transpose().map_err(QueryError::Unwritable)?;
         Answer::json(&StartsReply { from, to, countries, next }, rows)
     }
 
@@ -112,25 +114,42 @@ impl QueryService {
             Some("day") => Some(("day", DAY)),
             Some(_) => return Err(QueryError::InvalidStep),
         };
+        let top = params.number("top", TOP)?;
+        let length = step.map_or(0, |(_, length)| length);
+        let query = QueryHash::counts(span, length, named.iter());
+        let cursor =
+            params.one("cursor").map(|text| StartsCursor::read(query, text)).transpose()?;
+        // The countries with the most starts are all on one page.
+        if cursor.as_ref().is_some_and(|cursor| cursor.last.is_some() || top.is_some()) {
+            return Err(QueryError::InvalidCursor);
+        }
         let now = self.clock.now();
         let horizon = now - RETENTION;
-        let window = span.window(now, self.options.future_tolerance_ms)?;
+        let window = self.window(span, now, cursor.as_ref())?;
         // A year by minute in each country would be a reply too large to read or to hold.
         if step.is_some_and(|(_, length)| length == MINUTE) && window.to - window.from > MINUTES {
             return Err(QueryError::InvalidStep);
         }
-        let countries = self.countries(named, horizon).await?;
-        let length = step.map_or(DAY, |(_, length)| length);
-        let counts = starts::counts(self.store.clone(), countries, window.clip(horizon), length);
-        let Window { from, to } = window;
-        let Some((name, _)) = step else {
-            let countries = starts::totals(counts).await?;
-            let rows = countries.len();
-            return Answer::json(&CountsReply { from, to, countries }, rows);
-        };
         let permit = self.stream_permit()?;
-        let head = format!(r#"{{"from":"{from}","to":"{to}","step":"{name}","series":{{"#);
-        Answer::streamed(starts::series(head, counts), permit, self.options.deadline).await
+        let countries = self.countries(named, horizon, cursor.as_ref());
+        let (store, clipped) = (self.store.clone(), window.clip(horizon));
+        let counts = starts::counts(store, countries, clipped, step.map_or(DAY, |(_, step)| step));
+        let Window { from, to } = window;
+        let (name, write): (_, WriteNumbers) = match step {
+            None => (r#""countries""#.to_owned(), starts::write_total),
+            Some((name, _)) => (format!(r#""step":"{name}","series""#), starts::write_slots),
+        };
+        let head = format!(r#"{{"from":"{from}","to":"{to}",{name}:{{"#);
+        let next = move |country| StartsCursor { window, country, last: None }.write(query);
+        let stall = self.options.deadline;
+        let Some(top) = top else {
+            let chunks = starts::counted(head, counts, write, None, COUNTED, next);
+            return Answer::streamed(chunks, permit, stall).await;
+        };
+        let (largest, others) = starts::top(counts, top).await?;
+        let largest = stream::iter(largest.into_iter().map(Ok));
+        let chunks = starts::counted(head, largest, write, Some(others), TOP, next);
+        Answer::streamed(chunks, permit, stall).await
     }
 
     /// `/user/last-events`
@@ -140,23 +159,38 @@ impl QueryService {
         let now = self.clock.now();
         let horizon = now - RETENTION;
         let window = span.window(now, self.options.future_tolerance_ms)?.clip(horizon);
-        let countries = self.countries(BTreeSet::new(), horizon).await?;
+        let countries = self.countries(BTreeSet::new(), horizon, None);
         let pieces =
             starts::pieces(self.store.clone(), countries, window, None, starts::UNCUT_PIECE);
         Answer::streamed(starts::uncut(pieces), permit, self.options.deadline).await
     }
 
-    /// Returns the countries of a reply, each with an upper bound on its newest start: the named
-    /// ones, or every known country when none is named.
-    async fn countries(
+    /// The window of a query at `now`; that of the first page if the query continues.
+    fn window(
+        &self,
+        span: Span,
+        now: Timestamp,
+        cursor: Option<&StartsCursor>,
+    ) -> Result<Window, QueryError> {
+        match cursor {
+            Some(cursor) => Ok(cursor.window),
+            None => span.window(now, self.options.future_tolerance_ms),
+        }
+    }
+
+    /// The countries of a reply: after the cursor if there is one, and that of the cursor if it may
+    /// have more starts.
+    fn countries(
         &self,
         named: BTreeSet<Country>,
         horizon: Timestamp,
-    ) -> Result<BTreeMap<Country, Timestamp>, QueryError> {
-        if !named.is_empty() {
-            return Ok(named.into_iter().map(|country| (country, Timestamp::MAX)).collect());
-        }
-        Ok(self.store.countries(horizon).await?)
+        cursor: Option<&StartsCursor>,
+    ) -> impl Stream<Item = Result<(Country, Timestamp), StoreError>> + Send + use<> {
+        let again = cursor.filter(|cursor| cursor.last.is_some());
+        let again = again.map(|cursor| Ok((cursor.country.clone(), Timestamp::MAX)));
+        let after = cursor.map(|cursor| cursor.country.clone());
+        let rest = starts::countries(self.store.clone(), named, horizon, after);
+        stream::iter(again).chain(rest)
     }
 }
 

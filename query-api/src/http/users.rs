@@ -17,7 +17,7 @@ use crate::{
     error::QueryError,
     explain::explain,
     params::{Params, percent_decode},
-    sessions::{self, ListedSession},
+    sessions::{self, After, ListedSession},
 };
 
 /// The parameters of `/v1/users/{user_id}/sessions`.
@@ -33,12 +33,24 @@ pub(super) const LIMIT: (usize, usize) = (20, 100);
 pub(super) struct SessionsReply {
     /// The user of the query.
     user_id: UserId,
-    /// The sessions, newest first and equal times by session. The list is empty for an unknown
-    /// user.
+    /// The sessions, newest first and equal times by session, unless `order` is given. The list is
+    /// empty for an unknown user.
     sessions: Vec<ListedSession>,
+    /// Given if the user has too many sessions to sort the open sessions or orphans by time. A page
+    /// may then be shorter than `limit`, or even empty, although there is a next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<Order>,
     /// The `cursor` of the next page; `null` on the last page.
     #[schema(required)]
     next: Option<String>,
+}
+
+/// An order of sessions.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Order {
+    /// By the bytes of their ids.
+    SessionId,
 }
 
 impl QueryService {
@@ -57,11 +69,23 @@ impl QueryService {
         let after =
             params.one("cursor").map(|text| cursor::read_session(query, text)).transpose()?;
         let horizon = self.clock.now() - RETENTION;
-        let listing = sessions::list(&self.store, &user, status, horizon, after, limit).await?;
-        let next = listing.next.map(|position| cursor::write_session(query, &position));
-        let (sessions, next) = (listing.sessions, next.transpose()?);
+        let listing = match (status, after) {
+            (Status::Open | Status::Orphan, after) => {
+                sessions::incomplete(&self.store, &user, status, horizon, after, limit).await?
+            }
+            (Status::Complete, None) => {
+                sessions::complete(&self.store, &user, horizon, None, limit).await?
+            }
+            (Status::Complete, Some(After::Newest(after))) => {
+                sessions::complete(&self.store, &user, horizon, Some(after), limit).await?
+            }
+            (Status::Complete, Some(After::Id(..))) => return Err(QueryError::InvalidCursor),
+        };
+        let next = listing.next.map(|after| cursor::write_session(query, &after));
+        let next = next.transpose().map_err(QueryError::Unwritable)?;
+        let (sessions, order) = (listing.sessions, listing.by_id.then_some(Order::SessionId));
         let rows = sessions.len();
-        Answer::json(&SessionsReply { user_id: user, sessions, next }, rows)
+        Answer::json(&SessionsReply { user_id: user, sessions, order, next }, rows)
     }
 
     /// `/v1/users/{user_id}/sessions/{session_id}`
@@ -105,8 +129,7 @@ impl QueryService {
     /// Returns the last complete sessions of a user.
     async fn last(&self, user: &UserId) -> Result<Vec<ListedSession>, QueryError> {
         let horizon = self.clock.now() - RETENTION;
-        let listing =
-            sessions::list(&self.store, user, Status::Complete, horizon, None, LIMIT.0).await?;
+        let listing = sessions::complete(&self.store, user, horizon, None, LIMIT.0).await?;
         Ok(listing.sessions)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::vec, prelude::*};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::{
     event::Country,
     session::{Fact, Start},
@@ -13,7 +13,7 @@ use shared::{
 use crate::world::{Event, World, at, key, start, started};
 
 #[tokio::test]
-async fn the_first_page_names_every_country_and_a_later_one_those_it_holds() {
+async fn a_page_names_every_country_up_to_its_end_and_none_behind_it() {
     let world = World::new();
     for (n, country) in ["AT", "BE", "BE", "CZ"].into_iter().enumerate() {
         world
@@ -32,13 +32,76 @@ async fn the_first_page_names_every_country_and_a_later_one_those_it_holds() {
         |page: &Value| page["countries"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(
         pages.iter().map(names).collect::<Vec<_>>(),
-        [vec!["AT", "BE", "CZ", "XX"], vec!["BE", "CZ"]]
+        [vec!["AT", "BE"], vec!["BE", "CZ", "XX"]]
     );
     let pages = world.pages("/v1/session-starts?days=2", &[2], async |_| {}).await;
     assert_eq!(
         pages.iter().map(names).collect::<Vec<_>>(),
-        [vec!["AT", "BE", "CZ", "PL"], vec!["BE", "CZ"]]
+        [vec!["AT", "BE"], vec!["BE", "CZ", "PL"]]
     );
+    // `[]` would be wrong for a country whose starts are on the next page.
+    let pages = world.pages("/v1/session-starts?days=2", &[1, 3], async |_| {}).await;
+    assert_eq!(pages.iter().map(names).collect::<Vec<_>>(), [vec!["AT"], vec!["BE", "CZ", "PL"]]);
+}
+
+/// The starts of many countries, three of which have one in the last two days.
+async fn world_of_many(countries: usize) -> World {
+    let world = World::new();
+    let ts = |n| match n % (countries / 3) {
+        1 => "2019-05-12T10:00:00Z",
+        _ => "2019-04-01T10:00:00Z",
+    };
+    let start = |n: usize| start("u", &format!("s{n}"), ts(n), &format!("C{n:05}"));
+    world.feed_starts((0..countries).map(start)).await;
+    world
+}
+
+#[tokio::test]
+async fn a_page_names_a_thousand_countries_at_most_and_the_pages_name_each_once() {
+    let world = world_of_many(2_100).await;
+    let all: Vec<_> = (0..2_100).map(|n| format!("C{n:05}")).collect();
+    for (limit, sizes) in [(1_000, vec![1_000, 1_000, 100]), (1, vec![701, 700, 699])] {
+        let pages = world.pages("/v1/session-starts?days=2", &[limit], async |_| {}).await;
+        let names = pages
+            .iter()
+            .map(|page| page["countries"].as_object().unwrap().keys().cloned().collect::<Vec<_>>());
+        let names: Vec<_> = names.collect();
+        assert_eq!(names.iter().map(Vec::len).collect::<Vec<_>>(), sizes, "{limit}");
+        assert_eq!(names.concat(), all);
+        assert_eq!(started(&pages).values().map(Vec::len).sum::<usize>(), 3);
+    }
+    let whole = world.json("/user/last-events?days=2").await;
+    assert!(whole.as_object().unwrap().keys().eq(&all));
+}
+
+#[tokio::test]
+async fn counts_of_more_than_ten_thousand_countries_go_on_after_a_cursor() {
+    let world = world_of_many(10_500).await;
+    let counts = "/v1/session-starts/counts?days=2";
+    for (query, key) in [("", "countries"), ("&step=day", "series")] {
+        let first = world.json(&format!("{counts}{query}")).await;
+        assert_eq!(first[key].as_object().unwrap().len(), 10_000);
+        let next = format!("{counts}{query}&cursor={}", first["next"].as_str().unwrap());
+        let last = world.json(&next).await;
+        let names: Vec<_> = last[key].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(names, (10_000..10_500).map(|n| format!("C{n:05}")).collect::<Vec<_>>());
+        assert_eq!(last["next"], Value::Null);
+        for other in ["&step=hour", "&country=SK", "&top=3"] {
+            assert_eq!(world.error(&format!("{next}{other}")).await.0, 400, "{other}");
+        }
+    }
+    let top = world.json(&format!("{counts}&top=2")).await;
+    let expected = json!({ "C00001": 1, "C03501": 1 });
+    assert_eq!(
+        (&top["countries"], &top["others"], &top["next"]),
+        (&expected, &json!(1), &Value::Null)
+    );
+    let top = world.json(&format!("{counts}&top=1&step=day&country=C07001&country=XX")).await;
+    let day = json!([{ "ts": "2019-05-12T00:00:00Z", "starts": 1 }]);
+    assert_eq!((&top["series"], &top["others"]), (&json!({ "C07001": day }), &json!([])));
+    for wrong in ["0", "101", "x"] {
+        assert_eq!(world.error(&format!("{counts}&top={wrong}")).await.1, "invalid_top");
+    }
 }
 
 #[tokio::test]

@@ -117,6 +117,52 @@ async fn open_sessions_are_found_among_more_than_one_step_looks_at() {
     assert_eq!(orphans, (0..600).map(|n| format!("n{n:03}")).collect::<Vec<_>>());
 }
 
+/// The number of sessions that a query reads.
+const MOST: i64 = 20_000;
+
+#[tokio::test]
+async fn a_history_beyond_the_bound_is_paged_in_the_order_of_ids_and_nothing_is_missing_or_twice() {
+    let world = World::new();
+    world.feed_ends(0..MOST).await;
+    world.feed(&[start("u", "s19999-open", "2019-05-12T09:00:00Z", "SK")]).await;
+    let path = |status: &str, more: &str| format!("/v1/users/u/sessions?status={status}{more}");
+
+    // One session above the bound: an open one, at the end of the ids.
+    let first = world.json(&path("open", "")).await;
+    assert_eq!((ids(&first).len(), &first["order"]), (0, &json!("session_id")));
+    let next = first["next"].as_str().unwrap();
+    let second = world.json(&path("open", &format!("&cursor={next}"))).await;
+    assert_eq!(ids(&second), ["s19999-open"]);
+    assert_eq!((&second["order"], &second["next"]), (&json!("session_id"), &Value::Null));
+
+    let pages = world.pages(&path("orphan", ""), &[100], async |_| {}).await;
+    let orphans: Vec<_> = pages.iter().flat_map(ids).map(str::to_owned).collect();
+    assert_eq!(orphans, (0..MOST).map(|n| format!("s{n:05}")).collect::<Vec<_>>());
+    assert!(pages.iter().all(|page| page["order"] == "session_id"));
+}
+
+#[tokio::test]
+async fn pages_that_began_newest_first_go_on_when_the_history_grows_beyond_the_bound() {
+    let world = World::new();
+    world.feed_ends(0..MOST).await;
+    let grow = async |page: usize| {
+        if page == 1 {
+            // Newer than the first page, so it is on none of its pages.
+            world.feed_ends(MOST..MOST + 1).await;
+        }
+    };
+    let pages = world.pages("/v1/users/u/sessions?status=orphan", &[3, 100], grow).await;
+    assert_eq!(ids(&pages[0]), ["s19999", "s19998", "s19997"]);
+    assert_eq!((pages[0].get("order"), &pages[1]["order"]), (None, &json!("session_id")));
+    let rest: Vec<_> = pages[1..].iter().flat_map(ids).map(str::to_owned).collect();
+    assert_eq!(rest, (0..MOST - 3).map(|n| format!("s{n:05}")).collect::<Vec<_>>());
+    // Complete sessions are never in the order of ids.
+    for next in [&pages[0]["next"], &pages[1]["next"]] {
+        let complete = format!("/v1/users/u/sessions?cursor={}", next.as_str().unwrap());
+        assert_eq!(world.error(&complete).await.1, "invalid_cursor");
+    }
+}
+
 #[tokio::test]
 async fn a_superseded_pair_is_not_listed() {
     let mut events = s("s", "10:00:00", "12:00:00").to_vec();

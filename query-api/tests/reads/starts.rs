@@ -130,11 +130,11 @@ async fn counts_are_numbers_alone_and_name_the_same_countries() {
     let world = world().await;
     assert_eq!(
         world.text(&format!("/v1/session-starts/counts?{MAY_12}")).await,
-        r#"{"from":"2019-05-12T00:00:00Z","to":"2019-05-13T00:00:00Z","countries":{"DE":0,"NA":1,"SK":2}}"#
+        r#"{"from":"2019-05-12T00:00:00Z","to":"2019-05-13T00:00:00Z","countries":{"DE":0,"NA":1,"SK":2},"next":null}"#
     );
     assert_eq!(
         world.text(&format!("/v1/session-starts/counts?{MAY_12}&country=sk&country=xx")).await,
-        r#"{"from":"2019-05-12T00:00:00Z","to":"2019-05-13T00:00:00Z","countries":{"SK":2,"XX":0}}"#
+        r#"{"from":"2019-05-12T00:00:00Z","to":"2019-05-13T00:00:00Z","countries":{"SK":2,"XX":0},"next":null}"#
     );
 }
 
@@ -160,14 +160,14 @@ async fn a_series_has_the_slots_that_are_not_empty_each_by_its_beginning_in_utc(
         r#"{"from":"2019-05-12T00:00:00Z","to":"2019-05-13T00:00:00Z","step":"hour","series":{"DE":[],"#
             .to_owned()
             + r#""NA":[{"ts":"2019-05-12T11:00:00Z","starts":1}],"#
-            + r#""SK":[{"ts":"2019-05-12T10:00:00Z","starts":1},{"ts":"2019-05-12T11:00:00Z","starts":1}]}}"#
+            + r#""SK":[{"ts":"2019-05-12T10:00:00Z","starts":1},{"ts":"2019-05-12T11:00:00Z","starts":1}]},"next":null}"#
     );
     let days = "/v1/session-starts/counts?from=2019-05-12T10:30:00Z&to=2019-05-13T00:00:00Z&step=day&country=SK";
     assert_eq!(
         world.text(days).await,
         r#"{"from":"2019-05-12T10:30:00Z","to":"2019-05-13T00:00:00Z","step":"day","series":{"#
             .to_owned()
-            + r#""SK":[{"ts":"2019-05-12T00:00:00Z","starts":1}]}}"#
+            + r#""SK":[{"ts":"2019-05-12T00:00:00Z","starts":1}]},"next":null}"#
     );
     let minutes = "/v1/session-starts/counts?from=2019-05-12T10:59:59.999Z&to=2019-05-12T11:00:00.250Z&step=minute";
     assert_eq!(

@@ -107,6 +107,19 @@ impl World {
         }
     }
 
+    /// Adds one end of each of many sessions of the user `u`. The ends are a second apart.
+    pub(crate) async fn feed_ends(&self, sessions: std::ops::Range<i64>) {
+        let first = at("2019-05-12T00:00:00Z");
+        let seen = |n: i64| Sighting {
+            key: key("u", &format!("s{n:05}")),
+            facts: vec![Fact::End(first + 1_000 * n)],
+        };
+        let seen: Vec<_> = sessions.map(seen).collect();
+        for some in seen.chunks(1_000) {
+            self.store.absorb(some.to_vec(), at(NOW)).await.unwrap();
+        }
+    }
+
     /// Adds many starts at once.
     pub(crate) async fn feed_starts(&self, events: impl Iterator<Item = Event>) {
         let effect = |(key, fact): Event| match fact {

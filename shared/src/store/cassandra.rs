@@ -10,11 +10,14 @@ use std::{sync::Arc, time::Duration};
 use self::{
     driver::{Requests, paged},
     facts::Stamps,
-    memo::Memo,
     opening::Opening,
     starts::{Day, Layouts, Partition},
 };
-use crate::{event::Country, session::SessionKey, store::Result};
+use crate::{
+    event::Country,
+    session::SessionKey,
+    store::{Result, memo::Memo},
+};
 
 mod apply;
 pub(in crate::store) mod clocks;
@@ -23,7 +26,6 @@ mod driver;
 mod facts;
 mod insert;
 mod lifetime;
-mod memo;
 pub(in crate::store) mod metrics;
 mod opening;
 mod schema;
@@ -108,6 +110,6 @@ impl CassandraStore {
         if requests.succeeded_within(RECENT) {
             return Ok(());
         }
-        requests.probe(&paged(&requests.statements.countries, 1)).await
+        requests.probe(&paged(&requests.statements.countries, 1), &("",)).await
     }
 }

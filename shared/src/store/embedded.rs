@@ -4,7 +4,12 @@
 //! runtime's own threads. All facts of a session are one row, which is read, merged and written
 //! under one lock.
 
-use std::{collections::HashSet, fmt, io, path::Path, sync::Arc};
+use std::{
+    fmt, io,
+    ops::Bound::{Excluded, Unbounded},
+    path::Path,
+    sync::Arc,
+};
 
 use fjall::{
     Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
@@ -19,7 +24,7 @@ use crate::{
     disk::FreeSpace,
     event::Country,
     open_files,
-    store::{Checkpoint, Pulse, Result, StoreError},
+    store::{Checkpoint, Pulse, Result, StoreError, memo::Memo},
 };
 
 mod checkpoint;
@@ -34,6 +39,8 @@ mod write;
 const JOURNAL_BYTES: u64 = 64 << 20;
 /// The number of reads that run at the same time: half of the threads that may block.
 const READS: usize = 16;
+/// The number of countries to remember as written.
+const COUNTRIES: usize = 10_000;
 
 /// The embedded store. Clones share it.
 #[derive(Clone)]
@@ -76,9 +83,11 @@ struct Engine {
     space: FreeSpace,
     /// One permit for each read that may run.
     reads: Arc<Semaphore>,
-    /// Held from reading the facts of a session until they are written back merged. Guards the set
-    /// of countries that are already written.
-    writing: Mutex<HashSet<Country>>,
+    /// Held from reading the facts of a session until they are written back merged, and while
+    /// countries are written or removed.
+    writing: Mutex<()>,
+    /// Countries that are already written.
+    written: Memo<Country, ()>,
     /// The checkpoint as it was last written.
     held: Mutex<Option<Checkpoint>>,
     /// The first failure after which durability is unknown.
@@ -134,13 +143,12 @@ impl EmbeddedStore {
             space: FreeSpace::of(dir, options.reserve_bytes),
             reads: Arc::new(Semaphore::new(READS)),
             writing: Mutex::default(),
+            written: Memo::new(COUNTRIES),
             held: Mutex::default(),
             failed: Mutex::default(),
         };
         let unreadable = |error: StoreError| EmbeddedStoreOpenError::Engine(error.to_string());
         *engine.held.lock() = engine.read_checkpoint().map_err(unreadable)?;
-        let known = engine.known_countries().map_err(unreadable)?;
-        *engine.writing.lock() = known.into_iter().collect();
         Ok(Self(Arc::new(engine)))
     }
 
@@ -221,15 +229,17 @@ impl Engine {
         StoreError::Poisoned(cause.clone())
     }
 
-    fn known_countries(&self) -> Result<Vec<Country>> {
+    /// The countries after `after`, in order.
+    fn countries_after(
+        &self,
+        after: Option<&Country>,
+    ) -> impl Iterator<Item = Result<Country>> + use<'_> {
         let country = |key: &[u8]| str::from_utf8(key).ok().and_then(Country::from_normalised);
-        self.countries
-            .iter()
-            .map(|row| {
-                let key = row.key().map_err(read_error)?;
-                country(&key).ok_or_else(|| corrupt(&self.countries, &key))
-            })
-            .collect()
+        let after = after.map_or(Unbounded, |after| Excluded(after.as_str().as_bytes().to_vec()));
+        self.countries.range::<Vec<u8>, _>((after, Unbounded)).map(move |row| {
+            let key = row.key().map_err(read_error)?;
+            country(&key).ok_or_else(|| corrupt(&self.countries, &key))
+        })
     }
 }
 

@@ -322,7 +322,8 @@ async fn a_country_has_no_start_behind_its_instant(backend: &impl Backend) {
         &[started("u", "v", NOW - 3 * DAY, "AT"), started("u", "w", NOW - 2 * DAY, "AT")],
     )
     .await;
-    let known = store.countries(at(NOW - 9 * DAY)).await.unwrap();
+    let known = store.countries(at(NOW - 9 * DAY), None, usize::MAX).await.unwrap();
+    let known: BTreeMap<_, _> = known.into_iter().collect();
     for (name, newest) in [("AT", NOW - 2 * DAY), ("SK", NOW)] {
         // The bound is close to the start: reads between the two would be in vain.
         assert!((at(newest)..at(newest + DAY)).contains(&known[&country(name)]), "{known:?}");

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use shared::{
-    event::UserId,
+    event::{Country, UserId},
     session::{CompletedSession, MAX_FACTS, SessionFacts, SessionKey, SessionStart},
     store::{SessionPosition, StartPosition, Window},
     timestamp::Timestamp,
@@ -63,27 +63,22 @@ impl Differences {
     ) -> anyhow::Result<()> {
         let Check { store, share, horizon, steps, .. } = *check;
         steps.next(share, "comparing starts", expected.starts(horizon).count() as u64);
-        let countries = store.countries(horizon).await.context("the countries cannot be read")?;
-        for country in expected.countries(horizon) {
-            if !countries.contains_key(country) {
-                self.add(|| format!("country {country}: in the log, not in the store"));
+        let mut missing = expected.countries(horizon);
+        let (mut found, mut after) = (HashSet::new(), None);
+        loop {
+            let countries = store.countries(horizon, after.take(), PAGE).await;
+            let countries = countries.context("the countries cannot be read")?;
+            after = countries.last().map(|(country, _)| country.clone());
+            for (country, _) in &countries {
+                missing.remove(country);
+                self.starts_of(check, expected, country, &mut found).await?;
+            }
+            if countries.len() < PAGE {
+                break;
             }
         }
-        let mut found = HashSet::new();
-        let window = Window { from: horizon, to: Timestamp::MAX };
-        for country in countries.keys() {
-            let mut after = None;
-            loop {
-                let page = store
-                    .starts(country, window, after.take(), PAGE)
-                    .await
-                    .context("starts cannot be read")?;
-                let last = page.last().cloned();
-                let rows = page.into_iter().filter(|start| share.has(&start.user));
-                self.compare_starts(check, expected, &mut found, rows.collect()).await?;
-                let Some(last) = last else { break };
-                after = Some(StartPosition { ts: last.ts, session: last.session, user: last.user });
-            }
+        for country in missing {
+            self.add(|| format!("country {country}: in the log, not in the store"));
         }
         for (key, facts) in expected.starts(horizon) {
             if !expected.contested.contains(key) && !found.contains(key) {
@@ -93,6 +88,29 @@ impl Differences {
             }
         }
         Ok(())
+    }
+
+    async fn starts_of(
+        &mut self,
+        check: &Check<'_>,
+        expected: &Expected,
+        country: &Country,
+        found: &mut HashSet<SessionKey>,
+    ) -> anyhow::Result<()> {
+        let window = Window { from: check.horizon, to: Timestamp::MAX };
+        let mut after = None;
+        loop {
+            let page = check
+                .store
+                .starts(country, window, after.take(), PAGE)
+                .await
+                .context("starts cannot be read")?;
+            let last = page.last().cloned();
+            let rows = page.into_iter().filter(|start| check.share.has(&start.user));
+            self.compare_starts(check, expected, found, rows.collect()).await?;
+            let Some(last) = last else { return Ok(()) };
+            after = Some(StartPosition { ts: last.ts, session: last.session, user: last.user });
+        }
     }
 
     async fn compare_starts(

@@ -16,6 +16,7 @@ use utoipa::openapi::{
 };
 
 use super::{SESSION, STEPS, USER};
+use crate::http::starts::TOP;
 
 /// The parameters `names` of a query string; `limit` is the default and the maximum of `limit`.
 pub(super) fn query(names: &[&str], limit: (usize, usize)) -> Vec<Parameter> {
@@ -64,7 +65,9 @@ fn described(name: &str, (default, most): (usize, usize)) -> (&'static str, RefO
                 window ends 5 minutes after now, to include starts from clients whose clocks are \
                 fast.";
     let country = "A country to include; repeat the parameter for several. By default, the reply \
-                   includes every known country. Each included country is a key of the reply.";
+                   includes every known country. Each included country is a key of a page.";
+    let top = "The number of countries to include, those with the most starts. `others` has the \
+               starts of all others.";
     let step = "The length of the slots of time. By default, each country has one number. Slots of \
                 a minute need a window of at most 2 days.";
     let cursor = "The `next` of the previous page. Repeat the other parameters of that query.";
@@ -77,6 +80,10 @@ fn described(name: &str, (default, most): (usize, usize)) -> (&'static str, RefO
         "limit" => ("The largest number of rows on a page.", limit.into()),
         "cursor" => (cursor, text().into()),
         "step" => (step, text().enum_values(Some(STEPS)).into()),
+        "top" => {
+            let number = ObjectBuilder::new().schema_type(Type::Integer);
+            (top, number.minimum(Some(1)).maximum(Some(TOP)).into())
+        }
         "status" => {
             ("The status of the sessions. The default is `complete`.", schema_ref::<Status>())
         }

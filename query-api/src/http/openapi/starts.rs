@@ -7,7 +7,7 @@ use utoipa::openapi::OneOfBuilder;
 use super::{Errors, Series, StartsByCountry, curl, failing, parameters};
 use crate::{
     error::QueryError,
-    http::starts::{COUNTS, CountsReply, LAST_EVENTS, LIMIT, STARTS, StartsReply},
+    http::starts::{COUNTS, CountsReply, LAST_EVENTS, LIMIT, STARTS, StartsReply, TOP},
     window::{DAYS, EXAMPLES, INSTANT, LENGTH_EXAMPLES, ONE_LENGTH, ORDER, WAYS, wrong_length},
 };
 
@@ -18,7 +18,7 @@ const COUNTS_PATH: &str = "/v1/session-starts/counts";
 const WINDOW: &str = "from=2018-11-07T00:00:00Z&to=2019-05-13T00:00:00Z";
 
 /// Where the first page of the examples ends.
-const CURSOR: &str = "WzE1NTAxODcxMDU2NzU2NDk0NTYzLFsxNTQxNTQ4ODAwMDAwLDE1NTc3MDU2MDAwMDAsIkRFIiwxNTQxNTUzNDg5MDAwLCIwNjgzMDAzMC1kMDkxLTQyOGItODdkNi01MzkxNGQzZDJhMTgiLCI5NTk1YWYwMDYzZTk0Y2I4YTc2Y2I2NjI4YzZiODBlYiJdXQ";
+const CURSOR: &str = "WzE1NTAxODcxMDU2NzU2NDk0NTYzLFsxNTQxNTQ4ODAwMDAwLDE1NTc3MDU2MDAwMDAsIkRFIl1d";
 
 /// Counts with or without slots of time.
 enum Counts {}
@@ -47,7 +47,7 @@ pub(in crate::http) fn listed() -> Call {
     let first = format!("{PATH}?{WINDOW}&country=SK&country=DE&limit=1");
     let examples = [
         Example::new("whole", curl(&format!("{PATH}?days=170")), whole),
-        Example::new("cut", curl(&first), page(json!({ "DE": [german], "SK": [] }), Some(CURSOR))),
+        Example::new("cut", curl(&first), page(json!({ "DE": [german] }), Some(CURSOR))),
         Example::new(
             "last",
             curl(&format!("{first}&cursor={CURSOR}")),
@@ -63,7 +63,7 @@ pub(in crate::http) fn listed() -> Call {
         .json::<StartsReply>("One page of session starts.", examples);
     let at = |query: &str| curl(&format!("{PATH}?days=170&{query}"));
     let mut errors = wrong_window(PATH);
-    errors.push(("invalid_limit", at("limit=0"), QueryError::InvalidLimit(LIMIT.1)));
+    errors.push(("invalid_limit", at("limit=0"), QueryError::InvalidNumber("limit", LIMIT.1)));
     errors.push(("invalid_cursor", at("cursor=x"), QueryError::InvalidCursor));
     failing(call, PATH, &STARTS, errors, false)
 }
@@ -72,7 +72,11 @@ pub(in crate::http) fn listed() -> Call {
 pub(in crate::http) fn counted() -> Call {
     let counts = json!({
         "from": "2018-11-24T12:00:00Z", "to": "2019-05-13T12:05:00Z",
-        "countries": { "DE": 0, "GH": 1, "SK": 0, "TIN": 1, "ZZ": 0 },
+        "countries": { "DE": 0, "GH": 1, "SK": 0, "TIN": 1, "ZZ": 0 }, "next": null,
+    });
+    let largest = json!({
+        "from": "2018-11-24T12:00:00Z", "to": "2019-05-13T12:05:00Z",
+        "countries": { "GH": 1 }, "others": 1, "next": null,
     });
     let series = json!({
         "from": "2018-11-07T00:00:00Z", "to": "2019-05-13T00:00:00Z", "step": "day",
@@ -80,20 +84,26 @@ pub(in crate::http) fn counted() -> Call {
             "DE": [{ "ts": "2018-11-07T00:00:00Z", "starts": 1 }],
             "SK": [{ "ts": "2018-11-16T00:00:00Z", "starts": 1 }],
         },
+        "next": null,
     });
     let by_day = format!("{COUNTS_PATH}?{WINDOW}&country=SK&country=DE&step=day");
     let examples = [
         Example::new("counts", curl(&format!("{COUNTS_PATH}?days=170")), counts),
+        Example::new("largest", curl(&format!("{COUNTS_PATH}?days=170&top=1")), largest),
         Example::new("series", curl(&by_day), series),
     ];
     let about = "Counts the session starts of each country. With `step`, the reply has one number \
-                 for each slot of time instead: a whole minute, hour or day in UTC.";
+                 for each slot of time instead: a whole minute, hour or day in UTC. A reply has at \
+                 most 10,000 countries, and `next` if there are more. `top` returns only the \
+                 countries with the most starts, and the sum of all others.";
     let call = Call::new(Tag::Questions, "Count session starts by country", about)
         .taking(parameters::query(&COUNTS, LIMIT))
         .json::<Counts>("The number of session starts of each country.", examples);
-    let step = curl(&format!("{COUNTS_PATH}?days=170&step=week"));
+    let at = |query: &str| curl(&format!("{COUNTS_PATH}?days=170&{query}"));
     let mut errors = wrong_window(COUNTS_PATH);
-    errors.push(("invalid_step", step, QueryError::InvalidStep));
+    errors.push(("invalid_step", at("step=week"), QueryError::InvalidStep));
+    errors.push(("invalid_top", at("top=101"), QueryError::InvalidNumber("top", TOP)));
+    errors.push(("invalid_cursor", at("cursor=x"), QueryError::InvalidCursor));
     failing(call, COUNTS_PATH, &COUNTS, errors, true)
 }
 

@@ -39,7 +39,9 @@ pub(in crate::http) fn sessions() -> Call {
     ];
     let about = "Lists the sessions of a user, newest first, page by page. Complete sessions and \
                  orphans are ordered by their end, open sessions by their start. Sessions with \
-                 equal times are ordered by their id.";
+                 equal times are ordered by their id. If a user has more than 20,000 sessions of any \
+                 status (3,000 on Cassandra), open sessions and orphans are ordered by their id, and \
+                 the reply says so by `order`.";
     let call = Call::new(Tag::Questions, "List the sessions of a user", about)
         .taking(parameters::path(&["user_id"]))
         .taking(parameters::query(&SESSIONS, LIMIT))
@@ -47,7 +49,7 @@ pub(in crate::http) fn sessions() -> Call {
     let at = |query: &str| curl(&of(USER, query));
     let errors = vec![
         ("invalid_status", at("?status=closed"), QueryError::InvalidStatus),
-        ("invalid_limit", at("?limit=101"), QueryError::InvalidLimit(LIMIT.1)),
+        ("invalid_limit", at("?limit=101"), QueryError::InvalidNumber("limit", LIMIT.1)),
         ("invalid_cursor", at("?cursor=x"), QueryError::InvalidCursor),
         ("invalid_user_id", curl(&of("null", "")), QueryError::InvalidUserId),
     ];

@@ -152,7 +152,7 @@ async fn read(requests: &Requests) -> Result<(), ExecutionError> {
     session
         .execute_single_page(&page(&statements.partitions), (READ_USER, day, day), first())
         .await?;
-    session.execute_single_page(&page(&statements.countries), (), first()).await?;
+    session.execute_single_page(&page(&statements.countries), ("",), first()).await?;
     Ok(())
 }
 

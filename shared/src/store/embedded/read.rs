@@ -27,17 +27,23 @@ impl EmbeddedStore {
     pub(in crate::store) async fn countries(
         &self,
         horizon: Timestamp,
-    ) -> Result<BTreeMap<Country, Timestamp>> {
+        after: Option<Country>,
+        limit: usize,
+    ) -> Result<Vec<(Country, Timestamp)>> {
         self.reading(move |engine, scan| {
-            let mut countries = BTreeMap::new();
-            for country in engine.known_countries()? {
+            let mut known = Vec::new();
+            for country in engine.countries_after(after.as_ref()) {
+                if known.len() == limit {
+                    break;
+                }
                 scan.row()?;
+                let country = country?;
                 let newest = engine.newest_start(&country)?;
                 if let Some(newest) = newest.filter(|newest| *newest >= horizon) {
-                    countries.insert(country, newest);
+                    known.push((country, newest));
                 }
             }
-            Ok(countries)
+            Ok(known)
         })
         .await
     }

@@ -9,6 +9,7 @@ use fjall::OwnedWriteBatch;
 
 use super::{EmbeddedStore, Engine, Scan, keys};
 use crate::{
+    event::Country,
     session::{SessionFacts, SessionKey},
     store::Result,
     timestamp::Timestamp,
@@ -88,21 +89,27 @@ impl Engine {
         }
     }
 
+    /// Removes countries without a start, some at a time, so that writes do not wait for long.
     fn remove_empty_countries(&self) -> Result<()> {
-        let mut known = self.writing.lock();
-        let mut batch = self.db.batch();
-        let mut empty = Vec::new();
-        for country in known.iter() {
-            if self.newest_start(country)?.is_none() {
-                batch.remove(&self.countries, country.as_str());
-                empty.push(country.clone());
+        let mut after: Option<Country> = None;
+        loop {
+            let writing = self.writing.lock();
+            let some = self.countries_after(after.as_ref()).take(STEP);
+            let some = some.collect::<Result<Vec<_>>>()?;
+            let mut batch = self.db.batch();
+            for country in &some {
+                if self.newest_start(country)?.is_none() {
+                    batch.remove(&self.countries, country.as_str());
+                    self.written.forget(country);
+                }
+            }
+            self.commit(batch)?;
+            drop(writing);
+            match some.into_iter().nth(STEP - 1) {
+                Some(last) => after = Some(last),
+                None => return Ok(()),
             }
         }
-        self.commit(batch)?;
-        for country in &empty {
-            known.remove(country);
-        }
-        Ok(())
     }
 }
 

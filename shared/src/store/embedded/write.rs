@@ -1,6 +1,6 @@
 //! Writes of the embedded store: facts and rows.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{EmbeddedStore, Engine, corrupt, keys, read_error};
 use crate::{
@@ -42,9 +42,9 @@ impl EmbeddedStore {
     ) -> Result<()> {
         self.blocking(move |engine| {
             engine.check_writable()?;
-            let mut countries = engine.writing.lock();
+            let _writing = engine.writing.lock();
             let mut batch = engine.batch(effects.len());
-            let mut new: Vec<Country> = Vec::new();
+            let mut new: HashSet<Country> = HashSet::new();
             for effect in effects.iter().filter(|effect| effect.started_at() >= now - RETENTION) {
                 let (rows, key) = match effect {
                     Effect::RecordStart(row) => (&engine.starts, keys::start(row, keys::ROW)),
@@ -56,15 +56,16 @@ impl EmbeddedStore {
                 };
                 batch.insert(rows, key, []);
                 if let Effect::RecordStart(row) | Effect::SupersedeStart(row) = effect
-                    && !countries.contains(&row.country)
-                    && !new.contains(&row.country)
+                    && engine.written.get(&row.country).is_none()
+                    && new.insert(row.country.clone())
                 {
                     batch.insert(&engine.countries, row.country.as_str(), []);
-                    new.push(row.country.clone());
                 }
             }
             engine.commit(batch)?;
-            countries.extend(new);
+            for country in &new {
+                engine.written.update(country, |_| ());
+            }
             Ok(())
         })
         .await

@@ -124,7 +124,7 @@ async fn a_store_that_is_started_without_its_tables_waits_for_them() {
     let missing = obstacle(&store, |error| error.to_string().contains("bookend setup")).await;
     assert!(matches!(missing, StoreError::Refused(_)), "{missing:?}");
     assert!(store.may_recover_from(&missing));
-    let asked = store.countries(Timestamp::MIN).await.unwrap_err();
+    let asked = store.countries(Timestamp::MIN, None, 1).await.unwrap_err();
     assert!(asked.to_string().contains("bookend setup"), "{asked}");
     setup(&options, &"1".parse().unwrap()).await.unwrap();
     store.opened().await;

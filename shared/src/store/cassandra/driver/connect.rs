@@ -25,6 +25,7 @@ use super::{
     options::{CassandraOptions, RetryCause},
     reads::Reads,
     request::Requests,
+    rows::paged,
     statements::Statements,
     tls,
 };
@@ -50,7 +51,8 @@ pub(crate) async fn open_requests(options: &CassandraOptions) -> Result<Requests
     let statements = Statements::prepare(&session, &options.keyspace).await;
     let statements = statements.map_err(|error| prepare_error(options, error))?;
     // Preparing needs neither a permission nor a quorum, so one read checks for them.
-    let read = session.execute_single_page(&statements.countries, &(), PagingState::start()).await;
+    let first = paged(&statements.countries, 1);
+    let read = session.execute_single_page(&first, ("",), PagingState::start()).await;
     read.map_err(|error| open_error(options, &error))?;
     Ok(Requests {
         statements,

@@ -142,8 +142,12 @@ impl Requests {
     }
 
     /// Reads one page in one attempt, to learn whether the store replies.
-    pub(crate) async fn probe(&self, statement: &PreparedStatement) -> Result<()> {
-        let request = self.page_request(statement, &(), PagingState::start())?;
+    pub(crate) async fn probe(
+        &self,
+        statement: &PreparedStatement,
+        values: &impl SerializeRow,
+    ) -> Result<()> {
+        let request = self.page_request(statement, values, PagingState::start())?;
         match timeout(PROBE, self.read(request())).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(store_error(&error)),

@@ -57,7 +57,8 @@ const NEWEST_START: &str = "SELECT ts FROM starts_by_country \
     WHERE country = ? AND day = ? AND shards = ? AND shard = ? LIMIT 1";
 const PARTITIONS: &str =
     "SELECT day, shards, shard FROM start_partitions WHERE country = ? AND day <= ? AND day >= ?";
-const COUNTRIES: &str = "SELECT country, day FROM countries WHERE everywhere = 0";
+/// The countries after one, in order. No country is empty.
+const COUNTRIES: &str = "SELECT country, day FROM countries WHERE everywhere = 0 AND country > ?";
 
 /// The largest page, in rows. A guardrail may forbid the driver's default.
 pub(super) const MAX_PAGE: i32 = 2_000;

@@ -1,7 +1,5 @@
 //! The table `countries`: the countries with a start since a horizon.
 
-use std::collections::BTreeMap;
-
 use futures_util::{StreamExt, TryStreamExt, stream};
 use scylla::{
     response::PagingState,
@@ -11,7 +9,7 @@ use scylla::{
 use super::{
     super::{
         CassandraStore,
-        driver::{Caller, read_rows},
+        driver::{Caller, paged, read_rows},
     },
     partition::{Day, Partition},
 };
@@ -28,21 +26,38 @@ impl CassandraStore {
     pub(in crate::store) async fn countries(
         &self,
         horizon: Timestamp,
-    ) -> Result<BTreeMap<Country, Timestamp>> {
-        let mut known = Vec::new();
+        after: Option<Country>,
+        limit: usize,
+    ) -> Result<Vec<(Country, Timestamp)>> {
         let (requests, mut from) = (self.requests()?, Some(PagingState::start()));
-        while let Some(state) = from {
-            let statement = &requests.statements.countries;
-            let (rows, next) = requests.page(Caller::Reader, statement, &(), state).await?;
+        let statement = paged(&requests.statements.countries, limit);
+        let after = after.as_ref().map_or("", Country::as_str);
+        let mut known = Vec::new();
+        while known.len() < limit
+            && let Some(state) = from
+        {
+            let (rows, next) = requests.page(Caller::Reader, &statement, &(after,), state).await?;
+            let mut page = Vec::new();
             read_rows("countries", &rows, |(country, day): &(&str, CqlDate)| {
-                known.push((Country::from_normalised(country)?, Day::from_cql(*day)?));
+                page.push((Country::from_normalised(country)?, Day::from_cql(*day)?));
                 Some(())
             })?;
+            known.extend(self.since(horizon, page).await?);
             from = next;
         }
+        known.truncate(limit);
+        Ok(known)
+    }
+
+    /// Those of `countries`, each with its newest day, that have a start at or after `horizon`.
+    async fn since(
+        &self,
+        horizon: Timestamp,
+        countries: Vec<(Country, Day)>,
+    ) -> Result<Vec<(Country, Timestamp)>> {
         // Only a country whose newest day is the day of the horizon needs a read of its starts.
         let edge = Day::of(horizon);
-        let checked = stream::iter(known).map(|(country, newest)| async move {
+        let checked = stream::iter(countries).map(|(country, newest)| async move {
             let is_known = newest > edge
                 || newest == edge && self.newest_start(&country, edge).await? >= Some(horizon);
             Ok::<_, StoreError>(is_known.then_some((country, newest.ends())))

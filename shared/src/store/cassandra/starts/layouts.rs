@@ -6,11 +6,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{
-    super::memo::Memo,
-    partition::{Day, Partition},
-};
-use crate::{event::Country, session::SessionStart};
+use super::partition::{Day, Partition};
+use crate::{event::Country, session::SessionStart, store::memo::Memo};
 
 /// Number of partitions of each layout, in the order of their use.
 const LAYOUTS: [i16; 5] = [1, 8, 64, 512, 4_096];

@@ -1,7 +1,7 @@
 //! A bounded map of what this process has written, which forgets entries that are no longer used.
 //!
-//! Forgetting is harmless. It costs a repeated write, or it resets a country's day to its first
-//! layout, so that another partition's worth of starts goes to a single partition.
+//! Forgetting is harmless. It costs a repeated write, or on Cassandra it resets a country's day to
+//! its first layout, so that another partition's worth of starts goes to a single partition.
 //!
 //! Not `quick_cache`: an entry used within the last `room` insertions must stay. With a capacity of
 //! 20,000, a new entry of `quick_cache` is gone after about 600 further insertions.
