@@ -17,7 +17,7 @@ pub(crate) mod http;
 mod pairs;
 pub(crate) mod programs;
 mod rounds;
-mod stack;
+pub(crate) mod stack;
 mod topic;
 
 /// Batches of ten events that each endpoint receives in a round.

@@ -21,6 +21,7 @@ mod latency;
 mod load;
 mod machine;
 mod service;
+mod skew;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -65,6 +66,12 @@ enum On {
         #[arg(long, value_name = "N", default_value_t = 9, requires = "old")]
         pairs: usize,
     },
+    /// Measure queries on skewed data: 300,000 countries, and a user with 1,000,000 sessions
+    Skew {
+        /// Use Cassandra, started by deploy/stack, as the store; run it in the root of the project
+        #[arg(long)]
+        cassandra: bool,
+    },
     /// Serve the minimal endpoint for comparison
     #[command(hide = true)]
     BareEndpoint {
@@ -93,6 +100,13 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
         "{} is missing; build it with `cargo build --release`, or name it with --program",
         args.program.display()
     );
+    if let Some(On::Skew { cassandra }) = &args.on {
+        if *cassandra {
+            let programs = cluster::programs::find(&args.program, std::env::current_exe()?)?;
+            return skew::cassandra(&programs, dir).await;
+        }
+        return skew::embedded(&args.program, dir).await;
+    }
     let data = GenerateArgs { sessions: args.sessions, ..GenerateArgs::default() };
     let file = dir.join("events.ndjson");
     // The data ends at the present, so that no event is expired.

@@ -88,9 +88,15 @@ impl Service {
 
     /// The peak resident memory of the process in MB.
     pub(crate) fn peak_memory_mb(&self) -> anyhow::Result<u64> {
+        self.memory_mb("VmHWM")
+    }
+
+    /// A field of the status of the process in MB.
+    pub(crate) fn memory_mb(&self, field: &str) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let value = |line: &str| Some(line.strip_prefix(field)?.strip_prefix(':')?.to_owned());
+        let line = status.lines().find_map(value);
+        let line = line.with_context(|| format!("/proc/…/status has no {field}"))?;
         let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
         Ok(kib * 1_024 / 1_000_000)
     }
