@@ -8,8 +8,11 @@ use futures_util::future::BoxFuture;
 use shared::http::{Request, Route, openapi::Call};
 use warp::http::Method;
 
-use self::reply::Answer;
 pub use self::service::QueryService;
+use self::{
+    reply::Answer,
+    service::Reach::{self, Point, Range},
+};
 use crate::error::QueryError;
 
 mod body;
@@ -29,27 +32,34 @@ type Reading<'a> = BoxFuture<'a, Result<Answer, QueryError>>;
 #[must_use]
 pub fn routes() -> Vec<Route<QueryService>> {
     let queries = [
-        query("/v1/session-starts", openapi::starts::listed(), |service, request| {
+        query("/v1/session-starts", Range, openapi::starts::listed(), |service, request| {
             Box::pin(service.starts(request))
         }),
-        query("/v1/session-starts/counts", openapi::starts::counted(), |service, request| {
-            Box::pin(service.start_counts(request))
-        }),
-        query("/v1/users/{user_id}/sessions", openapi::users::sessions(), |service, request| {
+        query(
+            "/v1/session-starts/counts",
+            Range,
+            openapi::starts::counted(),
+            |service, request| Box::pin(service.start_counts(request)),
+        ),
+        measured("/v1/users/{user_id}/sessions", openapi::users::sessions(), |service, request| {
             Box::pin(service.sessions(request))
         }),
         query(
             "/v1/users/{user_id}/sessions/{session_id}",
+            Point,
             openapi::users::session(),
             |service, request| Box::pin(service.session(request)),
         ),
         measured("/", openapi::users::root(), |service, request| Box::pin(service.root(request))),
-        query("/user/last-events", openapi::starts::last_events(), |service, request| {
+        query("/user/last-events", Range, openapi::starts::last_events(), |service, request| {
             Box::pin(service.last_events(request))
         }),
-        query("/user/last-sessions-user", openapi::users::last_sessions(), |service, request| {
-            Box::pin(service.last_sessions(request))
-        }),
+        query(
+            "/user/last-sessions-user",
+            Point,
+            openapi::users::last_sessions(),
+            |service, request| Box::pin(service.last_sessions(request)),
+        ),
     ];
     queries.into_iter().chain(docs::routes()).chain(dashboard::routes()).collect()
 }
@@ -58,11 +68,12 @@ pub fn routes() -> Vec<Route<QueryService>> {
 /// includes the wait for a permit to read.
 fn query(
     template: &'static str,
+    reach: Reach,
     description: Call,
     read: for<'a> fn(&'a QueryService, Request) -> Reading<'a>,
 ) -> Route<QueryService> {
     measured(template, description, move |service, request| {
-        Box::pin(service.in_time(read(service, request)))
+        Box::pin(service.in_time(reach, read(service, request)))
     })
 }
 
@@ -114,7 +125,7 @@ mod tests {
         let clock = Clock::machine();
         let service = QueryService::new(store, clock, metrics, QueryOptions::default());
         let description = Call::new(Tag::Questions, "One more", "A route that only a test has.");
-        let more = query("/v1/more/{user_id}", description, |_, request| {
+        let more = query("/v1/more/{user_id}", Point, description, |_, request| {
             Box::pin(async move { Answer::json(&request.segment(0), 1) })
         });
         let table = routes().into_iter().chain([more]).collect();

@@ -34,9 +34,12 @@ pub struct QueryOptions {
     /// `hours` ends this much after now, so that it includes a start from such a client. This is
     /// the tolerance of ingest, 5 minutes by default.
     pub future_tolerance_ms: i64,
-    /// The number of requests that may read the store at a time; others wait for a permit. The
-    /// largest reply has 10,000 starts, some 4 MB, so this limits the memory for replies.
-    pub reads: usize,
+    /// The number of point queries at a time; others wait for a permit. Each is about one session or
+    /// one page of a user's complete sessions, so its reply takes up to some 60 kB.
+    pub points: usize,
+    /// The number of range queries at a time, which are all others; further ones wait for a permit.
+    /// The largest reply has 10,000 starts, some 4 MB, so this limits the memory for replies.
+    pub ranges: usize,
     /// The time from accepting a request to the first byte of its reply, with the wait for a
     /// permit; after it the reply is a 503. A streamed reply ends when the store makes no progress
     /// for as long; the time that the client takes to read does not count.
@@ -53,7 +56,8 @@ impl Default for QueryOptions {
     fn default() -> Self {
         Self {
             future_tolerance_ms: 5 * MINUTE,
-            reads: 16,
+            points: 256,
+            ranges: 16,
             deadline: Duration::from_secs(12),
             streams: 32,
             body_timeout: Duration::from_secs(10),

@@ -17,8 +17,18 @@ pub struct QueryService {
     pub(super) clock: Clock,
     pub(super) options: QueryOptions,
     pub(super) metrics: Arc<QueryMetrics>,
-    reads: Semaphore,
+    points: Semaphore,
+    ranges: Semaphore,
     streams: Arc<Semaphore>,
+}
+
+/// How many rows a query may read. Point queries never wait for range queries.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reach {
+    /// One session, or one page of a user's complete sessions.
+    Point,
+    /// Any number.
+    Range,
 }
 
 impl QueryService {
@@ -30,20 +40,25 @@ impl QueryService {
         metrics: Arc<QueryMetrics>,
         options: QueryOptions,
     ) -> Self {
-        let reads = Semaphore::new(options.reads);
+        let [points, ranges] = [options.points, options.ranges].map(Semaphore::new);
         let streams = Arc::new(Semaphore::new(options.streams));
-        Self { store, clock, options, metrics, reads, streams }
+        Self { store, clock, options, metrics, points, ranges, streams }
     }
 
-    /// Waits for a permit to read the store, then for `answer`, together at most for the deadline
-    /// of a query. Call it when the client has sent the whole request.
+    /// Waits for a permit of this `reach`, then for `answer`, together at most for the deadline of a
+    /// query. Call it when the client has sent the whole request.
     pub(super) async fn in_time(
         &self,
+        reach: Reach,
         answer: impl Future<Output = Result<Answer, QueryError>>,
     ) -> Result<Answer, QueryError> {
         let limit = self.options.deadline;
         let deadline = Instant::now() + limit;
-        let permit = timeout_at(deadline, self.reads.acquire()).await;
+        let permits = match reach {
+            Reach::Point => &self.points,
+            Reach::Range => &self.ranges,
+        };
+        let permit = timeout_at(deadline, permits.acquire()).await;
         let Ok(Ok(_permit)) = permit else { return Err(QueryError::Crowded) };
         timeout_at(deadline, answer).await.unwrap_or(Err(QueryError::Slow(limit)))
     }

@@ -52,7 +52,7 @@ pub(super) struct StartsReply {
     /// The first instant after the window.
     to: Timestamp,
     /// The starts of each country, newest first. Each country of the query is a key on one page, or
-    /// on several if it has many starts. A page has at most 1,000 countries, and none behind its
+    /// on several if it has many starts. A page has at most 1,000 countries, and none after its
     /// last start if there is a next page.
     #[schema(value_type = StartsByCountry)]
     countries: BTreeMap<Country, Vec<SessionStart>>,

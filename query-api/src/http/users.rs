@@ -11,7 +11,11 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use super::{body, docs, reply::Answer, service::QueryService};
+use super::{
+    body, docs,
+    reply::Answer,
+    service::{QueryService, Reach},
+};
 use crate::{
     cursor::{self, QueryHash},
     error::QueryError,
@@ -69,23 +73,31 @@ impl QueryService {
         let after =
             params.one("cursor").map(|text| cursor::read_session(query, text)).transpose()?;
         let horizon = self.clock.now() - RETENTION;
-        let listing = match (status, after) {
-            (Status::Open | Status::Orphan, after) => {
-                sessions::incomplete(&self.store, &user, status, horizon, after, limit).await?
-            }
-            (Status::Complete, None) => {
-                sessions::complete(&self.store, &user, horizon, None, limit).await?
-            }
-            (Status::Complete, Some(After::Newest(after))) => {
-                sessions::complete(&self.store, &user, horizon, Some(after), limit).await?
-            }
-            (Status::Complete, Some(After::Id(..))) => return Err(QueryError::InvalidCursor),
+        let reach = match status {
+            Status::Complete => Reach::Point,
+            Status::Open | Status::Orphan => Reach::Range,
         };
-        let next = listing.next.map(|after| cursor::write_session(query, &after));
-        let next = next.transpose().map_err(QueryError::Unwritable)?;
-        let (sessions, order) = (listing.sessions, listing.by_id.then_some(Order::SessionId));
-        let rows = sessions.len();
-        Answer::json(&SessionsReply { user_id: user, sessions, order, next }, rows)
+        self.in_time(reach, async {
+            let store = &self.store;
+            let listing = match (status, after) {
+                (Status::Complete, None) => {
+                    sessions::complete(store, &user, horizon, None, limit).await?
+                }
+                (Status::Complete, Some(After::Newest(after))) => {
+                    sessions::complete(store, &user, horizon, Some(after), limit).await?
+                }
+                (Status::Complete, Some(After::Id(..))) => return Err(QueryError::InvalidCursor),
+                (Status::Open | Status::Orphan, after) => {
+                    sessions::incomplete(store, &user, status, horizon, after, limit).await?
+                }
+            };
+            let next = listing.next.map(|after| cursor::write_session(query, &after));
+            let next = next.transpose().map_err(QueryError::Unwritable)?;
+            let (sessions, order) = (listing.sessions, listing.by_id.then_some(Order::SessionId));
+            let rows = sessions.len();
+            Answer::json(&SessionsReply { user_id: user.clone(), sessions, order, next }, rows)
+        })
+        .await
     }
 
     /// `/v1/users/{user_id}/sessions/{session_id}`
@@ -119,7 +131,7 @@ impl QueryService {
         }
         Params::parse(&request.query, &[])?;
         let user = body::user(&body)?;
-        self.in_time(async {
+        self.in_time(Reach::Point, async {
             let sessions = self.last(&user).await?;
             Answer::json(&sessions, sessions.len())
         })

@@ -18,13 +18,13 @@ const COUNTRIES: usize = 1_000;
 /// One page of starts.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// The countries of which the page says something. It names none behind the end of the page.
+    /// The countries of which the page says something. It names none after the end of the page.
     pub(crate) countries: BTreeMap<Country, Vec<SessionStart>>,
     /// The last country of the page if there are more, and its last start if that has more.
     pub(crate) next: Option<(Country, Option<StartPosition>)>,
 }
 
-/// Reads at most `limit` starts of `countries` in `window`. With `first`, the page goes on in its
+/// Reads at most `limit` starts of `countries` in `window`. With `first`, the page continues in its
 /// first country after that start.
 pub(crate) async fn page(
     store: Store,

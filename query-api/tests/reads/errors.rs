@@ -206,15 +206,33 @@ async fn one_uncut_reply_too_many_is_a_503_that_says_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn a_question_whose_turn_does_not_come_in_time_is_a_503_that_says_when_to_come_again() {
+async fn a_query_whose_turn_does_not_come_in_time_is_a_503_that_says_when_to_come_again() {
     let deadline = std::time::Duration::from_millis(20);
-    let world = World::with(QueryOptions { reads: 0, deadline, ..QueryOptions::default() });
-    for path in ["/v1/users/u/sessions", "/v1/session-starts?days=1", "/user/last-events?days=1"] {
-        let reply = world.reply(path).await;
-        assert_eq!(reply.headers()["retry-after"], "1", "{path}");
-        let (status, code, message) = error(reply.status().as_u16(), reply.body());
-        assert_eq!((status, code.as_str()), (503, "busy"), "{path}");
-        assert!(message.starts_with("too many queries"), "{path}: {message}");
+    let (points, ranges) = (
+        ["/v1/users/u/sessions", "/v1/users/u/sessions/s", "/user/last-sessions-user?user_id=u"],
+        [
+            "/v1/session-starts?days=1",
+            "/user/last-events?days=1",
+            "/v1/users/u/sessions?status=open",
+        ],
+    );
+    let without_points = QueryOptions { points: 0, deadline, ..QueryOptions::default() };
+    let without_ranges = QueryOptions { ranges: 0, deadline, ..QueryOptions::default() };
+    for (options, refused, answered) in
+        [(without_points, points, ranges), (without_ranges, ranges, points)]
+    {
+        let world = World::with(options);
+        for path in refused {
+            let reply = world.reply(path).await;
+            assert_eq!(reply.headers()["retry-after"], "1", "{path}");
+            let (status, code, message) = error(reply.status().as_u16(), reply.body());
+            assert_eq!((status, code.as_str()), (503, "busy"), "{path}");
+            assert!(message.starts_with("too many queries"), "{path}: {message}");
+        }
+        // The others have permits of their own.
+        for path in answered {
+            assert_ne!(world.reply(path).await.status(), 503, "{path}");
+        }
     }
 }
 

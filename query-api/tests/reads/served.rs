@@ -214,7 +214,7 @@ async fn requests_rows_and_durations_are_counted_by_route() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_day_of_246_countries_is_answered_at_once_and_by_many_readers() {
-    let world = World::with(query_api::QueryOptions { reads: 2, ..Default::default() });
+    let world = World::with(query_api::QueryOptions { ranges: 2, ..Default::default() });
     let session = |n: u32| {
         let ts = format!("2019-05-13T{:02}:{:02}:{:02}Z", n % 12, n / 60 % 60, n % 60);
         start("user", &format!("session-{n:05}"), &ts, &format!("C{:03}", n % 246))

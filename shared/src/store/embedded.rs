@@ -9,6 +9,7 @@ use std::{
     ops::Bound::{Excluded, Unbounded},
     path::Path,
     sync::Arc,
+    thread,
 };
 
 use fjall::{
@@ -37,8 +38,8 @@ mod write;
 /// Size limit of the engine's journal in bytes, all of which a restart replays: the engine's
 /// minimum.
 const JOURNAL_BYTES: u64 = 64 << 20;
-/// The number of reads that run at the same time: half of the threads that may block.
-const READS: usize = 16;
+/// The number of point reads that run at the same time: half of the threads that may block.
+const POINTS: usize = 16;
 /// The number of countries to remember as written.
 const COUNTRIES: usize = 10_000;
 
@@ -81,8 +82,10 @@ struct Engine {
     starts: Keyspace,
     countries: Keyspace,
     space: FreeSpace,
-    /// One permit for each read that may run.
-    reads: Arc<Semaphore>,
+    /// One permit for each read of few rows that may run.
+    points: Arc<Semaphore>,
+    /// The same for reads of any number of rows, which leave a processor to the others.
+    ranges: Arc<Semaphore>,
     /// Held from reading the facts of a session until they are written back merged, and while
     /// countries are written or removed.
     writing: Mutex<()>,
@@ -141,7 +144,8 @@ impl EmbeddedStore {
             countries: db.keyspace("countries", || ranges(64))?,
             db,
             space: FreeSpace::of(dir, options.reserve_bytes),
-            reads: Arc::new(Semaphore::new(READS)),
+            points: Arc::new(Semaphore::new(POINTS)),
+            ranges: Arc::new(Semaphore::new(ranges_at_a_time())),
             writing: Mutex::default(),
             written: Memo::new(COUNTRIES),
             held: Mutex::default(),
@@ -164,14 +168,31 @@ impl EmbeddedStore {
         self.blocking(Engine::check_writable).await
     }
 
+    /// Runs a read of few rows.
+    async fn point<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine, &mut Scan) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.reading(&self.0.points, work).await
+    }
+
+    /// Runs a read of any number of rows.
+    async fn range<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine, &mut Scan) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.reading(&self.0.ranges, work).await
+    }
+
     /// Runs a read on a thread that may block. The permit is held until the read ends, which is
     /// soon after its caller has given up, so reads never occupy all threads that writes need too.
     async fn reading<T: Send + 'static>(
         &self,
+        permits: &Arc<Semaphore>,
         work: impl FnOnce(&Engine, &mut Scan) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         // The semaphore is never closed.
-        let permit = Arc::clone(&self.0.reads).acquire_owned().await.ok();
+        let permit = Arc::clone(permits).acquire_owned().await.ok();
         let caller = Arc::new(());
         let mut scan = Scan::of(&caller);
         let held = move |engine: &Engine| {
@@ -241,6 +262,11 @@ impl Engine {
             country(&key).ok_or_else(|| corrupt(&self.countries, &key))
         })
     }
+}
+
+/// The number of range reads that run at the same time.
+fn ranges_at_a_time() -> usize {
+    thread::available_parallelism().map_or(1, |processors| processors.get() - 1).max(1)
 }
 
 /// The options of rows that are kept in memory up to `buffer` bytes.

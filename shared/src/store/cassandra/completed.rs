@@ -98,7 +98,7 @@ impl CassandraStore {
         let (requests, statement) = (self.requests()?, paged(statement, page.limit));
         let mut from = PagingState::start();
         while page.sessions.len() < page.limit {
-            let (rows, next) = requests.page(Caller::Reader, &statement, values, from).await?;
+            let (rows, next) = requests.page(Caller::Point, &statement, values, from).await?;
             read_rows("completed_by_user", &rows, |row: &Row<'_>| page.add(row))?;
             let Some(next) = next else { break };
             from = next;

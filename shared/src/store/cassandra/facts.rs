@@ -23,7 +23,7 @@ impl CassandraStore {
     pub(in crate::store) async fn facts(&self, key: &SessionKey) -> Result<SessionFacts> {
         let values = (key.user.as_str(), vec![key.session.as_str()]);
         let statement = &self.requests()?.statements.facts_of_user;
-        let mut found = self.read_sessions(Caller::Reader, statement, &values, 1).await?;
+        let mut found = self.read_sessions(Caller::Point, statement, &values, 1).await?;
         Ok(found.pop().map(|(_, facts)| facts).unwrap_or_default())
     }
 
@@ -39,7 +39,7 @@ impl CassandraStore {
         // No session has an empty id.
         let values = (user.as_str(), after.as_ref().map_or("", SessionId::as_str));
         let statement = for_sessions(&self.requests()?.statements.facts_after, limit);
-        self.read_sessions(Caller::Reader, &statement, &values, limit).await
+        self.read_sessions(Caller::Range, &statement, &values, limit).await
     }
 
     /// The sessions of all users, ordered by the token of the user.

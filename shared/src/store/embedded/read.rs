@@ -30,7 +30,7 @@ impl EmbeddedStore {
         after: Option<Country>,
         limit: usize,
     ) -> Result<Vec<(Country, Timestamp)>> {
-        self.reading(move |engine, scan| {
+        self.range(move |engine, scan| {
             let mut known = Vec::new();
             for country in engine.countries_after(after.as_ref()) {
                 if known.len() == limit {
@@ -56,7 +56,7 @@ impl EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<SessionStart>> {
         let country = country.clone();
-        self.reading(move |engine, scan| {
+        self.range(move |engine, scan| {
             let mut from = keys::starts_before(&country, window.to);
             if let Some(position) = &after {
                 from = from.max(keys::after_start(&country, position));
@@ -76,7 +76,7 @@ impl EmbeddedStore {
         step: i64,
     ) -> Result<BTreeMap<Timestamp, u64>> {
         let country = country.clone();
-        self.reading(move |engine, scan| {
+        self.range(move |engine, scan| {
             let prefix = keys::country(&country).len();
             let from = keys::starts_before(&country, window.to);
             let to = keys::starts_before(&country, window.from);
@@ -99,7 +99,7 @@ impl EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<CompletedSession>> {
         let user = user.clone();
-        self.reading(move |engine, scan| {
+        self.point(move |engine, scan| {
             let from = match &after {
                 Some(position) => keys::after_completed(&user, position),
                 None => keys::user(&user),
@@ -124,7 +124,7 @@ impl EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<(SessionKey, SessionFacts)>> {
         let user = user.clone();
-        self.reading(move |engine, scan| {
+        self.range(move |engine, scan| {
             let to = Excluded(keys::after_user(&user));
             let from = match after {
                 Some(session) => Excluded(keys::facts(&SessionKey { user, session })),
@@ -137,7 +137,7 @@ impl EmbeddedStore {
 
     pub(in crate::store) async fn facts(&self, key: &SessionKey) -> Result<SessionFacts> {
         let key = keys::facts(key);
-        self.reading(move |engine, _| engine.facts_at(&key)).await
+        self.point(move |engine, _| engine.facts_at(&key)).await
     }
 
     pub(in crate::store) async fn completed_users(
@@ -145,7 +145,7 @@ impl EmbeddedStore {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Vec<UserId>> {
-        self.reading(move |engine, scan| {
+        self.range(move |engine, scan| {
             let mut users = Vec::new();
             let mut from = after.map_or(Vec::new(), |user| keys::after_user(&user));
             while users.len() < limit {
@@ -167,7 +167,7 @@ impl EmbeddedStore {
         after: Option<SessionKey>,
         limit: usize,
     ) -> Result<Vec<(SessionKey, SessionFacts)>> {
-        self.reading(move |engine, scan| engine.sessions_after(scan, after.as_ref(), limit)).await
+        self.range(move |engine, scan| engine.sessions_after(scan, after.as_ref(), limit)).await
     }
 }
 

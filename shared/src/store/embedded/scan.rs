@@ -46,7 +46,7 @@ mod tests {
 
     use tokio::time::timeout;
 
-    use super::super::{EmbeddedStore, EmbeddedStoreOptions, READS};
+    use super::super::{EmbeddedStore, EmbeddedStoreOptions, ranges_at_a_time};
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -59,7 +59,7 @@ mod tests {
     async fn a_read_whose_caller_has_left_ends_and_gives_its_permit_back() {
         let dir = tempfile::tempdir().unwrap();
         let store = opened(dir.path());
-        let long = store.reading(|_, scan| {
+        let long = store.range(|_, scan| {
             let begun = Instant::now();
             while begun.elapsed() < 2 * PATIENCE {
                 scan.row()?;
@@ -67,7 +67,7 @@ mod tests {
             Ok(())
         });
         assert!(timeout(Duration::from_millis(50), long).await.is_err());
-        let all = store.0.reads.acquire_many(u32::try_from(READS).unwrap());
+        let all = store.0.ranges.acquire_many(u32::try_from(ranges_at_a_time()).unwrap());
         assert!(timeout(PATIENCE, all).await.is_ok(), "the read continues");
     }
 }

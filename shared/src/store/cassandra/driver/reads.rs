@@ -1,6 +1,6 @@
 //! Readers' requests: bounded in number, and given up before the deadline of their query.
 
-use std::{panic, sync::Arc, time::Duration};
+use std::{panic, sync::Arc, thread, time::Duration};
 
 use scylla::errors::ExecutionError;
 use tokio::{
@@ -18,10 +18,16 @@ const PATIENT_RETRIES: usize = 5;
 /// The shortest timeout of an attempt for a query.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// The limits of the readers' requests, which never wait for the background's.
+/// The number of range reads in flight for each processor. The processors of the nodes are not
+/// known, but decoding the rows costs about as much as reading them.
+const RANGES: usize = 4;
+
+/// The limits of the readers' requests, which never wait for the background's. Point reads never
+/// wait for range reads.
 #[derive(Debug)]
 pub(super) struct Reads {
-    permits: Arc<Semaphore>,
+    points: Arc<Semaphore>,
+    ranges: Arc<Semaphore>,
     pub(super) retries: usize,
     /// Timeout of one attempt.
     timeout: Duration,
@@ -40,8 +46,10 @@ impl Reads {
             Some(query) => (RETRIES, (query / 2).max(SHORTEST).min(deadline)),
             None => (PATIENT_RETRIES, deadline),
         };
-        let permits = Arc::new(Semaphore::new(options.max_in_flight));
-        Self { permits, retries, timeout, deadline }
+        let ranges = RANGES * thread::available_parallelism().map_or(1, usize::from);
+        let [points, ranges] = [options.max_in_flight, ranges.min(options.max_in_flight)]
+            .map(|permits| Arc::new(Semaphore::new(permits)));
+        Self { points, ranges, retries, timeout, deadline }
     }
 
     /// Makes one attempt in a task of its own. It ends and returns its permit also while its caller
@@ -50,9 +58,11 @@ impl Reads {
     /// are answered.
     pub(super) async fn attempt<T: Send + 'static>(
         &self,
+        is_range: bool,
         request: impl Future<Output = Result<T, ExecutionError>> + Send + 'static,
     ) -> Result<T, ExecutionError> {
-        let (permits, limit) = (Arc::clone(&self.permits), self.timeout);
+        let permits = Arc::clone(if is_range { &self.ranges } else { &self.points });
+        let limit = self.timeout;
         let rest = self.deadline.saturating_sub(limit);
         let attempt = async move {
             // The semaphore is never closed.

@@ -85,8 +85,10 @@ pub(crate) enum Caller {
     /// The consumer, which stalls until the request succeeds, or a check of the whole store. Both
     /// wait until the failure of a node is detected.
     Background,
-    /// A query whose client is waiting, or a command that reads what queries read.
-    Reader,
+    /// A query of few rows whose client is waiting, or a command that reads what queries read.
+    Point,
+    /// The same for any number of rows.
+    Range,
 }
 
 impl Requests {
@@ -131,8 +133,8 @@ impl Requests {
         let request = self.page_request(statement, values, from)?;
         let (result, next) = match caller {
             Caller::Background => self.background(request).await?,
-            Caller::Reader => {
-                let attempt = || self.read(request());
+            Caller::Point | Caller::Range => {
+                let attempt = || self.read(caller, request());
                 self.retry(self.reads.retries, attempt)
                     .await
                     .map_err(|error| store_error(&error))?
@@ -148,7 +150,7 @@ impl Requests {
         values: &impl SerializeRow,
     ) -> Result<()> {
         let request = self.page_request(statement, values, PagingState::start())?;
-        match timeout(PROBE, self.read(request())).await {
+        match timeout(PROBE, self.read(Caller::Point, request())).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(store_error(&error)),
             Err(_) => Err(StoreError::Unavailable(format!("no node replied within {PROBE:?}"))),
@@ -181,8 +183,8 @@ impl Requests {
     }
 
     /// Makes a reader's attempt.
-    async fn read(&self, request: PageRequest) -> Result<Page, ExecutionError> {
-        let outcome = self.reads.attempt(request).await;
+    async fn read(&self, caller: Caller, request: PageRequest) -> Result<Page, ExecutionError> {
+        let outcome = self.reads.attempt(caller == Caller::Range, request).await;
         if outcome.is_ok() {
             self.limit.record_success();
             Pulse::beat_of_task();

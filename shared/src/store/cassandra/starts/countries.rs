@@ -36,7 +36,7 @@ impl CassandraStore {
         while known.len() < limit
             && let Some(state) = from
         {
-            let (rows, next) = requests.page(Caller::Reader, &statement, &(after,), state).await?;
+            let (rows, next) = requests.page(Caller::Range, &statement, &(after,), state).await?;
             let mut page = Vec::new();
             read_rows("countries", &rows, |(country, day): &(&str, CqlDate)| {
                 page.push((Country::from_normalised(country)?, Day::from_cql(*day)?));
@@ -78,7 +78,7 @@ impl CassandraStore {
                 let statement = &requests.statements.newest_start;
                 let values = (country.as_str(), day.cql(), shards, shard);
                 let from = PagingState::start();
-                let (rows, _) = requests.page(Caller::Reader, statement, &values, from).await?;
+                let (rows, _) = requests.page(Caller::Range, statement, &values, from).await?;
                 read_rows("starts_by_country", &rows, |(ts,): &(CqlTimestamp,)| {
                     newest = newest.max(Some(Timestamp::from_millis(ts.0)?));
                     Some(())

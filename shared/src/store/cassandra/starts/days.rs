@@ -62,7 +62,7 @@ impl Days<'_> {
         {
             let statement = paged(&requests.statements.partitions, PARTITION_ROWS);
             let values = (self.country.as_str(), self.newest.cql(), self.oldest.cql());
-            let (rows, next) = requests.page(Caller::Reader, &statement, &values, from).await?;
+            let (rows, next) = requests.page(Caller::Range, &statement, &values, from).await?;
             read_rows("start_partitions", &rows, |&(day, shards, shard): &(CqlDate, i16, i16)| {
                 let (country, day) = (self.country.clone(), Day::from_cql(day)?);
                 self.found.push_back(Partition { country, day, shards, shard });

@@ -142,12 +142,12 @@ impl Source {
                     let statement = paged(&requests.statements.starts_equal, self.page_rows);
                     let values =
                         (country, day, shards, shard, cql(*ts), session.as_str(), user.as_str());
-                    requests.page(Caller::Reader, &statement, &values, from.clone()).await?
+                    requests.page(Caller::Range, &statement, &values, from.clone()).await?
                 }
                 Read::Within(Window { from: oldest, to }, from) => {
                     let statement = paged(&requests.statements.starts, self.page_rows);
                     let values = (country, day, shards, shard, cql(*to), cql(*oldest));
-                    requests.page(Caller::Reader, &statement, &values, from.clone()).await?
+                    requests.page(Caller::Range, &statement, &values, from.clone()).await?
                 }
             };
             if let Some(next) = next {
