@@ -25,7 +25,7 @@ use self::{
 use crate::{
     log::{Frontier, Log, LogError, Record},
     metrics::ConsumerMetrics,
-    pairing,
+    pairing::{self, Arrival},
 };
 
 mod batch;
@@ -36,7 +36,7 @@ mod outcome;
 mod retry;
 
 /// Decides what is written: [`pairing::decide`], except in tests of what happens when it panics.
-pub type Decide = fn(&SessionKey, &SessionFacts, &[Fact]) -> Vec<Effect>;
+pub type Decide = fn(&SessionKey, &SessionFacts, &[Fact], Arrival) -> Vec<Effect>;
 
 /// The limits of the consumer.
 #[derive(Clone, Copy, Debug)]

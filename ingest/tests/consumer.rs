@@ -11,7 +11,7 @@ use ingest::{
     consumer::{Consumer, ConsumerError, ConsumerOptions, Decide},
     log::{DeadLetterCode, EmbeddedLog, Log, NewRecord, embedded::EmbeddedLogOptions, murmur2},
     metrics::ConsumerMetrics,
-    pairing::decide,
+    pairing::{Arrival, decide},
 };
 use prometheus::{Registry, TextEncoder};
 use shared::{

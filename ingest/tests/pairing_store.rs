@@ -20,7 +20,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use ingest::pairing::decide;
+use ingest::pairing::{Arrival, decide};
 use proptest::{collection::vec, prelude::*};
 use shared::{
     clock::Clock,

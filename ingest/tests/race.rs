@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ingest::pairing::decide;
+use ingest::pairing::{Arrival, decide};
 use shared::{
     event::{Country, SessionId, UserId},
     session::{CompletedSession, Fact, SessionKey, SessionStart, Start},
@@ -72,8 +72,8 @@ async fn consume(store: Store, batches: Vec<Vec<Sighting>>, together: &Barrier) 
         together.wait().await;
         let known = store.absorb(sightings.clone(), at(NOW)).await.unwrap();
         let effects = sightings.iter().zip(&known);
-        let effects =
-            effects.flat_map(|(seen, known)| decide(&seen.key, &known.facts, &seen.facts));
+        let effects = effects
+            .flat_map(|(seen, known)| decide(&seen.key, &known.facts, &seen.facts, Arrival::Any));
         store.apply(effects.collect::<Vec<_>>(), at(NOW)).await.unwrap();
     }
 }

@@ -34,8 +34,8 @@ pub struct QueryOptions {
     /// `hours` ends this much after now, so that it includes a start from such a client. This is
     /// the tolerance of ingest, 5 minutes by default.
     pub future_tolerance_ms: i64,
-    /// The number of point queries at a time; others wait for a permit. Each is about one session or
-    /// one page of a user's complete sessions, so its reply takes up to some 60 kB.
+    /// The number of point queries at a time; others wait for a permit. Each is about one session
+    /// or one page of a user's complete sessions, so its reply takes up to some 60 kB.
     pub points: usize,
     /// The number of range queries at a time, which are all others; further ones wait for a permit.
     /// The largest reply has 10,000 starts, some 4 MB, so this limits the memory for replies.

@@ -1,144 +1,19 @@
-//! The starts of many countries: reads them in bounded pieces, a few countries ahead, in the order
-//! of the countries. Clients can make up any number of countries, so they are never all in memory.
+//! The starts of many countries: lists, pages and counts. Clients can make up any number of
+//! countries, so they are never all in memory.
 
-use std::{collections::BTreeSet, iter, pin::pin, time::Duration};
-
-use async_stream::try_stream;
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
-use shared::{
-    event::Country,
-    session::SessionStart,
-    store::{StartPosition, Store, StoreError, Window},
-    timestamp::Timestamp,
-};
-use thiserror::Error;
-
-use crate::error::QueryError;
-
+mod chunk;
 mod counts;
 mod json;
 mod page;
+mod pieces;
 
 pub(crate) use self::{
+    chunk::{Chunk, ChunkError},
     counts::{counts, top},
     json::{Slot, WriteNumbers, counted, uncut, write_slots, write_total},
     page::{Page, page},
+    pieces::{UNCUT_PIECE, countries, pieces},
 };
-
-/// The number of countries whose names are read at a time.
-const COUNTRIES: usize = 256;
-/// The number of countries whose starts are read at a time.
-const AHEAD: usize = 4;
-/// The largest number of starts that are read at a time.
-const PIECE: usize = 512;
-
-/// Some starts of one country. Every country has at least one piece, which may be empty.
-#[derive(Debug)]
-pub(crate) struct Piece {
-    pub(crate) country: Country,
-    pub(crate) starts: Vec<SessionStart>,
-}
-
-/// A part of a streamed reply.
-#[derive(Clone, Debug)]
-pub(crate) struct Chunk {
-    pub(crate) bytes: Bytes,
-    /// The number of rows in the chunk.
-    pub(crate) rows: usize,
-}
-
-/// The reason why a streamed reply cannot be continued.
-#[derive(Debug, Error)]
-pub(crate) enum ChunkError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("a row could not be written as JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    #[error("the store made no progress for {0:?}")]
-    Stalled(Duration),
-}
-
-impl From<ChunkError> for QueryError {
-    fn from(error: ChunkError) -> Self {
-        match error {
-            ChunkError::Store(error) => error.into(),
-            ChunkError::Json(error) => Self::Unwritable(error),
-            ChunkError::Stalled(limit) => Self::Slow(limit),
-        }
-    }
-}
-
-/// The countries of a query after the country `after`, in order, each with an upper bound on its
-/// newest start: the named ones, or every known country when none is named.
-pub(crate) fn countries(
-    store: Store,
-    named: BTreeSet<Country>,
-    horizon: Timestamp,
-    mut after: Option<Country>,
-) -> impl Stream<Item = Result<(Country, Timestamp), StoreError>> + Send {
-    try_stream! {
-        let mut more = named.is_empty();
-        for country in named {
-            if after.as_ref().is_none_or(|after| country > *after) {
-                yield (country, Timestamp::MAX);
-            }
-        }
-        while more {
-            let some = store.countries(horizon, after.take(), COUNTRIES).await?;
-            more = some.len() == COUNTRIES;
-            after = some.last().map(|(country, _)| country.clone());
-            for country in some {
-                yield country;
-            }
-        }
-    }
-}
-
-/// Reads the starts of `countries` in `window`, in pieces of at most `size`. The first country may
-/// begin after the start `first`.
-pub(crate) fn pieces(
-    store: Store,
-    countries: impl Stream<Item = Result<(Country, Timestamp), StoreError>> + Send,
-    window: Window,
-    first: Option<StartPosition>,
-    size: usize,
-) -> impl Stream<Item = Result<Piece, StoreError>> + Send {
-    try_stream! {
-        let afters = stream::iter(iter::once(first).chain(iter::repeat(None)));
-        let ahead = countries.zip(afters).map(|(country, after)| {
-            let store = store.clone();
-            async move {
-                let (country, newest) = country?;
-                let starts = if newest < window.from {
-                    Vec::new()
-                } else {
-                    store.starts(&country, window, after, size).await?
-                };
-                Ok::<_, StoreError>(Piece { country, starts })
-            }
-        });
-        let mut ahead = pin!(ahead.buffered(AHEAD));
-        while let Some(piece) = ahead.next().await {
-            let Piece { country, mut starts } = piece?;
-            loop {
-                let after = if starts.len() < size { None } else { starts.last().map(position) };
-                yield Piece { country: country.clone(), starts };
-                if after.is_none() {
-                    break;
-                }
-                starts = store.starts(&country, window, after, size).await?;
-            }
-        }
-    }
-}
-
-/// The size of the pieces of a streamed reply.
-pub(crate) const UNCUT_PIECE: usize = PIECE;
-
-fn position(start: &SessionStart) -> StartPosition {
-    StartPosition { ts: start.ts, session: start.session.clone(), user: start.user.clone() }
-}
 
 #[cfg(test)]
 mod tests;

@@ -147,6 +147,15 @@ impl SessionFacts {
         }
     }
 
+    /// The set without these facts.
+    #[must_use]
+    pub fn without(&self, facts: &[Fact]) -> Self {
+        let mut rest = self.clone();
+        rest.starts.retain(|start| !facts.contains(&Fact::Start(start.clone())));
+        rest.ends.retain(|end| !facts.contains(&Fact::End(*end)));
+        rest
+    }
+
     /// Every start, smallest first.
     #[must_use]
     pub fn starts(&self) -> &[Start] {

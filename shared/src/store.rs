@@ -56,6 +56,12 @@ macro_rules! on_backend {
 /// Every verb fails with a [`StoreError`]. After a failed write, some of it may have been added;
 /// adding it again is harmless.
 impl Store {
+    /// Whether only this process adds facts, each in one step with the reading of its session.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        matches!(self, Self::Embedded(_))
+    }
+
     /// Adds facts at the time `now` and, once they are acknowledged, reads back every fact of their
     /// sessions. Returns one [`Known`] per sighting, in the order of `sightings`, which name each
     /// session once. A fact older than the retention at `now` may be reported as expired.

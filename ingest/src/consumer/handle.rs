@@ -12,6 +12,7 @@ use super::{
 use crate::{
     log::{DeadLetter, DeadLetterCode, Record},
     metrics::Handled,
+    pairing::Arrival,
 };
 
 impl Consumer {
@@ -71,7 +72,8 @@ impl Consumer {
         let mut effects = Vec::with_capacity(2 * known.len());
         // Handled facts are freed at once: they are most of a large micro-batch's memory.
         for ((sighting, known), sources) in sightings.iter().zip(known).zip(sources) {
-            effects.extend((self.decide)(&sighting.key, &known.facts, &sighting.facts));
+            let arrival = Arrival::of(&known.absorbed, self.store.is_exclusive());
+            effects.extend((self.decide)(&sighting.key, &known.facts, &sighting.facts, arrival));
             for ((fact, absorbed), source) in
                 sighting.facts.iter().zip(&known.absorbed).zip(sources)
             {

@@ -120,7 +120,7 @@ impl World {
                 let seen = self.issued.iter();
                 let seen =
                     seen.filter(|fact| self.acknowledged.contains(fact) || chance.choose(2) == 1);
-                let mut effects = decide(&key(), &facts_of(seen), &handler.batch);
+                let mut effects = decide(&key(), &facts_of(seen), &handler.batch, Arrival::Any);
                 let is_row = |effect: &Effect| {
                     matches!(effect, Effect::RecordStart(_) | Effect::Complete(_))
                 };
@@ -222,7 +222,7 @@ proptest! {
 
     #[test]
     fn a_decision_never_supersedes_what_it_writes(facts in vec(a_fact(), 1..10), handled in any::<Index>()) {
-        let effects = decide(&key(), &facts_of(&facts), &[handled.get(&facts).clone()]);
+        let effects = decide(&key(), &facts_of(&facts), &[handled.get(&facts).clone()], Arrival::Any);
         for effect in &effects {
             let superseded = match effect {
                 Effect::SupersedeStart(row) => Effect::RecordStart(row.clone()),
@@ -304,7 +304,7 @@ fn a_smaller_start_brings_an_end_into_reach_that_was_too_early() {
 
 #[test]
 fn an_end_without_a_start_writes_no_row() {
-    assert_eq!(decide(&key(), &facts_of(&[end(1), end(2)]), &[end(1), end(2)]), []);
+    assert_eq!(decide(&key(), &facts_of(&[end(1), end(2)]), &[end(1), end(2)], Arrival::Any), []);
 }
 
 /// Rows that another event's consumer has written, or will write, are not written again.
@@ -317,11 +317,11 @@ fn an_ordinary_pair_costs_two_rows_in_all_whichever_half_comes_last() {
             key().completed(&Start { ts: at(1), country: Country::normalise("SK") }, at(2)),
         ),
     );
-    assert_eq!(decide(&key(), &both, &[end(2)]), std::slice::from_ref(&complete));
-    assert_eq!(decide(&key(), &both, &[start(1, "SK")]), [begun, complete]);
+    assert_eq!(decide(&key(), &both, &[end(2)], Arrival::Any), std::slice::from_ref(&complete));
+    assert_eq!(decide(&key(), &both, &[start(1, "SK")], Arrival::Any), [begun, complete]);
     let later = facts_of(&[start(1, "SK"), end(2), end(3)]);
     assert!(
-        !decide(&key(), &later, &[end(3)])
+        !decide(&key(), &later, &[end(3)], Arrival::Any)
             .iter()
             .any(|effect| matches!(effect, Effect::Complete(_)))
     );
@@ -333,11 +333,35 @@ fn an_ordinary_pair_costs_two_rows_in_all_whichever_half_comes_last() {
 fn a_session_whose_start_has_left_supersedes_the_starts_it_still_has() {
     let mut facts = facts_of(&[start(1, "AT"), start(5, "SK"), end(7)]);
     facts.forget_before(at(3));
-    let effects = decide(&key(), &facts, &[start(5, "SK")]);
+    let effects = decide(&key(), &facts, &[start(5, "SK")], Arrival::Any);
     let left = Start { ts: at(5), country: Country::normalise("SK") };
     let expected = [
         Effect::SupersedeStart(key().started(&left)),
         Effect::SupersedeCompleted(key().completed(&left, at(7))),
     ];
     assert_eq!(effects, expected);
+}
+
+/// The order of arrival does not matter: the rows without a marker are the canonical ones, and few
+/// are written.
+#[test]
+fn facts_that_arrive_for_the_first_time_mark_only_rows_that_were_canonical() {
+    let arriving: Vec<_> = (1..=32).rev().flat_map(|ms| [start(ms, "SK"), end(ms + 40)]).collect();
+    let (mut facts, mut rows, mut marked) = (SessionFacts::default(), 0, 0);
+    let (mut visible, mut superseded) = (BTreeSet::new(), BTreeSet::new());
+    for fact in &arriving {
+        facts.absorb(fact);
+        for effect in decide(&key(), &facts, std::slice::from_ref(fact), Arrival::First) {
+            match effect {
+                Effect::SupersedeStart(row) => superseded.insert(Effect::RecordStart(row)),
+                Effect::SupersedeCompleted(row) => superseded.insert(Effect::Complete(row)),
+                row => visible.insert(row),
+            };
+        }
+        (rows, marked) = (visible.len(), superseded.len());
+        let left: BTreeSet<_> = visible.difference(&superseded).cloned().collect();
+        assert_eq!(left, canonical(&arriving[..facts.starts().len() + facts.ends().len()]));
+    }
+    // All pairs would be 1,024.
+    assert!(rows + marked <= 4 * arriving.len(), "{rows} rows, {marked} markers");
 }

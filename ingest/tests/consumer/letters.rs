@@ -77,9 +77,14 @@ async fn what_the_endpoint_accepted_is_not_refused_by_a_smaller_tolerance_or_ano
     assert_eq!(place.answer("b").await.status, Some(Status::Open));
 }
 
-fn panics_for_mallory(key: &SessionKey, facts: &SessionFacts, handled: &[Fact]) -> Vec<Effect> {
+fn panics_for_mallory(
+    key: &SessionKey,
+    facts: &SessionFacts,
+    handled: &[Fact],
+    arrival: Arrival,
+) -> Vec<Effect> {
     assert!(key.user.as_str() != "mallory", "planted defect");
-    decide(key, facts, handled)
+    decide(key, facts, handled, arrival)
 }
 
 #[tokio::test]

@@ -48,11 +48,16 @@ async fn a_consumer_that_is_gone_lets_go_of_the_log_and_the_store() {
 
 static SLOW: Gate = Gate::new();
 
-fn waits_for_slow(key: &SessionKey, facts: &SessionFacts, handled: &[Fact]) -> Vec<Effect> {
+fn waits_for_slow(
+    key: &SessionKey,
+    facts: &SessionFacts,
+    handled: &[Fact],
+    arrival: Arrival,
+) -> Vec<Effect> {
     if key.user.as_str() == "slow" {
         SLOW.pass();
     }
-    decide(key, facts, handled)
+    decide(key, facts, handled, arrival)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]

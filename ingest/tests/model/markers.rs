@@ -6,7 +6,7 @@
 //! and completed sessions are checked separately. No step depends on existing rows, so neither
 //! check hides a violation of the other.
 
-use ingest::pairing::decide;
+use ingest::pairing::{Arrival, decide};
 use shared::{
     event::{Country, SessionId, UserId},
     session::{Fact, SessionFacts, SessionKey, Start},
@@ -36,7 +36,7 @@ enum Rule {
 
 /// The rows that a check looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Listing {
+pub(crate) enum Listing {
     Starts,
     Completed,
 }
@@ -95,7 +95,7 @@ impl Session {
             for fact in of(seen) {
                 known.absorb(fact);
             }
-            let mut effects = decide(&key(), &known, std::slice::from_ref(handled));
+            let mut effects = decide(&key(), &known, std::slice::from_ref(handled), Arrival::Any);
             effects.retain(|effect| listing_of(effect) == listing && rule.allows(effect, handled));
             effects
         };
@@ -227,7 +227,7 @@ impl Rule {
 
 /// The canonical rows, stated independently: the smallest start, and the smallest end that is not
 /// before it.
-fn canonical(facts: &[Fact]) -> Vec<Effect> {
+pub(crate) fn canonical(facts: &[Fact]) -> Vec<Effect> {
     let starts = facts
         .iter()
         .filter_map(|fact| if let Fact::Start(start) = fact { Some(start) } else { None });
@@ -242,12 +242,12 @@ fn canonical(facts: &[Fact]) -> Vec<Effect> {
     rows
 }
 
-fn is_marker(effect: &Effect) -> bool {
+pub(crate) fn is_marker(effect: &Effect) -> bool {
     matches!(effect, Effect::SupersedeStart(_) | Effect::SupersedeCompleted(_))
 }
 
 /// The row itself, or the row that is marked.
-fn row_of(effect: Effect) -> Effect {
+pub(crate) fn row_of(effect: Effect) -> Effect {
     match effect {
         Effect::SupersedeStart(row) => Effect::RecordStart(row),
         Effect::SupersedeCompleted(row) => Effect::Complete(row),
@@ -255,14 +255,14 @@ fn row_of(effect: Effect) -> Effect {
     }
 }
 
-fn listing_of(effect: &Effect) -> Listing {
+pub(crate) fn listing_of(effect: &Effect) -> Listing {
     match effect {
         Effect::RecordStart(_) | Effect::SupersedeStart(_) => Listing::Starts,
         Effect::Complete(_) | Effect::SupersedeCompleted(_) => Listing::Completed,
     }
 }
 
-fn key() -> SessionKey {
+pub(crate) fn key() -> SessionKey {
     SessionKey { user: UserId::new("u").unwrap(), session: SessionId::new("s").unwrap() }
 }
 
@@ -274,11 +274,11 @@ fn start_in(country: &str, ms: i64) -> Fact {
     Fact::Start(Start { ts: at(ms), country: Country::normalise(country) })
 }
 
-fn start(ms: i64) -> Fact {
+pub(crate) fn start(ms: i64) -> Fact {
     start_in("SK", ms)
 }
 
-fn end(ms: i64) -> Fact {
+pub(crate) fn end(ms: i64) -> Fact {
     Fact::End(at(ms))
 }
 

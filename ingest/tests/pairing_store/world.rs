@@ -56,7 +56,8 @@ impl World {
         let mut effects = Vec::new();
         for (sighting, known) in sightings.iter().zip(known) {
             assert!(!known.absorbed.contains(&Absorbed::Contested));
-            effects.extend(decide(&sighting.key, &known.facts, &sighting.facts));
+            let arrival = Arrival::of(&known.absorbed, self.store().is_exclusive());
+            effects.extend(decide(&sighting.key, &known.facts, &sighting.facts, arrival));
         }
         effects
     }

@@ -45,8 +45,8 @@ impl QueryService {
         Self { store, clock, options, metrics, points, ranges, streams }
     }
 
-    /// Waits for a permit of this `reach`, then for `answer`, together at most for the deadline of a
-    /// query. Call it when the client has sent the whole request.
+    /// Waits for a permit of this `reach`, then for `answer`, together at most for the deadline of
+    /// a query. Call it when the client has sent the whole request.
     pub(super) async fn in_time(
         &self,
         reach: Reach,

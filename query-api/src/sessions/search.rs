@@ -14,7 +14,7 @@ use shared::{
     timestamp::Timestamp,
 };
 
-use super::{After, ListedSession, Listing};
+use super::listing::{After, ListedSession, Listing};
 
 /// The largest number of sessions that are read at a time.
 const STEP: usize = 256;

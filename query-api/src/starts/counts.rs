@@ -13,7 +13,7 @@ use shared::{
     timestamp::Timestamp,
 };
 
-use super::AHEAD;
+use super::pieces::AHEAD;
 
 /// The number of starts in each slot of time, by the beginning of the slot.
 pub(crate) type Slots = BTreeMap<Timestamp, u64>;

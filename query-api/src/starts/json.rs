@@ -9,8 +9,9 @@ use shared::{event::Country, store::StoreError, timestamp::Timestamp};
 use utoipa::ToSchema;
 
 use super::{
-    Chunk, ChunkError, Piece,
+    chunk::{Chunk, ChunkError},
     counts::{Counted, Slots},
+    pieces::Piece,
 };
 
 /// The size at which a chunk of a streamed reply is sent, in bytes.

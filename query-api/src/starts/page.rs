@@ -10,7 +10,7 @@ use shared::{
     timestamp::Timestamp,
 };
 
-use super::{PIECE, Piece, pieces, position};
+use super::pieces::{PIECE, Piece, pieces, position};
 
 /// The largest number of countries on a page.
 const COUNTRIES: usize = 1_000;

@@ -1,11 +1,24 @@
 //! Pieces, pages and counts of starts.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    pin::pin,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-use futures_util::{FutureExt, TryStreamExt};
-use shared::event::{SessionId, UserId};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use shared::{
+    event::{Country, SessionId, UserId},
+    session::SessionStart,
+    store::StoreError,
+    timestamp::Timestamp,
+};
 
-use super::{counts::Slots, json::CHUNK, *};
+use super::{
+    counts::Slots,
+    json::CHUNK,
+    pieces::{PIECE, Piece},
+    *,
+};
 
 fn piece(country: &str, size: usize) -> Piece {
     let country = Country::normalise(country);

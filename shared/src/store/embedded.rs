@@ -4,13 +4,7 @@
 //! runtime's own threads. All facts of a session are one row, which is read, merged and written
 //! under one lock.
 
-use std::{
-    fmt, io,
-    ops::Bound::{Excluded, Unbounded},
-    path::Path,
-    sync::Arc,
-    thread,
-};
+use std::{fmt, io, path::Path, sync::Arc};
 
 use fjall::{
     Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
@@ -20,7 +14,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use self::scan::Scan;
+use self::scan::{POINTS, Scan, ranges_at_a_time};
 use crate::{
     disk::FreeSpace,
     event::Country,
@@ -30,6 +24,7 @@ use crate::{
 
 mod checkpoint;
 mod keys;
+mod pressure;
 mod read;
 mod scan;
 mod sweep;
@@ -38,8 +33,6 @@ mod write;
 /// Size limit of the engine's journal in bytes, all of which a restart replays: the engine's
 /// minimum.
 const JOURNAL_BYTES: u64 = 64 << 20;
-/// The number of point reads that run at the same time: half of the threads that may block.
-const POINTS: usize = 16;
 /// The number of countries to remember as written.
 const COUNTRIES: usize = 10_000;
 
@@ -81,6 +74,8 @@ struct Engine {
     completed: Keyspace,
     starts: Keyspace,
     countries: Keyspace,
+    /// The most bytes of rows that are only in memory.
+    most_unflushed: u64,
     space: FreeSpace,
     /// One permit for each read of few rows that may run.
     points: Arc<Semaphore>,
@@ -143,6 +138,7 @@ impl EmbeddedStore {
             starts: db.keyspace("starts", || ranges(8))?,
             countries: db.keyspace("countries", || ranges(64))?,
             db,
+            most_unflushed: 2 * buffer,
             space: FreeSpace::of(dir, options.reserve_bytes),
             points: Arc::new(Semaphore::new(POINTS)),
             ranges: Arc::new(Semaphore::new(ranges_at_a_time())),
@@ -166,22 +162,6 @@ impl EmbeddedStore {
 
     pub(super) async fn ready(&self) -> Result<()> {
         self.blocking(Engine::check_writable).await
-    }
-
-    /// Runs a read of few rows.
-    async fn point<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Engine, &mut Scan) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.reading(&self.0.points, work).await
-    }
-
-    /// Runs a read of any number of rows.
-    async fn range<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Engine, &mut Scan) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.reading(&self.0.ranges, work).await
     }
 
     /// Runs a read on a thread that may block. The permit is held until the read ends, which is
@@ -249,24 +229,6 @@ impl Engine {
         let cause = failed.get_or_insert_with(|| in_words(error));
         StoreError::Poisoned(cause.clone())
     }
-
-    /// The countries after `after`, in order.
-    fn countries_after(
-        &self,
-        after: Option<&Country>,
-    ) -> impl Iterator<Item = Result<Country>> + use<'_> {
-        let country = |key: &[u8]| str::from_utf8(key).ok().and_then(Country::from_normalised);
-        let after = after.map_or(Unbounded, |after| Excluded(after.as_str().as_bytes().to_vec()));
-        self.countries.range::<Vec<u8>, _>((after, Unbounded)).map(move |row| {
-            let key = row.key().map_err(read_error)?;
-            country(&key).ok_or_else(|| corrupt(&self.countries, &key))
-        })
-    }
-}
-
-/// The number of range reads that run at the same time.
-fn ranges_at_a_time() -> usize {
-    thread::available_parallelism().map_or(1, |processors| processors.get() - 1).max(1)
 }
 
 /// The options of rows that are kept in memory up to `buffer` bytes.

@@ -39,6 +39,8 @@ mod logins;
 #[cfg(test)]
 mod long;
 #[cfg(test)]
+mod many_facts;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod openapi;

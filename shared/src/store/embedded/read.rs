@@ -171,7 +171,38 @@ impl EmbeddedStore {
     }
 }
 
+impl EmbeddedStore {
+    /// Runs a read of few rows.
+    async fn point<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine, &mut Scan) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.reading(&self.0.points, work).await
+    }
+
+    /// Runs a read of any number of rows.
+    pub(super) async fn range<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine, &mut Scan) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.reading(&self.0.ranges, work).await
+    }
+}
+
 impl Engine {
+    /// The countries after `after`, in order.
+    pub(super) fn countries_after(
+        &self,
+        after: Option<&Country>,
+    ) -> impl Iterator<Item = Result<Country>> + use<'_> {
+        let country = |key: &[u8]| str::from_utf8(key).ok().and_then(Country::from_normalised);
+        let after = after.map_or(Unbounded, |after| Excluded(after.as_str().as_bytes().to_vec()));
+        self.countries.range::<Vec<u8>, _>((after, Unbounded)).map(move |row| {
+            let key = row.key().map_err(read_error)?;
+            country(&key).ok_or_else(|| corrupt(&self.countries, &key))
+        })
+    }
+
     /// Time of the newest start of `country`, superseded or not.
     pub(super) fn newest_start(&self, country: &Country) -> Result<Option<Timestamp>> {
         let prefix = keys::country(country);

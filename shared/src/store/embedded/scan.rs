@@ -1,11 +1,22 @@
-//! A read of the embedded store that is under way on a thread that may block.
+//! Reads of the embedded store on threads that may block, and how many of them run at a time.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    thread,
+};
 
 use crate::store::{Pulse, Result, StoreError};
 
+/// The number of point reads that run at the same time: half of the threads that may block.
+pub(super) const POINTS: usize = 16;
+
 /// The number of rows after which a read looks at its caller and reports its progress.
 const ROWS: u32 = 16;
+
+/// The number of range reads that run at the same time.
+pub(super) fn ranges_at_a_time() -> usize {
+    thread::available_parallelism().map_or(1, |processors| processors.get() - 1).max(1)
+}
 
 /// The caller of a read, who may leave, and the progress of the read.
 #[derive(Debug)]

@@ -17,6 +17,7 @@ impl EmbeddedStore {
     ) -> Result<Vec<Known>> {
         self.blocking(move |engine| {
             engine.check_writable()?;
+            engine.wait_for_flush()?;
             let _writing = engine.writing.lock();
             let mut batch = engine.batch(sightings.len());
             let mut known = Vec::with_capacity(sightings.len());
@@ -42,6 +43,7 @@ impl EmbeddedStore {
     ) -> Result<()> {
         self.blocking(move |engine| {
             engine.check_writable()?;
+            engine.wait_for_flush()?;
             let _writing = engine.writing.lock();
             let mut batch = engine.batch(effects.len());
             let mut new: HashSet<Country> = HashSet::new();

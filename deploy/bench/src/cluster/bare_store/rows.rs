@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use ingest::pairing;
+use ingest::pairing::{self, Arrival};
 use scylla::{
     errors::SerializationError,
     serialize::{
@@ -70,7 +70,7 @@ pub(in crate::cluster) fn steps(file: &Path) -> anyhow::Result<Vec<Step>> {
                 Fact::Start(start) => (0, start.ts, start.country.as_str().to_owned()),
                 Fact::End(ts) => (1, *ts, String::new()),
             };
-            for effect in pairing::decide(&key, all, std::slice::from_ref(&fact)) {
+            for effect in pairing::decide(&key, all, std::slice::from_ref(&fact), Arrival::Any) {
                 match effect {
                     Effect::RecordStart(row) => {
                         let (country, ts) = (row.country.as_str().to_owned(), row.ts.millis());
