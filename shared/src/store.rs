@@ -25,6 +25,7 @@ mod error;
 mod memo;
 mod pulse;
 mod rows;
+mod task;
 
 pub use self::{
     cassandra::CassandraStore,

@@ -19,7 +19,7 @@ use crate::{
     disk::FreeSpace,
     event::Country,
     open_files,
-    store::{Checkpoint, Pulse, Result, StoreError, memo::Memo},
+    store::{Checkpoint, Pulse, Result, StoreError, memo::Memo, task::Task},
 };
 
 mod checkpoint;
@@ -166,20 +166,26 @@ impl EmbeddedStore {
 
     /// Runs a read on a thread that may block. The permit is held until the read ends, which is
     /// soon after its caller has given up, so reads never occupy all threads that writes need too.
+    ///
+    /// A task of its own takes the permit: a read ahead that its caller does not poll would
+    /// otherwise hold up the read that the caller waits for.
     async fn reading<T: Send + 'static>(
         &self,
         permits: &Arc<Semaphore>,
         work: impl FnOnce(&Engine, &mut Scan) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        // The semaphore is never closed.
-        let permit = Arc::clone(permits).acquire_owned().await.ok();
-        let caller = Arc::new(());
+        let (store, permits, caller) = (self.clone(), Arc::clone(permits), Arc::new(()));
         let mut scan = Scan::of(&caller);
-        let held = move |engine: &Engine| {
-            let _permit = permit;
-            work(engine, &mut scan)
+        let read = async move {
+            // The semaphore is never closed.
+            let permit = permits.acquire_owned().await.ok();
+            let held = move |engine: &Engine| {
+                let _permit = permit;
+                work(engine, &mut scan)
+            };
+            store.blocking(held).await
         };
-        let done = self.blocking(held).await;
+        let done = Task::spawn(read).done().await;
         Pulse::beat_of_task();
         drop(caller);
         done

@@ -81,4 +81,17 @@ mod tests {
         let all = store.0.ranges.acquire_many(u32::try_from(ranges_at_a_time()).unwrap());
         assert!(timeout(PATIENCE, all).await.is_ok(), "the read continues");
     }
+
+    /// As in a stream that reads ahead: the caller waits for one read and does not poll the other.
+    #[tokio::test]
+    async fn a_read_that_is_not_polled_holds_up_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = opened(dir.path());
+        let reads = || store.range(|_, _| Ok(()));
+        let mut ahead: Vec<_> = (0..=ranges_at_a_time()).map(|_| Box::pin(reads())).collect();
+        for read in &mut ahead {
+            assert!(futures_util::poll!(read).is_pending());
+        }
+        assert!(timeout(PATIENCE, reads()).await.is_ok(), "an idle read has the permit");
+    }
 }

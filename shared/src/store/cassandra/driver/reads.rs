@@ -1,15 +1,15 @@
 //! Readers' requests: bounded in number, and given up before the deadline of their query.
 
-use std::{panic, sync::Arc, thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use scylla::errors::ExecutionError;
 use tokio::{
     sync::Semaphore,
-    task::JoinHandle,
     time::{sleep, timeout},
 };
 
 use super::options::CassandraOptions;
+use crate::store::task::Task;
 
 /// Retries for a query, whose client is waiting.
 const RETRIES: usize = 1;
@@ -34,9 +34,6 @@ pub(super) struct Reads {
     /// How long the servers may work on a request.
     deadline: Duration,
 }
-
-/// A task that ends when it is dropped.
-struct Attempt<T>(JoinHandle<T>);
 
 impl Reads {
     pub(super) fn new(options: &CassandraOptions) -> Self {
@@ -77,20 +74,6 @@ impl Reads {
             }));
             Err(ExecutionError::RequestTimeout(limit))
         };
-        let mut attempt = Attempt(tokio::spawn(attempt));
-        match (&mut attempt.0).await {
-            Ok(outcome) => outcome,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => panic::resume_unwind(panic),
-                // The runtime is shutting down.
-                Err(_) => std::future::pending().await,
-            },
-        }
-    }
-}
-
-impl<T> Drop for Attempt<T> {
-    fn drop(&mut self) {
-        self.0.abort();
+        Task::spawn(attempt).done().await
     }
 }
