@@ -1,19 +1,14 @@
 //! Processes whose clocks are an hour off, or jump, give the answers of those whose clocks are
 //! right.
 //!
-//! The clocks are those of libfaketime: each process reads its offset from a file. Each has an
-//! embedded log, because the Kafka driver waits by calls that the library does not change.
+//! Each process has an embedded log, because the Kafka driver waits until times of the clock.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::process::Command;
 
 use crate::{
     backends::Backends,
     client::LINES,
-    clocks::faketime,
+    clocks::OwnClock,
     command_line::said,
     data::{Chance, joined, lines},
     model::Model,
@@ -23,25 +18,7 @@ use crate::{
 };
 
 /// The offsets of a clock that jumps, in seconds.
-const JUMPS: [&str; 4] = ["+3600", "-3600", "+0", "-1800"];
-
-/// A clock of a process.
-struct FakeClock(PathBuf);
-
-impl FakeClock {
-    fn new(dir: &Path, offset: &str) -> Self {
-        let clock = Self(dir.join("clock"));
-        clock.set(offset);
-        clock
-    }
-
-    fn set(&self, offset: &str) {
-        // Renamed, because the library may read the file at any moment.
-        let new = self.0.with_extension("new");
-        fs::write(&new, offset).unwrap();
-        fs::rename(new, &self.0).unwrap();
-    }
-}
+const JUMPS: [i64; 4] = [3_600, -3_600, 0, -1_800];
 
 #[test]
 fn processes_whose_clocks_are_an_hour_off_or_jump_give_the_same_answers() {
@@ -49,18 +26,13 @@ fn processes_whose_clocks_are_an_hour_off_or_jump_give_the_same_answers() {
     let flags = Backends::Cassandra.flags(data[0].path());
     let made = Command::new(BOOKEND).env_clear().arg("setup").args(&flags).output().unwrap();
     assert!(made.status.success(), "{}", said(&made));
-    let clocks = ["+0", "-3600", "+3600", "+0"];
-    let clocks: Vec<_> =
-        data.iter().zip(clocks).map(|(dir, offset)| FakeClock::new(dir.path(), offset)).collect();
-    let services: Vec<_> = (data.iter().zip(&clocks))
-        .map(|(dir, clock)| {
-            let mut command = serve(&dir.path().join("data"), &[]);
-            command.args(&flags).env("LD_PRELOAD", faketime());
-            command.env("FAKETIME_TIMESTAMP_FILE", &clock.0).env("FAKETIME_CACHE_DURATION", "1");
-            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-            Service::run(command)
-        })
-        .collect();
+    let started = data.iter().zip([0, -3_600, 3_600, 0]).map(|(dir, offset)| {
+        let mut command = serve(&dir.path().join("data"), &[]);
+        command.args(&flags);
+        let clock = OwnClock::of(&mut command, offset);
+        (clock, Service::run(command))
+    });
+    let (clocks, services): (Vec<_>, Vec<_>) = started.unzip();
 
     // A process whose clock is late must not take the events for future ones.
     let ending = shared::clock::Clock::machine().now() - 2 * shared::timestamp::HOUR;
