@@ -46,13 +46,29 @@ pub(crate) fn report(command: &str, data: &Path, more: &[&str]) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// What both versions reply. A page of starts names no country after its end any more, so its end
+/// may be another position of the same meaning, and counts have a `next`.
+fn comparable(path: &str, mut reply: Value) -> Value {
+    if path.starts_with("/v1/session-starts/counts") {
+        let next = reply.as_object_mut().unwrap().remove("next");
+        assert!(next.is_none_or(|next| next.is_null()), "{path}");
+    } else if path.starts_with("/v1/session-starts") {
+        reply["next"] = reply["next"].is_null().into();
+        let countries = reply["countries"].as_object_mut().unwrap();
+        countries.retain(|_, starts| starts != &Value::Array(Vec::new()));
+    }
+    reply
+}
+
 /// Asserts that every question of the fixture is answered as the older program answered it.
 pub(crate) fn answers_as_before(service: &Service, expected: &Value) {
     let answers = expected["answers"].as_object().unwrap();
     assert!(answers.len() >= 20);
     for (path, before) in answers {
         let reply = service.client().get(path).unwrap();
-        assert_eq!((reply.status, &reply.json()), (200, before), "{path}");
+        assert_eq!(reply.status, 200, "{path}");
+        let now = comparable(path, reply.json());
+        assert_eq!(now, comparable(path, before.clone()), "{path}");
     }
 }
 
