@@ -74,6 +74,7 @@ pub(super) struct CountsReply {
     #[schema(value_type = CountByCountry)]
     countries: BTreeMap<Country, u64>,
     /// With `top`: the number of starts of all other countries.
+    #[schema(nullable = false)]
     others: Option<u64>,
     /// The `cursor` for the further countries; `null` if there are none.
     #[schema(required)]
