@@ -1,4 +1,4 @@
-//! A task of its own for a request, which goes on while its caller does not poll it.
+//! A task of its own for a request: it continues while its caller does not poll it.
 
 use std::panic;
 
