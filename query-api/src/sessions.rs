@@ -3,7 +3,6 @@
 
 use shared::{
     event::UserId,
-    session::Status,
     store::{SessionPosition, Store, StoreError},
     timestamp::Timestamp,
 };
@@ -11,7 +10,10 @@ use shared::{
 mod listing;
 mod search;
 
-pub(crate) use self::listing::{After, ListedSession, Listing};
+pub(crate) use self::{
+    listing::{After, ListedSession, Listing},
+    search::search,
+};
 
 /// Lists at most `limit` complete sessions of `user` after the position `after`. The order is that
 /// of [`SessionPosition`]: newest first, equal times by session. Sessions from before `horizon` are
@@ -26,18 +28,4 @@ pub(crate) async fn complete(
     // One session more than the limit shows that there is a next page.
     let sessions = store.completed(user, horizon, after, limit + 1).await?;
     Ok(Listing::newest_first(sessions.into_iter().map(ListedSession::Complete).collect(), limit))
-}
-
-/// Lists at most `limit` open sessions or orphans of `user`, as `status` says, after `after`.
-/// Sessions from before `horizon` are omitted.
-pub(crate) async fn incomplete(
-    store: &Store,
-    user: &UserId,
-    status: Status,
-    horizon: Timestamp,
-    after: Option<After>,
-    limit: usize,
-) -> Result<Listing, StoreError> {
-    let most = store.sessions_per_query();
-    search::search(store, user, status, horizon, after, limit, most).await
 }

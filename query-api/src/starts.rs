@@ -9,10 +9,10 @@ mod pieces;
 
 pub(crate) use self::{
     chunk::{Chunk, ChunkError},
-    counts::{counts, top},
-    json::{Slot, WriteNumbers, counted, uncut, write_slots, write_total},
+    counts::counts,
+    json::{Slot, WriteNumbers, counted, top, uncut, write_slots, write_total},
     page::{Page, page},
-    pieces::{UNCUT_PIECE, countries, pieces},
+    pieces::{countries, pieces},
 };
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use futures_util::{Stream, future::Either};
 use prometheus::Registry;
 
 use crate::{
@@ -135,15 +136,35 @@ impl Store {
         on_backend!(self, store => store.starts(country, window, after, limit).await)
     }
 
-    /// Number of starts of `country` in each slot of `step` milliseconds of `window`, by the first
-    /// instant of the slot. Slots without a start are omitted.
+    /// All starts that [`starts`](Self::starts) would list, in pieces of `size`; only the last one
+    /// may be smaller, and none is empty. The caller takes about `most`, so that not much more is
+    /// read ahead. A stream on Cassandra holds at most 16 MB of rows.
+    pub fn all_starts(
+        &self,
+        country: Country,
+        window: Window,
+        after: Option<StartPosition>,
+        size: usize,
+        most: usize,
+    ) -> impl Stream<Item = Result<Vec<SessionStart>>> + Send + use<> {
+        match self.clone() {
+            Self::Embedded(store) => Either::Left(store.all_starts(country, window, after, size)),
+            Self::Cassandra(store) => {
+                Either::Right(store.all_starts(country, window, after, size, most))
+            }
+        }
+    }
+
+    /// Number of starts of each of `countries`, which are in order, in each slot of `step`
+    /// milliseconds of `window`, by the first instant of the slot. Slots without a start are
+    /// omitted.
     pub async fn count_starts(
         &self,
-        country: &Country,
+        countries: Vec<Country>,
         window: Window,
         step: i64,
-    ) -> Result<BTreeMap<Timestamp, u64>> {
-        on_backend!(self, store => store.count_starts(country, window, step).await)
+    ) -> Result<Vec<BTreeMap<Timestamp, u64>>> {
+        on_backend!(self, store => store.count_starts(countries, window, step).await)
     }
 
     /// At most `limit` completed sessions of `user` that started at or after `horizon`, after the

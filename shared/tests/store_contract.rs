@@ -1,6 +1,9 @@
 //! The contract of `Store`: tests for every backend, and tests for each backend alone.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+use std::collections::BTreeMap;
+
+use futures_util::TryStreamExt;
 use shared::{
     event::{Country, SessionId, UserId},
     session::{CompletedSession, Fact, SessionFacts, SessionKey, SessionStart, Start},
@@ -139,6 +142,21 @@ async fn facts(store: &Store, user: &str, session: &str) -> SessionFacts {
 
 async fn starts(store: &Store, name: &str, window: Window) -> Vec<SessionStart> {
     store.starts(&country(name), window, None, 1_000).await.unwrap()
+}
+
+/// The same, read in pieces of `size`, with as little read ahead as possible.
+async fn starts_in_pieces(store: &Store, name: &str, size: usize) -> Vec<SessionStart> {
+    let pieces = store.all_starts(country(name), ever(), None, size, 1);
+    let pieces: Vec<Vec<SessionStart>> = pieces.try_collect().await.unwrap();
+    let is_full = |piece: &Vec<SessionStart>| piece.len() == size;
+    assert!(pieces.iter().rev().skip(1).all(is_full), "only the last piece is smaller");
+    assert!(pieces.iter().all(|piece| !piece.is_empty()));
+    pieces.concat()
+}
+
+/// The number of starts of one country in each slot.
+async fn counts(store: &Store, name: &str, window: Window, step: i64) -> BTreeMap<Timestamp, u64> {
+    store.count_starts(vec![country(name)], window, step).await.unwrap().remove(0)
 }
 
 /// The countries that have a start at or after `horizon`.

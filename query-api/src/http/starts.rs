@@ -141,15 +141,12 @@ impl QueryService {
             Some((name, _)) => (format!(r#""step":"{name}","series""#), starts::write_slots),
         };
         let head = format!(r#"{{"from":"{from}","to":"{to}",{name}:{{"#);
-        let next = move |country| StartsCursor { window, country, last: None }.write(query);
         let stall = self.options.deadline;
-        let Some(top) = top else {
-            let chunks = starts::counted(head, counts, write, None, COUNTED, next);
-            return Answer::streamed(chunks, permit, stall).await;
-        };
-        let (largest, others) = starts::top(counts, top).await?;
-        let largest = stream::iter(largest.into_iter().map(Ok));
-        let chunks = starts::counted(head, largest, write, Some(others), TOP, next);
+        if let Some(top) = top {
+            return Answer::streamed(starts::top(head, counts, write, top), permit, stall).await;
+        }
+        let next = move |country| StartsCursor { window, country, last: None }.write(query);
+        let chunks = starts::counted(head, counts, write, COUNTED, next);
         Answer::streamed(chunks, permit, stall).await
     }
 
@@ -161,8 +158,7 @@ impl QueryService {
         let horizon = now - RETENTION;
         let window = span.window(now, self.options.future_tolerance_ms)?.clip(horizon);
         let countries = self.countries(BTreeSet::new(), horizon, None);
-        let pieces =
-            starts::pieces(self.store.clone(), countries, window, None, starts::UNCUT_PIECE);
+        let pieces = starts::pieces(self.store.clone(), countries, window, None, usize::MAX);
         Answer::streamed(starts::uncut(pieces), permit, self.options.deadline).await
     }
 

@@ -88,7 +88,7 @@ impl QueryService {
                 }
                 (Status::Complete, Some(After::Id(..))) => return Err(QueryError::InvalidCursor),
                 (Status::Open | Status::Orphan, after) => {
-                    sessions::incomplete(store, &user, status, horizon, after, limit).await?
+                    sessions::search(store, &user, status, horizon, after, limit).await?
                 }
             };
             let next = listing.next.map(|after| cursor::write_session(query, &after));

@@ -17,18 +17,19 @@ use shared::{
 use super::listing::{After, ListedSession, Listing};
 
 /// The largest number of sessions that are read at a time.
-const STEP: usize = 256;
+const STEP: usize = 500;
 
-/// Returns at most `limit` sessions of `user` with `status`; looks at no more than `most`.
-pub(super) async fn search(
+/// Lists at most `limit` open sessions or orphans of `user`, as `status` says, after `after`.
+/// Sessions from before `horizon` are omitted.
+pub(crate) async fn search(
     store: &Store,
     user: &UserId,
     status: Status,
     horizon: Timestamp,
     after: Option<After>,
     limit: usize,
-    most: usize,
 ) -> Result<Listing, StoreError> {
+    let most = store.sessions_per_query();
     let (mut seen, listed, in_order_of_ids) = match after {
         None => (None, None, false),
         Some(After::Newest(listed)) => (None, Some(listed), false),

@@ -3,17 +3,18 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
-    pin::pin,
 };
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use shared::{
     event::Country,
     store::{Store, StoreError, Window},
     timestamp::Timestamp,
 };
 
-use super::pieces::AHEAD;
+/// The number of countries that are counted in one read, and of such reads at a time.
+const COUNTRIES: usize = 32;
+const AHEAD: usize = 2;
 
 /// The number of starts in each slot of time, by the beginning of the slot.
 pub(crate) type Slots = BTreeMap<Timestamp, u64>;
@@ -33,43 +34,54 @@ pub(crate) fn counts(
     window: Window,
     step: i64,
 ) -> impl Stream<Item = Result<Counted, StoreError>> + Send {
-    countries
-        .map(move |country| {
-            let store = store.clone();
-            async move {
-                let (country, newest) = country?;
-                let slots = if newest < window.from {
-                    Slots::new()
-                } else {
-                    store.count_starts(&country, window, step).await?
-                };
-                Ok((country, slots))
-            }
-        })
-        .buffered(AHEAD)
+    let some = countries.chunks(COUNTRIES).map(move |some| {
+        let store = store.clone();
+        async move {
+            let some = some.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let young = some.iter().filter(|(_, newest)| *newest >= window.from);
+            let young: Vec<_> = young.map(|(country, _)| country.clone()).collect();
+            let mut counts = store.count_starts(young, window, step).await?.into_iter();
+            let counted = some.into_iter().map(move |(country, newest)| {
+                let slots = (newest >= window.from).then(|| counts.next()).flatten();
+                Ok((country, slots.unwrap_or_default()))
+            });
+            Ok::<_, StoreError>(stream::iter(counted))
+        }
+    });
+    some.buffered(AHEAD).try_flatten()
 }
 
-/// The `most` countries with the most starts, in the order of their names, and the starts of all
-/// others. Of countries with equally many starts, the first in the order of names count as larger.
-pub(crate) async fn top(
-    counts: impl Stream<Item = Result<Counted, StoreError>> + Send,
+/// The countries with the most starts, and the sum of the others.
+pub(super) struct Top {
     most: usize,
-) -> Result<(Vec<Counted>, Slots), StoreError> {
-    let mut largest: BinaryHeap<Reverse<Ranked>> = BinaryHeap::new();
-    let mut others = Slots::new();
-    let mut counts = pin!(counts);
-    while let Some((country, slots)) = counts.next().await.transpose()? {
-        largest.push(Reverse((slots.values().sum(), Reverse(country), slots)));
-        if largest.len() > most
-            && let Some(Reverse((_, _, slots))) = largest.pop()
+    largest: BinaryHeap<Reverse<Ranked>>,
+    others: Slots,
+}
+
+impl Top {
+    /// The `most` largest of no countries. Of countries with equally many starts, the first in the
+    /// order of names count as larger.
+    pub(super) fn of(most: usize) -> Self {
+        Self { most, largest: BinaryHeap::new(), others: Slots::new() }
+    }
+
+    pub(super) fn add(&mut self, country: Country, slots: Slots) {
+        self.largest.push(Reverse((slots.values().sum(), Reverse(country), slots)));
+        if self.largest.len() > self.most
+            && let Some(Reverse((_, _, slots))) = self.largest.pop()
         {
             for (slot, starts) in slots {
-                *others.entry(slot).or_default() += starts;
+                *self.others.entry(slot).or_default() += starts;
             }
         }
     }
-    let largest = largest.into_iter().map(|Reverse((_, Reverse(country), slots))| (country, slots));
-    let mut largest: Vec<_> = largest.collect();
-    largest.sort();
-    Ok((largest, others))
+
+    /// The largest countries in the order of their names, and the starts of all others.
+    pub(super) fn finish(self) -> (Vec<Counted>, Slots) {
+        let largest = self.largest.into_iter();
+        let largest = largest.map(|Reverse((_, Reverse(country), slots))| (country, slots));
+        let mut largest: Vec<_> = largest.collect();
+        largest.sort();
+        (largest, self.others)
+    }
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{
     chunk::{Chunk, ChunkError},
-    counts::{Counted, Slots},
+    counts::{Counted, Slots, Top},
     pieces::Piece,
 };
 
@@ -61,17 +61,18 @@ pub(crate) fn uncut(
     }
 }
 
-/// How [`counted`] writes the numbers of a country.
+/// How the numbers of a country are written.
 pub(crate) type WriteNumbers = fn(&mut Writer, &Slots) -> serde_json::Result<()>;
 
-/// Writes `head`, which ends with an open object, then the numbers of each country by `write`,
-/// `others` if they are given, and the cursor that `next` makes of the last one of `most` countries
-/// if there are more.
+/// Writes `head`, which ends with an open object, then the numbers of each country by `write`, and
+/// the cursor that `next` makes of the last one of `most` countries if there are more.
+///
+/// The first chunk ends after the first country: the reply has begun, although the next countries
+/// may take long.
 pub(crate) fn counted(
     head: String,
     counts: impl Stream<Item = Result<Counted, StoreError>> + Send,
     write: WriteNumbers,
-    others: Option<Slots>,
     most: usize,
     next: impl Fn(Country) -> serde_json::Result<String> + Send,
 ) -> impl Stream<Item = Result<Chunk, ChunkError>> + Send {
@@ -85,23 +86,50 @@ pub(crate) fn counted(
             if cut {
                 break;
             }
-            writer.raw(if written == 0 { "" } else { "," });
-            writer.json(&country)?;
-            writer.raw(":");
-            write(&mut writer, &slots)?;
-            if writer.is_full() {
+            writer.entry(written == 0, &country, &slots, write)?;
+            if written == 0 || writer.is_full() {
                 yield writer.take();
             }
             (written, last) = (written + 1, Some(country));
         }
-        writer.raw("}");
-        if let Some(others) = &others {
-            writer.raw(r#","others":"#);
-            write(&mut writer, others)?;
-        }
-        writer.raw(r#","next":"#);
+        writer.raw(r#"},"next":"#);
         writer.json(&last.filter(|_| cut).map(next).transpose()?)?;
         writer.raw("}");
+        yield writer.take();
+    }
+}
+
+/// Writes `head`, which ends with an open object, then by `write` the numbers of the `most`
+/// countries with the most starts, in the order of their names, and those of all others together.
+///
+/// The first chunk is the head alone, after the first country is counted.
+pub(crate) fn top(
+    head: String,
+    counts: impl Stream<Item = Result<Counted, StoreError>> + Send,
+    write: WriteNumbers,
+    most: usize,
+) -> impl Stream<Item = Result<Chunk, ChunkError>> + Send {
+    try_stream! {
+        let mut counts = pin!(counts);
+        let mut writer = Writer::default();
+        writer.raw(&head);
+        let (mut top, mut is_first) = (Top::of(most), true);
+        while let Some((country, slots)) = counts.next().await.transpose()? {
+            top.add(country, slots);
+            if is_first {
+                is_first = false;
+                yield writer.take();
+            }
+        }
+        let (largest, others) = top.finish();
+        let mut is_first = true;
+        for (country, slots) in largest {
+            writer.entry(is_first, &country, &slots, write)?;
+            is_first = false;
+        }
+        writer.raw(r#"},"others":"#);
+        write(&mut writer, &others)?;
+        writer.raw(r#","next":null}"#);
         yield writer.take();
     }
 }
@@ -142,6 +170,20 @@ impl Writer {
     fn row(&mut self, value: &impl Serialize) -> serde_json::Result<()> {
         self.rows += 1;
         self.json(value)
+    }
+
+    /// Writes the numbers of a country.
+    fn entry(
+        &mut self,
+        is_first: bool,
+        country: &Country,
+        slots: &Slots,
+        write: WriteNumbers,
+    ) -> serde_json::Result<()> {
+        self.raw(if is_first { "" } else { "," });
+        self.json(country)?;
+        self.raw(":");
+        write(self, slots)
     }
 
     fn is_full(&self) -> bool {

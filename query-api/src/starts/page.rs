@@ -10,7 +10,7 @@ use shared::{
     timestamp::Timestamp,
 };
 
-use super::pieces::{PIECE, Piece, pieces, position};
+use super::pieces::{Piece, pieces};
 
 /// The largest number of countries on a page.
 const COUNTRIES: usize = 1_000;
@@ -36,8 +36,7 @@ pub(crate) async fn page(
     // A page before has named the first country. It is named again only with more starts.
     let mut is_named = first.is_some();
     // One start more than the limit shows that there is a next page.
-    let size = PIECE.min(limit + 1);
-    let mut pieces = pin!(pieces(store, countries, window, first, size));
+    let mut pieces = pin!(pieces(store, countries, window, first, limit + 1));
     let mut page = Page { countries: BTreeMap::new(), next: None };
     let mut room = limit;
     while let Some(Piece { country, mut starts }) = pieces.next().await.transpose()? {
@@ -56,7 +55,7 @@ pub(crate) async fn page(
         is_named = false;
         if cut {
             let last = page.countries.get(&country).and_then(|starts| starts.last());
-            page.next = last.map(|last| (country, Some(position(last))));
+            page.next = last.map(|last| (country, Some(last.into())));
             break;
         }
     }

@@ -15,8 +15,8 @@ use shared::{
 /// The number of countries whose names are read at a time.
 const COUNTRIES: usize = 256;
 /// The number of countries whose starts are read at a time.
-pub(super) const AHEAD: usize = 4;
-/// The largest number of starts that are read at a time.
+const AHEAD: usize = 4;
+/// The largest number of starts in a piece.
 pub(super) const PIECE: usize = 512;
 
 /// Some starts of one country. Every country has at least one piece, which may be empty.
@@ -52,16 +52,17 @@ pub(crate) fn countries(
     }
 }
 
-/// Reads the starts of `countries` in `window`, in pieces of at most `size`. The first country may
-/// begin after the start `first`.
+/// Reads the starts of `countries` in `window`, in pieces of at most [`PIECE`], for a caller who
+/// takes about `most`. The first country may begin after the start `first`.
 pub(crate) fn pieces(
     store: Store,
     countries: impl Stream<Item = Result<(Country, Timestamp), StoreError>> + Send,
     window: Window,
     first: Option<StartPosition>,
-    size: usize,
+    most: usize,
 ) -> impl Stream<Item = Result<Piece, StoreError>> + Send {
     try_stream! {
+        let size = PIECE.min(most);
         let afters = stream::iter(iter::once(first).chain(iter::repeat(None)));
         let ahead = countries.zip(afters).map(|(country, after)| {
             let store = store.clone();
@@ -77,22 +78,19 @@ pub(crate) fn pieces(
         });
         let mut ahead = pin!(ahead.buffered(AHEAD));
         while let Some(piece) = ahead.next().await {
-            let Piece { country, mut starts } = piece?;
-            loop {
-                let after = if starts.len() < size { None } else { starts.last().map(position) };
-                yield Piece { country: country.clone(), starts };
-                if after.is_none() {
-                    break;
+            let piece = piece?;
+            let country = piece.country.clone();
+            let rest = piece.starts.last().filter(|_| piece.starts.len() == size);
+            let rest = rest.map(StartPosition::from);
+            yield piece;
+            // Only the country whose turn it is has a read that is kept open.
+            if rest.is_some() {
+                let rest = store.all_starts(country.clone(), window, rest, size, most);
+                let mut rest = pin!(rest);
+                while let Some(starts) = rest.next().await.transpose()? {
+                    yield Piece { country: country.clone(), starts };
                 }
-                starts = store.starts(&country, window, after, size).await?;
             }
         }
     }
-}
-
-/// The size of the pieces of a streamed reply.
-pub(crate) const UNCUT_PIECE: usize = PIECE;
-
-pub(super) fn position(start: &SessionStart) -> StartPosition {
-    StartPosition { ts: start.ts, session: start.session.clone(), user: start.user.clone() }
 }

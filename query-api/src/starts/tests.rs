@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use shared::{
     event::{Country, SessionId, UserId},
     session::SessionStart,
@@ -85,54 +85,59 @@ fn at(second: i64) -> Timestamp {
     Timestamp::default() + 1_000 * second
 }
 
-/// The text for these counts, and its number of rows.
-fn written(
-    counts: Vec<Counted>,
-    write: WriteNumbers,
-    others: Option<Slots>,
-    most: usize,
-) -> (String, usize) {
-    let next = |last: Country| Ok(format!("after {last}"));
-    let chunks = counted(r#"{"of":{"#.to_owned(), stream::iter(counts), write, others, most, next);
+const HEAD: &str = r#"{"of":{"#;
+
+/// The chunks of a reply, and its number of rows.
+fn read(chunks: impl Stream<Item = Result<Chunk, ChunkError>>) -> (Vec<String>, usize) {
     let chunks: Vec<_> = chunks.try_collect().now_or_never().unwrap().unwrap();
-    let [Chunk { bytes, rows }] = &chunks[..] else { panic!("{chunks:?}") };
-    (String::from_utf8(bytes.to_vec()).unwrap(), *rows)
+    let rows = chunks.iter().map(|chunk: &Chunk| chunk.rows).sum();
+    let text = |chunk: &Chunk| String::from_utf8(chunk.bytes.to_vec()).unwrap();
+    (chunks.iter().map(text).collect(), rows)
+}
+
+fn written(counts: Vec<Counted>, write: WriteNumbers, most: usize) -> (Vec<String>, usize) {
+    let next = |last: Country| Ok(format!("after {last}"));
+    read(counted(HEAD.to_owned(), stream::iter(counts), write, most, next))
 }
 
 #[test]
-fn a_series_is_written_with_its_head() {
+fn a_series_is_written_with_its_head_and_begins_with_its_first_country() {
     let counts = || vec![of("DE", &[]), of("SK", &[2, 1])];
     let slots =
         r#"[{"ts":"1970-01-01T00:00:00Z","starts":2},{"ts":"1970-01-01T00:00:01Z","starts":1}]"#;
-    let expected = format!(r#"{{"of":{{"DE":[],"SK":{slots}}},"next":null}}"#);
-    assert_eq!(written(counts(), write_slots, None, 2), (expected, 2));
-    let (_, others) = of("", &[2, 1]).unwrap();
-    let expected = format!(r#"{{"of":{{}},"others":{slots},"next":null}}"#);
-    assert_eq!(written(Vec::new(), write_slots, Some(others), 2).0, expected);
-    let totals = r#"{"of":{"DE":0,"SK":3},"others":0,"next":null}"#;
-    assert_eq!(written(counts(), write_total, Some(Slots::new()), 2).0, totals);
+    let [first, rest] =
+        [r#"{"of":{"DE":[]"#.to_owned(), format!(r#","SK":{slots}}},"next":null}}"#)];
+    assert_eq!(written(counts(), write_slots, 2), (vec![first, rest], 2));
+    let totals = r#"{"of":{"DE":0,"SK":3},"next":null}"#;
+    assert_eq!(written(counts(), write_total, 2).0.concat(), totals);
+    assert_eq!(written(Vec::new(), write_total, 2).0.concat(), r#"{"of":{},"next":null}"#);
 }
 
 #[test]
 fn a_reply_with_counts_ends_after_the_largest_number_of_countries() {
     let counts = || ["AT", "DE", "SK"].map(|country| of(country, &[1])).into();
-    let (text, _) = written(counts(), write_total, None, 2);
-    assert_eq!(text, r#"{"of":{"AT":1,"DE":1},"next":"after DE"}"#);
-    let (text, _) = written(counts(), write_total, None, 3);
-    assert_eq!(text, r#"{"of":{"AT":1,"DE":1,"SK":1},"next":null}"#);
+    let (text, _) = written(counts(), write_total, 2);
+    assert_eq!(text.concat(), r#"{"of":{"AT":1,"DE":1},"next":"after DE"}"#);
+    let (text, _) = written(counts(), write_total, 3);
+    assert_eq!(text.concat(), r#"{"of":{"AT":1,"DE":1,"SK":1},"next":null}"#);
 }
 
 #[test]
 fn the_countries_with_the_most_starts_are_kept_and_the_others_are_summed_up() {
     let all = [("AT", [1, 2]), ("BE", [9, 0]), ("CZ", [0, 3]), ("DE", [0, 0]), ("SK", [3, 4])];
-    let largest = |most| {
+    let largest = |most, write| {
         let counts = stream::iter(all.map(|(country, starts)| of(country, &starts)));
-        let (largest, others) = top(counts, most).now_or_never().unwrap().unwrap();
-        let names = largest.iter().map(|(country, _)| country.to_string()).collect::<Vec<_>>();
-        (names.join(" "), [at(0), at(1)].map(|slot| others.get(&slot).copied().unwrap_or(0)))
+        let (chunks, _) = read(top(HEAD.to_owned(), counts, write, most));
+        assert_eq!(chunks[0], HEAD, "the reply begins when one country is counted");
+        chunks.concat()
     };
-    assert_eq!(largest(1), ("BE".to_owned(), [4, 9]));
+    let slots =
+        r#"[{"ts":"1970-01-01T00:00:00Z","starts":4},{"ts":"1970-01-01T00:00:01Z","starts":9}]"#;
+    let one = r#"{"of":{"BE":[{"ts":"1970-01-01T00:00:00Z","starts":9},{"ts":"1970-01-01T00:00:01Z","starts":0}]}"#;
+    assert_eq!(largest(1, write_slots), format!(r#"{one},"others":{slots},"next":null}}"#));
     // Of two with three starts, the first by name.
-    assert_eq!(largest(3), ("AT BE SK".to_owned(), [0, 3]));
-    assert_eq!(largest(9), ("AT BE CZ DE SK".to_owned(), [0, 0]));
+    let three = r#"{"of":{"AT":3,"BE":9,"SK":7},"others":3,"next":null}"#;
+    assert_eq!(largest(3, write_total), three);
+    let all = r#"{"of":{"AT":3,"BE":9,"CZ":3,"DE":0,"SK":7},"others":0,"next":null}"#;
+    assert_eq!(largest(9, write_total), all);
 }

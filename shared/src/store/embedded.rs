@@ -28,6 +28,7 @@ mod pressure;
 mod read;
 mod scan;
 mod sweep;
+mod walk;
 mod write;
 
 /// Size limit of the engine's journal in bytes, all of which a restart replays: the engine's

@@ -67,6 +67,12 @@ pub struct SessionPosition {
     pub session: SessionId,
 }
 
+impl From<&SessionStart> for StartPosition {
+    fn from(start: &SessionStart) -> Self {
+        Self { ts: start.ts, session: start.session.clone(), user: start.user.clone() }
+    }
+}
+
 impl Effect {
     /// Start of the session in this row: retention counts from it.
     #[must_use]

@@ -16,6 +16,7 @@ contract!(
     rows_that_began_before_the_year_are_not_written,
     a_session_is_listed_by_its_start_not_by_its_end,
     what_is_a_year_old_leaves_and_nothing_else,
+    only_countries_without_a_start_leave,
     markers_leave_too,
     every_pair_of_a_session_with_many_facts_leaves,
     a_session_that_kept_an_end_remembers_that_its_start_has_left,
@@ -81,6 +82,22 @@ async fn what_is_a_year_old_leaves_and_nothing_else(backend: &impl Backend) {
         scan(&store).await,
         [(key("u", "young"), young), (key("u", "young orphan"), orphan)]
     );
+}
+
+/// Some countries are left by all of their starts, next to others that keep one start.
+async fn only_countries_without_a_start_leave(backend: &impl Backend) {
+    let store = backend.open().await;
+    for (country, ts) in [
+        ("AT", HORIZON - 1),
+        ("BE", HORIZON - 1),
+        ("CZ", YOUNG),
+        ("DE", HORIZON - 1),
+        ("FR", YOUNG),
+    ] {
+        write(&store, country, ts, country, ts).await;
+    }
+    backend.leave(&store, horizon()).await;
+    assert_eq!(countries(&store, horizon()).await, [country("CZ"), country("FR")]);
 }
 
 /// A remaining marker would hide a later row of the same session.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::TryStreamExt;
 use shared::{
     event::UserId,
     session::{CompletedSession, SessionStart},
@@ -10,8 +11,8 @@ use shared::{
 };
 
 use crate::{
-    Backend, NOW, at, completed, contract, countries, country, ever, now, sessions_of, started,
-    starts, window,
+    Backend, NOW, at, completed, contract, countries, country, counts, ever, now, sessions_of,
+    started, starts, starts_in_pieces, window,
 };
 
 contract!(
@@ -24,6 +25,8 @@ contract!(
     a_window_holds_its_beginning_and_not_its_end,
     an_empty_or_inverted_window_holds_nothing,
     counting_agrees_with_listing,
+    many_countries_are_counted_at_once,
+    pieces_hold_what_pages_hold,
     slots_begin_at_whole_steps_before_1970_too,
     a_limit_of_nothing_gives_nothing,
     a_position_outside_the_window_does_not_widen_it,
@@ -76,7 +79,7 @@ async fn a_marker_hides_its_start_whichever_comes_first(backend: &impl Backend) 
         }
         assert_eq!(starts(&store, "SK", ever()).await, [], "{session}");
     }
-    assert_eq!(store.count_starts(&country("SK"), ever(), HOUR).await.unwrap(), BTreeMap::new());
+    assert_eq!(counts(&store, "SK", ever(), HOUR).await, BTreeMap::new());
 }
 
 async fn a_marker_hides_its_session_whichever_comes_first(backend: &impl Backend) {
@@ -164,7 +167,7 @@ async fn a_window_holds_its_beginning_and_not_its_end(backend: &impl Backend) {
     record(&store, &rows).await;
     let found = starts(&store, "SK", window(NOW + 1, NOW + 3)).await;
     assert_eq!(found, [rows[2].clone(), rows[1].clone()]);
-    let slots = store.count_starts(&country("SK"), window(NOW + 1, NOW + 3), 1).await.unwrap();
+    let slots = counts(&store, "SK", window(NOW + 1, NOW + 3), 1).await;
     assert_eq!(slots, [(at(NOW + 1), 1), (at(NOW + 2), 1)].into());
 }
 
@@ -173,9 +176,7 @@ async fn an_empty_or_inverted_window_holds_nothing(backend: &impl Backend) {
     record(&store, &[started("u", "s", NOW, "SK")]).await;
     for (from, to) in [(NOW, NOW), (NOW + 1, NOW), (NOW + 9, NOW - 9)] {
         assert_eq!(starts(&store, "SK", window(from, to)).await, []);
-        assert!(
-            store.count_starts(&country("SK"), window(from, to), HOUR).await.unwrap().is_empty()
-        );
+        assert!(counts(&store, "SK", window(from, to), HOUR).await.is_empty());
     }
 }
 
@@ -195,15 +196,70 @@ async fn counting_agrees_with_listing(backend: &impl Backend) {
             *slots.entry(at(start.ts.millis() / step * step)).or_insert(0) += 1;
         }
         assert!(slots.len() > 5);
-        assert_eq!(store.count_starts(&country("SK"), window, step).await.unwrap(), slots);
+        assert_eq!(counts(&store, "SK", window, step).await, slots);
     }
+}
+
+/// Countries with no, one and many starts, next to each other and far apart, older and newer than
+/// the window.
+async fn many_countries_are_counted_at_once(backend: &impl Backend) {
+    let store = backend.open().await;
+    let starts_of = |n: i64| match n % 10 {
+        0 => 0,
+        9 => 40,
+        n => n,
+    };
+    let name = |n: i64| format!("C{n:03}");
+    let rows = (0..100).flat_map(|n| {
+        let ts = move |row: i64| NOW + (row % 7 - 3) * HOUR + row;
+        (0..starts_of(n)).map(move |row| started("u", &format!("s{row}"), ts(row), &name(n)))
+    });
+    let rows: Vec<_> = rows.collect();
+    record(&store, &rows).await;
+    let gone = |row: &SessionStart| row.ts.millis() % 5 == 0;
+    apply(&store, rows.iter().filter(|row| gone(row)).cloned().map(Effect::SupersedeStart)).await;
+    let window = window(NOW - HOUR, NOW + 2 * HOUR);
+    for every in [1, 2, 7, 60] {
+        let some: Vec<_> = (0..100).step_by(every).map(|n| country(&name(n))).collect();
+        let counted = store.count_starts(some.clone(), window, HOUR).await.unwrap();
+        let expected = some.iter().map(|country| {
+            let mut slots = BTreeMap::new();
+            for row in rows.iter().filter(|row| row.country == *country && !gone(row)) {
+                if window.from <= row.ts && row.ts < window.to {
+                    *slots.entry(at(row.ts.millis() / HOUR * HOUR)).or_insert(0) += 1;
+                }
+            }
+            slots
+        });
+        assert_eq!(counted, expected.collect::<Vec<BTreeMap<_, u64>>>());
+    }
+    assert_eq!(store.count_starts(Vec::new(), window, HOUR).await.unwrap(), []);
+}
+
+async fn pieces_hold_what_pages_hold(backend: &impl Backend) {
+    let store = backend.open().await;
+    let row = |n: i64| started(&format!("u{}", n % 2), &format!("s{n}"), NOW - n * HOUR / 9, "SK");
+    let rows: Vec<_> = (0..400).map(row).collect();
+    record(&store, &rows).await;
+    let gone = rows.iter().step_by(3).cloned().map(Effect::SupersedeStart);
+    apply(&store, gone).await;
+    let left: Vec<_> = (0..400).filter(|n| n % 3 != 0).map(row).collect();
+    assert_eq!(starts(&store, "SK", ever()).await, left);
+    for size in [1, 7, 266, 1_000] {
+        assert_eq!(starts_in_pieces(&store, "SK", size).await, left);
+    }
+    let after = Some(position(&left[100]));
+    let window = window(NOW - 30 * HOUR, NOW);
+    let rest = store.all_starts(country("SK"), window, after, 1_000, 5);
+    let rest = rest.try_concat().await.unwrap();
+    assert_eq!(rest, left[101..180]);
 }
 
 async fn slots_begin_at_whole_steps_before_1970_too(backend: &impl Backend) {
     let store = backend.open().await;
     let rows = [started("u", "a", -1, "SK"), started("u", "b", 0, "SK")].map(Effect::RecordStart);
     store.apply(rows.to_vec(), at(0)).await.unwrap();
-    let slots = store.count_starts(&country("SK"), ever(), HOUR).await.unwrap();
+    let slots = counts(&store, "SK", ever(), HOUR).await;
     assert_eq!(slots, [(at(-HOUR), 1), (at(0), 1)].into());
 }
 

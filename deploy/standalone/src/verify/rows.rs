@@ -1,14 +1,17 @@
 //! The differences between the rows in the store and those that the facts require: a row that no
 //! fact explains, and a fact without its row.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    collections::{BTreeSet, HashSet},
+    pin::pin,
+};
 
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use shared::{
     event::{Country, UserId},
     session::{CompletedSession, MAX_FACTS, SessionFacts, SessionKey, SessionStart},
-    store::{SessionPosition, StartPosition, Window},
+    store::{SessionPosition, Window},
     timestamp::Timestamp,
 };
 
@@ -98,19 +101,14 @@ impl Differences {
         found: &mut HashSet<SessionKey>,
     ) -> anyhow::Result<()> {
         let window = Window { from: check.horizon, to: Timestamp::MAX };
-        let mut after = None;
-        loop {
-            let page = check
-                .store
-                .starts(country, window, after.take(), PAGE)
-                .await
-                .context("starts cannot be read")?;
-            let last = page.last().cloned();
-            let rows = page.into_iter().filter(|start| check.share.has(&start.user));
+        let pieces = check.store.all_starts(country.clone(), window, None, PAGE, usize::MAX);
+        let mut pieces = pin!(pieces);
+        while let Some(rows) = pieces.next().await {
+            let rows = rows.context("starts cannot be read")?;
+            let rows = rows.into_iter().filter(|start| check.share.has(&start.user));
             self.compare_starts(check, expected, found, rows.collect()).await?;
-            let Some(last) = last else { return Ok(()) };
-            after = Some(StartPosition { ts: last.ts, session: last.session, user: last.user });
         }
+        Ok(())
     }
 
     async fn compare_starts(

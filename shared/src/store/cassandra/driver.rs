@@ -20,7 +20,7 @@ pub(crate) use self::{
     failure::retry_cause,
     guardrails::in_the_way,
     request::{Caller, Requests},
-    rows::{paged, read_rows},
+    rows::{page_rows, paged, read_rows},
     statements::Statements,
 };
 pub use self::{

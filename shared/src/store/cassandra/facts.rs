@@ -66,7 +66,8 @@ impl CassandraStore {
     }
 }
 
-/// `statement` with pages for `limit` ordinary sessions of two facts each.
+/// `statement` with pages for `limit` ordinary sessions of two facts each, and one more row, which
+/// shows that the last session is complete.
 fn for_sessions(statement: &PreparedStatement, limit: usize) -> PreparedStatement {
-    paged(statement, limit.saturating_mul(2))
+    paged(statement, limit.saturating_mul(2).saturating_add(1))
 }

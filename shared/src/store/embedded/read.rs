@@ -5,23 +5,19 @@ use std::{
     ops::Bound::{self, Excluded, Included, Unbounded},
 };
 
-use fjall::{Keyspace, UserKey};
+use async_stream::try_stream;
+use futures_util::Stream;
 
-use super::{EmbeddedStore, Engine, Scan, corrupt, keys, read_error};
+use super::{
+    EmbeddedStore, Engine, Scan, corrupt, keys, read_error,
+    walk::{Row, Walk, visible},
+};
 use crate::{
     event::{Country, SessionId, UserId},
     session::{CompletedSession, SessionFacts, SessionKey, SessionStart},
     store::{Result, SessionPosition, StartPosition, Window},
     timestamp::Timestamp,
 };
-
-/// What [`visible`] does with a row.
-enum Row<T> {
-    Keep(T),
-    Skip,
-    /// Fail: no version of this program writes such a row.
-    Corrupt,
-}
 
 impl EmbeddedStore {
     pub(in crate::store) async fn countries(
@@ -31,14 +27,14 @@ impl EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<(Country, Timestamp)>> {
         self.range(move |engine, scan| {
-            let mut known = Vec::new();
+            let (mut known, mut starts) = (Vec::new(), Walk::to(Unbounded, &engine.starts));
             for country in engine.countries_after(after.as_ref()) {
                 if known.len() == limit {
                     break;
                 }
                 scan.row()?;
                 let country = country?;
-                let newest = engine.newest_start(&country)?;
+                let newest = engine.newest_start(&mut starts, &country)?;
                 if let Some(newest) = newest.filter(|newest| *newest >= horizon) {
                     known.push((country, newest));
                 }
@@ -62,31 +58,59 @@ impl EmbeddedStore {
                 from = from.max(keys::after_start(&country, position));
             }
             let to = keys::starts_before(&country, window.from);
-            visible(&engine.starts, scan, (from, to), limit, |key| {
+            visible(&mut Walk::before(&to, &engine.starts), scan, (from, to), limit, |key| {
                 keys::read_start(key, &country).into()
             })
         })
         .await
     }
 
+    /// The engine has no read to keep open: it would keep files that were merged meanwhile.
+    pub(in crate::store) fn all_starts(
+        self,
+        country: Country,
+        window: Window,
+        mut after: Option<StartPosition>,
+        size: usize,
+    ) -> impl Stream<Item = Result<Vec<SessionStart>>> + Send {
+        try_stream! {
+            loop {
+                let starts = self.starts(&country, window, after.take(), size).await?;
+                after = starts.last().map(StartPosition::from);
+                let ended = starts.len() < size;
+                if !starts.is_empty() {
+                    yield starts;
+                }
+                if ended {
+                    break;
+                }
+            }
+        }
+    }
+
     pub(in crate::store) async fn count_starts(
         &self,
-        country: &Country,
+        countries: Vec<Country>,
         window: Window,
         step: i64,
-    ) -> Result<BTreeMap<Timestamp, u64>> {
-        let country = country.clone();
+    ) -> Result<Vec<BTreeMap<Timestamp, u64>>> {
         self.range(move |engine, scan| {
-            let prefix = keys::country(&country).len();
-            let from = keys::starts_before(&country, window.to);
-            let to = keys::starts_before(&country, window.from);
-            let mut slots = BTreeMap::new();
-            visible(&engine.starts, scan, (from, to), 1, |key| {
-                let Some(ts) = keys::read_start_time(key, prefix) else { return Row::Corrupt };
-                *slots.entry(ts.floor(step)).or_default() += 1;
-                Row::Skip::<()>
-            })?;
-            Ok(slots)
+            let Some(last) = countries.last() else { return Ok(Vec::new()) };
+            let end = keys::starts_before(last, window.from);
+            let mut starts = Walk::before(&end, &engine.starts);
+            let count = |country: &Country| {
+                let prefix = keys::country(country).len();
+                let from = keys::starts_before(country, window.to);
+                let to = keys::starts_before(country, window.from);
+                let mut slots = BTreeMap::new();
+                visible(&mut starts, scan, (from, to), 1, |key| {
+                    let Some(ts) = keys::read_start_time(key, prefix) else { return Row::Corrupt };
+                    *slots.entry(ts.floor(step)).or_default() += 1;
+                    Row::Skip::<()>
+                })?;
+                Ok(slots)
+            };
+            countries.iter().map(count).collect()
         })
         .await
     }
@@ -107,7 +131,7 @@ impl EmbeddedStore {
             // An end is never before its start, so a session that ended before the horizon also
             // started before it.
             let to = keys::completed_before(&user, horizon);
-            visible(&engine.completed, scan, (from, to), limit, |key| {
+            visible(&mut Walk::before(&to, &engine.completed), scan, (from, to), limit, |key| {
                 match keys::read_completed(key) {
                     Some(session) if session.started_at < horizon => Row::Skip,
                     session => session.into(),
@@ -204,13 +228,16 @@ impl Engine {
     }
 
     /// Time of the newest start of `country`, superseded or not.
-    pub(super) fn newest_start(&self, country: &Country) -> Result<Option<Timestamp>> {
+    pub(super) fn newest_start(
+        &self,
+        starts: &mut Walk<'_>,
+        country: &Country,
+    ) -> Result<Option<Timestamp>> {
         let prefix = keys::country(country);
-        let Some(row) = self.starts.prefix(&prefix).next() else { return Ok(None) };
-        let key = row.key().map_err(read_error)?;
-        keys::read_start_time(&key, prefix.len())
-            .map(Some)
-            .ok_or_else(|| corrupt(&self.starts, &key))
+        starts.go_to(&prefix)?;
+        let key = starts.peek()?.filter(|key| key.starts_with(&prefix));
+        let Some(key) = key else { return Ok(None) };
+        keys::read_start_time(key, prefix.len()).map(Some).ok_or_else(|| corrupt(&self.starts, key))
     }
 
     pub(super) fn sessions_after(
@@ -243,50 +270,6 @@ impl Engine {
     }
 }
 
-/// At most `limit` of the values that `read` keeps, from the rows in `from..to` without a marker.
-fn visible<T>(
-    rows: &Keyspace,
-    scan: &mut Scan,
-    (from, to): (Vec<u8>, Vec<u8>),
-    limit: usize,
-    mut read: impl FnMut(&[u8]) -> Row<T>,
-) -> Result<Vec<T>> {
-    let mut items = Vec::new();
-    if from >= to || limit == 0 {
-        return Ok(items);
-    }
-    let mut superseded: Option<UserKey> = None;
-    for row in rows.range(from..to) {
-        scan.row()?;
-        let key = row.key().map_err(read_error)?;
-        let Some((last, row)) = key.split_last() else { continue };
-        if *last == keys::MARKER {
-            superseded = Some(key);
-            continue;
-        }
-        // A marker sorts directly before the row that it supersedes.
-        let marked = superseded.as_deref().and_then(<[u8]>::split_last);
-        if marked.is_some_and(|(_, marked)| marked == row) {
-            continue;
-        }
-        match read(&key) {
-            Row::Keep(item) => items.push(item),
-            Row::Skip => {}
-            Row::Corrupt => return Err(corrupt(rows, &key)),
-        }
-        if items.len() == limit {
-            break;
-        }
-    }
-    Ok(items)
-}
-
-impl<T> From<Option<T>> for Row<T> {
-    fn from(read: Option<T>) -> Self {
-        read.map_or(Self::Corrupt, Self::Keep)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -313,7 +296,10 @@ mod tests {
         let walk = |mut scan: Scan| {
             let all = (Vec::new(), vec![u8::MAX]);
             let starts =
-                visible(&store.0.starts, &mut scan, all, 9, |_| Row::Keep(())).map(|all| all.len());
+                visible(&mut Walk::before(&all.1, &store.0.starts), &mut scan, all, 9, |_| {
+                    Row::Keep(())
+                })
+                .map(|all| all.len());
             let facts = store.0.sessions_after(&mut scan, None, 9).map(|all| all.len());
             [starts.ok(), facts.ok()]
         };

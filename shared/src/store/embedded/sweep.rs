@@ -3,11 +3,11 @@
 //! The facts of a session determine which rows it can have, so one walk over the facts finds every
 //! row to remove. Replies never depend on the walk: reads filter by time themselves.
 
-use std::sync::Arc;
+use std::{ops::Bound::Unbounded, sync::Arc};
 
 use fjall::OwnedWriteBatch;
 
-use super::{EmbeddedStore, Engine, Scan, keys};
+use super::{EmbeddedStore, Engine, Scan, keys, walk::Walk};
 use crate::{
     event::Country,
     session::{SessionFacts, SessionKey},
@@ -97,8 +97,9 @@ impl Engine {
             let some = self.countries_after(after.as_ref()).take(STEP);
             let some = some.collect::<Result<Vec<_>>>()?;
             let mut batch = self.db.batch();
+            let mut starts = Walk::to(Unbounded, &self.starts);
             for country in &some {
-                if self.newest_start(country)?.is_none() {
+                if self.newest_start(&mut starts, country)?.is_none() {
                     batch.remove(&self.countries, country.as_str());
                     self.written.forget(country);
                 }

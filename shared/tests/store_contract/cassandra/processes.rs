@@ -14,9 +14,9 @@ use shared::{
 
 use super::{Keyspace, layouts};
 use crate::{
-    Backend, NOW, absorb, completed, country, end, ever, horizon, key, now,
+    Backend, NOW, absorb, completed, country, counts, end, ever, horizon, key, now,
     stack::{Node, Service, Stack},
-    start, started, starts,
+    start, started, starts, starts_in_pieces,
 };
 
 /// Two processes add a start and an end concurrently: the one that reads last reads both.
@@ -80,7 +80,8 @@ async fn the_layout_of_a_day_shows_in_no_answer() {
     for store in [&crowded, &roomy] {
         assert_eq!(starts(store, "SK", ever()).await, expected);
         assert_eq!(pages(store, 7).await, expected);
-        let counted = store.count_starts(&country("SK"), ever(), HOUR).await.unwrap();
+        assert_eq!(starts_in_pieces(store, "SK", 7).await, expected);
+        let counted = counts(&store, "SK", ever(), HOUR).await;
         assert_eq!(counted.values().sum::<u64>(), u64::try_from(expected.len()).unwrap());
     }
     keyspace.remove().await;
@@ -99,6 +100,7 @@ async fn a_listing_goes_over_many_days() {
         .unwrap();
     assert_eq!(starts(&store, "SK", ever()).await, rows);
     assert_eq!(pages(&store, 30).await, rows);
+    assert_eq!(starts_in_pieces(&store, "SK", 30).await, rows);
     assert_eq!(store.starts(&country("SK"), ever(), None, 1).await.unwrap(), rows[..1]);
     let narrow = crate::window(NOW - 100 * 37 * HOUR, NOW - 90 * 37 * HOUR);
     assert_eq!(starts(&store, "SK", narrow).await, rows[91..=100]);

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::TryStreamExt;
 use prometheus::Registry;
 use scylla::{frame::protocol_features::ProtocolFeatures, statement::Consistency};
 use scylla_proxy::{
@@ -26,8 +27,8 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{Keyspace, layouts, schema::Lines};
 use crate::{
-    Backend, NOW, absorb, completed, countries, country, end, ever, facts, key, now, scan,
-    sessions_of, start, started, starts,
+    Backend, NOW, absorb, completed, countries, country, counts, end, ever, facts, key, now, scan,
+    sessions_of, start, started, starts, starts_in_pieces,
 };
 
 /// A store behind a proxy, and the causes of its retries.
@@ -70,6 +71,18 @@ impl Proxied {
         self.proxy.running_nodes[0].change_request_rules(Some(rules));
     }
 
+    /// The reads from now on.
+    fn reads(&mut self) -> mpsc::UnboundedReceiver<(RequestFrame, Option<u16>)> {
+        let (executed, reads) = mpsc::unbounded_channel();
+        let read = Condition::not(Condition::ConnectionRegisteredAnyEvent)
+            .and(Condition::RequestOpcode(RequestOpcode::Execute));
+        self.rules(vec![RequestRule(
+            read,
+            RequestReaction::noop().with_feedback_when_performed(executed),
+        )]);
+        reads
+    }
+
     async fn remove(self) {
         drop(self.store);
         // The proxy reports the connections that the test dropped.
@@ -102,7 +115,7 @@ async fn use_everything(store: &Store) {
     assert_eq!(facts(store, "u", "s").await.ends().len(), 1);
     assert_eq!(countries(store, crate::at(NOW)).await, [country("SK")]);
     let Window { from, to } = ever();
-    assert_eq!(store.count_starts(&country("SK"), Window { from, to }, 1).await.unwrap().len(), 1);
+    assert_eq!(counts(store, "SK", Window { from, to }, 1).await.len(), 1);
     store.persist().await.unwrap();
     store.ready().await.unwrap();
 }
@@ -174,14 +187,8 @@ async fn a_page_asks_for_no_more_than_it_needs() {
         (0..20).map(|n| started("u", &format!("s{n}"), NOW - n * DAY, "SK")).collect();
     let record = rows.iter().cloned().map(Effect::RecordStart).collect::<Vec<_>>();
     proxied.store.apply(record, now()).await.unwrap();
-    let (executed, mut reads_seen) = mpsc::unbounded_channel();
-    let reads = Condition::not(Condition::ConnectionRegisteredAnyEvent)
-        .and(Condition::RequestOpcode(RequestOpcode::Execute));
-    proxied.rules(vec![RequestRule(
-        reads,
-        RequestReaction::noop().with_feedback_when_performed(executed),
-    )]);
-    let mut asked = || std::iter::from_fn(|| reads_seen.try_recv().ok()).count();
+    let mut reads = proxied.reads();
+    let mut asked = || std::iter::from_fn(|| reads.try_recv().ok()).count();
 
     let first = proxied.store.starts(&country("SK"), ever(), None, 1).await.unwrap();
     assert_eq!(first, rows[..1]);
@@ -192,6 +199,40 @@ async fn a_page_asks_for_no_more_than_it_needs() {
     assert_eq!(proxied.store.starts(&country("SK"), ever(), after, 1).await.unwrap(), rows[1..2]);
     let asked = asked();
     assert!(asked <= 9, "the list of days, the rest of the first day, and six days ahead: {asked}");
+    proxied.remove().await;
+}
+
+/// A day of more than 73 partitions: a stream or a count reads a page of each, and holds no more than 50,000
+/// rows.
+#[tokio::test]
+async fn a_day_of_many_partitions_is_read_once_in_bounded_pages() {
+    let mut proxied = proxied_with(|options| options.starts_per_partition = 4).await;
+    let rows: Vec<_> =
+        (0..300).map(|n| started("u", &format!("s{n:03}"), NOW - n / 20, "SK")).collect();
+    for some in rows.chunks(20) {
+        let record = some.iter().cloned().map(Effect::RecordStart).collect::<Vec<_>>();
+        proxied.store.apply(record, now()).await.unwrap();
+    }
+    let partitions: usize = layouts(&proxied.keyspace.0).await.values().sum();
+    assert!(partitions > 60, "{partitions}");
+    let mut reads = proxied.reads();
+    let mut pages = || {
+        std::iter::from_fn(|| reads.try_recv().ok())
+            .filter_map(|(frame, _)| page_size(&frame))
+            .collect::<Vec<_>>()
+    };
+
+    assert_eq!(starts_in_pieces(&proxied.store, "SK", 10).await, rows);
+    assert_eq!(pages().len(), partitions + 1, "the list of partitions, and each partition once");
+    let all = proxied.store.all_starts(country("SK"), ever(), None, 10, usize::MAX);
+    assert_eq!(all.try_concat().await.unwrap(), rows);
+    let asked = pages();
+    assert_eq!(asked.len(), partitions + 1);
+    let held: usize = asked[1..].iter().sum();
+    assert!((10_000..=20_000).contains(&held), "one page of each partition: {held} rows");
+    assert_eq!(counts(&proxied.store, "SK", ever(), DAY).await.values().sum::<u64>(), 300);
+    let held: usize = pages()[1..].iter().sum();
+    assert!((10_000..=17_000).contains(&held), "one page of each partition: {held} rows");
     proxied.remove().await;
 }
 
@@ -397,7 +438,7 @@ async fn a_fault_that_stays_is_told_as_unavailable() {
 /// layout of eight partitions.
 #[tokio::test]
 async fn what_is_tried_again_does_not_fill_a_day() {
-    let mut proxied = proxied_with(|options| options.starts_per_partition = 2).await;
+    let mut proxied = proxied_with(|options| options.starts_per_partition = 4).await;
     let record = |n: i64| vec![Effect::RecordStart(started("u", &format!("s{n}"), NOW + n, "SK"))];
     // The partition is listed now, so only the start itself is written below.
     proxied.store.apply(record(0), now()).await.unwrap();

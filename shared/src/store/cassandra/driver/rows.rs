@@ -11,6 +11,9 @@ use scylla::{
 use super::{failure::corrupt, statements::MAX_PAGE};
 use crate::store::Result;
 
+/// The smallest page, in rows.
+const LEAST_PAGE: usize = 32;
+
 pub(super) fn rows(result: QueryResult) -> Result<QueryRowsResult> {
     result.into_rows_result().map_err(|error| corrupt("a reply", &error))
 }
@@ -29,10 +32,15 @@ pub(crate) fn read_rows<'r, R: DeserializeRow<'r, 'r> + fmt::Debug>(
     Ok(())
 }
 
-/// `statement` with a page size for about `rows` rows: few requests, and little unneeded data.
+/// `statement` with a page size for about `rows` rows.
 pub(crate) fn paged(statement: &PreparedStatement, rows: usize) -> PreparedStatement {
     let mut statement = statement.clone();
+    // At most the largest page, so nothing is truncated.
+    statement.set_page_size(page_rows(rows) as i32);
     statement
-        .set_page_size(i32::try_from(rows.max(32)).map_or(MAX_PAGE, |rows| rows.min(MAX_PAGE)));
-    statement
+}
+
+/// The size of a page for about `rows` rows: few requests, and little unneeded data.
+pub(crate) fn page_rows(rows: usize) -> usize {
+    rows.clamp(LEAST_PAGE, MAX_PAGE as usize)
 }

@@ -59,7 +59,8 @@ impl CassandraStore {
         let edge = Day::of(horizon);
         let checked = stream::iter(countries).map(|(country, newest)| async move {
             let is_known = newest > edge
-                || newest == edge && self.newest_start(&country, edge).await? >= Some(horizon);
+                || newest == edge
+                    && self.newest_start(country.clone(), edge).await? >= Some(horizon);
             Ok::<_, StoreError>(is_known.then_some((country, newest.ends())))
         });
         checked
@@ -70,7 +71,7 @@ impl CassandraStore {
     }
 
     /// Time of the newest start of a country's day, superseded or not.
-    async fn newest_start(&self, country: &Country, day: Day) -> Result<Option<Timestamp>> {
+    async fn newest_start(&self, country: Country, day: Day) -> Result<Option<Timestamp>> {
         let (requests, mut newest) = (self.requests()?, None);
         let mut days = std::pin::pin!(self.days(country, day.ends(), day.begins()));
         while let Some(partitions) = days.try_next().await? {

@@ -20,7 +20,7 @@ const PARTITION_ROWS: usize = 128;
 /// Reads the partitions of a country's days.
 struct Days<'a> {
     store: &'a CassandraStore,
-    country: &'a Country,
+    country: Country,
     newest: Day,
     oldest: Day,
     found: VecDeque<Partition>,
@@ -31,12 +31,12 @@ struct Days<'a> {
 impl CassandraStore {
     /// The partitions of each day on which `country` has a start, from the day of `newest` down to
     /// the day of `oldest`.
-    pub(super) fn days<'a>(
-        &'a self,
-        country: &'a Country,
+    pub(super) fn days(
+        &self,
+        country: Country,
         newest: Timestamp,
         oldest: Timestamp,
-    ) -> impl Stream<Item = Result<Vec<Partition>>> + 'a {
+    ) -> impl Stream<Item = Result<Vec<Partition>>> {
         let days = Days {
             store: self,
             country,

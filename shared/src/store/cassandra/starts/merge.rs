@@ -8,15 +8,16 @@ use std::{
     collections::{BinaryHeap, VecDeque},
 };
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use scylla::{response::PagingState, value::CqlTimestamp};
+use futures_util::{
+    FutureExt, StreamExt, TryStreamExt,
+    future::BoxFuture,
+    stream::{self, FuturesUnordered},
+};
 
 use super::{
-    super::{
-        driver::{Caller, Requests, paged, read_rows},
-        insert::cql,
-    },
-    partition::{Day, Partition},
+    super::driver::Requests,
+    partition::Partition,
+    read::{Read, StartRow, reads},
 };
 use crate::{
     event::{SessionId, UserId},
@@ -27,55 +28,60 @@ use crate::{
 /// Number of partitions whose first rows are read concurrently.
 const PARTITIONS_AHEAD: usize = 32;
 
-/// A start or its marker, in the order of the replies.
-type StartRow = (Reverse<Timestamp>, SessionId, UserId, Reverse<i8>);
-
-/// ts, session, user, marker.
-type Row<'a> = (CqlTimestamp, &'a str, &'a str, i8);
+/// How a merge reads each of its partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Paging {
+    /// The number of rows per page.
+    pub(super) rows: usize,
+    /// Whether the next page is read when half of one is used.
+    pub(super) ahead: bool,
+}
 
 /// The starts of a day in order, each once, without the superseded ones.
 pub(super) struct Merge<'a> {
     requests: &'a Requests,
+    paging: Paging,
     sources: Vec<Source>,
     /// The first row of each source that has one.
     first: BinaryHeap<Reverse<(StartRow, usize)>>,
     last: Option<(Reverse<Timestamp>, SessionId, UserId)>,
+    /// The pages that are being read, each with the place of its source.
+    reading: FuturesUnordered<BoxFuture<'a, Result<(usize, Page)>>>,
 }
 
 /// The unread rows of one partition.
+#[derive(Default)]
 struct Source {
-    partition: Partition,
     rows: VecDeque<StartRow>,
-    reads: VecDeque<Read>,
-    page_rows: usize,
+    /// The rest of the partition, without the page that is being read.
+    rest: VecDeque<Read>,
+    is_reading: bool,
 }
 
-/// A range of rows to read, from a page on.
-enum Read {
-    /// Rows at the time of the position and after it.
-    Equal(StartPosition, PagingState),
-    Within(Window, PagingState),
-}
+/// The rows of a page, and the read that continues it.
+type Page = (Vec<StartRow>, Option<Read>);
 
 impl<'a> Merge<'a> {
-    /// Merges the starts of the day with `partitions`, in `window` and after `after`. The caller
-    /// expects to take about `rows` of them.
+    /// Merges the starts of the day with `partitions`, in `window` and after `after`.
     pub(super) async fn open(
         requests: &'a Requests,
         partitions: Vec<Partition>,
         window: Window,
         after: Option<&StartPosition>,
-        rows: usize,
+        paging: Paging,
     ) -> Result<Self> {
-        let page_rows = (rows.saturating_mul(2) / partitions.len().max(1)).saturating_add(1);
         let sources = partitions.into_iter().map(|partition| async move {
-            let mut source = Source::new(partition, window, after, page_rows);
-            source.fill(requests).await?;
+            let mut source = Source { rest: reads(partition, window, after), ..Source::default() };
+            while source.rows.is_empty()
+                && let Some(read) = source.rest.pop_front()
+            {
+                source.add(read.page(requests, paging.rows).await?);
+            }
             Ok::<_, StoreError>(source)
         });
-        let sources: Vec<_> =
-            stream::iter(sources).buffered(PARTITIONS_AHEAD).try_collect().await?;
-        let mut merge = Self { requests, sources, first: BinaryHeap::new(), last: None };
+        let sources = stream::iter(sources).buffered(PARTITIONS_AHEAD).try_collect().await?;
+        let (first, reading) = (BinaryHeap::new(), FuturesUnordered::new());
+        let mut merge = Self { requests, paging, sources, first, last: None, reading };
         for place in 0..merge.sources.len() {
             merge.advance(place);
         }
@@ -85,9 +91,7 @@ impl<'a> Merge<'a> {
     /// The next start.
     pub(super) async fn next(&mut self) -> Result<Option<(Timestamp, SessionId, UserId)>> {
         while let Some(Reverse(((ts, session, user, Reverse(marker)), place))) = self.first.pop() {
-            if self.sources[place].rows.is_empty() {
-                self.sources[place].fill(self.requests).await?;
-            }
+            self.fill(place).await?;
             self.advance(place);
             let this = (ts, session, user);
             if self.last.as_ref() == Some(&this) {
@@ -107,62 +111,47 @@ impl<'a> Merge<'a> {
             self.first.push(Reverse((row, place)));
         }
     }
+
+    /// Begins to read the next page of a source when few of its rows are left, and waits for it
+    /// when none is left.
+    async fn fill(&mut self, place: usize) -> Result<()> {
+        let few = if self.paging.ahead { self.paging.rows / 2 } else { 0 };
+        loop {
+            let source = &mut self.sources[place];
+            if !source.is_reading
+                && source.rows.len() <= few
+                && let Some(read) = source.rest.pop_front()
+            {
+                source.is_reading = true;
+                let (requests, rows) = (self.requests, self.paging.rows);
+                let page = async move { Ok((place, read.page(requests, rows).await?)) };
+                self.reading.push(Box::pin(page));
+                // A request is sent when it is first polled.
+                if let Some(Some(page)) = self.reading.next().now_or_never() {
+                    self.add(page?);
+                }
+                continue;
+            }
+            if !source.rows.is_empty() || !source.is_reading {
+                return Ok(());
+            }
+            if let Some(page) = self.reading.next().await {
+                self.add(page?);
+            }
+        }
+    }
+
+    fn add(&mut self, (place, page): (usize, Page)) {
+        self.sources[place].add(page);
+    }
 }
 
 impl Source {
-    fn new(
-        partition: Partition,
-        mut window: Window,
-        after: Option<&StartPosition>,
-        page_rows: usize,
-    ) -> Self {
-        let mut reads = VecDeque::new();
-        if let Some(after) = after.filter(|after| after.ts < window.to) {
-            // Partitions of other days have no rows of that time.
-            if after.ts >= window.from && Day::of(after.ts) == partition.day {
-                reads.push_back(Read::Equal(after.clone(), PagingState::start()));
-            }
-            window.to = after.ts;
+    fn add(&mut self, (rows, next): Page) {
+        self.is_reading = false;
+        self.rows.extend(rows);
+        if let Some(next) = next {
+            self.rest.push_front(next);
         }
-        if window.from < window.to {
-            reads.push_back(Read::Within(window, PagingState::start()));
-        }
-        Self { partition, rows: VecDeque::new(), reads, page_rows }
-    }
-
-    /// Reads pages until there is a row, or until the partition is exhausted.
-    async fn fill(&mut self, requests: &Requests) -> Result<()> {
-        while self.rows.is_empty()
-            && let Some(read) = self.reads.pop_front()
-        {
-            let Partition { country, day, shards, shard } = &self.partition;
-            let (country, day) = (country.as_str(), day.cql());
-            let (rows, next) = match &read {
-                Read::Equal(StartPosition { ts, session, user }, from) => {
-                    let statement = paged(&requests.statements.starts_equal, self.page_rows);
-                    let values =
-                        (country, day, shards, shard, cql(*ts), session.as_str(), user.as_str());
-                    requests.page(Caller::Range, &statement, &values, from.clone()).await?
-                }
-                Read::Within(Window { from: oldest, to }, from) => {
-                    let statement = paged(&requests.statements.starts, self.page_rows);
-                    let values = (country, day, shards, shard, cql(*to), cql(*oldest));
-                    requests.page(Caller::Range, &statement, &values, from.clone()).await?
-                }
-            };
-            if let Some(next) = next {
-                self.reads.push_front(match read {
-                    Read::Equal(position, _) => Read::Equal(position, next),
-                    Read::Within(window, _) => Read::Within(window, next),
-                });
-            }
-            read_rows("starts_by_country", &rows, |(ts, session, user, marker): &Row<'_>| {
-                let ts = Reverse(Timestamp::from_millis(ts.0)?);
-                let (session, user) = (SessionId::new(session)?, UserId::new(user)?);
-                self.rows.push_back((ts, session, user, Reverse(*marker)));
-                Some(())
-            })?;
-        }
-        Ok(())
     }
 }
