@@ -26,6 +26,10 @@ pub(super) async fn measure(place: &Place) -> anyhow::Result<()> {
     place.load(ordinary, &write(place, starts, COUNTRIES)?).await?;
     place.load(skewed, &write(place, starts, starts)?).await?;
     let (ordinary, skewed) = (place.query(ordinary).await?, place.query(skewed).await?);
+    for service in [&ordinary, &skewed] {
+        // Warms the servers up. The error of a query that takes too long is reported below.
+        service.get(COUNT).await.ok();
+    }
     report(json!({
         "figure": format!("{COUNTS} counts of a day at a time"), "store": place.store(),
         "ordinary": together(&ordinary).await?, "skewed": together(&skewed).await?,

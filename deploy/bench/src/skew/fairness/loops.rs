@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use reqwest::{Client, StatusCode, header::RETRY_AFTER};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -30,14 +30,16 @@ pub(super) struct Loops {
 /// The replies to all loops.
 #[derive(Default)]
 struct Tally {
+    /// The number of complete replies.
     replies: AtomicU64,
+    /// The bytes of all replies, also of incomplete ones.
     bytes: AtomicU64,
     /// Replies 503 with a `Retry-After`.
-    refusals: AtomicU64,
-    faults: Faults,
+    refusals: Faults,
+    failures: Faults,
 }
 
-/// Failed requests: their number, and the error of the first one.
+/// Requests without the reply: their number, and the error of the first one.
 #[derive(Default)]
 pub(super) struct Faults {
     number: AtomicU64,
@@ -46,10 +48,12 @@ pub(super) struct Faults {
 
 /// A reply to a dear query.
 enum Reply {
-    /// A complete reply of so many bytes.
-    Complete(u64),
-    /// The service is busy, and asks the client to wait so long.
-    Busy(Duration),
+    Complete,
+    /// The service asks the client to wait before it repeats the request.
+    Refused {
+        pause: Duration,
+        error: anyhow::Error,
+    },
 }
 
 impl Loops {
@@ -68,23 +72,24 @@ impl Loops {
         json!({
             "seconds": round(self.begun.elapsed().as_secs_f64()),
             "replies": count(&self.tally.replies), "bytes": count(&self.tally.bytes),
-            "refusals": count(&self.tally.refusals), "failures": self.tally.faults.figure(),
+            "refusals": self.tally.refusals.figure(), "failures": self.tally.failures.figure(),
         })
     }
 
     /// Asks once, without loops, to show how dear the query is.
     pub(super) async fn once(url: &str, path: &str) -> Value {
-        let begun = Instant::now();
+        let (begun, bytes) = (Instant::now(), AtomicU64::new(0));
         let reply = match client() {
-            Ok(http) => ask(&http, &format!("{url}{path}")).await,
+            Ok(http) => ask(&http, &format!("{url}{path}"), &bytes).await,
             Err(error) => Err(error),
         };
-        let seconds = round(begun.elapsed().as_secs_f64());
-        match reply {
-            Ok(Reply::Complete(bytes)) => json!({ "seconds": seconds, "bytes": bytes }),
-            Ok(Reply::Busy(_)) => json!({ "seconds": seconds, "error": "503 busy" }),
-            Err(error) => json!({ "seconds": seconds, "error": format!("{error:#}") }),
+        let mut figure = json!({
+            "seconds": round(begun.elapsed().as_secs_f64()), "bytes": bytes.into_inner(),
+        });
+        if let Err(error) | Ok(Reply::Refused { error, .. }) = reply {
+            figure["error"] = json!(format!("{error:#}"));
         }
+        figure
     }
 }
 
@@ -94,37 +99,40 @@ fn client() -> anyhow::Result<Client> {
 
 async fn repeat(http: Client, url: String, tally: Arc<Tally>) {
     loop {
-        match ask(&http, &url).await {
-            Ok(Reply::Complete(bytes)) => {
+        match ask(&http, &url, &tally.bytes).await {
+            Ok(Reply::Complete) => {
                 tally.replies.fetch_add(1, Ordering::Relaxed);
-                tally.bytes.fetch_add(bytes, Ordering::Relaxed);
             }
-            Ok(Reply::Busy(pause)) => {
-                tally.refusals.fetch_add(1, Ordering::Relaxed);
+            Ok(Reply::Refused { pause, error }) => {
+                tally.refusals.note(&error);
                 tokio::time::sleep(pause).await;
             }
             Err(error) => {
-                tally.faults.note(&error);
+                tally.failures.note(&error);
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 }
 
-/// Sends a request and reads the reply to its end, but keeps none of it.
-async fn ask(http: &Client, url: &str) -> anyhow::Result<Reply> {
+/// Sends a request and reads the reply to its end. Keeps none of it, but counts its bytes.
+async fn ask(http: &Client, url: &str, bytes: &AtomicU64) -> anyhow::Result<Reply> {
     let mut reply = http.get(url).send().await?;
-    let seconds = reply.headers().get(RETRY_AFTER).map(|seconds| seconds.to_str());
-    if let (StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) = (reply.status(), seconds) {
-        let seconds = seconds?.parse().context("a Retry-After that is not a number")?;
-        return Ok(Reply::Busy(Duration::from_secs(seconds)));
+    let status = reply.status();
+    if !status.is_success() {
+        let pause =
+            reply.headers().get(RETRY_AFTER).map(|seconds| anyhow::Ok(seconds.to_str()?.parse()?));
+        let pause = pause.transpose().context("a Retry-After that is not a number")?;
+        let error = anyhow!("{status}: {}", reply.text().await?);
+        let Some(seconds) = pause.filter(|_| status == StatusCode::SERVICE_UNAVAILABLE) else {
+            return Err(error);
+        };
+        return Ok(Reply::Refused { pause: Duration::from_secs(seconds), error });
     }
-    reply.error_for_status_ref()?;
-    let mut bytes = 0;
     while let Some(chunk) = reply.chunk().await.context("the reply broke off")? {
-        bytes += chunk.len() as u64;
+        bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
     }
-    Ok(Reply::Complete(bytes))
+    Ok(Reply::Complete)
 }
 
 impl Faults {
