@@ -2,7 +2,11 @@
 //! user with very many sessions, cheap queries beside dear ones, sessions with many facts, and a
 //! country with very many starts in one hour.
 
+use clap::ValueEnum;
+use serde_json::json;
+
 pub(crate) use self::place::Place;
+use crate::report;
 
 mod compare;
 mod countries;
@@ -14,7 +18,7 @@ mod place;
 mod sessions;
 
 /// A part of the measurement, which can be run alone.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// Starts and counts of 300,000 countries, beside 246 countries
     Countries,
@@ -28,17 +32,26 @@ pub(crate) enum Part {
     Hour,
 }
 
-/// Measures each of `parts`, or all of them if there is none.
+/// Measures each of `parts`, or all of them if there is none. A part that fails does not end the
+/// others.
 pub(crate) async fn measure(place: &Place, parts: &[Part]) -> anyhow::Result<()> {
-    let parts = if parts.is_empty() { <Part as clap::ValueEnum>::value_variants() } else { parts };
+    let parts = if parts.is_empty() { Part::value_variants() } else { parts };
+    let mut failed = 0;
     for part in parts {
-        match part {
-            Part::Countries => countries::measure(place).await?,
-            Part::Sessions => sessions::measure(place).await?,
-            Part::Fairness => fairness::measure(place).await?,
-            Part::Facts => facts::measure(place).await?,
-            Part::Hour => hour::measure(place).await?,
+        let measured = match part {
+            Part::Countries => countries::measure(place).await,
+            Part::Sessions => sessions::measure(place).await,
+            Part::Fairness => fairness::measure(place).await,
+            Part::Facts => facts::measure(place).await,
+            Part::Hour => hour::measure(place).await,
+        };
+        if let Err(error) = measured {
+            failed += 1;
+            report(json!({
+                "figure": format!("{part:?}"), "store": place.store(), "error": format!("{error:#}"),
+            }))?;
         }
     }
+    anyhow::ensure!(failed == 0, "{failed} of {} parts failed", parts.len());
     Ok(())
 }
