@@ -14,9 +14,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet};
 
-use crate::machine::Machine;
+use crate::machine::{Machine, Usage};
 
-/// The interval between requests: 1,000 per second.
+/// The interval between the requests of [`measure`]: 1,000 per second.
 const INTERVAL: Duration = Duration::from_millis(1);
 
 /// One request for the floor per this many requests.
@@ -25,14 +25,43 @@ const FLOOR_EVERY: u32 = 10;
 /// The latency of each request, sorted.
 pub(crate) struct Latencies(Vec<Duration>);
 
-/// Sends `requests` requests, one per millisecond, without waiting for earlier replies, and
-/// requests of `nothing` beside them. Returns the figure `name`.
+/// How many requests to send, and the interval between them.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) requests: u32,
+    pub(crate) interval: Duration,
+}
+
+/// The latencies of requests that were sent at a pace.
+pub(crate) struct Measured {
+    pub(crate) latencies: Latencies,
+    /// The latencies of the requests for the floor.
+    floor: Latencies,
+    usage: Usage,
+}
+
+/// Sends `requests` requests, one per millisecond, and returns the figure `name`. See [`at_pace`].
 pub(crate) async fn measure<F, N>(
     name: &str,
     requests: u32,
-    mut request: impl FnMut(u32) -> F,
+    request: impl FnMut(u32) -> F,
     nothing: impl Fn() -> N,
 ) -> anyhow::Result<Value>
+where
+    F: Future<Output = anyhow::Result<Bytes>> + Send + 'static,
+    N: Future<Output = anyhow::Result<Bytes>> + Send + 'static,
+{
+    let pace = Pace { requests, interval: INTERVAL };
+    Ok(at_pace(pace, request, nothing).await?.figure(name))
+}
+
+/// Sends requests at a `pace`, without waiting for earlier replies, and requests of `nothing`
+/// beside them.
+pub(crate) async fn at_pace<F, N>(
+    Pace { requests, interval }: Pace,
+    mut request: impl FnMut(u32) -> F,
+    nothing: impl Fn() -> N,
+) -> anyhow::Result<Measured>
 where
     F: Future<Output = anyhow::Result<Bytes>> + Send + 'static,
     N: Future<Output = anyhow::Result<Bytes>> + Send + 'static,
@@ -43,7 +72,7 @@ where
     let pacing = std::thread::spawn(move || {
         let begun = Instant::now();
         for number in 0..requests {
-            let due = begun + INTERVAL * number;
+            let due = begun + interval * number;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             // The measurement has failed.
             if pace.blocking_send((number, due)).is_err() {
@@ -61,12 +90,8 @@ where
         }
     }
     pacing.join().map_err(|_| anyhow::anyhow!("the pacing thread panicked"))?;
-    let mut figure = collect(in_flight).await?.figure(name);
-    figure["livez_p99_ms"] = json!(collect(beside).await?.at(0.99));
-    let machine = machine.since()?;
-    figure["busy_percent"] = json!(machine.busy);
-    figure["steal_percent"] = json!(machine.stolen);
-    Ok(figure)
+    let (latencies, floor) = (collect(in_flight).await?, collect(beside).await?);
+    Ok(Measured { latencies, floor, usage: machine.since()? })
 }
 
 async fn collect(mut in_flight: JoinSet<anyhow::Result<Duration>>) -> anyhow::Result<Latencies> {
@@ -78,6 +103,16 @@ async fn collect(mut in_flight: JoinSet<anyhow::Result<Duration>>) -> anyhow::Re
     Ok(Latencies::new(latencies))
 }
 
+impl Measured {
+    pub(crate) fn figure(&self, name: &str) -> Value {
+        let mut figure = self.latencies.figure(name);
+        figure["livez_p99_ms"] = json!(self.floor.at(0.99));
+        figure["busy_percent"] = json!(self.usage.busy);
+        figure["steal_percent"] = json!(self.usage.stolen);
+        figure
+    }
+}
+
 impl Latencies {
     pub(crate) fn new(mut latencies: Vec<Duration>) -> Self {
         latencies.sort_unstable();
@@ -85,13 +120,20 @@ impl Latencies {
     }
 
     pub(crate) fn figure(&self, name: &str) -> Value {
+        let mut figure = self.percentiles();
+        figure["figure"] = json!(name);
+        figure
+    }
+
+    pub(crate) fn percentiles(&self) -> Value {
         json!({
-            "figure": name, "requests": self.0.len(),
-            "p50_ms": self.at(0.50), "p99_ms": self.at(0.99), "max_ms": self.at(1.0),
+            "requests": self.0.len(), "p50_ms": self.at(0.50), "p95_ms": self.at(0.95),
+            "p99_ms": self.at(0.99), "max_ms": self.at(1.0),
         })
     }
 
-    fn at(&self, share: f64) -> f64 {
+    /// The latency in milliseconds that a `share` of the requests does not exceed.
+    pub(crate) fn at(&self, share: f64) -> f64 {
         let last = self.0.len().saturating_sub(1);
         let index = (share * last as f64).round() as usize;
         crate::round(self.0.get(index).map_or(0.0, |latency| latency.as_secs_f64() * 1_000.0))

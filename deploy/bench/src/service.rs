@@ -68,7 +68,7 @@ impl Service {
         path: &str,
     ) -> impl Future<Output = anyhow::Result<Bytes>> + Send + use<> {
         let request = self.http.get(format!("{}{path}", self.url));
-        async move { Ok(request.send().await?.error_for_status()?.bytes().await?) }
+        reply(request)
     }
 
     pub(crate) fn post(
@@ -76,7 +76,7 @@ impl Service {
         body: Vec<u8>,
     ) -> impl Future<Output = anyhow::Result<Bytes>> + Send + use<> {
         let request = self.http.post(format!("{}/v1/events", self.url)).body(body);
-        async move { Ok(request.send().await?.error_for_status()?.bytes().await?) }
+        reply(request)
     }
 
     /// Returns the sum of a metric over its labels.
@@ -119,6 +119,15 @@ impl Drop for Service {
         self.process.kill().ok();
         self.process.wait().ok();
     }
+}
+
+/// Sends a request and returns the body of the reply. The body of an error becomes its message.
+async fn reply(request: reqwest::RequestBuilder) -> anyhow::Result<Bytes> {
+    let reply = request.send().await?;
+    let status = reply.status();
+    let body = reply.bytes().await?;
+    anyhow::ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
+    Ok(body)
 }
 
 /// Returns the URL in the log line of the address. Later lines are read and dropped, so that the

@@ -1,144 +1,57 @@
-//! Measures queries on skewed data, each beside the same query on ordinary data: very many
-//! countries, and a user with very many sessions.
+//! Measures skewed data, each figure beside its baseline of the same run: very many countries, a
+//! user with very many sessions, cheap queries beside dear ones, sessions with many facts, and a
+//! country with very many starts in one hour.
 
-use std::{
-    fs::File,
-    io::{BufWriter, Write},
-    path::Path,
-    process::Command,
-    time::Instant,
-};
+use clap::ValueEnum;
+use serde_json::json;
 
-use futures_util::future::try_join_all;
-use serde_json::{Value, json};
-use shared::clock::Clock;
+pub(crate) use self::place::Place;
+use crate::report;
 
-use crate::{
-    cluster::{programs::Programs, stack::Stack},
-    latency::Latencies,
-    load, report,
-    service::Service,
-};
+mod compare;
+mod countries;
+mod events;
+mod facts;
+mod fairness;
+mod hour;
+mod place;
+mod sessions;
 
-/// The number of sessions that started, each in one of the countries.
-const STARTS: u32 = 300_000;
-/// The number of countries of ordinary data.
-const COUNTRIES: u32 = 246;
-/// The number of sessions of the user, skewed and ordinary.
-const SESSIONS: [u32; 2] = [1_000_000, 1_000];
-/// The number of requests for each latency.
-const REQUESTS: usize = 21;
-/// The number of counts at a time.
-const COUNTS: usize = 16;
-
-/// Measures with the embedded log and store in `dir`.
-pub(crate) async fn embedded(program: &Path, dir: &Path) -> anyhow::Result<()> {
-    for (name, countries, sessions) in data() {
-        let (file, data_dir) = (dir.join("events.ndjson"), dir.join(name));
-        let events = write(&file, countries, sessions)?;
-        let service = Service::serve(program, &data_dir).await?;
-        load::measure(program, &service, &file, events).await?;
-        service.settle().await?;
-        // A new process has no memory of the load.
-        drop(service);
-        let service = Service::serve(program, &data_dir).await?;
-        measure(&service, name, "embedded").await?;
-    }
-    Ok(())
+/// A part of the measurement, which can be run alone.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Starts and counts of 300,000 countries, beside 246 countries
+    Countries,
+    /// Pages and one session of a user with 1,000,000 sessions, beside a user with 1,000
+    Sessions,
+    /// Cheap queries beside 16 loops of each dear query, beside the same queries alone
+    Fairness,
+    /// Loading sessions with 50 and 64 facts, beside pairs of a start and an end
+    Facts,
+    /// 600,000 starts of one country in one hour, beside 246 countries
+    Hour,
 }
 
-/// Measures with Cassandra and the embedded log.
-pub(crate) async fn cassandra(programs: &Programs, dir: &Path) -> anyhow::Result<()> {
-    let stack = Stack::up(&dir.join("stack"), "periodic")?;
-    for (name, countries, sessions) in data() {
-        let (file, data_dir) = (dir.join("events.ndjson"), dir.join(name));
-        let events = write(&file, countries, sessions)?;
-        let store = [
-            format!("--cassandra-nodes={}", stack.nodes),
-            format!("--cassandra-keyspace={name}"),
-            "--cassandra-replication=1".to_owned(),
-        ];
-        let mut setup = Command::new(&programs.bookend);
-        let done = setup.args(["setup", "--store=cassandra"]).args(&store).output()?;
-        anyhow::ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        let data_dir = format!("--data-dir={}", data_dir.display());
-        let serve = ["serve", "--store=cassandra", &data_dir].map(str::to_owned);
-        let service = Service::start(&programs.bookend, serve.iter().chain(&store)).await?;
-        load::measure(&programs.bookend, &service, &file, events).await?;
-        drop(service);
-        stack.settle().await?;
-        let service = Service::start(&programs.query_api, &store).await?;
-        measure(&service, name, "Cassandra").await?;
-    }
-    Ok(())
-}
-
-/// The name of each set of data, its number of countries, and the user's number of sessions.
-fn data() -> [(&'static str, u32, u32); 2] {
-    let [many, few] = SESSIONS;
-    [("ordinary", COUNTRIES, few), ("skewed", STARTS, many)]
-}
-
-/// Writes a start in each of the `countries` in turn, and an end of each of the user's sessions.
-fn write(file: &Path, countries: u32, sessions: u32) -> anyhow::Result<u64> {
-    let now = Clock::machine().now();
-    let mut out = BufWriter::new(File::create(file)?);
-    for number in 0..STARTS {
-        let ts = now - 3_600_000 - i64::from(number);
-        let country = number % countries;
-        writeln!(
-            out,
-            r#"{{"user_id":"u{number}","session_id":"s{number}","event":"start","ts":"{ts}","country":"C{country:06}"}}"#
-        )?;
-    }
-    for number in 0..sessions {
-        let ts = now - 3_600_000 - i64::from(number);
-        writeln!(
-            out,
-            r#"{{"user_id":"heavy","session_id":"{number:07}","event":"end","ts":"{ts}"}}"#
-        )?;
-    }
-    out.flush()?;
-    Ok(u64::from(STARTS + sessions))
-}
-
-async fn measure(service: &Service, data: &str, store: &str) -> anyhow::Result<()> {
-    let before = service.memory_mb("VmRSS")?;
-    let counts = (0..COUNTS).map(|_| service.get("/v1/session-starts/counts?days=1"));
-    let begun = Instant::now();
-    try_join_all(counts).await?;
-    report(json!({
-        "figure": "16 counts of a day at a time", "store": store, "data": data,
-        "seconds": crate::round(begun.elapsed().as_secs_f64()),
-        "memory_before_mb": before, "peak_memory_mb": service.peak_memory_mb()?,
-    }))?;
-    for path in [
-        "/v1/session-starts?days=1&limit=1",
-        "/v1/session-starts?days=1",
-        "/v1/session-starts/counts?days=1&step=hour&top=100",
-        "/v1/users/heavy/sessions?status=orphan",
-        "/v1/users/heavy/sessions?status=open",
-    ] {
-        // A query that takes longer than its deadline is a figure, too.
-        let mut figure = match ask(service, path).await {
-            Ok(figure) => figure,
-            Err(error) => json!({ "figure": path, "error": error.to_string() }),
+/// Measures each of `parts`, or all of them if there is none. A part that fails does not end the
+/// others.
+pub(crate) async fn measure(place: &Place, parts: &[Part]) -> anyhow::Result<()> {
+    let parts = if parts.is_empty() { Part::value_variants() } else { parts };
+    let mut failed = 0;
+    for part in parts {
+        let measured = match part {
+            Part::Countries => countries::measure(place).await,
+            Part::Sessions => sessions::measure(place).await,
+            Part::Fairness => fairness::measure(place).await,
+            Part::Facts => facts::measure(place).await,
+            Part::Hour => hour::measure(place).await,
         };
-        (figure["store"], figure["data"]) = (json!(store), json!(data));
-        report(figure)?;
+        if let Err(error) = measured {
+            failed += 1;
+            report(json!({
+                "figure": format!("{part:?}"), "store": place.store(), "error": format!("{error:#}"),
+            }))?;
+        }
     }
+    anyhow::ensure!(failed == 0, "{failed} of {} parts failed", parts.len());
     Ok(())
-}
-
-/// The latency of one request after the other, and the size of the last reply.
-async fn ask(service: &Service, path: &str) -> anyhow::Result<Value> {
-    let (mut latencies, mut bytes) = (Vec::new(), 0);
-    for _ in 0..REQUESTS {
-        let begun = Instant::now();
-        bytes = service.get(path).await?.len();
-        latencies.push(begun.elapsed());
-    }
-    let mut figure = Latencies::new(latencies).figure(path);
-    figure["bytes"] = json!(bytes);
-    Ok(figure)
 }

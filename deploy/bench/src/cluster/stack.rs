@@ -46,11 +46,16 @@ impl Stack {
 
     /// The CPU time of both servers in seconds.
     pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let mut all = 0.0;
-        for node in ["kafka-1.pid", "cassandra-1.pid"] {
-            all += cpu_seconds(std::fs::read_to_string(self.dir.join(node))?.trim().parse()?)?;
-        }
-        Ok(all)
+        Ok(self.node_cpu_seconds("kafka-1.pid")? + self.cassandra_cpu_seconds()?)
+    }
+
+    /// The CPU time of Cassandra in seconds.
+    pub(crate) fn cassandra_cpu_seconds(&self) -> anyhow::Result<f64> {
+        self.node_cpu_seconds("cassandra-1.pid")
+    }
+
+    fn node_cpu_seconds(&self, pid: &str) -> anyhow::Result<f64> {
+        cpu_seconds(std::fs::read_to_string(self.dir.join(pid))?.trim().parse()?)
     }
 
     /// Waits until the servers are idle, within a limit. Their background work, such as compaction,
