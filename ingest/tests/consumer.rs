@@ -16,9 +16,9 @@ use ingest::{
 use prometheus::{Registry, TextEncoder};
 use shared::{
     clock::Clock,
-    event::{RejectionCode, SessionEvent, SessionId, UserId},
-    session::{Fact, SessionFacts, SessionKey, Status},
-    store::{Effect, EmbeddedStore, Store, embedded::EmbeddedStoreOptions},
+    event::{Country, RejectionCode, SessionEvent, SessionId, UserId},
+    session::{Fact, SessionFacts, SessionKey, SessionStart, Status},
+    store::{Effect, EmbeddedStore, Store, Window, embedded::EmbeddedStoreOptions},
     timestamp::{DAY, HOUR, MINUTE, RETENTION, Timestamp},
 };
 use tempfile::TempDir;

@@ -1,7 +1,8 @@
 //! Handling a micro-batch: write the facts, read them back, decide, write the rows.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
+use shared::store::Effect;
 use tokio::task::JoinSet;
 
 use super::{
@@ -14,6 +15,10 @@ use crate::{
     metrics::Handled,
     pairing::Arrival,
 };
+
+/// The number of rows after which they are written before more are decided. An ordinary micro-batch
+/// has one or two per record, but a fact of a session that has many facts can need a thousand.
+const EFFECTS: usize = 100_000;
 
 impl Consumer {
     /// Handles records on a task of their own, so that micro-batches overlap. After a panic they
@@ -69,7 +74,7 @@ impl Consumer {
         let sightings = Arc::new(sightings);
         let absorb = || self.store.absorb(Arc::clone(&sightings), self.clock.now());
         let known = self.retry_store("absorb", absorb).await?;
-        let mut effects = Vec::with_capacity(2 * known.len());
+        let mut effects = Vec::with_capacity((2 * known.len()).min(EFFECTS));
         // Handled facts are freed at once: they are most of a large micro-batch's memory.
         for ((sighting, known), sources) in sightings.iter().zip(known).zip(sources) {
             let arrival = Arrival::of(&known.absorbed, self.store.is_exclusive());
@@ -90,17 +95,24 @@ impl Consumer {
             if became_complete(sighting, &known) {
                 self.metrics.completed.inc();
             }
+            if effects.len() >= EFFECTS {
+                self.apply(mem::take(&mut effects)).await?;
+            }
         }
         drop(sightings);
-        let effects = Arc::new(effects);
-        // Each try reads the clock, because a row's time to live depends on it.
-        let apply = || self.store.apply(Arc::clone(&effects), self.clock.now());
-        self.retry_store("apply", apply).await?;
+        self.apply(effects).await?;
         self.dead_letter(letters).await?;
         for (outcome, records) in counts {
             self.metrics.count(outcome, records);
         }
         Ok(())
+    }
+
+    async fn apply(&self, effects: Vec<Effect>) -> Result<(), ConsumerError> {
+        let effects = Arc::new(effects);
+        // Each try reads the clock, because a row's time to live depends on it.
+        let apply = || self.store.apply(Arc::clone(&effects), self.clock.now());
+        self.retry_store("apply", apply).await
     }
 
     async fn dead_letter(&self, letters: Vec<DeadLetter>) -> Result<(), ConsumerError> {

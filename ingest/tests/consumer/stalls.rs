@@ -103,3 +103,41 @@ async fn a_consumer_that_is_told_to_stop_commits_what_it_polled() {
     running.stop().await;
     assert_eq!(place.lag(), 0);
 }
+
+static HELD: Gate = Gate::new();
+
+/// As many rows for one session as for a large micro-batch of ordinary ones, until the last user.
+fn floods(key: &SessionKey, _: &SessionFacts, _: &[Fact], _: Arrival) -> Vec<Effect> {
+    if key.user.as_str() == "held" {
+        HELD.pass();
+        return Vec::new();
+    }
+    let row = |n| {
+        let session = SessionId::new(&format!("s{n}")).unwrap();
+        let (user, country) = (key.user.clone(), Country::normalise("SK"));
+        Effect::RecordStart(SessionStart { user, session, country, ts: now() })
+    };
+    (0..60_000).map(row).collect()
+}
+
+/// Rows that are decided and not written yet take memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn many_rows_are_written_before_all_are_decided() {
+    let _at_last = OpenAtLast(&HELD);
+    let place = Place::new();
+    place.append(["a", "b", "c", "held"].map(|user| start(user, -60))).await;
+    let running = place.consume_with(Settings { decide: floods, ..Settings::default() });
+    until(|| HELD.waiting() == 1).await;
+    let written = async || {
+        let window = Window { from: now(), to: now() + 1 };
+        let countries = vec![Country::normalise("SK")];
+        let counts = place.store.count_starts(countries, window, DAY).await.unwrap();
+        counts[0].values().sum::<u64>()
+    };
+    assert_eq!(written().await, 120_000);
+    assert!(place.log.positions().values().all(|position| position.committed == 0));
+    HELD.open();
+    place.until_committed().await;
+    running.stop().await;
+    assert_eq!(written().await, 180_000);
+}
