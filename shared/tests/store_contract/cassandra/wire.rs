@@ -202,8 +202,8 @@ async fn a_page_asks_for_no_more_than_it_needs() {
     proxied.remove().await;
 }
 
-/// A day of more than 73 partitions: a stream or a count reads a page of each, and holds no more than 50,000
-/// rows.
+/// A day of more than 73 partitions: a stream or a count reads a page of each, and holds no more
+/// than 50,000 rows.
 #[tokio::test]
 async fn a_day_of_many_partitions_is_read_once_in_bounded_pages() {
     let mut proxied = proxied_with(|options| options.starts_per_partition = 4).await;
