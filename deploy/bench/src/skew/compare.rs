@@ -8,6 +8,8 @@ use crate::{latency::Latencies, machine::Machine, report, round, service::Servic
 
 /// The number of requests for each latency.
 const REQUESTS: usize = 21;
+/// The time after which no further requests are sent for a latency.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A request to a service.
 pub(super) struct Ask<'a> {
@@ -35,9 +37,13 @@ pub(super) async fn report_both(
 ) -> anyhow::Result<()> {
     let machine = Machine::read()?;
     let (mut ordinary, mut skewed) = (Replies::new(&ordinary), Replies::new(&skewed));
+    let begun = Instant::now();
     for _ in 0..REQUESTS {
         ordinary.ask().await;
         skewed.ask().await;
+        if begun.elapsed() >= LONG {
+            break;
+        }
     }
     let machine = machine.since()?;
     let mut figure = json!({
