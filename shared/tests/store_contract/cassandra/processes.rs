@@ -81,7 +81,7 @@ async fn the_layout_of_a_day_shows_in_no_answer() {
         assert_eq!(starts(store, "SK", ever()).await, expected);
         assert_eq!(pages(store, 7).await, expected);
         assert_eq!(starts_in_pieces(store, "SK", 7).await, expected);
-        let counted = counts(&store, "SK", ever(), HOUR).await;
+        let counted = counts(store, "SK", ever(), HOUR).await;
         assert_eq!(counted.values().sum::<u64>(), u64::try_from(expected.len()).unwrap());
     }
     keyspace.remove().await;
