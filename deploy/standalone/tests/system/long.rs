@@ -9,6 +9,8 @@ mod expiry;
 #[cfg(feature = "drills")]
 mod redrives;
 #[cfg(feature = "drills")]
+mod slow_disk;
+#[cfg(feature = "drills")]
 mod slowness;
 #[cfg(feature = "drills")]
 mod topics;
