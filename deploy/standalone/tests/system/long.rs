@@ -7,6 +7,8 @@ mod contested;
 #[cfg(feature = "drills")]
 mod expiry;
 #[cfg(feature = "drills")]
+mod hot;
+#[cfg(feature = "drills")]
 mod redrives;
 #[cfg(feature = "drills")]
 mod slow_disk;
