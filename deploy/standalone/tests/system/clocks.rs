@@ -1,11 +1,7 @@
 //! Processes on hosts whose clocks differ, and topics whose records have the time of their
 //! producer: an event that was answered with 200 is never refused later.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 use rdkafka::{
     ClientConfig,
@@ -14,11 +10,11 @@ use rdkafka::{
 };
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use tempfile::TempDir;
 
 use crate::{
     apart::program,
     backends::Backends,
+    preload::Preloaded,
     reading::spelled,
     service::{BOOKEND, PATIENCE, Service, eventually},
 };
@@ -74,34 +70,10 @@ fn post(endpoint: &Service, event: &str) -> u16 {
     endpoint.client().post("/v1/events", &[], format!("[{event}]").as_bytes()).unwrap().status
 }
 
-/// The clock of a process: that of the machine and an offset in seconds, which may change.
-pub(crate) struct OwnClock(TempDir);
-
-impl OwnClock {
-    /// Gives `command` this clock.
-    pub(crate) fn of(command: &mut Command, offset: i64) -> Self {
-        let clock = Self(TempDir::new().unwrap());
-        let library = clock.0.path().join("clock.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/clock.c");
-        // Not libfaketime: it allocates while it starts, and the allocator asks it for the time.
-        let mut cc = Command::new("cc");
-        cc.args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"]).arg(&library).arg(source);
-        assert!(cc.status().unwrap().success());
-        clock.set(offset);
-        command.env("LD_PRELOAD", library).env("CLOCK_OFFSET", clock.file());
-        clock
-    }
-
-    pub(crate) fn set(&self, offset: i64) {
-        // Renamed, because the process may read the file at any moment.
-        let new = self.file().with_extension("new");
-        fs::write(&new, offset.to_string()).unwrap();
-        fs::rename(new, self.file()).unwrap();
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.path().join("offset")
-    }
+/// Gives `command` a clock of its own: that of the machine and an offset in seconds. Not by
+/// libfaketime, which allocates while it starts, and the allocator asks it for the time.
+pub(crate) fn own_clock(command: &mut Command, offset: i64) -> Preloaded {
+    Preloaded::by(command, "clock", offset)
 }
 
 /// The skew of a server in seconds, as the metric shows it.
@@ -237,7 +209,7 @@ fn the_clocks_of_the_servers_are_measured_and_one_that_is_off_is_told_once() {
     assert!(skew(&endpoint, "kafka").abs() < 5.0);
     endpoint.stop();
     let mut query = program("query-api", &flags, &["--cassandra-"], &[]);
-    let _clock = OwnClock::of(&mut query, 600);
+    let _clock = own_clock(&mut query, 600);
     let query = Service::run(query);
     let seen = eventually("a node was asked", || {
         Some(skew(&query, "cassandra")).filter(|seen| !seen.is_nan())

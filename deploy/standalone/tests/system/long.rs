@@ -7,7 +7,11 @@ mod contested;
 #[cfg(feature = "drills")]
 mod expiry;
 #[cfg(feature = "drills")]
+mod hot;
+#[cfg(feature = "drills")]
 mod redrives;
+#[cfg(feature = "drills")]
+mod slow_disk;
 #[cfg(feature = "drills")]
 mod slowness;
 #[cfg(feature = "drills")]

@@ -49,6 +49,8 @@ mod outcomes;
 #[cfg(test)]
 mod packaging;
 #[cfg(test)]
+mod preload;
+#[cfg(test)]
 mod questions;
 #[cfg(test)]
 mod reading;

@@ -90,6 +90,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "deploy/standalone/tests/system/brokers.rs",
             "deploy/standalone/tests/system/clocks.rs",
             "deploy/standalone/tests/system/drills.rs",
+            "deploy/standalone/tests/system/long/hot.rs",
             "deploy/standalone/tests/system/topics.rs",
             "deploy/standalone/tests/system/upgrade/cluster.rs",
             "deploy/standalone/tests/verify/topics.rs",

@@ -60,6 +60,13 @@ impl Stack {
         Self::start_own(nodes, tls, &[])
     }
 
+    /// Starts a stack for one measurement: one node of each service, with the heap size and the
+    /// garbage collector of its own start script.
+    #[must_use]
+    pub fn own_for_measurements() -> Self {
+        Self::start_own(1, false, &["--bench"])
+    }
+
     /// Starts a stack for one test with only one of the services.
     #[must_use]
     pub fn own_only(service: Service, nodes: u8, tls: bool) -> Self {

@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::{
     backends::Backends,
     client::LINES,
-    clocks::OwnClock,
+    clocks::own_clock,
     command_line::said,
     data::{Chance, joined, lines},
     model::Model,
@@ -29,7 +29,7 @@ fn processes_whose_clocks_are_an_hour_off_or_jump_give_the_same_answers() {
     let started = data.iter().zip([0, -3_600, 3_600, 0]).map(|(dir, offset)| {
         let mut command = serve(&dir.path().join("data"), &[]);
         command.args(&flags);
-        let clock = OwnClock::of(&mut command, offset);
+        let clock = own_clock(&mut command, offset);
         (clock, Service::run(command))
     });
     let (clocks, services): (Vec<_>, Vec<_>) = started.unzip();
