@@ -438,7 +438,7 @@ async fn a_fault_that_stays_is_told_as_unavailable() {
 /// layout of eight partitions.
 #[tokio::test]
 async fn what_is_tried_again_does_not_fill_a_day() {
-    let mut proxied = proxied_with(|options| options.starts_per_partition = 4).await;
+    let mut proxied = proxied_with(|options| options.starts_per_partition = 2).await;
     let record = |n: i64| vec![Effect::RecordStart(started("u", &format!("s{n}"), NOW + n, "SK"))];
     // The partition is listed now, so only the start itself is written below.
     proxied.store.apply(record(0), now()).await.unwrap();
