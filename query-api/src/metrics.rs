@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+
+use crate::sessions::LongHistories;
 
 /// The metrics of the query service. Their labels come from closed sets: routes and HTTP statuses.
 #[derive(Debug)]
@@ -10,6 +12,8 @@ pub struct QueryMetrics {
     requests: IntCounterVec,
     duration: HistogramVec,
     rows: IntCounterVec,
+    /// Reports pages in the order of session ids.
+    pub(crate) long_histories: LongHistories,
 }
 
 /// A request in flight. Dropping this counts the request, as `aborted` unless its reply is
@@ -24,7 +28,13 @@ pub(crate) struct Measured {
 impl QueryMetrics {
     /// Registers the metrics in `registry`.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let long_histories = IntCounter::new(
+            "bookend_query_long_histories_total",
+            "Number of pages of open sessions or orphans in the order of session ids, because their user has more sessions than a page can sort by time",
+        )?;
+        registry.register(Box::new(long_histories.clone()))?;
         let metrics = Self {
+            long_histories: LongHistories::new(long_histories),
             requests: IntCounterVec::new(
                 Opts::new(
                     "bookend_query_requests_total",

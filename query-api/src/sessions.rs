@@ -8,10 +8,12 @@ use shared::{
 };
 
 mod listing;
+mod long;
 mod search;
 
 pub(crate) use self::{
     listing::{After, ListedSession, Listing},
+    long::LongHistories,
     search::search,
 };
 

@@ -93,6 +93,9 @@ impl QueryService {
             };
             let next = listing.next.map(|after| cursor::write_session(query, &after));
             let next = next.transpose().map_err(QueryError::Unwritable)?;
+            if listing.by_id {
+                self.metrics.long_histories.report(&user, store.sessions_per_query());
+            }
             let (sessions, order) = (listing.sessions, listing.by_id.then_some(Order::SessionId));
             let rows = sessions.len();
             Answer::json(&SessionsReply { user_id: user.clone(), sessions, order, next }, rows)

@@ -134,6 +134,8 @@ async fn a_history_beyond_the_bound_is_paged_in_the_order_of_ids_and_nothing_is_
     let second = world.json(&path("open", &format!("&cursor={next}"))).await;
     assert_eq!(ids(&second), ["s19999-open"]);
     assert_eq!((&second["order"], &second["next"]), (&json!("session_id"), &Value::Null));
+    let counted = "bookend_query_long_histories_total 2";
+    assert!(world.metrics().contains(counted), "{}", world.metrics());
 
     let pages = world.pages(&path("orphan", ""), &[100], async |_| {}).await;
     let orphans: Vec<_> = pages.iter().flat_map(ids).map(str::to_owned).collect();

@@ -3,7 +3,11 @@
 //! Every statement can be repeated, so a run that was interrupted is continued by the next one. All
 //! changes go to one node, so the changes of concurrent runs are serialized. Never drops anything.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use backon::{ExponentialBuilder, Retryable};
 use scylla::{
@@ -123,10 +127,37 @@ impl<'a> Setup<'a> {
         if self.finds(KEYSPACE, (keyspace,)).await? {
             return Ok(format!("keyspace {keyspace} exists; its replication is unchanged"));
         }
+        self.require_quorum(replication)?;
         let create =
             format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}");
         self.change(&create).await?;
         Ok(format!("created keyspace {keyspace} with replication {replication}"))
+    }
+
+    /// Refuses a replication for which too few nodes are up. Otherwise the keyspace would remain,
+    /// and the next run would not change its replication.
+    fn require_quorum(&self, replication: &Replication) -> Result<()> {
+        let mut up = BTreeMap::<_, usize>::new();
+        let cluster = self.session.get_cluster_state();
+        for node in cluster.get_nodes_info().iter().filter(|node| node.is_connected()) {
+            *up.entry(node.datacenter.as_deref().unwrap_or_default()).or_default() += 1;
+        }
+        let asked =
+            |datacenter: &str| self.options.datacenter.as_deref().is_none_or(|it| it == datacenter);
+        let (mut replicas, mut alive) = (0, 0);
+        for (datacenter, nodes) in up.iter().filter(|(datacenter, _)| asked(datacenter)) {
+            let here = replication.in_datacenter(datacenter);
+            replicas += here;
+            alive += here.min(*nodes);
+        }
+        let required = replicas / 2 + 1;
+        if alive >= required {
+            return Ok(());
+        }
+        let keyspace = self.options.keyspace.clone();
+        let [required, alive] =
+            [required, alive].map(|nodes| i32::try_from(nodes).unwrap_or(i32::MAX));
+        Err(CassandraOpenError::TooFewNodes { keyspace, required, alive })
     }
 
     /// The versions recorded before this run; none when the table of versions does not exist.

@@ -65,7 +65,7 @@ pub enum CassandraOpenError {
     /// Too few nodes are up for the replication factor of the keyspace.
     #[error(
         "keyspace {keyspace}: a quorum needs {required} live replicas but only {alive} is up; start \
-         more nodes or lower the replication factor"
+         more nodes or lower the replication factor, with ALTER KEYSPACE if the keyspace exists"
     )]
     TooFewNodes {
         /// The keyspace.

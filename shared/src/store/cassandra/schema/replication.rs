@@ -6,13 +6,24 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replication(Vec<(String, u8)>);
 
+/// The option for every data centre.
+const EVERY: &str = "replication_factor";
+
 const EXPECTED: &str =
     "expected a number of replicas such as 3, or one for each data centre such as east:3,west:3";
+
+impl Replication {
+    /// The number of replicas of a row in a data centre.
+    pub(super) fn in_datacenter(&self, datacenter: &str) -> usize {
+        let of = |(name, _): &&(String, u8)| name == datacenter || name == EVERY;
+        self.0.iter().find(of).map_or(0, |(_, replicas)| usize::from(*replicas))
+    }
+}
 
 /// Three replicas.
 impl Default for Replication {
     fn default() -> Self {
-        Self(vec![("replication_factor".to_owned(), 3)])
+        Self(vec![(EVERY.to_owned(), 3)])
     }
 }
 
@@ -24,7 +35,7 @@ impl FromStr for Replication {
         let replicas =
             |text: &str| text.trim().parse().ok().filter(|replicas| *replicas > 0).ok_or(EXPECTED);
         if let Ok(replicas) = replicas(text) {
-            return Ok(Self(vec![("replication_factor".to_owned(), replicas)]));
+            return Ok(Self(vec![(EVERY.to_owned(), replicas)]));
         }
         let datacenter = |part: &str| {
             let (name, number) = part.split_once(':').ok_or(EXPECTED)?;
@@ -59,6 +70,10 @@ mod tests {
         assert_eq!(cql("3").as_deref(), Ok(all));
         let each = "{'class': 'NetworkTopologyStrategy', 'east': 3, 'west': 2}";
         assert_eq!(cql("east:3, west:2").as_deref(), Ok(each));
+        let parsed = |text: &str| text.parse::<Replication>().unwrap();
+        assert_eq!(parsed("3").in_datacenter("east"), 3);
+        let each = parsed("east:3, west:2");
+        assert_eq!(["east", "west", "north"].map(|name| each.in_datacenter(name)), [3, 2, 0]);
         for wrong in ["", "0", "-1", "east", "east:0", "east:3,", "it's:1", ":2"] {
             assert_eq!(cql(wrong), Err(EXPECTED), "{wrong}");
         }
