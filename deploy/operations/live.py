@@ -40,7 +40,8 @@ def main():
     given = arguments.parse_args()
     service, exporter, prometheus = (f"127.0.0.1:{port}" for port in free_ports(3))
     with contextlib.ExitStack() as running:
-        bookend = start(running, given.work / "bookend.log", given.bookend, "serve", "--listen", service, "--data-dir", given.work / "data")
+        bookend = start(running, given.work / "bookend.log", given.bookend, "serve", "--listen", service, "--data-dir", given.work / "data",
+                        "--drain-window", "0s")
         start(running, given.work / "exporter.log", "prometheus-blackbox-exporter",
               f"--config.file={PROMETHEUS / 'blackbox.yml'}", f"--web.listen-address={exporter}")
         config = configure(given.work / "prometheus", service, exporter)

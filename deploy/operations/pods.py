@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-# Seconds that each component needs to shut down, including the time before SIGTERM.
-STOPS = {"ingest": 35, "consumer": 50, "query-api": 25, "setup": 0}
+# Seconds that each component needs to shut down, including the drain window.
+STOPS = {"ingest": 35, "consumer": 55, "query-api": 25, "setup": 0}
 
 
 def main(path):

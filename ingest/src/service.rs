@@ -6,7 +6,7 @@ use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 use anyhow::Context;
 use futures_util::future::BoxFuture;
 use shared::{
-    http::{self, Router, Routes, ServeOptions},
+    http::{self, DrainEnd, Router, Routes, ServeOptions},
     store::cassandra::Trial,
     telemetry::{self, Probes},
 };
@@ -29,7 +29,7 @@ const LAG_INTERVAL: Duration = Duration::from_secs(1);
 pub async fn run(
     config: IngestConfig,
     listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send,
+    shutdown: impl Future<Output = DrainEnd> + Send,
 ) -> anyhow::Result<()> {
     let clock = config.process.clock();
     let registry = telemetry::registry(&crate::log::kafka::librdkafka_version())?;
@@ -59,15 +59,16 @@ pub async fn run(
     serve(log, consumer, listener, router.into_filter()?, connections, shutdown).await
 }
 
-/// Serves `routes` and runs the consumer, if there is one, until `shutdown` resolves. Then finishes
-/// the requests in flight and after them the records that were polled.
+/// Serves `routes` and runs the consumer, if there is one, until `shutdown` resolves, as
+/// [`http::serve`] does. Then finishes the requests in flight and after them the records that were
+/// polled.
 pub async fn serve(
     log: Log,
     consumer: Option<Consumer>,
     listener: TcpListener,
     routes: Routes,
     connections: ServeOptions,
-    shutdown: impl Future<Output = ()> + Send,
+    shutdown: impl Future<Output = DrainEnd> + Send,
 ) -> anyhow::Result<()> {
     let Some(consumer) = consumer else {
         http::serve(listener, routes, connections, shutdown).await;
@@ -84,8 +85,11 @@ pub async fn serve(
     let until = async {
         let mut shutdown = pin!(shutdown);
         tokio::select! {
-            () = &mut shutdown => {}
-            outcome = &mut consuming => failed = Some(outcome),
+            end = &mut shutdown => end,
+            outcome = &mut consuming => {
+                failed = Some(outcome);
+                DrainEnd::at_once()
+            }
         }
     };
     http::serve(listener, routes, connections, until).await;

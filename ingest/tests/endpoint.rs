@@ -11,7 +11,7 @@ use ingest::{
 use prometheus::{Registry, TextEncoder};
 use shared::{
     clock::Clock,
-    http::{Router, ServeOptions, serve},
+    http::{DrainEnd, Router, ServeOptions, serve},
     timestamp::Timestamp,
 };
 use tempfile::TempDir;
@@ -70,6 +70,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(serve(listener, routes, options.connections, async {
             stopped.await.ok();
+            DrainEnd::at_once()
         }));
         Self { address, log, registry, dir, stop, served }
     }

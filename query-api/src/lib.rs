@@ -45,8 +45,9 @@ pub struct QueryOptions {
     /// for as long; the time that the client takes to read does not count.
     pub deadline: Duration,
     /// The number of streamed replies that may be in flight; the next one gets a 503. Each takes
-    /// less than 1 MiB, however long it is. On Cassandra, which is read ahead by some days of some
-    /// countries, each takes a few MiB, or tens of MiB where a day has millions of starts.
+    /// less than 1 MiB, however long it is, and up to 1.4 MiB more when it is compressed. On
+    /// Cassandra, which is read ahead by some days of some countries, each takes a few MiB, or tens
+    /// of MiB where a day has millions of starts.
     pub streams: usize,
     /// The time that a client may take to send a request's body.
     pub body_timeout: Duration,

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc};
 
 use shared::{
-    http::{self, Router},
+    http::{self, DrainEnd, Router},
     store::cassandra::{OnRetry, Trial},
     telemetry::{self, Probes},
 };
@@ -15,7 +15,7 @@ use crate::{QueryMetrics, QueryService, config::QueryConfig};
 pub async fn run(
     config: QueryConfig,
     listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send,
+    shutdown: impl Future<Output = DrainEnd> + Send,
 ) -> anyhow::Result<()> {
     let registry = telemetry::registry("none")?;
     let metrics = Arc::new(QueryMetrics::new(&registry)?);

@@ -16,7 +16,7 @@ use crate::{
     build_info,
     clock::Clock,
     config::{self, Mistakes, Setting, Settings},
-    http::ServeOptions,
+    http::{DrainEnd, ServeOptions},
     open_files,
     telemetry::{self, LogFormat},
     timestamp::Timestamp,
@@ -66,10 +66,12 @@ pub fn settings(listen: &'static str) -> Vec<Setting> {
         Setting::new("as-of", "TIME", "", "Run as if it were this time, for example 2019-05-13T12:00:00Z (for old data)"),
         Setting::new("log-format", "FORMAT", "human", "Format of log lines: human or json"),
         Setting::new("log-level", "FILTER", "info", "Level of log lines: error, warn, info, debug, or a filter as in ingest=debug,info"),
-        Setting::new("max-connections", "N", "4096", "Maximum number of open connections; beyond that, 503"),
-        Setting::new("header-timeout", "TIME", "15s", "Time limit for receiving request headers"),
+        Setting::new("max-connections", "N", "4096", "Maximum number of open connections; then the longest idle one is closed, or 503"),
+        Setting::new("header-timeout", "TIME", "15s", "Time limit for request headers, and for the first request of a connection"),
+        Setting::new("idle-timeout", "TIME", "75s", "Close a connection that is idle for this long after an answered request"),
         Setting::new("write-timeout", "TIME", "30s", "Close a connection whose client reads nothing of a reply for this long"),
-        Setting::new("drain-timeout", "TIME", "20s", "How long requests in flight may take to finish after SIGTERM"),
+        Setting::new("drain-window", "TIME", "5s", "How long requests are still accepted after SIGTERM, while /readyz is 503"),
+        Setting::new("drain-timeout", "TIME", "20s", "How long requests in flight may take to finish after the drain window"),
     ]
 }
 
@@ -85,7 +87,9 @@ impl ProcessConfig {
             connections: ServeOptions {
                 max_connections: given.get_or("max-connections", NonZero::<usize>::MIN).get(),
                 header_timeout: given.duration("header-timeout"),
+                idle_timeout: given.duration("idle-timeout"),
                 write_timeout: given.duration("write-timeout"),
+                drain_window: given.duration("drain-window"),
                 drain_timeout: given.duration("drain-timeout"),
             },
         };
@@ -193,16 +197,26 @@ fn block_on_threads<T>(
     result
 }
 
-/// Returns a future that completes on SIGTERM or SIGINT.
-pub fn stopped() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+/// Returns a future that completes on SIGTERM or SIGINT. The next signal ends the drain window;
+/// after SIGINT, by which a person stops the process, it ends at once.
+pub fn stopped() -> anyhow::Result<impl Future<Output = DrainEnd> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let by_person = tokio::select! {
+            _ = terminate.recv() => false,
+            _ = interrupt.recv() => true,
+        };
         tracing::info!("signal received: finishing the requests in flight");
+        if by_person {
+            return DrainEnd::at_once();
+        }
+        DrainEnd::when(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
     })
 }
 

@@ -20,7 +20,7 @@ use warp::{
 
 use crate::{
     build_info, disk,
-    http::{Route, openapi::process},
+    http::{Request, Route, openapi::process},
     progress, words,
 };
 
@@ -113,8 +113,13 @@ impl Probes {
         }
     }
 
-    async fn readiness(&self) -> Response {
-        match (self.ready)().await {
+    async fn readiness(&self, request: Request) -> Response {
+        let ready = if request.stopping {
+            Err("the process is stopping".to_owned())
+        } else {
+            (self.ready)().await
+        };
+        match ready {
             Ok(()) => "ready\n".into_response(),
             Err(cause) => {
                 warp::reply::with_status(format!("{cause}\n"), StatusCode::SERVICE_UNAVAILABLE)
@@ -129,16 +134,16 @@ impl Probes {
 pub fn routes() -> Vec<Route<Probes>> {
     let full = disk::too_full(100 << 20, 256 << 20);
     let full = format!("the log is unavailable: {full}\n");
+    let readiness = async |probes: Arc<Probes>, request| probes.readiness(request).await;
     let excerpt = format!("# HELP {BUILD} {BUILD_HELP}\n# TYPE {BUILD} gauge\n");
     vec![
         Route::get("/metrics", async |probes: Arc<Probes>, _| probes.metrics())
             .described(process::metrics(&excerpt)),
         Route::get("/livez", async |_, _| "live\n".into_response()).described(process::livez()),
-        Route::get("/readyz", async |probes: Arc<Probes>, _| probes.readiness().await)
-            .described(process::readyz(&full)),
+        Route::get("/readyz", readiness).described(process::readyz(&full)),
         // Probes may be configured with a slash at the end.
         Route::get("/metrics/", async |probes: Arc<Probes>, _| probes.metrics()),
         Route::get("/livez/", async |_, _| "live\n".into_response()),
-        Route::get("/readyz/", async |probes: Arc<Probes>, _| probes.readiness().await),
+        Route::get("/readyz/", readiness),
     ]
 }

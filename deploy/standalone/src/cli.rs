@@ -71,7 +71,8 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
             let dir = tempfile::tempdir().context("cannot create a temporary data directory")?;
             let place = dir.path().as_os_str();
             let embedded =
-                ["serve", "--log=embedded", "--store=embedded", "--data-dir"].map(OsStr::new);
+                ["serve", "--log=embedded", "--store=embedded", "--drain-window=0s", "--data-dir"];
+            let embedded = embedded.map(OsStr::new);
             let serve = Command::new("serve").args(config::args(&serve::settings()));
             let matches = serve.get_matches_from(embedded.into_iter().chain([place]));
             let config = ServeConfig::from_settings(Settings::of(&serve::settings(), &matches))?;

@@ -7,7 +7,7 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 use anyhow::Context;
 use indicatif::HumanCount;
 use ingest::metrics::{LAG, RECORDS_HANDLED};
-use shared::{clock::Clock, progress::Progress};
+use shared::{clock::Clock, http::DrainEnd, progress::Progress};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -47,7 +47,7 @@ pub struct DemoArgs {
 pub async fn run(
     args: DemoArgs,
     config: ServeConfig,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = DrainEnd> + Send + 'static,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
         format!(
@@ -60,9 +60,9 @@ pub async fn run(
     let once = args.once;
     let serving = tokio::spawn(serve::run(config, listener, async move {
         tokio::select! {
-            () = shutdown => {}
+            end = shutdown => end,
             // The sender is dropped without a message if the demo continues to serve.
-            Ok(()) = stopped => {}
+            Ok(()) = stopped => DrainEnd::at_once(),
         }
     }));
     let shown = show(&args, &url).await;

@@ -14,7 +14,7 @@ use ingest::{
 };
 use query_api::{QueryMetrics, QueryService};
 use shared::{
-    http::{self, Route, Router, openapi::OpenApi},
+    http::{self, DrainEnd, Route, Router, openapi::OpenApi},
     store::cassandra::Trial,
     telemetry::{self, Probes},
 };
@@ -29,7 +29,7 @@ pub use self::config::{ServeConfig, settings};
 pub async fn run(
     config: ServeConfig,
     listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send,
+    shutdown: impl Future<Output = DrainEnd> + Send,
 ) -> anyhow::Result<()> {
     let clock = config.process.clock();
     let registry = telemetry::registry(&kafka::librdkafka_version())?;

@@ -5,10 +5,7 @@ use shared::{
     event::BatchError,
     http::{HttpError, json_reply},
 };
-use warp::{
-    http::{HeaderValue, StatusCode, header},
-    reply::Response,
-};
+use warp::{http::StatusCode, reply::Response};
 
 use super::{body::BodyError, reply::Report};
 use crate::log::LogError;
@@ -48,15 +45,10 @@ impl Refusal {
     /// The reply; a report lists the reason for each event.
     pub(super) fn to_response(&self) -> Response {
         let error = self.error();
-        let mut reply = match self {
+        match self {
             Self::NothingUsable(report) => json_reply(error.status, &report.refusal(error.fault())),
             _ => error.to_response(),
-        };
-        if matches!(self, Self::Body(BodyError::Slow { .. } | BodyError::Busy)) {
-            // The rest of the body is not read.
-            reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        reply
     }
 
     /// The status, the code and the message.

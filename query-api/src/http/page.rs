@@ -41,7 +41,8 @@ impl File {
     ) -> Self {
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
-        let tag = HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish())).ok();
+        // A weak one, because the same file is also sent compressed.
+        let tag = HeaderValue::from_str(&format!("W/\"{:016x}\"", hasher.finish())).ok();
         Self { path, kind, bytes, policy, tag }
     }
 

@@ -1,20 +1,35 @@
 //! Over real HTTP: chunked replies, HEAD, the pages, the metrics, and queries of many countries.
 
-use std::time::{Duration, Instant};
+use std::{
+    future::pending,
+    io::Read,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
+use shared::http::{self, DrainEnd, ServeOptions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    task::JoinHandle,
 };
 
 use crate::world::{World, end, start, started};
 
-/// The head and the body of a reply, as they arrive.
-async fn wire(world: &World, request: &str) -> (String, Vec<u8>) {
+/// Serves `world` over HTTP.
+async fn serve(world: &World) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(warp::serve(world.routes.clone()).incoming(listener).run());
+    let (routes, options) = (world.routes.clone(), ServeOptions::default());
+    let server = http::serve(listener, routes, options, pending::<DrainEnd>());
+    (address, tokio::spawn(server))
+}
+
+/// The head and the body of a reply, as they arrive.
+async fn wire(world: &World, request: &str) -> (String, Vec<u8>) {
+    let (address, server) = serve(world).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream
         .write_all(format!("{request}\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
@@ -84,6 +99,31 @@ async fn an_uncut_reply_of_more_than_100_000_starts_is_sent_whole_in_small_chunk
 }
 
 #[tokio::test]
+async fn replies_are_compressed_for_a_client_that_asks_streams_too() {
+    let world = World::new();
+    let session = |n: u32| start("user", &format!("session-{n}"), "2019-05-12T10:00:00Z", "SK");
+    world.feed_starts((0..1_000).map(session)).await;
+    for path in [
+        "/user/last-events?days=30",
+        "/v1/session-starts?days=30",
+        "/v1/session-starts/counts?days=30&step=hour",
+    ] {
+        let (head, plain) = wire(&world, &format!("GET {path} HTTP/1.1")).await;
+        assert!(head.contains("vary: accept-encoding\r\n"), "{path}: {head}");
+        assert!(!head.contains("content-encoding"), "{path}: {head}");
+        let asked = format!("GET {path} HTTP/1.1\r\naccept-encoding: gzip");
+        let (head, body) = wire(&world, &asked).await;
+        assert!(head.contains("content-encoding: gzip\r\n"), "{path}: {head}");
+        let (length, before) = (body.len(), plain.len());
+        assert!(length < before / 3 || before < 1_024, "{path}: {length} of {before} bytes");
+        let mut text = String::new();
+        GzDecoder::new(&chunks(&body).concat()[..]).read_to_string(&mut text).unwrap();
+        let all: Value = serde_json::from_str(&text).unwrap();
+        assert!(all.is_object(), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn a_head_request_is_answered_like_a_get_without_the_body() {
     let world = World::of(&[start("u", "s", "2019-05-12T10:00:00Z", "SK")]).await;
     for path in ["/user/last-events?days=2", "/v1/session-starts?days=2", "/v1/users/u/sessions"] {
@@ -131,9 +171,7 @@ async fn a_get_with_a_body_is_answered_for_the_user_it_names() {
 async fn the_time_in_which_a_client_sends_its_body_does_not_count_for_the_deadline() {
     let deadline = Duration::from_secs(1);
     let world = World::with(query_api::QueryOptions { deadline, ..Default::default() });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(warp::serve(world.routes.clone()).incoming(listener).run());
+    let (address, server) = serve(&world).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 15\r\n\r\n";
     for part in [head, "{\"user_id\":", "\"u\"}"] {

@@ -27,11 +27,18 @@ const HOW: &str = "\
     - Times in replies are in UTC, in the format of RFC 3339 with `Z`. Milliseconds appear only \
     when they are not zero.\n\
     - Every error has the form `{\"error\":{\"code\",\"message\"}}`. The code never changes and \
-    is meant for programs. The message is meant for people.\n\
+    is meant for programs. The message is meant for people. There is one exception: a request \
+    that is not valid HTTP, or whose headers are too large, is refused before any code of Bookend \
+    sees it, with 400, 414 or 431 and an empty body.\n\
+    - Replies with text from 1 KiB on are compressed if the client sends `Accept-Encoding: gzip` \
+    or `zstd`. They are sent uncompressed when many others are being compressed.\n\
     - Every path that supports GET also supports HEAD. An unknown path returns 404 `not_found`. A \
     path that does not support the method returns 405 `method_not_allowed`, and the header \
-    `Allow` lists the methods that it supports. A connection over the limit receives 503 \
-    `unavailable`.\n\
+    `Allow` lists the methods that it supports.\n\
+    - An idle connection is closed 75 seconds after its last reply, or sooner when a new one \
+    needs its place. When all connections are busy, a new one receives 503 `unavailable`. A reply \
+    that is sent before the whole request was read, or while the process is stopping, has \
+    `Connection: close`. A client that begins with HTTP/2 receives 505 `http2_not_served`.\n\
     - Every example of a reply comes with the command that returns it. The examples were recorded \
     with the clock set back and the batch of the first seed: `bookend serve --as-of \
     2019-05-13T12:00:00Z`, then `curl -X POST http://127.0.0.1:5000/user/batches -d \

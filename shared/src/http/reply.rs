@@ -1,6 +1,7 @@
 //! The replies that every service shares: JSON, and the one shape of an error.
 
 use serde::Serialize;
+use serde_json::json;
 use warp::{
     Reply as _,
     http::{HeaderValue, StatusCode, header},
@@ -69,6 +70,16 @@ impl HttpError {
             reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         reply
+    }
+
+    /// The reply as it is written to a connection that no HTTP library serves and that is closed
+    /// then.
+    pub(super) fn to_last_reply(&self) -> String {
+        let (status, kind) = (self.status, "content-type: application/json");
+        let again = self.retry_after.map(|seconds| format!("retry-after: {seconds}\r\n"));
+        let (again, body) = (again.unwrap_or_default(), json!(self.body()).to_string());
+        let head = format!("HTTP/1.1 {status}\r\n{again}connection: close\r\n{kind}\r\n");
+        format!("{head}content-length: {}\r\n\r\n{body}", body.len())
     }
 }
 

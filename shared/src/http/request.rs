@@ -10,6 +10,11 @@ use warp::http::{HeaderMap, Method};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
+/// Marks a request that arrived while the process was stopping; the accept loop adds it to the
+/// request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopping;
+
 /// The body of a request, in the pieces in which it arrives.
 pub type RequestBody = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
 
@@ -27,6 +32,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The address of the client; `None` where no accept loop added it, as in unit tests.
     pub client: Option<ClientAddress>,
+    /// Whether the process was stopping when the request arrived.
+    pub stopping: bool,
     /// The body, of which nothing has been read yet.
     pub body: RequestBody,
 }

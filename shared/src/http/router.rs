@@ -18,7 +18,7 @@ use warp::{
 use super::{
     openapi::{self, Call, OpenApi},
     reply::HttpError,
-    request::{ClientAddress, Request, RequestBody},
+    request::{ClientAddress, Request, RequestBody, Stopping},
 };
 
 /// The path of the OpenAPI document.
@@ -127,12 +127,16 @@ impl Router {
             .and(query)
             .and(warp::header::headers_cloned())
             .and(warp::ext::optional::<ClientAddress>())
+            .and(warp::ext::optional::<Stopping>().map(|stopping: Option<_>| stopping.is_some()))
             .and(warp::body::stream())
-            .then(move |method, path: FullPath, query, headers: HeaderMap, client, body| {
-                let (route, segments, body) = ("", Vec::new(), boxed(body));
-                let request = Request { method, route, segments, query, headers, client, body };
-                router.answer(path.as_str(), request)
-            })
+            .then(
+                move |method, path: FullPath, query, headers: HeaderMap, client, stopping, body| {
+                    let (route, segments, body) = ("", Vec::new(), boxed(body));
+                    let request =
+                        Request { method, route, segments, query, headers, client, stopping, body };
+                    router.answer(path.as_str(), request)
+                },
+            )
             .boxed())
     }
 

@@ -8,32 +8,47 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
-/// The time for which a client may still send after its reply.
-const LINGER: Duration = Duration::from_secs(1);
+use super::activity::Activity;
+
+/// The time for which a client may send nothing after its last reply without closing.
+const QUIET: Duration = Duration::from_secs(1);
+/// The time for which a client may still send after its last reply.
+const LINGER: Duration = Duration::from_secs(5);
+/// The bytes that a client may still send after its last reply.
+const LINGER_BYTES: usize = 16 << 20;
 
 /// A connection with a limit on a stalled write and on the time that closing takes.
 #[derive(Debug)]
-pub(super) struct ClientStream {
-    stream: TcpStream,
+pub(super) struct ClientStream<S> {
+    stream: S,
     write_timeout: Duration,
+    activity: Arc<Activity>,
     stalled: Option<Pin<Box<Sleep>>>,
-    lingering: Option<Pin<Box<Sleep>>>,
+    lingering: Option<Lingering>,
 }
 
-impl ClientStream {
+/// The limits on what a client may still send after its last reply.
+#[derive(Debug)]
+struct Lingering {
+    until: Instant,
+    quiet: Pin<Box<Sleep>>,
+    bytes: usize,
+}
+
+impl<S> ClientStream<S> {
     /// Wraps `stream`; a write that makes no progress for `write_timeout` fails.
-    pub(super) fn new(stream: TcpStream, write_timeout: Duration) -> Self {
-        Self { stream, write_timeout, stalled: None, lingering: None }
+    pub(super) fn new(stream: S, write_timeout: Duration, activity: Arc<Activity>) -> Self {
+        Self { stream, write_timeout, activity, stalled: None, lingering: None }
     }
 
     fn unless_stalled(
@@ -41,6 +56,7 @@ impl ClientStream {
         written: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        self.activity.written(written.is_ready());
         if written.is_ready() {
             self.stalled = None;
             return written;
@@ -52,17 +68,39 @@ impl ClientStream {
     }
 }
 
-impl AsyncRead for ClientStream {
+impl Lingering {
+    fn begin() -> Self {
+        let (until, quiet) = (Instant::now() + LINGER, Box::pin(sleep(QUIET)));
+        Self { until, quiet, bytes: LINGER_BYTES }
+    }
+
+    /// Counts `received` bytes.
+    fn go_on(&mut self, received: usize) {
+        self.bytes = self.bytes.saturating_sub(received);
+        self.quiet.as_mut().reset(self.until.min(Instant::now() + QUIET));
+    }
+
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.bytes == 0 { Poll::Ready(()) } else { self.quiet.as_mut().poll(cx) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.activity.received();
+        }
+        read
     }
 }
 
-impl AsyncWrite for ClientStream {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -91,19 +129,20 @@ impl AsyncWrite for ClientStream {
 
     /// Ends the sending side, then discards what still arrives until the client closes its side.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.lingering.is_none() {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-            self.lingering = Some(Box::pin(sleep(LINGER)));
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            this.activity.closing();
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
         }
+        let lingering = this.lingering.get_or_insert_with(Lingering::begin);
         let mut scratch = [0; 8 << 10];
         loop {
-            let lingering = self.lingering.as_mut();
-            if lingering.is_none_or(|lingering| lingering.as_mut().poll(cx).is_ready()) {
+            if lingering.poll_over(cx).is_ready() {
                 return Poll::Ready(Ok(()));
             }
             let mut rest = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut rest)) {
-                Ok(()) if !rest.filled().is_empty() => {}
+            match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut rest)) {
+                Ok(()) if !rest.filled().is_empty() => lingering.go_on(rest.filled().len()),
                 // The client closed the connection, or reset it.
                 _ => return Poll::Ready(Ok(())),
             }

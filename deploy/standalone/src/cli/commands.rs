@@ -64,8 +64,9 @@ const REDRIVEN: &[&str] = &[
 /// The settings that the other commands accept but do not use: only the help of `serve` lists them.
 #[rustfmt::skip]
 const SERVICE_ONLY: &[&str] = &[
-    "listen", "max-connections", "header-timeout", "write-timeout", "drain-timeout", "body-timeout",
-    "max-batch-events", "max-body", "max-inflight", "quota", "consumer-batch",
+    "listen", "max-connections", "header-timeout", "idle-timeout", "write-timeout", "drain-window",
+    "drain-timeout", "body-timeout", "max-batch-events", "max-body", "max-inflight", "quota",
+    "consumer-batch",
 ];
 
 /// The arguments of `bookend setup` and `bookend verify` besides the settings of `serve`.

@@ -1,6 +1,8 @@
 //! Drills that are too slow for the gate. `deploy/drills NAME` runs the module NAME.
 
 #[cfg(feature = "drills")]
+mod balancer;
+#[cfg(feature = "drills")]
 mod clocks;
 #[cfg(feature = "drills")]
 mod contested;

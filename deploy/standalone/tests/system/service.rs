@@ -83,6 +83,8 @@ impl Service {
 
     /// Starts `command` and waits for the log line with its address, as a script does.
     pub(crate) fn begin(mut command: Command) -> Self {
+        // No balancer has to notice that a service stops, unless a test sets the flag.
+        command.env("BOOKEND_DRAIN_WINDOW", "0s");
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -135,3 +135,38 @@ fn a_request_that_is_under_way_when_the_service_is_told_to_stop_is_answered() {
     service.wait_until_answered(0);
     assert_eq!(service.client().ask("/v1/users/u/sessions/s")["status"], "open");
 }
+
+#[test]
+fn a_service_told_to_stop_takes_requests_until_it_is_told_again() {
+    let data = tempfile::tempdir().unwrap();
+    let mut service = Service::start(data.path(), &["--as-of", ENDING_AT, "--drain-window", "1h"]);
+    let mut kept = BufReader::new(service.client().connect().unwrap());
+    kept.get_mut().write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    assert_eq!(read_reply(&mut kept).unwrap().header("connection"), None);
+    service.tell_to_stop();
+    eventually("it is not ready", || {
+        let reply = service.client().get("/readyz").unwrap();
+        (reply.status == 503).then_some(())
+    });
+    let body = json!([{ "user_id": "u", "session_id": "s", "event": "start", "ts": ENDING_AT, "country": "SK" }]);
+    let reply = service.client().post("/v1/events", &[], body.to_string().as_bytes()).unwrap();
+    assert_eq!((reply.status, &reply.json()["accepted"]), (200, &json!(1)));
+    kept.get_mut().write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    let last = read_reply(&mut kept).unwrap();
+    assert_eq!((last.status, last.header("connection")), (200, Some("close")));
+    assert!(service.is_running());
+    service.tell_to_stop();
+    assert_eq!(service.ended().code(), Some(0));
+
+    let service = Service::start(data.path(), &AS_OF);
+    service.wait_until_answered(0);
+    assert_eq!(service.client().ask("/v1/users/u/sessions/s")["status"], "open");
+}
+
+#[test]
+fn a_service_that_a_person_interrupts_takes_no_more_requests() {
+    let data = tempfile::tempdir().unwrap();
+    let mut service = Service::start(data.path(), &["--as-of", ENDING_AT, "--drain-window", "1h"]);
+    service.signal("INT");
+    assert_eq!(service.ended().code(), Some(0));
+}

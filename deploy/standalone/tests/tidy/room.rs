@@ -296,6 +296,7 @@ pub(crate) const ROOMS: &[Room] = &[
             // The clock is paused: no time passes.
             "ingest/tests/replay.rs",
             "shared/src/store/cassandra/driver/request.rs",
+            "shared/src/http/connection.rs",
             "shared/src/store/pulse.rs",
         ],
         teaches: "wait for a condition with a limit: a sleep is too short on a slow machine and too long on a fast one",

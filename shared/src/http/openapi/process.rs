@@ -47,7 +47,8 @@ pub(crate) fn livez() -> Call {
 
 /// `/readyz`; `full` is the text for a full disk.
 pub(crate) fn readyz(full: &str) -> Call {
-    let about = "Reports whether the log and the store of this process can serve requests.";
+    let about = "Reports whether the log and the store of this process can serve requests. A \
+                 process that is stopping is not ready, and still answers for 5 seconds.";
     let ready = Example::new("ready", "curl http://127.0.0.1:5000/readyz", "ready\n");
     let command = "When the disk has less free space than `--min-free-disk`: \
                    `curl http://127.0.0.1:5000/readyz`";

@@ -40,9 +40,9 @@ impl Connection {
         timeout(LIMIT, self.stream.write_all(bytes.as_ref())).await.unwrap().unwrap();
     }
 
-    /// Sends `bytes` as long as the connection is open.
-    pub async fn send_if_open(&mut self, bytes: impl AsRef<[u8]>) {
-        timeout(LIMIT, self.stream.write_all(bytes.as_ref())).await.unwrap().ok();
+    /// Sends `bytes` as long as the connection is open; returns whether it took all of them.
+    pub async fn send_if_open(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        timeout(LIMIT, self.stream.write_all(bytes.as_ref())).await.unwrap().is_ok()
     }
 
     /// Reads the next reply; `None` if the connection ends before it is complete.
@@ -56,28 +56,62 @@ impl Connection {
     }
 
     async fn reply_with_body(&mut self, has_body: bool) -> Option<Reply> {
-        let end = loop {
-            if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
-                break at + 4;
+        let mut reply = self.head().await?;
+        if has_body && reply.status >= 200 {
+            reply.body = self.body(&reply).await?;
+        }
+        Some(reply)
+    }
+
+    /// Reads the body of a reply that began with `head`.
+    pub async fn body(&mut self, head: &Reply) -> Option<Vec<u8>> {
+        if head.header("transfer-encoding") != Some("chunked") {
+            let length = head.header("content-length").map_or(0, |length| length.parse().unwrap());
+            return self.bytes(length).await;
+        }
+        let mut body = Vec::new();
+        loop {
+            let chunk = self.chunk().await?;
+            if chunk.is_empty() {
+                return Some(body);
             }
-            self.more().await?;
-        };
-        let head = String::from_utf8(self.unread.drain(..end).collect()).unwrap();
+            body.extend(chunk);
+        }
+    }
+
+    /// Reads the next reply without its body.
+    pub async fn head(&mut self) -> Option<Reply> {
+        let head = String::from_utf8(self.until(b"\r\n\r\n").await?).unwrap();
         let mut lines = head.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let header = |line: &str| {
             line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         };
-        let mut reply =
-            Reply { status, headers: lines.filter_map(header).collect(), body: Vec::new() };
-        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
-        if has_body && status >= 200 {
-            while self.unread.len() < length {
-                self.more().await?;
+        Some(Reply { status, headers: lines.filter_map(header).collect(), body: Vec::new() })
+    }
+
+    /// Reads the next chunk of a body; the last one is empty.
+    pub async fn chunk(&mut self) -> Option<Vec<u8>> {
+        let line = String::from_utf8(self.until(b"\r\n").await?).unwrap();
+        let chunk = self.bytes(usize::from_str_radix(line.trim_end(), 16).unwrap()).await?;
+        self.bytes(2).await?;
+        Some(chunk)
+    }
+
+    async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+        loop {
+            if let Some(at) = self.unread.windows(end.len()).position(|some| some == end) {
+                return self.bytes(at + end.len()).await;
             }
-            reply.body = self.unread.drain(..length).collect();
+            self.more().await?;
         }
-        Some(reply)
+    }
+
+    async fn bytes(&mut self, length: usize) -> Option<Vec<u8>> {
+        while self.unread.len() < length {
+            self.more().await?;
+        }
+        Some(self.unread.drain(..length).collect())
     }
 
     /// Whether the server closes the connection without sending anything more.

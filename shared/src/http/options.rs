@@ -1,0 +1,52 @@
+//! The limits on connections and on a shutdown, with their defaults.
+
+use std::{future::ready, time::Duration};
+
+use futures_util::future::BoxFuture;
+
+/// Limits on connections.
+#[derive(Clone, Copy, Debug)]
+pub struct ServeOptions {
+    /// The number of connections that may be open. The next one replaces the connection that has
+    /// been idle longest; if none is idle, it gets a 503 and is closed.
+    pub max_connections: usize,
+    /// The time that a client may take for a request's headers, and for its first request.
+    pub header_timeout: Duration,
+    /// The time that a connection may be idle after an answered request.
+    pub idle_timeout: Duration,
+    /// The time for which a client may leave a reply unread before its connection is closed.
+    pub write_timeout: Duration,
+    /// The time after the begin of a shutdown in which new requests are still answered.
+    pub drain_window: Duration,
+    /// The time that the requests in flight may take after the drain window.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            max_connections: 4_096,
+            header_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+            drain_window: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What ends the drain window before its time.
+pub struct DrainEnd(pub(super) BoxFuture<'static, ()>);
+
+impl DrainEnd {
+    /// Ends the window when `signal` completes.
+    pub fn when(signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Box::pin(signal))
+    }
+
+    /// Ends the window as soon as it begins.
+    #[must_use]
+    pub fn at_once() -> Self {
+        Self::when(ready(()))
+    }
+}
