@@ -18,9 +18,9 @@ const LONG_ABOUT: &str = "Bookend accepts batches of session events over HTTP, p
                           country, which sessions a user completed most recently, and why a \
                           session is open or missing.";
 const AT_REST: &[&str] = &[
-    "While the service writes, the log and the store differ. Embedded: stop the",
-    "service first; only one process can open the data directory. Kafka and",
-    "Cassandra: wait until producers have stopped and the lag is 0.",
+    "Embedded: stop the service first; only one process can open the data",
+    "directory. Kafka and Cassandra: wait until producers have stopped. Events",
+    "that are not answered yet are only counted.",
 ];
 const STOPPED: &[&str] = &[
     "Embedded: stop the service first; only one process can open the log.",
@@ -32,7 +32,7 @@ const GENERATED: &[&str] = &[
     "output           the path of the file",
 ];
 const STATUSES: &[&str] = &[
-    "          verify: also a difference between the log and the store",
+    "          1 also: verify found a difference, or nothing to compare",
     "130, 143  a command other than a service was stopped by a signal",
     "A closed pipe, as in `bookend … | head`, is not a failure.",
 ];
@@ -54,7 +54,8 @@ const VERIFIED: &[&str] = &[
     "contested_sessions  sessions with too many facts, which are not compared",
     "unanswered          records that the service has not processed yet",
     "log_is_cut          whether retention has removed the oldest records",
-    "differences         count, and the first 100 as sentences in first",
+    "differences         count, and the first 100 in first: kind, user_id,",
+    "                    session_id, text",
 ];
 const REDRIVEN: &[&str] = &[
     "looked_at                 number of dead letters, the sum of the others",
