@@ -11,7 +11,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-pub use self::output::{exit, print, print_report, usage};
+pub use self::output::{Reported, exit, print, print_report, say, usage};
 use crate::{
     build_info,
     clock::Clock,
@@ -203,6 +203,14 @@ pub fn stopped() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
             _ = interrupt.recv() => {}
         }
         tracing::info!("signal received: finishing the requests in flight");
+    })
+}
+
+/// Returns a future that completes on SIGINT, for a command that sums up what it did so far.
+pub fn interrupted() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        interrupt.recv().await;
     })
 }
 

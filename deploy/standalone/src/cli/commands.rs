@@ -33,6 +33,7 @@ const GENERATED: &[&str] = &[
 ];
 const STATUSES: &[&str] = &[
     "          1 also: verify found a difference, or nothing to compare",
+    "          1 also: load had no event accepted, or --strict stopped it",
     "130, 143  a command other than a service was stopped by a signal",
     "A closed pipe, as in `bookend … | head`, is not a failure.",
 ];
@@ -43,7 +44,19 @@ const LOADED: &[&str] = &[
     "                   lines longer than a request may be",
     "retries            number of repeated requests",
     "elapsed_seconds, events_per_second",
-    "failure            why events were not delivered, or null",
+    "failure            why the load failed, or null",
+];
+const LOADABLE: &[&str] = &[
+    "One event per line, one JSON array, {\"events\":[…]} or {\"rows\":[…]}, of any",
+    "length, in UTF-8 or UTF-16. Compressed files may have several members, and",
+    "zero bytes after them. Their first bytes decide, not their names.",
+];
+const REJECTED: &[&str] = &[
+    "file, line or index  the place of the event: its line from 1, or its position",
+    "                     in an array from 0",
+    "code, detail         why it is not kept; discarded events have expired",
+    "The lines have the order of the replies. --strict does not stop at a",
+    "discarded event. Events that were sent before it stops stay accepted.",
 ];
 const SET_UP: &[&str] = &["log, store  for each, a list of the actions taken, as sentences"];
 const VERIFIED: &[&str] = &[
@@ -131,6 +144,8 @@ fn data_commands(program: Command) -> Command {
         .subcommand(with_args::<LoadArgs>("load",
             "Send files of events to a running service and print a summary", &[
             section("Example", &["bookend load events.ndjson --url http://127.0.0.1:5000"]),
+            section("Input", LOADABLE),
+            section("Lines of --rejects", REJECTED),
             section("Output with --json", LOADED),
         ]))
 }
