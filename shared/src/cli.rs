@@ -11,7 +11,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-pub use self::output::{exit, print, print_report, usage};
+pub use self::output::{Reported, exit, print, print_report, say, usage};
 use crate::{
     build_info,
     clock::Clock,
@@ -217,6 +217,14 @@ pub fn stopped() -> anyhow::Result<impl Future<Output = DrainEnd> + Send + 'stat
                 _ = interrupt.recv() => {}
             }
         })
+    })
+}
+
+/// Returns a future that completes on SIGINT, for a command that sums up what it did so far.
+pub fn interrupted() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        interrupt.recv().await;
     })
 }
 

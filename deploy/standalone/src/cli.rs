@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use clap::{Command, FromArgMatches};
 use shared::{
-    cli::{self, block_on, stopped},
+    cli::{self, block_on, interrupted, stopped},
     config::{self, Setting, Settings},
     telemetry::{self, LogFormat},
 };
@@ -94,15 +94,7 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
         Some(("generate", matches)) => generate::run(&GenerateArgs::from_arg_matches(matches)?),
         Some(("load", matches)) => {
             let args = LoadArgs::from_arg_matches(matches)?;
-            block_on(async {
-                let summary = load::run(args).await?;
-                anyhow::ensure!(
-                    summary.undelivered == 0,
-                    "{} events were not delivered",
-                    summary.undelivered
-                );
-                Ok(())
-            })
+            block_on(async { load::run(args, interrupted()?).await })
         }
         // clap reports anything else.
         _ => Ok(()),

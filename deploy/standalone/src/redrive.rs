@@ -1,16 +1,14 @@
 //! `bookend redrive`: appends dead letters to the log again, so that they are processed again.
 
+use std::fmt;
+
 use indicatif::HumanCount;
 use ingest::{
     log::{DeadLetterCode, Log, config::LogConfig},
     replay,
 };
 use serde::Serialize;
-use shared::{
-    cli,
-    progress::Progress,
-    store::{cassandra::OnRetry, config::StoreConfig},
-};
+use shared::{cli, progress::Progress, store::config::StoreConfig};
 
 use crate::serve::ServeConfig;
 
@@ -24,9 +22,9 @@ struct RedriveReport {
 }
 
 /// Appends all dead letters, or those with one of `codes`, to the log again, and prints a report to
-/// standard output. Repeating the command is harmless.
+/// standard output. Repeating the command is harmless. Creates no log, topic or store.
 pub async fn run(config: &ServeConfig, codes: &[DeadLetterCode], json: bool) -> anyhow::Result<()> {
-    let log = config.log.open_complete(config.process.clock()).await?;
+    let log = config.log.open_to_write(config.process.clock()).await?;
     refuse_an_older_copy(&log, config).await?;
     let progress = Progress::new(
         Some(log.dead_letters()),
@@ -41,13 +39,23 @@ pub async fn run(config: &ServeConfig, codes: &[DeadLetterCode], json: bool) -> 
         kept: done.looked_at - done.appended - done.repeated,
         repeated: done.repeated,
     };
-    let text = format!(
-        "{} dead letters appended to the log, {} kept, {} repeated ones removed",
-        HumanCount(report.appended),
-        HumanCount(report.kept),
-        HumanCount(report.repeated)
-    );
-    Ok(cli::print_report(&report, json, text)?)
+    Ok(cli::print_report(&report, json, &report)?)
+}
+
+impl fmt::Display for RedriveReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [appended, kept, repeated] = [self.appended, self.kept, self.repeated].map(HumanCount);
+        match (self.looked_at, self.appended) {
+            (0, _) => return f.write_str("nothing to redrive: there are no dead letters"),
+            (_, 0) => f.write_str("nothing was redriven: ")?,
+            _ => {}
+        }
+        write!(
+            f,
+            "{appended} dead letters appended to the log, {kept} kept, {repeated} repeated ones \
+             removed"
+        )
+    }
 }
 
 /// Fails if the log is an older copy and the service has not run since. The records of a redrive
@@ -56,7 +64,9 @@ async fn refuse_an_older_copy(log: &Log, config: &ServeConfig) -> anyhow::Result
     let (LogConfig::Embedded(..), StoreConfig::Embedded(..)) = (&config.log, &config.store) else {
         return Ok(());
     };
-    let found = replay::compare(log, &config.store.start(OnRetry::default(), &[])?).await?;
+    // A store that was deleted holds no records: the next start replays the log.
+    let Some(store) = config.store.open_if_present().await? else { return Ok(()) };
+    let found = replay::compare(log, &store).await?;
     anyhow::ensure!(
         found.is_none_or(|found| !found.is_ahead),
         "nothing was redriven: the log is an older copy, and the store has records that it lacks; \

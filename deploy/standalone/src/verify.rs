@@ -8,7 +8,7 @@ use std::fmt;
 
 use anyhow::Context;
 use ingest::{
-    log::{Log, Position},
+    log::{Log, Offsets},
     replay,
 };
 use serde::Serialize;
@@ -19,14 +19,20 @@ use shared::{
     timestamp::{RETENTION, Timestamp},
 };
 
+pub use self::{
+    difference::{Difference, DifferenceKind},
+    differences::Differences,
+    ledger::Ledger,
+    steps::Steps,
+};
 use self::{
-    differences::{Check, Differences},
+    differences::Check,
     expected::{Expected, Share},
     judge::Judge,
 };
-pub use self::{ledger::Ledger, steps::Steps};
 use crate::serve::ServeConfig;
 
+mod difference;
 mod differences;
 mod expected;
 mod judge;
@@ -48,7 +54,8 @@ pub struct Verdict {
     pub sessions: u64,
     /// Sessions over the limit of facts. Their result may depend on the order of arrival.
     pub contested_sessions: u64,
-    /// Records that the service has not processed yet.
+    /// Records that the service has not processed yet. The store may have or lack their facts and
+    /// the rows of their sessions.
     pub unanswered: u64,
     /// Whether retention has removed records from the log, so that the store may have more: the low
     /// watermark of a partition is not 0.
@@ -58,6 +65,9 @@ pub struct Verdict {
 }
 
 /// Verifies the log and the store of `config`, and prints the result to standard output.
+///
+/// # Errors
+/// If there is no log or no store, if there is nothing to compare, and if something differs.
 pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     let clock = config.process.clock();
     let log = config.log.open_existing(clock).await?;
@@ -68,9 +78,14 @@ pub async fn run(config: &ServeConfig, json: bool) -> anyhow::Result<()> {
     drop(steps);
     cli::print_report(&verdict, json, &verdict)?;
     anyhow::ensure!(
-        verdict.unanswered == 0,
-        "{} records are not processed yet; run the service until the lag is 0, then verify again",
-        verdict.unanswered
+        !verdict.is_empty() || verdict.unanswered == 0,
+        "nothing was compared: {}; run the service until the lag is 0, then verify again",
+        unanswered(verdict.unanswered)
+    );
+    anyhow::ensure!(
+        !verdict.is_empty(),
+        "nothing was compared: the log and the store have no events; check which ones the settings \
+         name"
     );
     anyhow::ensure!(
         verdict.ledger.adds_up(),
@@ -97,17 +112,15 @@ pub async fn verify(
     let records: i64 = positions.values().map(|position| position.end).sum();
     let passes = u64::try_from(records)?.div_ceil(PASS_RECORDS).max(1);
     let lows = log.lows().await.context("the low watermarks of the log cannot be read")?;
-    let mut verdict = Verdict {
-        unanswered: unanswered(log, store).await?,
-        log_is_cut: lows.values().any(|low| *low > 0),
-        ..Verdict::default()
-    };
+    let log_is_cut = lows.values().any(|low| *low > 0);
+    let mut verdict = Verdict { log_is_cut, ..Verdict::default() };
+    let answered = answered(log, store).await?;
     // Reads the dead letters at most once.
     let mut judge = Judge::new(log, tolerance_ms);
     for number in 0..passes {
         let share = Share { number, of: passes };
         steps.next(share, "reading the log", u64::try_from(records)?);
-        let mut expected = read(log, share, &mut judge, steps, &mut verdict).await?;
+        let mut expected = read(log, share, &answered, &mut judge, steps, &mut verdict).await?;
         verdict.sessions += expected.count(horizon, &mut verdict.ledger);
         verdict.contested_sessions += expected.contested.len() as u64;
         let log_is_whole = !verdict.log_is_cut;
@@ -117,32 +130,42 @@ pub async fn verify(
     Ok(verdict)
 }
 
-/// The number of records after the committed offsets, or after what an embedded store holds.
-async fn unanswered(log: &Log, store: &Store) -> anyhow::Result<u64> {
-    let replayed = replay::compare(log, store).await?.map(|found| found.begin).unwrap_or_default();
-    let left = log.positions().into_iter().map(|(partition, Position { committed, end })| {
-        end - replayed.get(&partition).map_or(committed, |begin| committed.min(*begin))
+/// The offsets below which every record is answered: the committed ones, or those of an embedded
+/// store that holds less.
+async fn answered(log: &Log, store: &Store) -> anyhow::Result<Offsets> {
+    let held = replay::compare(log, store).await?.map(|found| found.begin).unwrap_or_default();
+    let offsets = log.positions().into_iter().map(|(partition, at)| {
+        (partition, held.get(&partition).map_or(at.committed, |held| at.committed.min(*held)))
     });
-    Ok(u64::try_from(left.sum::<i64>())?)
+    Ok(offsets.collect())
+}
+
+/// A number of records in words.
+fn unanswered(records: u64) -> String {
+    format!("{} events not answered yet", indicatif::HumanCount(records))
 }
 
 /// Reads the whole log and returns the expected sessions of the users of `share`.
 async fn read(
     log: &Log,
     share: Share,
+    answered: &Offsets,
     judge: &mut Judge<'_>,
     steps: &Steps,
     verdict: &mut Verdict,
 ) -> anyhow::Result<Expected> {
     let mut expected = Expected::default();
     let mut cursor = log.cursor();
-    let ledger = &mut verdict.ledger;
     loop {
         let records = log.read(&mut cursor, READ_BYTES).await?;
         if records.is_empty() {
             return Ok(expected);
         }
         for record in &records {
+            let is_answered =
+                answered.get(&record.partition).is_some_and(|offset| record.offset < *offset);
+            verdict.unanswered += u64::from(share.number == 0 && !is_answered);
+            let ledger = &mut verdict.ledger;
             let Some(value) = &record.value else {
                 ledger.records += u64::from(share.number == 0);
                 ledger.skipped += u64::from(share.number == 0);
@@ -161,12 +184,19 @@ async fn read(
             }
             ledger.records += 1;
             match event {
-                Ok(event) => expected.add(event, ledger),
+                Ok(event) => expected.add(event, is_answered, ledger),
                 Err(shared::event::RejectionCode::Expired) => ledger.expired += 1,
                 Err(_) => ledger.dead_lettered += 1,
             }
         }
         steps.done(records.len());
+    }
+}
+
+impl Verdict {
+    /// Whether nothing was compared: no record is answered, and the store has nothing.
+    fn is_empty(&self) -> bool {
+        self.ledger.records <= self.unanswered && self.differences.compared == 0
     }
 }
 
@@ -191,10 +221,13 @@ impl fmt::Display for Verdict {
         if self.unanswered > 0 {
             writeln!(
                 f,
-                "{} records are not processed yet; let the service finish first",
-                number(self.unanswered)
+                "{}; what follows from them was not compared",
+                unanswered(self.unanswered)
             )?;
         }
-        write!(f, "{}", self.differences)
+        match self.is_empty() {
+            true => Ok(()),
+            false => write!(f, "{}", self.differences),
+        }
     }
 }

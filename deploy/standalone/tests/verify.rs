@@ -13,8 +13,8 @@ use ingest::{
 use shared::{
     clock::Clock,
     event::{Country, SessionEvent, SessionId, UserId},
-    session::{CompletedSession, SessionStart},
-    store::{Effect, EmbeddedStore, Store, embedded::EmbeddedStoreOptions},
+    session::{CompletedSession, Fact, SessionKey, SessionStart, Start},
+    store::{Effect, EmbeddedStore, Sighting, Store, embedded::EmbeddedStoreOptions},
     timestamp::{DAY, HOUR, MINUTE, Timestamp},
 };
 use standalone::verify::{Steps, Verdict, verify};
@@ -28,6 +28,10 @@ struct World {
     store: Store,
     clock: Clock,
     dir: TempDir,
+}
+
+fn user() -> UserId {
+    UserId::new("u").unwrap()
 }
 
 /// Segments of one block each, of which none is removed.
@@ -130,7 +134,10 @@ impl World {
     async fn only_difference(&self) -> String {
         let Verdict { differences, .. } = self.verify().await;
         assert_eq!(differences.count, 1, "{differences}");
-        differences.first[0].clone()
+        // A sentence for people, not the debug form of a type.
+        let text = differences.first[0].text.clone();
+        assert!(!text.contains(['{', '[', '(']), "{text}");
+        text
     }
 }
 
@@ -248,14 +255,92 @@ async fn a_row_that_the_facts_in_the_store_do_not_explain_is_told_although_the_l
 async fn a_complete_session_that_is_missing_is_told() {
     let world = World::answered().await;
     world.apply(Effect::SupersedeCompleted(completed("complete"))).await;
-    assert!(world.only_difference().await.contains("not listed"));
+    assert!(world.only_difference().await.contains("list in the store lacks it"));
 }
 
 #[tokio::test]
-async fn records_that_are_not_answered_yet_are_counted() {
+async fn a_backlog_is_counted_and_is_no_difference() {
     let world = World::answered().await;
-    world.append(&[start("later", noon() - HOUR, "SK")]).await;
+    // A new session, the end of one that is open, and records that become dead letters or nothing.
+    world
+        .append(&[
+            start("later", noon() - HOUR, "SK"),
+            start("elsewhere", noon() - HOUR, "QQ"),
+            end("open", noon() - HOUR),
+            start("complete", noon() - 2 * DAY, "AT"),
+            end("orphan", noon() - DAY),
+        ])
+        .await;
+    world.append_text(b"no event").await;
     let verdict = world.verify().await;
-    assert_eq!(verdict.unanswered, 1);
-    assert!(verdict.differences.count > 0);
+    assert_eq!(verdict.unanswered, 6);
+    assert_eq!(verdict.differences.count, 0, "{}", verdict.differences);
+    let text = verdict.to_string();
+    assert!(text.contains("6 events not answered yet"), "{text}");
+    assert!(text.contains("no difference between the log and the store"), "{text}");
+    assert!(verdict.ledger.adds_up());
+}
+
+#[tokio::test]
+async fn a_backlog_that_is_answered_in_part_is_no_difference() {
+    let world = World::new();
+    world.append(&[start("complete", noon() - DAY, "SK"), end("complete", noon() - HOUR)]).await;
+    world.consume().await;
+    // The consumer was killed after it had written the facts, before the rows and the commit.
+    world.append(&[end("complete", noon() - 2 * HOUR), start("new", noon() - HOUR, "DE")]).await;
+    let facts = [
+        (
+            SessionKey { user: user(), session: SessionId::new("complete").unwrap() },
+            noon() - 2 * HOUR,
+        ),
+        (SessionKey { user: user(), session: SessionId::new("new").unwrap() }, noon() - HOUR),
+    ];
+    let [(complete, ended_at), (new, ts)] = facts;
+    let country = Country::normalise("DE");
+    let sightings = vec![
+        Sighting { key: complete, facts: vec![Fact::End(ended_at)] },
+        Sighting { key: new, facts: vec![Fact::Start(Start { ts, country })] },
+    ];
+    world.store.absorb(sightings, noon()).await.unwrap();
+    let verdict = world.verify().await;
+    assert_eq!((verdict.unanswered, verdict.differences.count), (2, 0), "{}", verdict.differences);
+}
+
+#[tokio::test]
+async fn what_was_answered_is_compared_although_more_waits() {
+    let world = World::answered().await;
+    let foreign = SessionKey { user: user(), session: SessionId::new("open").unwrap() };
+    let sighting = Sighting { key: foreign, facts: vec![Fact::End(noon() - 3 * HOUR)] };
+    world.store.absorb(vec![sighting], noon()).await.unwrap();
+    world.append(&[end("open", noon() - HOUR)]).await;
+    let text = world.only_difference().await;
+    assert!(text.starts_with("session \"open\" of user \"u\": the log has a start at "), "{text}");
+    assert!(text.contains("; the store has a start at "), "{text}");
+}
+
+#[tokio::test]
+async fn differences_are_lines_for_people_and_objects_for_programs() {
+    let world = World::answered().await;
+    world.apply(Effect::RecordStart(started("phantom", "SK"))).await;
+    world.apply(Effect::Complete(completed("open"))).await;
+    let verdict = world.verify().await;
+    let text = verdict.differences.to_string();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "difference: session \"phantom\" of user \"u\": the store lists a start at \
+             2026-05-31T12:00:00Z in SK; the store has no events of it",
+            "difference: session \"open\" of user \"u\": the store lists it as complete from \
+             2026-05-31T12:00:00Z to 2026-05-31T13:00:00Z in SK; the log has a start at \
+             2026-05-31T12:00:00Z in DE",
+            "2 differences",
+        ]
+    );
+    let json = serde_json::to_value(&verdict.differences).unwrap();
+    assert_eq!(json["count"], 2);
+    let first = json["first"].as_array().unwrap();
+    let kinds: Vec<_> = first.iter().map(|each| each["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["start_not_in_log", "completed_not_in_log"]);
+    assert_eq!((&first[0]["user_id"], &first[0]["session_id"]), (&"u".into(), &"phantom".into()));
 }

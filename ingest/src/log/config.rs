@@ -170,12 +170,22 @@ impl LogConfig {
             Self::Embedded(dir, options) => {
                 open_embedded(dir, |dir| EmbeddedLog::open_existing(dir, *options, clock))
             }
-            Self::Kafka(..) => self.open_complete(clock).await,
+            Self::Kafka(..) => self.open_topics(clock).await,
         }
     }
 
-    /// Opens the log for a command, which cannot wait for a missing topic as a service does.
-    pub async fn open_complete(&self, clock: Clock) -> anyhow::Result<Log> {
+    /// Opens the log for a command that writes. Fails if there is none.
+    pub async fn open_to_write(&self, clock: Clock) -> anyhow::Result<Log> {
+        match self {
+            Self::Embedded(dir, options) => {
+                open_embedded(dir, |dir| EmbeddedLog::open_to_write(dir, *options, clock))
+            }
+            Self::Kafka(..) => self.open_topics(clock).await,
+        }
+    }
+
+    /// Opens the topics for a command, which cannot wait for a missing one as a service does.
+    async fn open_topics(&self, clock: Clock) -> anyhow::Result<Log> {
         let (log, begun) = (self.open(clock).await?, Instant::now());
         // The brokers may not know a topic yet that was just created.
         while let Err(error) = log.ready_to_consume() {

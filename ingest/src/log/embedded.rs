@@ -69,10 +69,21 @@ impl EmbeddedLog {
         options: EmbeddedLogOptions,
         clock: Clock,
     ) -> Result<Self, LogOpenError> {
-        if !(dir.join("records").try_exists()? && dir.join("dead-letters").try_exists()?) {
-            return Err(LogOpenError::Missing);
-        }
+        check_exists(dir)?;
         Self::open_on(dir, options, clock, Disk::default(), identity::read_only)
+    }
+
+    /// Opens an existing log for a command that writes. Creates no log.
+    ///
+    /// # Errors
+    /// As for [`EmbeddedLog::open`], and [`LogOpenError::Missing`].
+    pub fn open_to_write(
+        dir: &Path,
+        options: EmbeddedLogOptions,
+        clock: Clock,
+    ) -> Result<Self, LogOpenError> {
+        check_exists(dir)?;
+        Self::open(dir, options, clock)
     }
 
     fn open_on(
@@ -148,6 +159,11 @@ impl EmbeddedLog {
         self.0.records.ready()?;
         self.0.letters.ready()
     }
+}
+
+fn check_exists(dir: &Path) -> Result<(), LogOpenError> {
+    let exists = dir.join("records").try_exists()? && dir.join("dead-letters").try_exists()?;
+    if exists { Ok(()) } else { Err(LogOpenError::Missing) }
 }
 
 fn record((offset, entry): (i64, Entry)) -> Record {

@@ -8,7 +8,10 @@ use std::{
 
 use serde::Serialize;
 
-use crate::config::{EXIT_USAGE, Mistakes};
+use crate::{
+    config::{EXIT_USAGE, Mistakes},
+    progress::Lines,
+};
 
 /// Prints clap's message. Help and version end with status 0, mistakes with [`EXIT_USAGE`].
 #[must_use]
@@ -18,17 +21,37 @@ pub fn usage(message: &clap::Error) -> ExitCode {
     ExitCode::from(if message.use_stderr() { EXIT_USAGE } else { 0 })
 }
 
+/// The failure of a command that has printed its cause already. Only the exit status is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("exit status {0}")]
+pub struct Reported(u8);
+
+impl Reported {
+    /// A failure.
+    pub const FAILURE: Self = Self(1);
+    /// SIGINT: the status that shells report for it.
+    pub const INTERRUPTED: Self = Self(130);
+}
+
+/// Prints a line of `program` to standard error.
+pub fn say(program: &str, line: impl fmt::Display) {
+    // Nothing is left to do if standard error is closed.
+    Lines.write_all(format!("{program}: {line}\n").as_bytes()).ok();
+}
+
 /// Returns the exit status of `program` for `result` and prints its error to standard error.
 #[must_use]
 pub fn exit(program: &str, result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
+    if let Some(Reported(status)) = error.downcast_ref() {
+        return ExitCode::from(*status);
+    }
     let (lines, status) = match error.downcast_ref::<Mistakes>() {
         Some(Mistakes(all)) => (all.clone(), EXIT_USAGE),
         None => (vec![with_causes(&error)], 1),
     };
     for line in lines {
-        // Nothing is left to do if standard error is closed.
-        writeln!(io::stderr(), "{program}: {line}").ok();
+        say(program, line);
     }
     ExitCode::from(status)
 }

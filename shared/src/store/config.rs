@@ -148,6 +148,14 @@ impl StoreConfig {
         }
     }
 
+    /// The same, but `None` if there is no embedded store.
+    pub async fn open_if_present(&self) -> anyhow::Result<Option<Store>> {
+        match self.open_existing().await {
+            Err(error) if is_missing(&error) => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
     /// Opens the store for a service. On Cassandra, returns at once and opens it in the background.
     /// `on_retry` is called for every retry of a request to Cassandra; the `trials` are made first.
     pub fn start(&self, on_retry: OnRetry, trials: &'static [Trial]) -> anyhow::Result<Store> {
@@ -182,6 +190,10 @@ fn open_embedded(
     let _waiting = Progress::waiting(format!("opening the store in {}", dir.display()));
     let failed = || format!("the store in {} cannot be opened", dir.display());
     Ok(Store::Embedded(open(dir).with_context(failed)?))
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(EmbeddedStoreOpenError::Missing))
 }
 
 /// The setting that an option of the store comes from.

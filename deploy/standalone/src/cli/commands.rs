@@ -18,9 +18,9 @@ const LONG_ABOUT: &str = "Bookend accepts batches of session events over HTTP, p
                           country, which sessions a user completed most recently, and why a \
                           session is open or missing.";
 const AT_REST: &[&str] = &[
-    "While the service writes, the log and the store differ. Embedded: stop the",
-    "service first; only one process can open the data directory. Kafka and",
-    "Cassandra: wait until producers have stopped and the lag is 0.",
+    "Embedded: stop the service first; only one process can open the data",
+    "directory. Kafka and Cassandra: wait until producers have stopped. Events",
+    "that are not answered yet are only counted.",
 ];
 const STOPPED: &[&str] = &[
     "Embedded: stop the service first; only one process can open the log.",
@@ -32,7 +32,8 @@ const GENERATED: &[&str] = &[
     "output           the path of the file",
 ];
 const STATUSES: &[&str] = &[
-    "          verify: also a difference between the log and the store",
+    "          1 also: verify found a difference, or nothing to compare",
+    "          1 also: load had no event accepted, or --strict stopped it",
     "130, 143  a command other than a service was stopped by a signal",
     "A closed pipe, as in `bookend … | head`, is not a failure.",
 ];
@@ -43,7 +44,19 @@ const LOADED: &[&str] = &[
     "                   lines longer than a request may be",
     "retries            number of repeated requests",
     "elapsed_seconds, events_per_second",
-    "failure            why events were not delivered, or null",
+    "failure            why the load failed, or null",
+];
+const LOADABLE: &[&str] = &[
+    "One event per line, one JSON array, {\"events\":[…]} or {\"rows\":[…]}, of any",
+    "length, in UTF-8 or UTF-16. Compressed files may have several members, and",
+    "zero bytes after them. Their first bytes decide, not their names.",
+];
+const REJECTED: &[&str] = &[
+    "file, line or index  the place of the event: its line from 1, or its position",
+    "                     in an array from 0",
+    "code, detail         why it is not kept; discarded events have expired",
+    "The lines have the order of the replies. --strict does not stop at a",
+    "discarded event. Events that were sent before it stops stay accepted.",
 ];
 const SET_UP: &[&str] = &["log, store  for each, a list of the actions taken, as sentences"];
 const VERIFIED: &[&str] = &[
@@ -54,7 +67,8 @@ const VERIFIED: &[&str] = &[
     "contested_sessions  sessions with too many facts, which are not compared",
     "unanswered          records that the service has not processed yet",
     "log_is_cut          whether retention has removed the oldest records",
-    "differences         count, and the first 100 as sentences in first",
+    "differences         count, and the first 100 in first: kind, user_id,",
+    "                    session_id, text",
 ];
 const REDRIVEN: &[&str] = &[
     "looked_at                 number of dead letters, the sum of the others",
@@ -131,6 +145,8 @@ fn data_commands(program: Command) -> Command {
         .subcommand(with_args::<LoadArgs>("load",
             "Send files of events to a running service and print a summary", &[
             section("Example", &["bookend load events.ndjson --url http://127.0.0.1:5000"]),
+            section("Input", LOADABLE),
+            section("Lines of --rejects", REJECTED),
             section("Output with --json", LOADED),
         ]))
 }

@@ -5,13 +5,21 @@ use std::{path::PathBuf, time::Duration};
 /// What to send, and how.
 #[derive(clap::Args, Clone, Debug)]
 pub struct LoadArgs {
-    /// Files of JSON lines, optionally compressed (gzip, bzip2, Zstandard); `-` is standard input
+    /// Files of events, optionally compressed (gzip, bzip2, Zstandard); `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
     /// How to send it.
     #[command(flatten)]
     pub options: LoadOptions,
+
+    /// Write each rejected or discarded event to FILE, as one line of JSON
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+
+    /// Stop at the first rejected event, with exit status 1
+    #[arg(long)]
+    pub strict: bool,
 
     /// Print the summary as one line of JSON
     #[arg(long)]

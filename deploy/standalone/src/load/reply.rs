@@ -1,63 +1,60 @@
 //! The reply of the service to a batch.
 
-use std::{borrow::Cow, collections::BTreeMap};
-
 use serde::Deserialize;
 
-/// The number of events of one batch by result.
+use super::batch::Place;
+
+/// The outcome of the events of one batch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct BatchReport {
     pub(super) accepted: u64,
-    pub(super) discarded: u64,
-    pub(super) rejected: BTreeMap<String, u64>,
+    pub(super) refused: Vec<Refused>,
 }
 
-/// The fields of a reply that are counted; indexes and details are ignored.
+/// An event that the service does not keep.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) place: Place,
+    /// Whether it is too old to be kept, which is not a mistake of its producer.
+    pub(super) is_discarded: bool,
+    pub(super) code: String,
+    /// Empty if the service gives none.
+    pub(super) detail: String,
+}
+
 #[derive(Deserialize)]
-struct Reply<'a> {
+struct Reply {
     accepted: u64,
-    #[serde(borrow)]
-    discarded: Vec<Refused<'a>>,
-    #[serde(borrow)]
-    rejected: Vec<Refused<'a>>,
+    discarded: Vec<Entry>,
+    rejected: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
-struct Refused<'a> {
-    #[serde(borrow)]
-    code: Cow<'a, str>,
+struct Entry {
+    index: usize,
+    code: String,
+    #[serde(default)]
+    detail: String,
 }
 
 impl BatchReport {
-    /// Reads a reply; `None` if it is not a reply to a batch of `events` events.
-    pub(super) fn read(reply: &[u8], events: usize) -> Option<Self> {
-        let reply: Reply<'_> = serde_json::from_slice(reply).ok()?;
-        let refused = (reply.discarded.len() + reply.rejected.len()) as u64;
-        let mut report = Self {
-            accepted: reply.accepted,
-            discarded: reply.discarded.len() as u64,
-            ..Self::default()
-        };
-        for Refused { code } in &reply.rejected {
-            report.reject(code);
-        }
-        (reply.accepted + refused == events as u64).then_some(report)
+    /// Reads a reply; `None` if it is not a reply to a batch of events at these `places`.
+    pub(super) fn read(reply: &[u8], places: &[Place]) -> Option<Self> {
+        let reply: Reply = serde_json::from_slice(reply).ok()?;
+        let discarded = reply.discarded.into_iter().map(|entry| (entry, true));
+        let rejected = reply.rejected.into_iter().map(|entry| (entry, false));
+        let refused = discarded.chain(rejected).map(|(entry, is_discarded)| {
+            let Entry { index, code, detail } = entry;
+            Some(Refused { place: *places.get(index)?, is_discarded, code, detail })
+        });
+        let report = Self { accepted: reply.accepted, refused: refused.collect::<Option<_>>()? };
+        let events = report.accepted + report.refused.len() as u64;
+        (events == places.len() as u64).then_some(report)
     }
 
-    /// Counts a rejected event.
-    pub(super) fn reject(&mut self, code: &str) {
-        match self.rejected.get_mut(code) {
-            Some(count) => *count += 1,
-            None => drop(self.rejected.insert(code.to_owned(), 1)),
-        }
-    }
-
-    /// Adds the counts of another batch.
+    /// Adds the outcome of another batch.
     pub(super) fn add(&mut self, other: Self) {
         self.accepted += other.accepted;
-        self.discarded += other.discarded;
-        for (code, count) in other.rejected {
-            *self.rejected.entry(code).or_default() += count;
-        }
+        self.refused.extend(other.refused);
     }
 }

@@ -8,10 +8,14 @@ use std::{
 use anyhow::Context;
 use reqwest::{StatusCode, Url, header};
 
-use super::{batch::RequestBatch, options::LoadOptions, reply::BatchReport};
+use super::{
+    batch::{Place, RequestBatch},
+    options::LoadOptions,
+    reply::{BatchReport, Refused},
+};
 
-/// The code in the summary for an event that is too long for a request.
-pub(super) const TOO_LONG: &str = "too_long";
+/// The code of an event that is too long for a request.
+const TOO_LONG: &str = "too_long";
 
 /// Longer than the limit of the service for a request.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -70,20 +74,22 @@ impl Sender {
     /// Sends `batch`, with retries, and in parts if it is too large for one request.
     pub(super) async fn deliver(&self, batch: RequestBatch) -> Delivered {
         let mut delivered = Delivered::default();
+        delivered.report.refused.extend(batch.too_long.iter().map(too_long));
         let mut parts = vec![batch];
+        parts.retain(|part| !part.places.is_empty());
         while let Some(part) = parts.pop() {
             if delivered.failure.is_some() {
-                delivered.undelivered += part.events;
+                delivered.undelivered += part.places.len();
                 continue;
             }
             match self.settle(&part, &mut delivered.retries).await {
                 Ok(Some(report)) => delivered.report.add(report),
                 Ok(None) => match part.halves() {
                     Some(halves) => parts.extend(halves),
-                    None => delivered.report.reject(TOO_LONG),
+                    None => delivered.report.refused.extend(part.places.iter().map(too_long)),
                 },
                 Err(failure) => {
-                    delivered.undelivered += part.events;
+                    delivered.undelivered += part.places.len();
                     delivered.failure = Some(failure);
                 }
             }
@@ -130,7 +136,7 @@ impl Sender {
         };
         match status {
             StatusCode::OK | StatusCode::BAD_REQUEST => {
-                match BatchReport::read(&body, batch.events) {
+                match BatchReport::read(&body, &batch.places) {
                     Some(report) => Attempt::Final(report),
                     None => Attempt::Fatal(self.unexpected(status, &body)),
                 }
@@ -176,6 +182,15 @@ impl Sender {
     fn unexpected(&self, status: StatusCode, body: &[u8]) -> String {
         let text: String = String::from_utf8_lossy(body).chars().take(300).collect();
         format!("{} returned {status}: {}", self.url, text.trim())
+    }
+}
+
+fn too_long(place: &Place) -> Refused {
+    Refused {
+        place: *place,
+        is_discarded: false,
+        code: TOO_LONG.to_owned(),
+        detail: "the event is longer than a request may be".to_owned(),
     }
 }
 

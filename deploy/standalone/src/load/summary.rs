@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use indicatif::HumanCount;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use super::sender::{Delivered, TOO_LONG};
+use super::reply::BatchReport;
 
 /// The events by result. `sent` is the sum of `accepted`, `discarded`, `rejected` and
 /// `undelivered`.
@@ -25,8 +25,10 @@ pub struct Summary {
     pub retries: u64,
     /// The time from the first line to the last reply; in JSON in seconds, beside the rate.
     pub elapsed: Duration,
-    /// The first reason why an event could not be delivered.
+    /// The first reason why the load failed.
     pub failure: Option<String>,
+    /// Whether a signal ended the load. The events that were not read yet are not counted.
+    pub is_interrupted: bool,
 }
 
 impl Summary {
@@ -48,18 +50,18 @@ impl Summary {
         self.sent - self.undelivered
     }
 
-    pub(super) fn add(&mut self, delivered: Delivered) {
-        let Delivered { report, retries, undelivered, failure } = delivered;
-        self.sent += report.accepted + report.discarded + report.rejected.values().sum::<u64>();
+    /// Adds the outcome of a batch.
+    pub(super) fn add(&mut self, report: &BatchReport) {
+        self.sent += report.accepted + report.refused.len() as u64;
         self.accepted += report.accepted;
-        self.discarded += report.discarded;
-        for (code, count) in report.rejected {
-            *self.rejected.entry(code).or_default() += count;
-        }
-        self.retries += retries;
-        self.undelivered(undelivered);
-        if let Some(failure) = failure {
-            self.fail(failure);
+        for event in &report.refused {
+            if event.is_discarded {
+                self.discarded += 1;
+            } else if let Some(count) = self.rejected.get_mut(&event.code) {
+                *count += 1;
+            } else {
+                self.rejected.insert(event.code.clone(), 1);
+            }
         }
     }
 
@@ -68,16 +70,39 @@ impl Summary {
         self.undelivered += events as u64;
     }
 
-    pub(super) fn too_long(&mut self, lines: u64) {
-        if lines > 0 {
-            self.sent += lines;
-            *self.rejected.entry(TOO_LONG.to_owned()).or_default() += lines;
-        }
-    }
-
-    /// Records why an event was not delivered; only the first reason is kept.
+    /// Records why the load failed; only the first reason is kept.
     pub(super) fn fail(&mut self, why: String) {
         self.failure.get_or_insert(why);
+    }
+
+    /// Fails a load of which nothing was accepted. `rejected` is the first rejected event.
+    pub(super) fn fail_if_nothing_was_accepted(&mut self, rejected: Option<&str>) {
+        if self.accepted > 0 || self.failure.is_some() {
+            return;
+        }
+        let why = match rejected {
+            Some(rejected) => format!("the first rejected event is {rejected}"),
+            None if self.discarded > 0 => {
+                "all events are older than one year; to load old data, start the service with \
+                 --as-of"
+                    .to_owned()
+            }
+            None => "the input has no events".to_owned(),
+        };
+        self.fail(format!("no event was accepted: {why}"));
+    }
+
+    /// A line about the load so far. `share` is the part of the input that was read, in per cent.
+    pub(super) fn progress(&self, share: Option<u64>) -> String {
+        let number = |count| HumanCount(count).to_string();
+        let share = share.map(|share| format!(" ({share} % of the input)")).unwrap_or_default();
+        format!(
+            "loading: {} events sent{share}, {} accepted, {} discarded, {} rejected",
+            number(self.sent),
+            number(self.accepted),
+            number(self.discarded),
+            number(self.rejected.values().sum())
+        )
     }
 }
 

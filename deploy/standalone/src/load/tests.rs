@@ -2,15 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};
 use warp::{Filter, http, http::Response};
 
 use super::*;
+
+mod reading;
 
 type Answer = Response<String>;
 
@@ -88,7 +91,38 @@ async fn load(lines: Vec<String>, options: &LoadOptions) -> Summary {
 }
 
 fn batch(text: &'static str) -> RequestBatch {
-    RequestBatch { body: bytes::Bytes::from_static(text.as_bytes()), events: text.lines().count() }
+    let places = (1..).zip(text.lines()).map(|(line, _)| Place { file: 0, at: At::Line(line) });
+    let body = bytes::Bytes::from_static(text.as_bytes());
+    RequestBatch { body, places: places.collect(), too_long: Vec::new() }
+}
+
+/// Writes files of a temporary directory.
+fn files(contents: &[&[u8]]) -> (tempfile::TempDir, Vec<PathBuf>) {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = (0..contents.len()).map(|number| directory.path().join(format!("{number}.gz")));
+    let paths: Vec<_> = paths.collect();
+    paths.iter().zip(contents).for_each(|(path, content)| fs::write(path, content).unwrap());
+    (directory, paths)
+}
+
+/// Never calls back.
+fn unwatched(bar: &ProgressBar) -> Watch<'_, fn(&Summary, &ProgressBar)> {
+    Watch { bar, interval: INTERVAL, tick: |_, _| {} }
+}
+
+/// Loads `files`, strictly or with a file of rejects.
+async fn load_files(
+    files: &[PathBuf],
+    options: &LoadOptions,
+    rejects: Option<&Path>,
+    is_strict: bool,
+) -> Summary {
+    let bar = ProgressBar::hidden();
+    let rejects = rejects.map(|path| Rejects::create(path, files).unwrap());
+    let outcome = Outcome::new(files.to_vec(), rejects, is_strict);
+    let (files, reading) = (files.to_vec(), bar.clone());
+    let feed = move |batcher: &mut Batcher| input::read(&files, &reading, batcher);
+    send(options, outcome, unwatched(&bar), future::pending(), feed).await.unwrap()
 }
 
 #[tokio::test]
@@ -152,7 +186,12 @@ async fn a_batch_that_is_too_large_is_halved_until_it_fits() {
 async fn one_event_that_is_too_large_by_itself_is_rejected() {
     let service = Service::start((0..3).map(|_| answer(413, ""))).await;
     let summary = load(lines(0..2), &service.options()).await;
-    assert_eq!((summary.sent, summary.rejected["too_long"], summary.failure), (2, 2, None));
+    assert_eq!((summary.sent, summary.rejected["too_long"], summary.undelivered), (2, 2, 0));
+    let failure = summary.failure.unwrap();
+    assert!(
+        failure.starts_with("no event was accepted") && failure.contains("too_long"),
+        "{failure}"
+    );
 }
 
 #[tokio::test]
@@ -169,11 +208,159 @@ async fn refused_events_are_counted_by_their_code() {
 }
 
 #[tokio::test]
-async fn a_batch_without_any_valid_event_is_no_failure() {
+async fn a_load_of_which_nothing_is_accepted_fails_and_names_its_first_rejected_event() {
     let none = r#"{"accepted":0,"discarded":[],"rejected":[{"index":0,"code":"missing_ts","detail":"x"}],"error":{"code":"x","message":"y"}}"#;
     let service = Service::start([answer(400, none)]).await;
     let summary = load(lines(0..1), &service.options()).await;
-    assert_eq!((summary.rejected["missing_ts"], summary.failure), (1, None));
+    assert_eq!(summary.rejected["missing_ts"], 1);
+    let failure = summary.failure.unwrap();
+    assert_eq!(
+        failure,
+        "no event was accepted: the first rejected event is line 1 of -: missing_ts: x"
+    );
+}
+
+#[tokio::test]
+async fn a_load_that_is_all_expired_or_empty_fails_and_says_so() {
+    let old = r#"{"accepted":0,"discarded":[{"index":0,"code":"expired"}],"rejected":[]}"#;
+    let service = Service::start([answer(200, old)]).await;
+    let summary = load(lines(0..1), &service.options()).await;
+    assert_eq!(summary.discarded, 1);
+    assert!(summary.failure.unwrap().contains("older than one year"));
+    let summary = load(Vec::new(), &service.options()).await;
+    assert_eq!(summary.failure.unwrap(), "no event was accepted: the input has no events");
+}
+
+/// The reply to a batch of `events`, of which the service keeps all but these.
+fn refusing(events: usize, discarded: Value, rejected: Value) -> Answer {
+    let refused = discarded.as_array().unwrap().len() + rejected.as_array().unwrap().len();
+    let reply = json!({
+        "accepted": events - refused, "discarded": discarded, "rejected": rejected,
+    });
+    answer(200, &reply.to_string())
+}
+
+#[tokio::test]
+async fn refused_events_are_written_to_a_file_with_their_places() {
+    let array = format!("[{}]", lines(0..3).join(","));
+    let (directory, paths) = files(&[b"\n1\n2\n", array.as_bytes()]);
+    let rejects = directory.path().join("rejects");
+    fs::write(&rejects, "of an earlier load").unwrap();
+    let first = refusing(
+        2,
+        json!([{ "index": 1, "code": "expired" }]),
+        json!([{ "index": 0, "code": "not_an_object", "detail": "found a number" }]),
+    );
+    let second = refusing(3, json!([]), json!([{ "index": 2, "code": "future", "detail": "" }]));
+    let service = Service::start([first, second]).await;
+    let options = service.options();
+    let summary = load_files(&paths[..1], &options, Some(&rejects), false).await;
+    assert_eq!(summary.sent, 2);
+    let file = |number: usize| paths[number].to_str().unwrap().to_owned();
+    let written = |path: &Path| -> Vec<Value> {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(
+        written(&rejects),
+        [
+            json!({ "file": file(0), "line": 3, "code": "expired" }),
+            json!({
+                "file": file(0), "line": 2, "code": "not_an_object", "detail": "found a number",
+            }),
+        ]
+    );
+    let summary = load_files(&paths[1..], &options, Some(&rejects), false).await;
+    assert_eq!((summary.accepted, summary.failure), (2, None));
+    assert_eq!(written(&rejects), [json!({ "file": file(1), "index": 2, "code": "future" })]);
+}
+
+#[tokio::test]
+async fn the_file_of_rejects_never_replaces_an_input() {
+    let (_directory, paths) = files(&[b"1\n"]);
+    let error = Rejects::create(&paths[0], &paths).unwrap_err().to_string();
+    assert!(error.contains("is an input"), "{error}");
+    assert_eq!(fs::read(&paths[0]).unwrap(), b"1\n");
+}
+
+#[tokio::test]
+async fn a_strict_load_stops_at_the_first_rejected_event() {
+    let (_directory, paths) = files(&[lines(0..100).join("\n").as_bytes()]);
+    let replies = || {
+        let expired = json!([{ "index": 0, "code": "expired" }]);
+        let future = json!([{ "index": 1, "code": "future", "detail": "d" }]);
+        [refusing(2, expired, json!([])), refusing(2, json!([]), future)]
+    };
+    let service = Service::start(replies()).await;
+    let options = LoadOptions { batch: 2, concurrency: 1, ..service.options() };
+    let strict = load_files(&paths, &options, None, true).await;
+    // A discarded event is not a mistake of its producer.
+    assert_eq!((strict.accepted, strict.discarded, strict.rejected["future"]), (2, 1, 1));
+    let failure = strict.failure.unwrap();
+    assert!(failure.starts_with("--strict: stopped at line 4 of "), "{failure}");
+    assert!(failure.ends_with("future: d"), "{failure}");
+
+    let service = Service::start(replies()).await;
+    let options = LoadOptions { url: service.url.clone(), ..options };
+    let lenient = load_files(&paths, &options, None, false).await;
+    assert_eq!((lenient.accepted, lenient.sent, lenient.failure), (98, 100, None));
+}
+
+#[tokio::test]
+async fn an_interrupted_load_counts_what_was_sent_and_does_not_wait() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = options(&format!("http://{}", listener.local_addr().unwrap()));
+    let options = LoadOptions { batch: 2, concurrency: 1, ..options };
+    // The input has no end, and the reply to the first batch never comes.
+    let (input, waiting) = std::sync::mpsc::channel::<()>();
+    let feed = move |batcher: &mut Batcher| {
+        for line in 1..=2 {
+            batcher.push(b"1", Place { file: 0, at: At::Line(line) });
+        }
+        waiting.recv().ok();
+        Ok(())
+    };
+    let stop = async {
+        listener.accept().await.unwrap();
+    };
+    let bar = ProgressBar::hidden();
+    let outcome = Outcome::new(Vec::new(), None, false);
+    let summary = send(&options, outcome, unwatched(&bar), stop, feed).await.unwrap();
+    assert!(summary.is_interrupted);
+    assert_eq!((summary.sent, summary.undelivered), (2, 2));
+    assert!(summary.failure.unwrap().starts_with("interrupted"));
+    drop(input);
+}
+
+#[tokio::test]
+async fn the_progress_of_a_load_is_reported_at_intervals() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = options(&format!("http://{}", listener.local_addr().unwrap()));
+    let (ticked, mut ticks) = mpsc::unbounded_channel();
+    let tick = move |summary: &Summary, _: &ProgressBar| {
+        ticked.send(summary.progress(Some(7))).ok();
+    };
+    let bar = ProgressBar::hidden();
+    let watch = Watch { bar: &bar, interval: Duration::from_millis(1), tick };
+    let feed = |batcher: &mut Batcher| {
+        batcher.push(b"1", Place { file: 0, at: At::Line(1) });
+        Ok(())
+    };
+    // The first request gets no reply before the progress is reported.
+    let serving = async {
+        let waiting = listener.accept().await.unwrap();
+        let line = ticks.recv().await.unwrap();
+        drop(waiting);
+        (line, Service::on(listener, []))
+    };
+    let outcome = Outcome::new(Vec::new(), None, false);
+    let sending = send(&options, outcome, watch, future::pending(), feed);
+    let (summary, (line, _service)) = tokio::join!(sending, serving);
+    assert_eq!(summary.unwrap().accepted, 1);
+    assert_eq!(
+        line,
+        "loading: 0 events sent (7 % of the input), 0 accepted, 0 discarded, 0 rejected"
+    );
 }
 
 #[tokio::test]
@@ -238,64 +425,40 @@ async fn an_address_that_cannot_be_used_is_said_so() {
 }
 
 #[tokio::test]
-async fn files_are_inflated_as_their_bytes_say_whatever_their_names() {
-    let text = |range| lines(range).join("\n") + "\n";
-    let gzip = |range| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(text(range).as_bytes()).unwrap();
-        encoder.finish().unwrap()
-    };
-    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
-    bzip2.write_all(text(30..40).as_bytes()).unwrap();
-    let contents = [
-        text(0..10).into_bytes(),
-        // Two members in one file, as written by `cat a.gz b.gz`.
-        [gzip(10..20), gzip(20..30)].concat(),
-        bzip2.finish().unwrap(),
-        zstd::encode_all(text(40..50).as_bytes(), 1).unwrap(),
-        b"\r\n".to_vec(),
-        Vec::new(),
-    ];
-    let directory = tempfile::tempdir().unwrap();
-    let files: Vec<_> =
-        (0..contents.len()).map(|number| directory.path().join(format!("{number}.gz"))).collect();
-    files.iter().zip(contents).for_each(|(path, content)| std::fs::write(path, content).unwrap());
-
-    let (service, bar) = (Service::start([]).await, progress_of(&files));
-    let whole: u64 = files.iter().map(|path| path.metadata().unwrap().len()).sum();
-    let (reading, options) = (bar.clone(), service.options());
-    let summary =
-        send(&options, &bar, move |batcher| input::read(&files, &reading, batcher)).await.unwrap();
-    assert_eq!((summary.sent, summary.accepted, summary.failure), (50, 50, None));
-    assert_eq!(service.bodies().concat(), text(0..50));
+async fn several_files_are_one_input_and_the_bar_reaches_its_end() {
+    let (_directory, paths) = files(&[b"1\n2", b"\r\n", b"", b"[3,\n4]"]);
+    let (service, bar) = (Service::start([]).await, progress_of(&paths));
+    let whole: u64 = paths.iter().map(|path| path.metadata().unwrap().len()).sum();
+    let (reading, outcome) = (bar.clone(), Outcome::new(paths.clone(), None, false));
+    let feed = move |batcher: &mut Batcher| input::read(&paths, &reading, batcher);
+    let options = service.options();
+    let sending = send(&options, outcome, unwatched(&bar), future::pending(), feed);
+    let summary = sending.await.unwrap();
+    assert_eq!((summary.sent, summary.accepted, summary.failure), (4, 4, None));
+    assert_eq!(service.bodies().concat(), "1\n2\n3\n4\n");
     assert_eq!(bar.position(), whole);
 }
 
 #[tokio::test]
 async fn a_file_that_is_not_there_is_a_failure_after_those_before_it() {
-    let directory = tempfile::tempdir().unwrap();
-    let files = [directory.path().join("there"), directory.path().join("missing")];
-    std::fs::write(&files[0], "1\n2").unwrap();
-    let (service, bar) = (Service::start([]).await, ProgressBar::hidden());
-    let (reading, options) = (bar.clone(), service.options());
-    let summary =
-        send(&options, &bar, move |batcher| input::read(&files, &reading, batcher)).await.unwrap();
+    let (directory, mut paths) = files(&[b"1\n2"]);
+    paths.push(directory.path().join("missing"));
+    let service = Service::start([]).await;
+    let summary = load_files(&paths, &service.options(), None, false).await;
     assert_eq!((summary.sent, summary.accepted), (2, 2));
     assert!(summary.failure.unwrap().contains("missing"));
 }
 
 #[tokio::test]
 async fn a_line_that_no_body_can_hold_is_rejected_here_and_the_next_one_is_sent() {
-    let directory = tempfile::tempdir().unwrap();
-    let files = [directory.path().join("long")];
-    std::fs::write(&files[0], format!("1\n{}\n2\n{}\n", "x".repeat(1 << 20), "y".repeat(3 << 20)))
-        .unwrap();
-    let (service, bar) = (Service::start([]).await, ProgressBar::hidden());
-    let (reading, options) = (bar.clone(), service.options());
-    let summary =
-        send(&options, &bar, move |batcher| input::read(&files, &reading, batcher)).await.unwrap();
+    let text = format!("1\n{}\n2\n{}\n", "x".repeat(1 << 20), "y".repeat(3 << 20));
+    let (directory, paths) = files(&[text.as_bytes()]);
+    let (service, rejects) = (Service::start([]).await, directory.path().join("rejects"));
+    let summary = load_files(&paths, &service.options(), Some(&rejects), false).await;
     assert_eq!((summary.sent, summary.accepted, summary.rejected["too_long"]), (4, 2, 2));
     assert_eq!(service.bodies(), ["1\n2\n"]);
+    let written = fs::read_to_string(rejects).unwrap();
+    assert!(written.contains("\"line\":2,") && written.contains("\"line\":4,"), "{written}");
 }
 
 #[tokio::test]

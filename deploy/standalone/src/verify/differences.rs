@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use anyhow::Context;
+use indicatif::HumanCount;
 use serde::Serialize;
 use shared::{
     event::UserId,
@@ -12,6 +13,7 @@ use shared::{
 };
 
 use super::{
+    difference::{Difference, DifferenceKind, facts_in_words},
     expected::{Expected, Share},
     steps::Steps,
 };
@@ -36,12 +38,15 @@ pub(super) struct Check<'a> {
 pub struct Differences {
     /// The number of differences.
     pub count: u64,
-    /// The first differences, as sentences.
-    pub first: Vec<String>,
+    /// The first differences.
+    pub first: Vec<Difference>,
+    /// The sessions and rows in the store that were compared.
+    #[serde(skip)]
+    pub(super) compared: u64,
 }
 
 impl Differences {
-    pub(super) fn add(&mut self, difference: impl FnOnce() -> String) {
+    pub(super) fn add(&mut self, difference: impl FnOnce() -> Difference) {
         self.count += 1;
         if self.first.len() < LISTED {
             self.first.push(difference());
@@ -74,7 +79,7 @@ impl Differences {
     }
 
     /// Compares the facts of each session, and returns the users in the store. Adds the facts that
-    /// retention has removed from the log to the expected ones: the rows follow from all of them.
+    /// retention has removed from the log to the expected ones.
     async fn facts(
         &mut self,
         check: &Check<'_>,
@@ -89,26 +94,17 @@ impl Differences {
             let page = store.scan(after.take(), PAGE).await.context("the facts cannot be read")?;
             after = page.last().map(|(key, _)| key.clone());
             for (key, facts) in page.into_iter().filter(|(key, _)| share.has(&key.user)) {
-                match expected.sessions.get_mut(&key) {
-                    Some(want) => {
-                        found += 1;
-                        steps.done(1);
-                        if expected.contested.contains(&key) {
-                        } else if !log_is_whole && includes(&facts, want, horizon) {
-                            *want = facts;
-                        } else if !same(want, &facts, horizon) {
-                            self.add(|| {
-                                format!(
-                                    "{}: the log has {want:?}, the store has {facts:?}",
-                                    name(&key)
-                                )
-                            });
-                        }
-                    }
-                    None if log_is_whole => {
-                        self.add(|| format!("{}: in the store, not in the log", name(&key)))
-                    }
-                    None => {}
+                self.compared += 1;
+                if expected.sessions.contains_key(&key) {
+                    found += 1;
+                    steps.done(1);
+                    self.compare_facts(log_is_whole, horizon, expected, &key, facts);
+                } else if log_is_whole {
+                    self.add(|| {
+                        let what = facts_in_words(&facts);
+                        let what = format!("the store has {what}; it is not in the log");
+                        Difference::of_session(DifferenceKind::SessionNotInLog, &key, &what)
+                    });
                 }
                 users.insert(key.user);
             }
@@ -119,21 +115,47 @@ impl Differences {
         if found == expected.sessions.len() {
             return Ok(users);
         }
-        for (key, want) in
-            expected.sessions.iter().filter(|(_, want)| want.status(horizon).is_some())
-        {
-            if store.facts(key).await?.is_empty() {
-                self.add(|| format!("{}: in the log as {want:?}, not in the store", name(key)));
+        for key in expected.sessions.keys() {
+            let want = expected.answered(key);
+            if want.status(horizon).is_some() && store.facts(key).await?.is_empty() {
+                self.add(|| {
+                    let what = facts_in_words(&want);
+                    let what = format!("the log has {what}; it is not in the store");
+                    Difference::of_session(DifferenceKind::SessionNotInStore, key, &what)
+                });
             }
         }
         Ok(users)
     }
-}
 
-/// Whether both have the same facts, apart from expired ones.
-fn same(want: &SessionFacts, have: &SessionFacts, horizon: Timestamp) -> bool {
-    let (want, have) = (recent(want, horizon), recent(have, horizon));
-    want.starts() == have.starts() && want.ends() == have.ends()
+    /// Compares the `facts` of a session in the store. The store may have facts of records that
+    /// are not answered yet.
+    fn compare_facts(
+        &mut self,
+        log_is_whole: bool,
+        horizon: Timestamp,
+        expected: &mut Expected,
+        key: &SessionKey,
+        facts: SessionFacts,
+    ) {
+        if expected.contested.contains(key) {
+            return;
+        }
+        let (all, answered) = (&expected.sessions[key], expected.answered(key));
+        let is_complete = includes(&facts, &answered, horizon);
+        let is_explained = !log_is_whole || includes(all, &facts, horizon);
+        if !is_complete || !is_explained {
+            self.add(|| {
+                let (want, have) = (facts_in_words(all), facts_in_words(&facts));
+                let what = format!("the log has {want}; the store has {have}");
+                Difference::of_session(DifferenceKind::FactsDiffer, key, &what)
+            });
+        } else if !log_is_whole {
+            drop(answered);
+            // The rows follow from all facts, also from those that retention has removed.
+            expected.sessions.insert(key.clone(), facts);
+        }
+    }
 }
 
 /// Whether `have` has every fact of `want` that has not expired.
@@ -149,18 +171,19 @@ fn recent(facts: &SessionFacts, horizon: Timestamp) -> SessionFacts {
     facts
 }
 
-pub(super) fn name(key: &SessionKey) -> String {
-    format!("session {:?} of user {:?}", key.session.as_str(), key.user.as_str())
-}
-
 impl fmt::Display for Differences {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for difference in &self.first {
             writeln!(f, "difference: {difference}")?;
         }
+        let listed = self.first.len() as u64;
+        if self.count > listed {
+            writeln!(f, "and {} more differences", HumanCount(self.count - listed))?;
+        }
         match self.count {
             0 => writeln!(f, "no difference between the log and the store"),
-            count => writeln!(f, "{count} differences"),
+            1 => writeln!(f, "1 difference"),
+            count => writeln!(f, "{} differences", HumanCount(count)),
         }
     }
 }

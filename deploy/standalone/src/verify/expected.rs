@@ -1,13 +1,14 @@
 //! The sessions of a share of the users, as computed from the log.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
 };
 
 use shared::{
     event::{Country, SessionEvent, UserId},
-    session::{Absorbed, Fact, SessionFacts, SessionKey, Status},
+    session::{Absorbed, Fact, MAX_FACTS, SessionFacts, SessionKey, Status},
     timestamp::Timestamp,
 };
 
@@ -25,6 +26,8 @@ pub(super) struct Share {
 pub(super) struct Expected {
     pub(super) sessions: HashMap<SessionKey, SessionFacts>,
     pub(super) contested: HashSet<SessionKey>,
+    /// The facts of records that are not answered yet, which the store may have or lack.
+    waiting: HashMap<SessionKey, Vec<Fact>>,
 }
 
 impl Share {
@@ -35,8 +38,16 @@ impl Share {
 }
 
 impl Expected {
-    pub(super) fn add(&mut self, event: SessionEvent, ledger: &mut Ledger) {
+    /// Adds the event of a record, and whether the record is answered.
+    pub(super) fn add(&mut self, event: SessionEvent, is_answered: bool, ledger: &mut Ledger) {
         let (key, fact): (SessionKey, Fact) = event.into();
+        if !is_answered {
+            let waiting = self.waiting.entry(key.clone()).or_default();
+            // More than a session can have say nothing more.
+            if waiting.len() <= MAX_FACTS && !waiting.contains(&fact) {
+                waiting.push(fact.clone());
+            }
+        }
         match self.sessions.entry(key.clone()).or_default().absorb(&fact) {
             // A new fact is counted later, when all facts of the session are known.
             Absorbed::New => {}
@@ -45,6 +56,21 @@ impl Expected {
                 ledger.dead_lettered += 1;
                 self.contested.insert(key);
             }
+        }
+    }
+
+    /// Whether the rows of a session can be compared: they follow from its facts alone, and the
+    /// consumer had to write all of them.
+    pub(super) fn is_settled(&self, key: &SessionKey) -> bool {
+        !self.contested.contains(key) && !self.waiting.contains_key(key)
+    }
+
+    /// The facts of a session that the store must have.
+    pub(super) fn answered(&self, key: &SessionKey) -> Cow<'_, SessionFacts> {
+        match (self.sessions.get(key), self.waiting.get(key)) {
+            (Some(all), Some(waiting)) => Cow::Owned(all.without(waiting)),
+            (Some(all), None) => Cow::Borrowed(all),
+            (None, _) => Cow::Owned(SessionFacts::default()),
         }
     }
 
@@ -83,7 +109,7 @@ impl Expected {
         let mut users: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (key, facts) in &self.sessions {
             let sessions = users.entry(&key.user).or_default();
-            if facts.status(horizon) == Some(Status::Complete) && !self.contested.contains(key) {
+            if facts.status(horizon) == Some(Status::Complete) && self.is_settled(key) {
                 sessions.push(key);
             }
         }
@@ -100,9 +126,10 @@ impl Expected {
         self.sessions.iter().filter(move |(_, facts)| recent(facts))
     }
 
-    /// Returns the countries with a start at or after `horizon`.
+    /// Returns the countries of the starts at or after `horizon` that are answered.
     pub(super) fn countries(&self, horizon: Timestamp) -> BTreeSet<&Country> {
-        let starts = self.sessions.values().flat_map(SessionFacts::starts);
+        let sessions = self.sessions.iter().filter(|(key, _)| !self.waiting.contains_key(*key));
+        let starts = sessions.flat_map(|(_, facts)| facts.starts());
         starts.filter(|start| start.ts >= horizon).map(|start| &start.country).collect()
     }
 }

@@ -16,7 +16,8 @@ use shared::{
 };
 
 use super::{
-    differences::{Check, Differences, PAGE, name},
+    difference::{Difference, DifferenceKind, facts_in_words, row_of_completed, row_of_start},
+    differences::{Check, Differences, PAGE},
     expected::Expected,
 };
 
@@ -58,6 +59,28 @@ fn is_its_start(facts: &SessionFacts, row: &SessionStart) -> bool {
     facts.start().is_some_and(|start| start.ts == row.ts && start.country == row.country)
 }
 
+/// A start that the `facts` in the log or the store (`place`) do not explain.
+fn start_not_in_log(
+    key: &SessionKey,
+    row: &SessionStart,
+    place: &str,
+    facts: &SessionFacts,
+) -> Difference {
+    let what = format!("{}; the {place} has {}", row_of_start(row), facts_in_words(facts));
+    Difference::of_session(DifferenceKind::StartNotInLog, key, &what)
+}
+
+/// The same for a completed session.
+fn completed_not_in_log(
+    key: &SessionKey,
+    row: &CompletedSession,
+    place: &str,
+    facts: &SessionFacts,
+) -> Difference {
+    let what = format!("{}; the {place} has {}", row_of_completed(row), facts_in_words(facts));
+    Difference::of_session(DifferenceKind::CompletedNotInLog, key, &what)
+}
+
 impl Differences {
     pub(super) async fn starts(
         &mut self,
@@ -81,12 +104,14 @@ impl Differences {
             }
         }
         for country in missing {
-            self.add(|| format!("country {country}: in the log, not in the store"));
+            self.add(|| Difference::of_country(country));
         }
         for (key, facts) in expected.starts(horizon) {
-            if !expected.contested.contains(key) && !found.contains(key) {
+            if expected.is_settled(key) && !found.contains(key) {
                 self.add(|| {
-                    format!("{}: the log has a start ({facts:?}), no country lists it", name(key))
+                    let what =
+                        format!("the log has {}; no country lists it", facts_in_words(facts));
+                    Difference::of_session(DifferenceKind::StartNotInStore, key, &what)
                 });
             }
         }
@@ -121,33 +146,22 @@ impl Differences {
         let mut unexplained = Vec::new();
         for row in rows {
             check.steps.done(1);
+            self.compared += 1;
             let key = SessionKey { user: row.user.clone(), session: row.session.clone() };
             let Some(want) = expected.sessions.get(&key) else {
                 unexplained.push((key, row));
                 continue;
             };
             let is_right = is_its_start(want, &row) && found.insert(key.clone());
-            if !is_right && !expected.contested.contains(&key) {
-                self.add(|| {
-                    let (ts, country) = (row.ts, &row.country);
-                    format!(
-                        "{}: the store lists a start at {ts} in {country}, the log has {want:?}",
-                        name(&key)
-                    )
-                });
+            if !is_right && expected.is_settled(&key) {
+                self.add(|| start_not_in_log(&key, &row, "log", want));
             }
         }
         for (key, row, facts) in check.with_facts(unexplained).await? {
             // Facts that are not in a whole log are a difference of their own.
             let is_explained = is_full(&facts) || is_its_start(&facts, &row);
             if check.log_is_whole || !is_explained {
-                self.add(|| {
-                    let (ts, country) = (row.ts, &row.country);
-                    format!(
-                        "{}: the store lists a start at {ts} in {country}, and has {facts:?}",
-                        name(&key)
-                    )
-                });
+                self.add(|| start_not_in_log(&key, &row, "store", &facts));
             }
         }
         Ok(())
@@ -178,7 +192,11 @@ impl Differences {
             }
         }
         for key in due.iter().filter(|key| !found.contains(**key)) {
-            self.add(|| format!("{}: complete in the log, not listed in the store", name(key)));
+            self.add(|| {
+                let facts = facts_in_words(&expected.sessions[*key]);
+                let what = format!("the log has {facts}; its user's list in the store lacks it");
+                Difference::of_session(DifferenceKind::CompletedNotInStore, key, &what)
+            });
         }
         Ok(())
     }
@@ -192,16 +210,15 @@ impl Differences {
     ) -> anyhow::Result<()> {
         let mut unexplained = Vec::new();
         for row in rows {
+            self.compared += 1;
             let key = SessionKey { user: row.user.clone(), session: row.session.clone() };
             let Some(want) = expected.sessions.get(&key) else {
                 unexplained.push((key, row));
                 continue;
             };
             let is_right = want.completed(&key).as_ref() == Some(&row) && found.insert(key.clone());
-            if !is_right && !expected.contested.contains(&key) {
-                self.add(|| {
-                    format!("{}: the store lists {row:?}, the log has {want:?}", name(&key))
-                });
+            if !is_right && expected.is_settled(&key) {
+                self.add(|| completed_not_in_log(&key, &row, "log", want));
             }
         }
         for (key, row, facts) in check.with_facts(unexplained).await? {
@@ -212,7 +229,7 @@ impl Differences {
                 is_full(&facts) || facts.completed(&key).as_ref() == Some(&row)
             };
             if !is_explained {
-                self.add(|| format!("{}: the store lists {row:?}, and has {facts:?}", name(&key)));
+                self.add(|| completed_not_in_log(&key, &row, "store", &facts));
             }
         }
         Ok(())

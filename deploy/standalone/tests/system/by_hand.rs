@@ -78,16 +78,13 @@ fn dead_letters_are_put_back_by_code_and_become_dead_letters_again_while_their_c
 
     assert_eq!(
         redrive(&["--code", "panicked"]),
-        "0 dead letters appended to the log, 6 kept, 0 repeated ones removed\n"
+        "nothing was redriven: 0 dead letters appended to the log, 6 kept, 0 repeated ones removed\n"
     );
     assert_eq!(
         redrive(&["--code", "contested"]),
         "6 dead letters appended to the log, 0 kept, 0 repeated ones removed\n"
     );
-    assert_eq!(
-        redrive(&[]),
-        "0 dead letters appended to the log, 0 kept, 0 repeated ones removed\n"
-    );
+    assert_eq!(redrive(&[]), "nothing to redrive: there are no dead letters\n");
 
     let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
     service.wait_until_answered(ENDS - KEPT);
@@ -130,6 +127,61 @@ fn a_log_that_is_an_older_copy_is_not_redriven_before_the_service_has_run() {
     service.wait_until_answered(ENDS - KEPT);
     assert_eq!(contested(&service), ENDS - KEPT);
     service.stop();
+}
+
+/// A mistyped directory or topic is not an empty one.
+#[test]
+fn verify_and_redrive_create_nothing_and_fail_where_there_is_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("no-such-directory");
+    let path = missing.to_str().unwrap();
+    for command in ["verify", "redrive"] {
+        for json in [&[][..], &["--json"]] {
+            let output = bookend(&[&[command, "--data-dir", path], json].concat());
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{text}");
+            assert!(text.contains(path) && text.contains("does not exist"), "{command}: {text}");
+            assert!(!missing.exists(), "{command} created the directory");
+        }
+    }
+    // A directory of something else.
+    for command in ["verify", "redrive"] {
+        let output = bookend(&[command, "--data-dir", dir.path().to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "{command}");
+    }
+}
+
+#[test]
+fn a_new_service_has_nothing_to_verify_or_redrive_and_both_say_so() {
+    let data = tempfile::tempdir().unwrap();
+    Service::start(data.path(), &[]).stop();
+    let dir = data.path().to_str().unwrap();
+    let verified = bookend(&["verify", "--data-dir", dir]);
+    let text = String::from_utf8(verified.stderr).unwrap();
+    assert_eq!(verified.status.code(), Some(1), "{text}");
+    assert!(text.contains("nothing was compared: the log and the store have no events"), "{text}");
+    assert!(!String::from_utf8(verified.stdout).unwrap().contains("no difference"));
+    let redriven = bookend(&["redrive", "--data-dir", dir]);
+    let text = String::from_utf8(redriven.stdout).unwrap();
+    assert_eq!(redriven.status.code(), Some(0), "{text}");
+    assert_eq!(text, "nothing to redrive: there are no dead letters\n");
+}
+
+/// The store is rebuilt by the next start; until then nothing of the log is answered.
+#[test]
+fn a_redrive_does_not_create_a_store_that_was_deleted() {
+    let data = tempfile::tempdir().unwrap();
+    let dir = data.path().to_str().unwrap();
+    let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
+    post_ends(&service, 0..ENDS);
+    service.stop();
+    let store = data.path().join("store");
+    std::fs::remove_dir_all(&store).unwrap();
+    let output = bookend(&["redrive", "--as-of", ENDING_AT, "--data-dir", dir]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("6 dead letters appended"), "{text}");
+    assert!(!store.exists());
 }
 
 #[test]

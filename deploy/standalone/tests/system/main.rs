@@ -34,6 +34,8 @@ mod full_disk;
 mod hostile_clients;
 #[cfg(test)]
 mod ledger;
+#[cfg(test)]
+mod loading;
 #[cfg(all(test, feature = "kafka-tls"))]
 mod logins;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    data::{generate, joined},
+    data::{ENDING_AT, generate, joined},
     service::{BOOKEND, Service, eventually},
 };
 
@@ -121,7 +121,7 @@ fn log_lines_are_coloured_at_a_terminal_that_does_not_refuse() {
 #[test]
 fn what_takes_longer_than_a_second_shows_how_far_it_is_and_leaves_nothing_behind() {
     let (data, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let service = Service::start(data.path(), &[]);
+    let service = Service::start(data.path(), &["--as-of", ENDING_AT]);
     let pipe = dir.path().join("events");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let screen = Screen::terminal(
@@ -137,6 +137,13 @@ fn what_takes_longer_than_a_second_shows_how_far_it_is_and_leaves_nothing_behind
     let last = last_lines(&seen);
     assert!(last[0].starts_with("sent"), "{seen:?}");
     service.stop();
+}
+
+/// A command that waits at the terminal says for what.
+#[test]
+fn a_load_from_the_terminal_says_that_it_waits_for_events() {
+    let screen = Screen::terminal("load - --url http://127.0.0.1:9", &[]);
+    screen.shows("reading events from the terminal; end them with Ctrl-D");
 }
 
 /// Returns the final content of the screen: the text of each line since it was last cleared.

@@ -161,6 +161,23 @@ fn without_its_dead_letter_topic_a_consumer_waits_at_its_first_letter_and_batche
 }
 
 #[test]
+fn verify_and_redrive_create_no_topic() {
+    let data = tempfile::tempdir().unwrap();
+    let flags = Backends::Kafka.flags(data.path());
+    let topic = flag(&flags, "--kafka-topic");
+    for word in ["verify", "redrive"] {
+        let done = command(word, data.path(), &flags).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{word}: {said}");
+        assert!(said.contains(&format!("topic {topic} does not exist")), "{word}: {said}");
+        assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0, "{word}");
+    }
+    // It is created by `setup`, and not before.
+    let created = set_up(data.path(), &flags).unwrap();
+    assert!(created.contains(&format!("created topic {topic},")), "{created}");
+}
+
+#[test]
 fn a_property_with_which_brokers_would_create_topics_is_a_mistake() {
     for (program, word) in [("bookend", "serve"), ("bookend", "setup"), ("ingest", "--role=http")] {
         let mut command = Command::new(path_of(program));

@@ -42,7 +42,7 @@ async fn a_topic_that_begins_with_an_aborted_transaction_is_whole() {
     let verdict = verify(&world.log, &world.store, now, 5 * MINUTE, &steps).await.unwrap();
     assert!(!verdict.log_is_cut);
     assert_eq!(verdict.differences.count, 1, "{}", verdict.differences);
-    assert!(verdict.differences.first[0].contains("\"phantom\""));
+    assert!(verdict.differences.first[0].text.contains("\"phantom\""));
 }
 
 /// Aborts a transaction with two records in each of two partitions.
