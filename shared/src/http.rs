@@ -26,12 +26,14 @@ use tokio::{
 
 use self::stream::ClientStream;
 pub use self::{
+    params::{COUNTRY, Params, ParamsError, percent_decode},
     reply::{ErrorReply, Fault, HttpError, json_reply},
     request::{ClientAddress, Request, RequestBody},
     router::{Route, Router, Routes, document},
 };
 
 pub mod openapi;
+mod params;
 mod reply;
 mod request;
 mod router;

@@ -37,6 +37,8 @@ pub struct ConsumerMetrics {
     repeated_letters: IntCounterVec,
     /// Number of records that retention removed before they were consumed.
     pub lost: IntCounter,
+    /// Number of records whose JSON follows the five bytes of a schema registry.
+    pub schema_ids: IntCounter,
     /// Number of sessions that became complete.
     pub completed: IntCounter,
     store_duration: HistogramVec,
@@ -86,6 +88,10 @@ impl ConsumerMetrics {
                 "bookend_consumer_lost_records_total",
                 "Number of records that retention removed from the log before they were consumed; on Kafka \
                  an upper bound, as offsets without a record count too",
+            )?,
+            schema_ids: register.counter(
+                "bookend_consumer_schema_ids_total",
+                "Number of records handled whose JSON follows the five bytes of a schema registry",
             )?,
             completed: register.counter(
                 "bookend_sessions_completed_total",

@@ -30,7 +30,8 @@ const HOW: &str = "\
     is meant for programs. The message is meant for people.\n\
     - Every path that supports GET also supports HEAD. An unknown path returns 404 `not_found`. A \
     path that does not support the method returns 405 `method_not_allowed`, and the header \
-    `Allow` lists the methods that it supports. A connection over the limit receives 503 \
+    `Allow` lists the methods that it supports. Calls under `/v1` refuse unknown query parameters \
+    with 400 `unknown_parameter`; older calls and pages ignore them. A connection over the limit receives 503 \
     `unavailable`.\n\
     - Every example of a reply comes with the command that returns it. The examples were recorded \
     with the clock set back and the batch of the first seed: `bookend serve --as-of \
