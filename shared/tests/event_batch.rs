@@ -241,8 +241,8 @@ fn the_chosen_key_names_the_user_and_the_other_one_is_unknown() {
         (UserKey::UserId, Ok("u".to_owned())),
         (UserKey::PlayerId, Ok("v".to_owned())),
     ] {
-        assert_eq!(users(key, BatchFormat::Lines, event), [expected.clone()]);
-        assert_eq!(users(key, BatchFormat::Json, &format!("[{event}]")), [expected.clone()]);
+        assert_eq!(users(key, BatchFormat::Lines, event)[0], expected);
+        assert_eq!(users(key, BatchFormat::Json, &format!("[{event}]"))[0], expected);
         assert_eq!(users(key, BatchFormat::Json, &array)[1], expected);
     }
     let batch = EventBatch::decode_by(START.as_bytes(), BatchFormat::Lines, 1, UserKey::PlayerId);

@@ -48,7 +48,12 @@ fn every_kind() -> Vec<Value> {
         " 2026-11-22T09:30:00Z", "2026-11-22T09:30:00Z\n", "+2026-11-22T09:30:00Z", "12026-11-22T09:30:00Z",
         "٢٠٢٦-11-22T09:30:00Z", "1795339800123",
     ]);
-    let more = json!([
+    [values.as_array().unwrap().as_slice(), &as_clients_print_them()].concat()
+}
+
+/// Ids and times near those that clients without an id, or in other languages, print.
+fn as_clients_print_them() -> Vec<Value> {
+    let values = json!([
         "None",
         "NIL",
         "nAn",
@@ -87,7 +92,7 @@ fn every_kind() -> Vec<Value> {
         "2026-11-22T24:00Z",
         "2026-11-22T09Z",
     ]);
-    [values.as_array().unwrap().as_slice(), more.as_array().unwrap()].concat()
+    values.as_array().unwrap().clone()
 }
 
 #[test]
