@@ -25,13 +25,20 @@ def lines(context, value):
     return str(value).encode("utf-8", "surrogatepass")
 
 
-def with_a_valid_event(batch):
+def valid_event(query):
+    """A valid event. The parameter `id` chooses the key of its user."""
+    event = dict(VALID)
+    event[query.get("id", "user_id")] = event.pop("user_id")
+    return event
+
+
+def with_a_valid_event(batch, event):
     """Makes the first event valid, and moves every second one into the retention, which random times rarely hit."""
     batch = copy.deepcopy(batch)
     events = batch if isinstance(batch, list) else batch.get("events") or batch.get("rows")
-    for event in events[1::2]:
-        event["ts"] = VALID["ts"]
-    events[0] = VALID
+    for other in events[1::2]:
+        other["ts"] = VALID["ts"]
+    events[0] = event
     return batch
 
 
@@ -43,15 +50,15 @@ def before_call(context, case, kwargs):
     - A window with `from` ends where it starts, because `from` must not be after `to`.
     - `step=minute` becomes `hour`, because minutes require a short window.
     - A cursor is removed, because no schema describes a valid one.
-    - A batch gets a valid event.
+    - A batch gets a valid event, whose user has the key that `id` chooses.
     """
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
-    if case.media_type == "application/json":
-        case.body = with_a_valid_event(case.body)
-    elif case.media_type == "application/x-ndjson":
-        case.body = f"{json.dumps(VALID)}\n{case.body}"
     query = dict(case.query or {})
+    if case.media_type == "application/json":
+        case.body = with_a_valid_event(case.body, valid_event(query))
+    elif case.media_type == "application/x-ndjson":
+        case.body = f"{json.dumps(valid_event(query))}\n{case.body}"
     query.pop("cursor", None)
     alternatives = ALTERNATIVES.get(case.path)
     if alternatives:

@@ -74,7 +74,7 @@ pub fn settings() -> Vec<Setting> {
         setting("max-body", "BYTES", "1MiB", "Maximum size of a request body, before and after decompression"),
         setting("max-inflight", "BYTES", "64MiB", "Maximum total size of request bodies in memory; further requests get 503"),
         setting("future-tolerance", "TIME", "5m", "How far in the future the time of an event may be"),
-        setting("quota", "N", "", "Events per second per client address, in bursts of up to a batch; more get 429 [default: no limit]"),
+        setting("quota", "N", "", "Events per second per client address, which is one bucket behind a proxy [default: no limit]"),
         setting("consumer-batch", "BYTES", "", "Size of the records that the consumer processes together [default: 1MiB embedded, 24MiB Kafka]"),
         setting("log-partitions", "N", "6", "Number of partitions of a new log"),
     ]

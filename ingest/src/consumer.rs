@@ -13,6 +13,7 @@ use shared::{
     clock::Clock,
     session::{Fact, SessionFacts, SessionKey},
     store::{Effect, Store, StoreError},
+    telemetry::Repeats,
     timestamp::SECOND,
 };
 use thiserror::Error;
@@ -83,6 +84,8 @@ pub struct Consumer {
     letters: Arc<KnownLetters>,
     /// Why the store refused the request that is being retried.
     refusal: Arc<Mutex<Option<String>>>,
+    /// Limits the log lines that an outage or a producer could repeat.
+    repeats: Arc<Repeats>,
 }
 
 /// Micro-batches that are handled and not committed yet: the offsets after them, and their number.
@@ -116,7 +119,8 @@ impl Consumer {
     ) -> Self {
         let decide = pairing::decide as Decide;
         let (in_flight, letters, refusal) = (Arc::default(), Arc::default(), Arc::default());
-        Self { log, store, clock, metrics, options, decide, in_flight, letters, refusal }
+        let repeats = Arc::default();
+        Self { log, store, clock, metrics, options, decide, in_flight, letters, refusal, repeats }
     }
 
     /// Consumes until `shutdown`, then finishes the records in flight within the stop timeout.

@@ -21,7 +21,7 @@ use warp::{
 
 pub use self::options::EndpointOptions;
 use self::{
-    body::{Body, InFlight},
+    body::{Body, BodyError, InFlight},
     quota::Quota,
     refusal::Refusal,
     reply::Report,
@@ -35,6 +35,7 @@ mod body;
 mod judge;
 mod openapi;
 mod options;
+mod parameters;
 mod quota;
 mod refusal;
 mod reply;
@@ -96,9 +97,7 @@ impl Endpoint {
         let reply = match self.take(request).await {
             Ok((shape, report)) => report.to_response(text_for_rows && shape == BatchShape::Rows),
             Err(refusal) => {
-                if let Refusal::Log(error) = &refusal {
-                    self.log_failure(error);
-                }
+                self.log_failure(&refusal);
                 refusal.to_response()
             }
         };
@@ -108,12 +107,13 @@ impl Endpoint {
     }
 
     async fn take(&self, request: Request) -> Result<(BatchShape, Report), Refusal> {
+        let user_key = parameters::user_key(&request)?;
         let Request { headers, client, body, .. } = request;
         let EndpointOptions { max_events, max_body_bytes, body_timeout, .. } = self.options;
         let format = body::format(&headers)?;
         let body =
             Body::read(&headers, body, max_body_bytes, &self.in_flight, body_timeout).await?;
-        let batch = EventBatch::decode(body.bytes(), format, max_events)?;
+        let batch = EventBatch::decode_by(body.bytes(), format, max_events, user_key)?;
         let sent = batch.events.len();
         self.metrics.batch_events.observe(precise(sent));
         if let (Some(quota), Some(ClientAddress(address))) = (&self.quota, client) {
@@ -136,24 +136,31 @@ impl Endpoint {
         Ok((shape, report))
     }
 
-    /// Logs why a batch was not appended, once for many: all clients meet the same fault.
-    fn log_failure(&self, error: &LogError) {
-        if let LogError::Refused { cause, .. } = error {
-            if let Some(suppressed) = self.repeats.due(cause.as_str()) {
+    /// Logs why a batch was refused although it may be valid, once for many: all clients meet the
+    /// same fault.
+    fn log_failure(&self, refusal: &Refusal) {
+        let kind = match refusal {
+            Refusal::Log(LogError::Refused { cause, .. }) => cause.as_str(),
+            Refusal::Log(LogError::Throttled { .. }) => "throttled",
+            Refusal::Log(_) => "unavailable",
+            Refusal::TimedOut => "timed_out",
+            Refusal::Body(BodyError::Busy) => "busy",
+            _ => return,
+        };
+        let Some(suppressed) = self.repeats.due(kind) else { return };
+        match refusal {
+            Refusal::Log(error @ LogError::Refused { .. }) => {
                 tracing::error!(%error, suppressed, "a batch was refused; the client gets a 503");
             }
-            return;
-        }
-        let kind = match error {
-            LogError::Throttled { .. } => "throttled",
-            _ => "unavailable",
-        };
-        if let Some(suppressed) = self.repeats.due(kind) {
-            tracing::warn!(
+            Refusal::Log(error) => tracing::warn!(
                 %error,
                 suppressed,
                 "the log did not accept a batch; the client gets a 503"
-            );
+            ),
+            _ => {
+                let error = refusal.error().message;
+                tracing::warn!(error, suppressed, "a batch was refused; the client gets a 503");
+            }
         }
     }
 

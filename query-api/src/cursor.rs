@@ -103,13 +103,13 @@ impl StartsCursor {
                 StartsWire::After(from, to, country) => (from, to, country, None),
                 StartsWire::Within(from, to, country, ts, session, user) => {
                     let ts = Timestamp::from_millis(ts)?;
-                    let (session, user) = (SessionId::new(&session)?, UserId::new(&user)?);
+                    let (session, user) = (SessionId::stored(&session)?, UserId::stored(&user)?);
                     (from, to, country, Some(StartPosition { ts, session, user }))
                 }
             };
             let [from, to] = [from, to].map(Timestamp::from_millis);
             let window = Window { from: from?, to: to? };
-            Some(Self { window, country: Country::from_normalised(&country)?, last })
+            Some(Self { window, country: Country::stored(&country)?, last })
         };
         read().ok_or(QueryError::InvalidCursor)
     }
@@ -132,14 +132,14 @@ pub(crate) fn read_session(query: QueryHash, text: &str) -> Result<After, QueryE
     let position = |(ts, session): PositionWire| {
         Some(SessionPosition {
             ts: Timestamp::from_millis(ts)?,
-            session: SessionId::new(&session)?,
+            session: SessionId::stored(&session)?,
         })
     };
     let read = || match decode::<SessionsWire>(query, text)? {
         SessionsWire::Newest(at) => Some(After::Newest(position(at)?)),
-        SessionsWire::Id(session, None) => Some(After::Id(SessionId::new(&session)?, None)),
+        SessionsWire::Id(session, None) => Some(After::Id(SessionId::stored(&session)?, None)),
         SessionsWire::Id(session, Some(listed)) => {
-            Some(After::Id(SessionId::new(&session)?, Some(position(listed)?)))
+            Some(After::Id(SessionId::stored(&session)?, Some(position(listed)?)))
         }
     };
     read().ok_or(QueryError::InvalidCursor)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::{config::Bytes, store::StoreError};
+use shared::{config::Bytes, http::ParamsError, store::StoreError};
 use thiserror::Error;
 
 /// The rule for an id, after the name of the id.
@@ -12,12 +12,8 @@ const ID: &str = "must be 1 to 128 bytes of UTF-8 without control characters, an
 /// The reason why a query has no result.
 #[derive(Debug, Error)]
 pub(crate) enum QueryError {
-    #[error("the query string is not valid; percent-encode it as UTF-8")]
-    InvalidQuery,
-    #[error("unknown parameter `{name}`; this call supports {known}")]
-    UnknownParameter { name: String, known: String },
-    #[error("the parameter `{0}` is given more than once; give it once")]
-    RepeatedParameter(&'static str),
+    #[error(transparent)]
+    Params(#[from] ParamsError),
     #[error("the time range is missing; give {0}")]
     MissingWindow(&'static str),
     #[error("{0}")]
@@ -41,6 +37,8 @@ pub(crate) enum QueryError {
     InvalidUserId,
     #[error("`user_id` and `player_id` are names of the same parameter; give only one of them")]
     ConflictingUserId,
+    #[error("`session_id` is missing; give session_id=5f933591")]
+    MissingSessionId,
     #[error("`session_id` {ID}")]
     InvalidSessionId,
     #[error("the body must be a JSON object such as {{\"user_id\": \"d6313e1f\"}}")]
@@ -81,9 +79,7 @@ impl QueryError {
     /// The code in the reply, one of a closed set.
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::InvalidQuery => "invalid_query",
-            Self::UnknownParameter { .. } => "unknown_parameter",
-            Self::RepeatedParameter(_) => "repeated_parameter",
+            Self::Params(error) => error.code(),
             Self::MissingWindow(_) => "missing_window",
             Self::InvalidWindow(_) | Self::InvalidLength { .. } => "invalid_window",
             Self::InvalidNumber(name, _) => match *name {
@@ -96,6 +92,7 @@ impl QueryError {
             Self::MissingUserId(_) => "missing_user_id",
             Self::InvalidUserId => "invalid_user_id",
             Self::ConflictingUserId => "conflicting_user_id",
+            Self::MissingSessionId => "missing_session_id",
             Self::InvalidSessionId => "invalid_session_id",
             Self::InvalidBody => "invalid_body",
             Self::BodyTooLarge(_) => "body_too_large",

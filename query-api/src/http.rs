@@ -50,6 +50,12 @@ pub fn routes() -> Vec<Route<QueryService>> {
             openapi::users::session(),
             |service, request| Box::pin(service.session(request)),
         ),
+        measured("/v1/sessions", openapi::users::sessions_by_query(), |service, request| {
+            Box::pin(service.sessions_by_query(request))
+        }),
+        query("/v1/session", Point, openapi::users::session_by_query(), |service, request| {
+            Box::pin(service.session_by_query(request))
+        }),
         measured("/", openapi::users::root(), |service, request| Box::pin(service.root(request))),
         query("/user/last-events", Range, openapi::starts::last_events(), |service, request| {
             Box::pin(service.last_events(request))

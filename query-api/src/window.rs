@@ -1,11 +1,12 @@
 //! The window of a query: the time span that its parameters give.
 
 use shared::{
+    http::Params,
     store::Window,
     timestamp::{DAY, HOUR, RETENTION, Timestamp},
 };
 
-use crate::{error::QueryError, params::Params};
+use crate::error::QueryError;
 
 /// A time span as the query gives it; the window that it means depends on the time of the query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,15 @@ impl Span {
             Self::Since(from, to) => Window { from, to: to.unwrap_or(now) },
         };
         if window.from > window.to { Err(QueryError::InvalidWindow(ORDER)) } else { Ok(window) }
+    }
+
+    /// The length of its `window` in milliseconds. The time that a window given by its length ends
+    /// after now does not count.
+    pub(crate) fn length(self, window: Window) -> i64 {
+        match self {
+            Self::Last(length) => length,
+            Self::Since(..) => window.to - window.from,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ mod write;
 use compact_str::CompactString;
 use serde::Serialize;
 
-pub use self::batch::{BatchError, BatchFormat, BatchShape, EventBatch};
+pub use self::batch::{BatchError, BatchFormat, BatchShape, EventBatch, UserKey};
 use crate::timestamp::{RETENTION, Timestamp};
 
 /// The id of a user: 1–128 bytes of UTF-8, unchanged, without control characters, not a
@@ -58,6 +58,15 @@ pub enum SessionEvent {
         /// The time of the end.
         ts: Timestamp,
     },
+}
+
+/// By which rules the fields of an event are read.
+#[derive(Clone, Copy, Debug)]
+enum Rules {
+    /// Those for clients and direct producers.
+    Sent,
+    /// Those of any version: an endpoint accepted the event, so it must not be rejected or changed.
+    Accepted,
 }
 
 /// Why an event was rejected. A closed set; replies, metric labels and the headers of dead letters

@@ -24,6 +24,7 @@ use warp::http::StatusCode;
 use self::connection::Server;
 pub use self::{
     options::{DrainEnd, ServeOptions},
+    params::{COUNTRY, Params, ParamsError, percent_decode},
     reply::{ErrorReply, Fault, HttpError, json_reply},
     request::{ClientAddress, Request, RequestBody},
     router::{Route, Router, Routes, document},
@@ -34,6 +35,7 @@ mod compression;
 mod connection;
 pub mod openapi;
 mod options;
+mod params;
 mod reply;
 mod request;
 mod router;

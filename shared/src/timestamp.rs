@@ -1,6 +1,9 @@
-//! An instant with millisecond precision, and its two formats: RFC 3339 and epoch milliseconds.
+//! An instant with millisecond precision, and its two formats: a date-time near RFC 3339 and epoch
+//! milliseconds.
 //!
 //! The only time type of the service. Never reads a clock: see [`crate::clock`].
+
+mod fault;
 
 use std::{fmt, ops, str::FromStr};
 
@@ -46,22 +49,31 @@ impl Timestamp {
         (Self::MIN.0..=Self::MAX.0).contains(&millis).then_some(Self(millis))
     }
 
-    /// Parses an RFC 3339 date-time; `None` if it is invalid or outside the years 1 to 9999.
+    /// Parses a date-time as clients print it; `None` if it is invalid or outside the years 1 to
+    /// 9999.
     ///
-    /// The zone is optional and defaults to UTC. A space may replace the `T`, and `t` and `z` may
-    /// be lower case. Fractions are truncated to milliseconds, towards the past, also before 1970.
-    /// Other ISO 8601 forms are invalid: basic, week and ordinal dates, a date alone, no seconds, a
-    /// comma, `24:00`, an offset without a colon or minutes, and surrounding spaces. A second of 60
-    /// is valid only at midnight UTC, where leap seconds are inserted. It counts as the first
-    /// second of the next day, as in POSIX time.
+    /// A date, `T`, `t` or one space, a time of day, and an optional zone, by default UTC. Seconds
+    /// may be missing, as Java prints a full minute. Zones are `Z`, `z`, ` UTC`, and offsets such
+    /// as `+02:00`, `+0200` and `+02`. Fractions of a second are truncated to milliseconds, towards
+    /// the past, also before 1970. Everything else is invalid: basic, week and ordinal dates, a
+    /// date alone, a comma, `24:00`, names of zones, and surrounding spaces. A second of 60 is
+    /// valid only at midnight UTC, where leap seconds are inserted. It counts as the first second
+    /// of the next day, as in POSIX time.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (date_time, rest) = text.as_bytes().split_first_chunk::<19>()?;
+        let (minute, rest) = text.as_bytes().split_first_chunk::<16>()?;
         #[rustfmt::skip]
         let [y1, y2, y3, y4, b'-', mo1, mo2, b'-', d1, d2, b'T' | b't' | b' ',
-             h1, h2, b':', mi1, mi2, b':', s1, s2] = *date_time else { return None };
+             h1, h2, b':', mi1, mi2] = *minute else { return None };
         let (year, month, day) = (two(y1, y2)? * 100 + two(y3, y4)?, two(mo1, mo2)?, two(d1, d2)?);
-        let (hour, minute, second) = (two(h1, h2)?, two(mi1, mi2)?, two(s1, s2)?);
+        let (hour, minute) = (two(h1, h2)?, two(mi1, mi2)?);
+        let (second, fraction, zone) = match *rest {
+            [b':', s1, s2, ref rest @ ..] => {
+                let (fraction, zone) = split_fraction(rest)?;
+                (two(s1, s2)?, fraction, zone)
+            }
+            _ => (0, 0, rest),
+        };
         if year == 0
             || day == 0
             || day > days_in_month(year, month)?
@@ -71,7 +83,6 @@ impl Timestamp {
         {
             return None;
         }
-        let (fraction, zone) = split_fraction(rest)?;
         let local = days_from_civil(year, month, day) * DAY
             + hour * HOUR
             + minute * MINUTE
@@ -203,10 +214,13 @@ fn split_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
 
 /// The offset of a zone from UTC in milliseconds, positive to the east; 0 without a zone.
 fn offset(zone: &[u8]) -> Option<i64> {
-    let [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] = *zone else {
-        return matches!(zone, b"" | b"Z" | b"z").then_some(0);
+    let (sign, hours, minutes) = match *zone {
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] | [sign @ (b'+' | b'-'), h1, h2, m1, m2] => {
+            (sign, two(h1, h2)?, two(m1, m2)?)
+        }
+        [sign @ (b'+' | b'-'), h1, h2] => (sign, two(h1, h2)?, 0),
+        _ => return matches!(zone, b"" | b"Z" | b"z" | b" UTC").then_some(0),
     };
-    let (hours, minutes) = (two(h1, h2)?, two(m1, m2)?);
     let ahead = hours * HOUR + minutes * MINUTE;
     (hours < 24 && minutes < 60).then_some(if sign == b'-' { -ahead } else { ahead })
 }

@@ -1,6 +1,6 @@
 //! The body of a request: its four shapes, invalid bodies, and invalid events in a valid body.
 
-use shared::event::{BatchError, BatchFormat, BatchShape, EventBatch, RejectionCode};
+use shared::event::{BatchError, BatchFormat, BatchShape, EventBatch, RejectionCode, UserKey};
 
 const START: &str = r#"{"user_id":"u","session_id":"s","event":"start","ts":0}"#;
 const END: &str = r#"{"user_id":"u","session_id":"s","event":"end","ts":0}"#;
@@ -197,6 +197,58 @@ fn a_line_that_is_no_event_is_named_by_its_number() {
     let details: Vec<_> = batch.events.into_iter().map(|event| event.unwrap_err().detail).collect();
     assert_eq!(details[1], "line 3 must be a JSON object: unexpected character at column 2");
     assert_eq!(details[2], "line 4 must be a JSON object: found an array");
+}
+
+#[test]
+fn a_body_without_its_newlines_is_told_so() {
+    for body in [format!("{START}{END}"), format!("{START} {END}\n"), format!("\n{START}{END}7")] {
+        let Err(BatchError::NotABatch(why)) = lines(&body) else { panic!("{body}") };
+        assert!(why.contains("newline") && why.contains("--data-binary"), "{why}");
+    }
+    // A single broken line is not that.
+    for body in [format!("{START},{END}"), format!("{START}}}")] {
+        assert_eq!(codes(lines(&body)), Ok(vec![Some(RejectionCode::NotAnObject)]), "{body}");
+    }
+}
+
+#[test]
+fn a_percent_encoded_body_is_told_so() {
+    let bodies =
+        ["%5B%7B%22user_id%22", "%5b%7b", " %7B%22rows%22", "events=%5B%7B%7D%5D", "=%5B%5D"];
+    for body in bodies {
+        let Err(BatchError::NotJson(why)) = json(body) else { panic!("{body}") };
+        assert!(why.contains("percent-encoded"), "{body}: {why}");
+    }
+    for body in ["%", "%5", "%22a%22", "[%5B]", "a=b", "\u{fc}%5B"] {
+        let Err(BatchError::NotJson(why)) = json(body) else { panic!("{body}") };
+        assert!(!why.contains("percent-encoded"), "{body}: {why}");
+    }
+}
+
+#[test]
+fn the_chosen_key_names_the_user_and_the_other_one_is_unknown() {
+    let event = r#"{"user_id":"u","player_id":"v","session_id":"s","event":"end","ts":0}"#;
+    let users = |key, format, body: &str| {
+        let batch = EventBatch::decode_by(body.as_bytes(), format, 10, key).unwrap();
+        let user = |event: Result<shared::event::SessionEvent, shared::event::Rejection>| {
+            event.map(|event| event.user().to_string()).map_err(|rejection| rejection.code)
+        };
+        batch.events.into_iter().map(user).collect::<Vec<_>>()
+    };
+    let array = format!("[1e999,{event}]");
+    for (key, expected) in [
+        (UserKey::Either, Err(RejectionCode::ConflictingUserId)),
+        (UserKey::UserId, Ok("u".to_owned())),
+        (UserKey::PlayerId, Ok("v".to_owned())),
+    ] {
+        assert_eq!(users(key, BatchFormat::Lines, event)[0], expected);
+        assert_eq!(users(key, BatchFormat::Json, &format!("[{event}]"))[0], expected);
+        assert_eq!(users(key, BatchFormat::Json, &array)[1], expected);
+    }
+    let batch = EventBatch::decode_by(START.as_bytes(), BatchFormat::Lines, 1, UserKey::PlayerId);
+    let rejection = batch.unwrap().events.remove(0).unwrap_err();
+    assert_eq!(rejection.code, RejectionCode::MissingUserId);
+    assert!(rejection.detail.contains("player_id"), "{}", rejection.detail);
 }
 
 #[test]

@@ -7,9 +7,14 @@ use shared::event::{
     SessionId, UserId,
 };
 use shared::timestamp::Timestamp;
+use unicode_normalization::UnicodeNormalization;
 
-const JUNK: [&str; 5] = [
+const JUNK: [&str; 9] = [
     "null",
+    "NaN",
+    "\u{a0}NONE ",
+    " ",
+    "\u{200b}",
     "undefined",
     "[object Object]",
     "00000000-0000-0000-0000-000000000000",
@@ -36,7 +41,7 @@ fn model(value: &Value) -> Result<SessionEvent, RejectionCode> {
     let get = |key: &str| object.get(key).filter(|value| !value.is_null() && *value != "");
     let id = |value: Option<&Value>, missing, invalid| {
         let id = value.ok_or(missing)?.as_str().ok_or(invalid)?;
-        let good = id.len() <= 128 && !id.contains(char::is_control) && !JUNK.contains(&id);
+        let good = id.len() <= 128 && !id.contains(char::is_control) && !is_junk(id);
         if good { Ok(id.to_owned()) } else { Err(invalid) }
     };
     let user = match (object.get("user_id"), object.get("player_id")) {
@@ -63,10 +68,26 @@ fn model(value: &Value) -> Result<SessionEvent, RejectionCode> {
     }
     let text =
         get("country").map_or(Ok("ZZ"), |country| country.as_str().ok_or(Code::InvalidCountry))?;
-    let letters: String =
-        text.to_uppercase().chars().filter(|letter| letter.is_alphanumeric()).take(16).collect();
-    let country = Country::from_normalised(if letters.is_empty() { "ZZ" } else { &letters });
+    let letters = text.nfc().collect::<String>().to_uppercase();
+    let letters: String = letters.chars().filter(|letter| letter.is_alphanumeric()).collect();
+    let letters: String = letters.nfc().take(16).collect();
+    let country = Country::stored(if letters.is_empty() { "ZZ" } else { &letters });
     Ok(SessionEvent::Start { user, session, ts, country: country.ok_or(Code::InvalidCountry)? })
+}
+
+/// Whether an id is a placeholder, perhaps with blanks around it. The invisible characters are
+/// those that the generators below can make.
+fn is_junk(id: &str) -> bool {
+    let is_blank = |letter: char| {
+        letter.is_whitespace()
+            || "\u{200b}\u{34f}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{180b}\u{180c}\u{180d}\u{180f}\u{2800}\u{3164}\u{ffa0}"
+                .contains(letter)
+            || ('\u{fe00}'..='\u{fe0f}').contains(&letter)
+            || ('\u{e0100}'..='\u{e01ef}').contains(&letter)
+    };
+    let bare = id.trim_matches(is_blank).to_ascii_lowercase();
+    let words = ["", "null", "none", "nil", "nan", "undefined", "true", "false", "[object object]"];
+    words.contains(&bare.as_str()) || JUNK.contains(&bare.as_str())
 }
 
 fn wrong() -> impl Strategy<Value = Value> {
@@ -195,7 +216,7 @@ fn check(body: &[u8]) -> Result<(), TestCaseError> {
         for event in batch.events {
             match event {
                 Err(rejection) => {
-                    prop_assert!(rejection.detail.chars().count() < 160, "{}", rejection.detail)
+                    prop_assert!(rejection.detail.chars().count() < 200, "{}", rejection.detail)
                 }
                 Ok(event) => {
                     let mut json = Vec::new();
@@ -238,6 +259,22 @@ proptest! {
         let batch = EventBatch::decode(body.as_bytes(), format, 20);
         let events = batch.map(|batch| batch.events.into_iter().map(code).collect());
         prop_assert_eq!(events, Ok(values.iter().map(model).collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn a_country_normalised_twice_is_the_same_as_once(
+        letters in prop::collection::vec(prop_oneof![
+            any::<char>(), prop::char::range('\u{1100}', '\u{11ff}'), prop::char::range('\u{ac00}', '\u{d7a3}'), prop::char::range('\u{300}', '\u{345}'), prop::char::range('\u{9be}', '\u{9c7}'),
+            prop::char::range('\u{370}', '\u{3ff}'), prop::char::range('\u{1f00}', '\u{1fff}'), Just('-'),
+        ], 0..24),
+    ) {
+        let text: String = letters.into_iter().collect();
+        let once = Country::normalise(&text);
+        prop_assert_eq!(Country::normalise(once.as_str()), once.clone());
+        prop_assert_eq!(Country::stored(once.as_str()), Some(once.clone()));
+        for spelled in [text.nfc().collect::<String>(), text.nfd().collect()] {
+            prop_assert_eq!(Country::normalise(&spelled), once.clone());
+        }
     }
 
     #[test]

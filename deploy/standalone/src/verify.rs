@@ -14,7 +14,6 @@ use ingest::{
 use serde::Serialize;
 use shared::{
     cli,
-    event::SessionEvent,
     store::Store,
     timestamp::{RETENTION, Timestamp},
 };
@@ -171,7 +170,7 @@ async fn read(
                 ledger.skipped += u64::from(share.number == 0);
                 continue;
             };
-            let event = match SessionEvent::parse(value) {
+            let event = match record.parse(value) {
                 Ok(event) => judge.judge(record, event).await?,
                 Err(rejection) => Err(rejection.code),
             };

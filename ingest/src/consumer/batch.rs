@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use shared::{
-    event::{RejectionCode, SessionEvent},
+    event::RejectionCode,
     session::{Fact, MAX_FACTS, SessionKey},
     store::Sighting,
 };
@@ -25,6 +25,8 @@ pub(super) struct MicroBatch {
     pub(super) letters: Vec<DeadLetter>,
     /// The outcomes of the records that the store need not see.
     pub(super) counts: BTreeMap<Handled, u64>,
+    /// The number of records whose JSON follows the five bytes of a schema registry.
+    pub(super) schema_ids: u64,
     /// The number of comparisons between facts.
     #[cfg(test)]
     comparisons: usize,
@@ -43,7 +45,8 @@ impl MicroBatch {
                 *batch.counts.entry(Handled::Skipped).or_default() += 1;
                 continue;
             };
-            let event = SessionEvent::parse(value).map_err(|rejection| rejection.code);
+            batch.schema_ids += u64::from(record.has_schema_id());
+            let event = record.parse(value).map_err(|rejection| rejection.code);
             match event.and_then(|event| record.judge(&event, future_tolerance_ms).map(|()| event))
             {
                 Ok(event) => batch.add(&mut sessions, event.into(), source),
@@ -110,6 +113,50 @@ mod tests {
         assert_eq!(comparisons(|number| number), 0);
         let of_one_session = comparisons(|_| 0);
         assert!((1..=RECORDS * MAX_FACTS).contains(&of_one_session), "{of_one_session}");
+    }
+
+    #[test]
+    fn the_five_bytes_of_a_schema_registry_are_skipped_and_counted() {
+        let plain = end(1, Timestamp::default());
+        let prefixed = |prefix: &[u8], value: &[u8]| Record {
+            value: Some([prefix, value].concat().into()),
+            ..plain.clone()
+        };
+        let json = plain.value.clone().unwrap();
+        let records = [
+            prefixed(b"\0\0\0\x01\x02", &json),
+            prefixed(b"\0\0\0\0{", b" \n{}"),
+            // Avro, another magic byte, four bytes only.
+            prefixed(b"\0\0\0\0\x07", b"\x04u1\x04s1"),
+            prefixed(b"\x01\0\0\0\x07", &json),
+            prefixed(b"\0\0\0\0", &json),
+        ];
+        let batch = MicroBatch::read(&records, 0);
+        let codes: Vec<_> = batch.letters.iter().map(|letter| letter.code.as_str()).collect();
+        let others = ["missing_user_id", "not_an_object", "not_an_object", "not_an_object"];
+        assert_eq!(codes, others);
+        assert_eq!((batch.sightings.len(), batch.schema_ids), (1, 2));
+        assert_eq!(batch.letters[0].record.value, records[1].value);
+    }
+
+    #[test]
+    fn what_an_endpoint_of_an_earlier_version_accepted_is_kept_as_it_is() {
+        let event = |user: &str, country: &str| {
+            let json = json!({
+                "user_id": user, "session_id": "NaN", "event": "start", "ts": 0, "country": country,
+            });
+            Record { value: Some(json.to_string().into()), ..Record::default() }
+        };
+        let accepted = |record: Record| Record { latest_ts: Some(Timestamp::MAX), ..record };
+        // Letters that are one syllable in NFC; earlier versions did not compose them.
+        let letters = "\u{1112}\u{1161}\u{11ab}";
+        let records = [accepted(event("None", letters)), event("None", letters)];
+        let batch = MicroBatch::read(&records, 0);
+        let [sighting] = &batch.sightings[..] else { panic!("{batch:?}") };
+        let Fact::Start(start) = &sighting.facts[0] else { panic!("{sighting:?}") };
+        assert_eq!((sighting.key.user.as_str(), start.country.as_str()), ("None", letters));
+        let codes: Vec<_> = batch.letters.iter().map(|letter| letter.code.as_str()).collect();
+        assert_eq!(codes, ["invalid_user_id"]);
     }
 
     #[test]

@@ -28,21 +28,27 @@ impl Consumer {
         if let Some(outcome) = self.unless_panicked(Arc::clone(&records)).await {
             return outcome;
         }
-        tracing::error!(
-            records = records.len(),
-            "handling a micro-batch panicked; its records are handled one by one"
-        );
+        if let Some(suppressed) = self.repeats.due("a batch panicked") {
+            tracing::error!(
+                records = records.len(),
+                suppressed,
+                "handling a micro-batch panicked; its records are handled one by one"
+            );
+        }
         for record in records.iter() {
             if let Some(outcome) = self.unless_panicked(Arc::new(vec![record.clone()])).await {
                 outcome?;
                 continue;
             }
             let (partition, offset) = (record.partition, record.offset);
-            tracing::error!(
-                partition,
-                offset,
-                "handling a record panicked; it goes to the dead letters"
-            );
+            if let Some(suppressed) = self.repeats.due("a record panicked") {
+                tracing::error!(
+                    partition,
+                    offset,
+                    suppressed,
+                    "handling a record panicked; it goes to the dead letters"
+                );
+            }
             self.dead_letter(vec![DeadLetter {
                 code: DeadLetterCode::Panicked,
                 record: record.clone(),
@@ -69,7 +75,7 @@ impl Consumer {
     }
 
     async fn handle(self, records: Arc<Vec<Record>>) -> Result<(), ConsumerError> {
-        let MicroBatch { sightings, sources, mut letters, mut counts, .. } =
+        let MicroBatch { sightings, sources, mut letters, mut counts, schema_ids, .. } =
             MicroBatch::read(&records, self.options.future_tolerance_ms);
         let sightings = Arc::new(sightings);
         let absorb = || self.store.absorb(Arc::clone(&sightings), self.clock.now());
@@ -105,6 +111,7 @@ impl Consumer {
         for (outcome, records) in counts {
             self.metrics.count(outcome, records);
         }
+        self.metrics.schema_ids.inc_by(schema_ids);
         Ok(())
     }
 

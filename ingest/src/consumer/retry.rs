@@ -32,7 +32,15 @@ impl Consumer {
         let outcome = request.retry(policy()).when(|error| self.store.may_recover_from(error));
         let outcome = outcome.notify(|error, wait| {
             self.metrics.retried("store");
-            tracing::warn!(operation, %error, ?wait, "a request to the store failed; retrying");
+            if let Some(suppressed) = self.repeats.due(operation) {
+                tracing::warn!(
+                    operation,
+                    %error,
+                    ?wait,
+                    suppressed,
+                    "a request to the store failed; retrying"
+                );
+            }
             if !matches!(error, StoreError::Unavailable(_)) {
                 refused.store(true, Ordering::Relaxed);
                 *self.refusal.lock() = Some(error.to_string());
@@ -53,7 +61,9 @@ impl Consumer {
         let outcome = request.retry(policy()).when(LogError::is_passing);
         let outcome = outcome.notify(|error, wait| {
             self.metrics.retried("log");
-            tracing::warn!(%error, ?wait, "a request to the log failed; retrying");
+            if let Some(suppressed) = self.repeats.due("log") {
+                tracing::warn!(%error, ?wait, suppressed, "a request to the log failed; retrying");
+            }
         });
         Ok(outcome.await?)
     }

@@ -1,9 +1,14 @@
 //! Reading a body: within a deadline, within a size before and after decompression, and within the
 //! bytes that all bodies in flight may hold together.
 
-use std::{io::Read, sync::Arc, time::Duration};
+use std::{
+    io::{self, Read},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
+use flate2::bufread::GzDecoder;
 use futures_util::StreamExt;
 use prometheus::IntGauge;
 use shared::{event::BatchFormat, http::RequestBody};
@@ -16,6 +21,12 @@ use zstd::zstd_safe::{self, zstd_sys::ZSTD_ErrorCode};
 
 /// The error of the library for output that does not fit.
 const ZSTD_TOO_SMALL: usize = ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall as usize;
+
+/// The error of the library for input that ends too early, or after the end of a frame.
+const ZSTD_WRONG_SIZE: usize = ZSTD_ErrorCode::ZSTD_error_srcSize_wrong as usize;
+
+/// The bytes with which a gzip begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// The bytes that all bodies in flight may hold together.
 #[derive(Debug)]
@@ -151,44 +162,81 @@ pub(super) fn format(headers: &HeaderMap) -> Result<BatchFormat, BodyError> {
         "application/x-ndjson"
         | "application/ndjson"
         | "application/jsonl"
-        | "application/json-lines" => Ok(BatchFormat::Lines),
+        | "application/x-jsonl"
+        | "application/jsonlines"
+        | "application/x-jsonlines"
+        | "application/json-lines"
+        | "application/x-ldjson"
+        | "application/stream+json"
+        | "text/x-ndjson" => Ok(BatchFormat::Lines),
         _ => Err(BodyError::MediaType(shorten(&value))),
     }
 }
 
+/// The one encoding of the body. Header lines and their lists count alike, and `identity` means
+/// nothing.
 fn encoding(headers: &HeaderMap) -> Result<Encoding, BodyError> {
-    let Some(value) = headers.get(header::CONTENT_ENCODING) else { return Ok(Encoding::Identity) };
-    let value = String::from_utf8_lossy(value.as_bytes());
-    match value.trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => Ok(Encoding::Identity),
-        "gzip" | "x-gzip" => Ok(Encoding::Gzip),
-        "zstd" => Ok(Encoding::Zstd),
+    let lines = headers.get_all(header::CONTENT_ENCODING).iter();
+    let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    let value = lines.join(", ");
+    let names = value.split(',').map(|name| name.trim().to_ascii_lowercase());
+    let names: Vec<_> = names.filter(|name| !matches!(name.as_str(), "" | "identity")).collect();
+    match names.as_slice() {
+        [] => Ok(Encoding::Identity),
+        [name] if matches!(name.as_str(), "gzip" | "x-gzip") => Ok(Encoding::Gzip),
+        [name] if name == "zstd" => Ok(Encoding::Zstd),
         _ => Err(BodyError::Encoding(shorten(&value))),
     }
 }
 
-/// Decompresses gzip, and stops as soon as the output is over the limit.
+/// Decompresses gzip, and stops as soon as the output is over the limit. Zero bytes after its end
+/// are padding.
 pub(super) fn gunzip(body: &[u8], limit: usize) -> Result<Bytes, BodyError> {
     let mut out = Vec::with_capacity(body.len().saturating_mul(4).min(limit));
-    let mut inflated = flate2::read::MultiGzDecoder::new(body).take(limit as u64 + 1);
-    inflated
-        .read_to_end(&mut out)
-        .map_err(|error| BodyError::Damaged(format!("the body is not valid gzip: {error}")))?;
-    if out.len() > limit { Err(BodyError::TooLarge { limit }) } else { Ok(out.into()) }
+    let mut rest = body;
+    loop {
+        let left = (limit - out.len()) as u64 + 1;
+        let mut member = GzDecoder::new(rest).take(left);
+        member.read_to_end(&mut out).map_err(|error| not_gzip(&error))?;
+        if out.len() > limit {
+            return Err(BodyError::TooLarge { limit });
+        }
+        rest = member.into_inner().into_inner();
+        // A gzip may have several members, one after the other.
+        if !rest.starts_with(&GZIP) {
+            break;
+        }
+    }
+    if rest.iter().all(|byte| *byte == 0) {
+        return Ok(out.into());
+    }
+    let bytes = rest.len();
+    let cause = format!("other bytes ({bytes}) follow the end of the gzip; send the gzip alone");
+    Err(BodyError::Damaged(cause))
+}
+
+fn not_gzip(error: &io::Error) -> BodyError {
+    BodyError::Damaged(if error.kind() == io::ErrorKind::UnexpectedEof {
+        "the body broke off: its gzip ends early; send the batch again".to_owned()
+    } else {
+        format!("the body is not valid gzip: {error}")
+    })
 }
 
 /// Decompresses zstd into one buffer of the limit's size, so that the body cannot make the library
 /// allocate a window of its choice.
 fn unzstd(body: &[u8], limit: usize) -> Result<Bytes, BodyError> {
     let mut out: Vec<u8> = Vec::with_capacity(limit + 1);
-    match zstd_safe::decompress(&mut out, body) {
+    // The library's codes are negated error numbers.
+    match zstd_safe::decompress(&mut out, body).map_err(|code| (code, 0_usize.wrapping_sub(code))) {
         Ok(length) if length > limit => Err(BodyError::TooLarge { limit }),
         Ok(_) => Ok(out.into()),
-        // The library's codes are negated error numbers.
-        Err(code) if 0_usize.wrapping_sub(code) == ZSTD_TOO_SMALL => {
-            Err(BodyError::TooLarge { limit })
-        }
-        Err(code) => Err(BodyError::Damaged(format!(
+        Err((_, ZSTD_TOO_SMALL)) => Err(BodyError::TooLarge { limit }),
+        Err((_, ZSTD_WRONG_SIZE)) => Err(BodyError::Damaged(
+            "the body broke off, or other bytes follow the end of its zstd; send the batch again"
+                .to_owned(),
+        )),
+        Err((code, _)) => Err(BodyError::Damaged(format!(
             "the body is not valid zstd: {}",
             zstd_safe::get_error_name(code)
         ))),

@@ -21,7 +21,9 @@ pub(super) fn judge(
             Err(rejection) => report.reject(index, rejection),
             Ok(event) => match event.judge(now, latest) {
                 Ok(()) => events.push(event),
-                Err(RejectionCode::Expired) => report.discard(index, RejectionCode::Expired),
+                Err(code @ RejectionCode::Expired) => {
+                    report.discard(index, code, in_seconds(&event));
+                }
                 Err(code) => {
                     let detail = too_late(&event, now, latest);
                     report.reject(index, Rejection::new(code, detail));
@@ -31,6 +33,17 @@ pub(super) fn judge(
     }
     report.accepted = events.len();
     (events, report)
+}
+
+/// Asks whether a time was sent in seconds, if its milliseconds have the ten digits of seconds.
+fn in_seconds(event: &SessionEvent) -> Option<String> {
+    let ts = event.ts();
+    (1_000_000_000..10_000_000_000).contains(&ts.millis()).then(|| {
+        format!(
+            "`ts` is {ts}; were seconds meant? send milliseconds since 1970, {}000",
+            ts.millis()
+        )
+    })
 }
 
 fn too_late(event: &SessionEvent, now: Timestamp, latest: Timestamp) -> String {

@@ -1,5 +1,5 @@
 //! The OpenAPI description of the endpoint: the body of a batch, and every reply to one. The three
-//! paths differ in one reply, the one to `rows` at `/`.
+//! paths differ in the reply to `rows` at `/`, and in that only `/v1` refuses unknown parameters.
 //!
 //! The replies of the examples come from the code that sends them. The events of the examples are
 //! in the batch of the first seed or are not kept, so trying an example changes no other reply.
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared::{
     event::{BatchFormat, EventBatch, RejectionCode},
     http::{
-        ErrorReply,
+        ErrorReply, ParamsError,
         openapi::{Call, Example, SentBatch, Tag, schema_ref},
     },
     timestamp::Timestamp,
@@ -18,13 +18,16 @@ use shared::{
 use utoipa::openapi::{
     ContentBuilder, ObjectBuilder, OneOfBuilder, Required, Type,
     example::ExampleBuilder,
+    path::{Parameter, ParameterBuilder, ParameterIn},
     request_body::{RequestBody, RequestBodyBuilder},
 };
+use warp::http::StatusCode;
 
 use super::{
     body::{self, BodyError},
     judge::judge,
     options::EndpointOptions,
+    parameters::USER_KEY,
     refusal::Refusal,
     reply::{NothingUsable, Report, SUCCESS, Success},
 };
@@ -34,11 +37,18 @@ const ABOUT: &str = "\
     Sends a batch of events. The reply comes only after every accepted event is durable. Each event \
     is judged by itself: an event that is not valid does not affect the others. Sending an event \
     again changes nothing, so a batch can always be repeated. A body without a content type, or \
-    with the one that curl sends by default, is read as JSON. The body may be compressed, with \
+    with the one that curl sends by default, is read as JSON. Events on lines of their own may be \
+    named by every type in use, such as `application/jsonl`. The body may be compressed, with \
     `Content-Encoding: gzip` or `zstd`.";
 
 /// Events of which one is accepted, one is expired and one has no session.
 const MIXED: &str = r#"[{"user_id":"d6313e1fb7d247a6a034e2aadc30ab30","session_id":"674606b1-2270-4285-928f-eef4a6b90a60","event":"start","ts":"2019-04-16T20:40:50","country":"TIN"},{"user_id":"u1","session_id":"s1","event":"end","ts":"2016-12-02T05:46:16Z"},{"user_id":"u1","event":"end","ts":0}]"#;
+
+/// One event of the batch of the first seed.
+const KEPT: &str = r#"{"user_id":"d6313e1fb7d247a6a034e2aadc30ab30","session_id":"674606b1-2270-4285-928f-eef4a6b90a60","event":"start","ts":"2019-04-16T20:40:50","country":"TIN"}"#;
+
+/// An event whose time is in seconds.
+const SECONDS: &str = r#"[{"user_id":"u1","session_id":"s1","event":"end","ts":1557748800}]"#;
 
 /// The time of the examples, 2019-05-13T12:00:00Z, in milliseconds since 1970.
 const NOON: i64 = 1_557_748_800_000;
@@ -57,17 +67,37 @@ pub(super) fn call(path: &str) -> Call {
     let tag = if path.starts_with("/v1/") { Tag::Events } else { Tag::Older };
     let at = |more: &str| format!("curl -X POST http://127.0.0.1:5000{path} {more}");
     let call = Call::new(tag, "Send a batch of events", ABOUT).with_body::<SentBatch>(body());
-    let call = accepted(call, at)
-        .json::<Refused>("The body contains no usable event.", unusable(at))
+    let call = accepted(call.taking([user_key()]), at)
+        .json::<Refused>("The request contains no usable event.", unusable(path, at))
         .failing(refusals().map(|(name, command, refusal)| {
             let command = command.replace("POST ", &at(""));
             Example::error(name, command, &refusal.error())
-        }));
+        }))
+        .with_header(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Accept-Encoding",
+            "The supported encodings, if the body has another one.",
+        );
     if path != "/" {
         return call;
     }
-    let rows = Example::new("rows", at("-d @data/seed-rows.json"), SUCCESS);
+    let rows = Example::new("rows", at(&format!("-d '{{\"rows\":[{KEPT}]}}'")), SUCCESS);
     call.text("The text that older clients look for.", "text/plain", rows)
+}
+
+/// The parameter that chooses the key of the user.
+fn user_key() -> Parameter {
+    let about = "Which key of an event names its user. The other one is then an unknown field. By \
+                 default, either may, and different values are `conflicting_user_id`.";
+    let names =
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["user_id", "player_id"]));
+    ParameterBuilder::new()
+        .name(USER_KEY)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(about))
+        .schema(Some(names))
+        .build()
 }
 
 /// The refusals with other statuses than 400: the name of the example, the command or the
@@ -132,20 +162,22 @@ fn accepted(call: Call, at: impl Fn(&str) -> String) -> Call {
         |name, more: &str, report: &Report| Example::new(name, at(more), json!(report.success()));
     let seed = Report { accepted: 8, ..Report::default() };
     let mixed = EventBatch::decode(MIXED.as_bytes(), BatchFormat::Json, 3).map(report);
+    let seconds = EventBatch::decode(SECONDS.as_bytes(), BatchFormat::Json, 1).map(report);
     let mut expired = Report::default();
-    (0..2).for_each(|index| expired.discard(index, RejectionCode::Expired));
+    (0..2).for_each(|index| expired.discard(index, RejectionCode::Expired, None));
     let about = "Every accepted event is durable. Every other event is listed by its position.";
     call.json::<Success<'_>>(
         about,
         [
             example("seed", "-d @data/seed-batch.json", &seed),
             example("some", &format!("-d '{MIXED}'"), &mixed.unwrap_or_default()),
+            example("seconds", &format!("-d '{SECONDS}'"), &seconds.unwrap_or_default()),
             example("rows", "-H 'accept: application/json' -d @data/seed-rows.json", &expired),
         ],
     )
 }
 
-fn unusable(at: impl Fn(&str) -> String) -> Vec<Example> {
+fn unusable(path: &str, at: impl Fn(&str) -> String) -> Vec<Example> {
     let sent = ["[{}]", "{", "{}", "[]"]
         .map(|body| (format!("-d '{body}'"), refusal(body.as_bytes(), BatchFormat::Json)));
     let gzip = "-H 'content-encoding: gzip' -d ''".to_owned();
@@ -158,7 +190,27 @@ fn unusable(at: impl Fn(&str) -> String) -> Vec<Example> {
         };
         Example::new(error.code, at(&more), body).with(error.status)
     };
-    sent.into_iter().chain(damaged).map(example).collect()
+    let form = refusal(b"%5B%5D", BatchFormat::Json).error();
+    let line = refusal(b"{}{}", BatchFormat::Lines).error();
+    let lines = at("-H 'content-type: application/x-ndjson' -d '{}{}'");
+    let words = [
+        Example::error("percent_encoded", at("-d '%5B%5D'"), &form),
+        Example::error("no_newlines", lines, &line),
+    ];
+    let asked = |name, query: &str, error| {
+        let command = format!("curl -X POST 'http://127.0.0.1:5000{path}?{query}' -d '[]'");
+        Example::error(name, command, &error)
+    };
+    let mut queries = vec![asked("invalid_id", "id=ts", Refusal::UserKey.error())];
+    let repeated = ParamsError::Repeated(USER_KEY).http();
+    queries.push(asked("repeated_parameter", "id=user_id&id=user_id", repeated));
+    queries.push(asked("invalid_query", "id=%FF", ParamsError::Invalid.http()));
+    // Older calls ignore parameters that they do not know.
+    if path.starts_with("/v1/") {
+        let unknown = ParamsError::unknown("ids", &[USER_KEY]).http();
+        queries.push(asked("unknown_parameter", "ids=1", unknown));
+    }
+    sent.into_iter().chain(damaged).map(example).chain(words).chain(queries).collect()
 }
 
 fn body() -> RequestBody {

@@ -3,9 +3,12 @@
 use shared::{
     config::Bytes,
     event::BatchError,
-    http::{HttpError, json_reply},
+    http::{HttpError, ParamsError, json_reply},
 };
-use warp::{http::StatusCode, reply::Response};
+use warp::{
+    http::{HeaderValue, StatusCode, header},
+    reply::Response,
+};
 
 use super::{body::BodyError, reply::Report};
 use crate::log::LogError;
@@ -19,14 +22,28 @@ const RETRY_AFTER_REFUSAL: u64 = 60;
 /// The longest time after which a client should repeat a request, in seconds.
 const LONGEST_RETRY_AFTER: u128 = 60;
 
+/// The content encodings of a body, for clients that used another one.
+const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, zstd");
+
 /// The reason why a batch is refused.
 pub(super) enum Refusal {
+    Params(ParamsError),
+    /// The parameter `id` names no key of the user.
+    UserKey,
     Body(BodyError),
     Batch(BatchError),
     NothingUsable(Report),
-    Quota { seconds: u64 },
+    Quota {
+        seconds: u64,
+    },
     Log(LogError),
     TimedOut,
+}
+
+impl From<ParamsError> for Refusal {
+    fn from(error: ParamsError) -> Self {
+        Self::Params(error)
+    }
 }
 
 impl From<BodyError> for Refusal {
@@ -45,15 +62,25 @@ impl Refusal {
     /// The reply; a report lists the reason for each event.
     pub(super) fn to_response(&self) -> Response {
         let error = self.error();
-        match self {
+        let mut reply = match self {
             Self::NothingUsable(report) => json_reply(error.status, &report.refusal(error.fault())),
             _ => error.to_response(),
+        };
+        if matches!(self, Self::Body(BodyError::Encoding(_))) {
+            reply.headers_mut().insert(header::ACCEPT_ENCODING, ENCODINGS);
         }
+        reply
     }
 
     /// The status, the code and the message.
     pub(super) fn error(&self) -> HttpError {
         match self {
+            Self::Params(error) => error.http(),
+            Self::UserKey => HttpError::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_id",
+                "`id` must be `user_id` or `player_id`, the key that names the user of an event",
+            ),
             Self::Body(error) => body_error(error),
             Self::Batch(error) => batch_error(error),
             Self::NothingUsable(_) => HttpError::new(

@@ -26,6 +26,10 @@ pub(super) struct Discarded {
     index: usize,
     /// The reason, which is always `expired`.
     code: RejectionCode,
+    /// A likely mistake in the time of the event, as a sentence for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    detail: Option<String>,
 }
 
 /// An event that is not valid.
@@ -66,8 +70,8 @@ pub(super) struct NothingUsable<'a> {
 }
 
 impl Report {
-    pub(super) fn discard(&mut self, index: usize, code: RejectionCode) {
-        self.discarded.push(Discarded { index, code });
+    pub(super) fn discard(&mut self, index: usize, code: RejectionCode, detail: Option<String>) {
+        self.discarded.push(Discarded { index, code, detail });
     }
 
     pub(super) fn reject(&mut self, index: usize, Rejection { code, detail }: Rejection) {
@@ -86,8 +90,13 @@ impl Report {
         NothingUsable { error, accepted: *accepted, discarded, rejected }
     }
 
-    /// A reply with status 200: as text for older clients, else as JSON.
+    /// A reply with status 200: as text for older clients, else as JSON. The text alone would hide
+    /// that no event was kept.
     pub(super) fn to_response(&self, as_text: bool) -> Response {
-        if as_text { SUCCESS.into_response() } else { json_reply(StatusCode::OK, &self.success()) }
+        if as_text && self.accepted > 0 {
+            SUCCESS.into_response()
+        } else {
+            json_reply(StatusCode::OK, &self.success())
+        }
     }
 }

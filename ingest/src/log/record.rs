@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use shared::{
-    event::{RejectionCode, SessionEvent},
+    event::{Rejection, RejectionCode, SessionEvent},
     timestamp::{HOUR, Timestamp},
 };
 
@@ -124,6 +124,22 @@ impl NewRecord {
 }
 
 impl Record {
+    /// Parses its `value`: by the rules for producers or, if an endpoint accepted it, without
+    /// judging its ids and country again.
+    pub fn parse(&self, value: &[u8]) -> Result<SessionEvent, Rejection> {
+        let json = after_schema_id(value).unwrap_or(value);
+        match self.latest_ts {
+            Some(_) => SessionEvent::parse_accepted(json),
+            None => SessionEvent::parse(json),
+        }
+    }
+
+    /// Whether the JSON of its value follows the five bytes of a schema registry.
+    #[must_use]
+    pub fn has_schema_id(&self) -> bool {
+        self.value.as_deref().is_some_and(|value| after_schema_id(value).is_some())
+    }
+
     /// Judges its event for a consumer with this tolerance: by the append time, and never stricter
     /// than the endpoint that accepted the event.
     ///
@@ -139,6 +155,15 @@ impl Record {
     #[must_use]
     pub fn limit_latest_ts(latest_ts: Timestamp, append_time: Timestamp) -> Timestamp {
         latest_ts.min(append_time + LATEST_TS_LIMIT)
+    }
+}
+
+/// The JSON object after the five bytes that serialisers with a schema registry write: 0 and an id.
+/// Without a JSON object after them, the value is of another format, such as Avro.
+fn after_schema_id(value: &[u8]) -> Option<&[u8]> {
+    match value {
+        [0, _, _, _, _, json @ ..] if json.trim_ascii_start().starts_with(b"{") => Some(json),
+        _ => None,
     }
 }
 

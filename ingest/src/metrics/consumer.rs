@@ -20,6 +20,9 @@ pub const RECORDS_HANDLED: &str = "bookend_consumer_records_total";
 /// The gauge of the consumer's lag. Its sum is 0 once queries return everything in the log.
 pub const LAG: &str = "bookend_consumer_lag_records";
 
+const SCHEMA_IDS: &str =
+    "Number of records handled whose JSON follows the five bytes of a schema registry";
+
 /// The metrics of the consumer.
 #[derive(Debug)]
 pub struct ConsumerMetrics {
@@ -37,6 +40,8 @@ pub struct ConsumerMetrics {
     repeated_letters: IntCounterVec,
     /// Number of records that retention removed before they were consumed.
     pub lost: IntCounter,
+    /// Number of records whose JSON follows the five bytes of a schema registry.
+    pub schema_ids: IntCounter,
     /// Number of sessions that became complete.
     pub completed: IntCounter,
     store_duration: HistogramVec,
@@ -87,6 +92,7 @@ impl ConsumerMetrics {
                 "Number of records that retention removed from the log before they were consumed; on Kafka \
                  an upper bound, as offsets without a record count too",
             )?,
+            schema_ids: register.counter("bookend_consumer_schema_ids_total", SCHEMA_IDS)?,
             completed: register.counter(
                 "bookend_sessions_completed_total",
                 "Number of sessions that became complete",

@@ -30,6 +30,17 @@ async fn what_is_no_event_goes_to_the_dead_letters_with_its_code() {
 }
 
 #[tokio::test]
+async fn the_five_bytes_of_a_schema_registry_are_skipped_and_counted() {
+    let place = Place::new();
+    let framed = |value: &str| format!("\0\0\0\u{1}\u{2}{value}");
+    place.append([framed(&start("a", -60)), end("a", -30), framed("\u{4}u1\u{4}s1")]).await;
+    let counted = place.settle().await;
+    assert_eq!(metric(&counted, "bookend_consumer_schema_ids_total"), 1.0);
+    assert_eq!((handled(&counted, "paired"), dead(&counted, "not_an_object")), (2.0, 1.0));
+    assert_eq!(place.answer("a").await.status, Some(Status::Complete));
+}
+
+#[tokio::test]
 async fn what_comes_after_the_last_fact_that_a_session_may_have_is_contested() {
     let place = Place::new();
     place.append((0..70).map(|minute| start("a", -200 + minute))).await;

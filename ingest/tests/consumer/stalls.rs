@@ -30,6 +30,36 @@ async fn a_store_that_cannot_write_stalls_the_consumer_and_costs_no_record() {
 }
 
 #[tokio::test]
+async fn an_outage_of_the_store_is_one_line_however_often_requests_are_repeated() {
+    let (lines, _guard) = test_support::lines::Lines::collect();
+    let full = Settings { reserve: u64::MAX, ..Settings::default() };
+    let place = Place::with(full);
+    place.append([start("a", -60)]).await;
+    let running = place.consume_with(full);
+    let retries = r#"bookend_store_retries_total{cause="store"}"#;
+    until(|| metric(&running.registry, retries) >= 3.0).await;
+    let retried = lines.with("a request to the store failed");
+    assert_eq!(retried.len(), 1, "{retried:?}");
+    running.ended.abort();
+}
+
+fn panics(key: &SessionKey, _: &SessionFacts, _: &[Fact], _: Arrival) -> Vec<Effect> {
+    panic!("no decision about {}", key.user)
+}
+
+#[tokio::test]
+async fn records_that_panic_are_counted_and_not_each_a_line() {
+    let (lines, _guard) = test_support::lines::Lines::collect();
+    let place = Place::new();
+    place.append((0..20).map(|user| start(&format!("u{user}"), -60))).await;
+    let running = place.consume_with(Settings { decide: panics, ..Settings::default() });
+    place.until_committed().await;
+    let counted = running.stop().await;
+    assert_eq!(dead(&counted, "panicked"), 20.0);
+    assert_eq!(lines.with("handling a record panicked").len(), 1);
+}
+
+#[tokio::test]
 async fn a_consumer_that_is_gone_lets_go_of_the_log_and_the_store() {
     let full = Settings { reserve: u64::MAX, ..Settings::default() };
     let place = Place::with(full);

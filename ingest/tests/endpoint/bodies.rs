@@ -151,12 +151,76 @@ async fn a_body_may_be_as_long_as_the_limit_before_and_after_inflating_and_no_lo
 }
 
 #[tokio::test]
-async fn another_encoding_is_415() {
+async fn another_encoding_is_415_with_those_that_are_supported() {
     let server = Server::start().await;
-    for encoding in ["br", "deflate", "gzip, zstd"] {
+    for encoding in ["br", "deflate", "gzip, zstd", "gzip, gzip"] {
         let encoding = format!("content-encoding: {encoding}");
-        let (status, said) = post(&server, &[&encoding], batch(1)).await;
-        assert_eq!((status, said["error"]["code"].as_str()), (415, Some("unsupported_encoding")));
+        let reply =
+            ask(server.address, request("POST", "/v1/events", &[&encoding], batch(1))).await;
+        assert_eq!((reply.status, reply.code().as_str()), (415, "unsupported_encoding"));
+        assert_eq!(reply.header("accept-encoding"), Some("gzip, zstd"), "{encoding}");
+    }
+    let kind = "content-type: text/csv";
+    let reply = ask(server.address, request("POST", "/v1/events", &[kind], batch(1))).await;
+    assert_eq!((reply.status, reply.header("accept-encoding")), (415, None));
+}
+
+#[tokio::test]
+async fn the_identity_beside_an_encoding_means_nothing() {
+    let server = Server::start().await;
+    let identity = "content-encoding: identity";
+    let lists: [&[&str]; 6] = [
+        &[identity, GZIP],
+        &[GZIP, identity],
+        &["content-encoding: identity, gzip"],
+        &["content-encoding: Gzip , Identity"],
+        &["content-encoding:", GZIP],
+        &["content-encoding: gzip,"],
+    ];
+    for headers in lists {
+        let (status, said) = post(&server, headers, gzip(batch(2))).await;
+        assert_eq!((status, said["accepted"].as_u64()), (200, Some(2)), "{headers:?}");
+    }
+    assert_eq!(post(&server, &[identity, identity], batch(1)).await.0, 200);
+    assert_eq!(post(&server, &[GZIP, ZSTD], gzip(batch(1))).await.0, 415);
+}
+
+#[tokio::test]
+async fn zero_bytes_after_the_end_of_a_gzip_are_padding_and_others_are_named() {
+    let server = Server::start().await;
+    let text = batch(3);
+    let (first, second) = text.split_at(20);
+    let members = [gzip(first), gzip(second)].concat();
+    for gzip in [gzip(&text), members] {
+        let padded = [gzip.as_slice(), &[0; 512]].concat();
+        let (status, said) = post(&server, &[GZIP], padded).await;
+        assert_eq!((status, said["accepted"].as_u64()), (200, Some(3)));
+    }
+    let whole = gzip(&text);
+    for (rest, said) in [("follow", "other bytes (6)"), ("\0\0\0follow", "other bytes (9)")] {
+        let body = [whole.as_slice(), rest.as_bytes()].concat();
+        let (status, reply) = post(&server, &[GZIP], body).await;
+        let message = reply["error"]["message"].as_str().unwrap();
+        assert_eq!(status, 400);
+        assert!(message.contains(said) && message.contains("the end of the gzip"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_body_that_breaks_off_is_told_so() {
+    let server = Server::start().await;
+    let (gz, zst) = (gzip(batch(3)), zstd(batch(3)));
+    for (encoding, body) in [
+        (GZIP, &gz[..gz.len() - 6]),
+        (GZIP, &gz[..gz.len() / 2]),
+        (GZIP, &gz[..5]),
+        (GZIP, &gz[..0]),
+        (ZSTD, &zst[..zst.len() - 3]),
+    ] {
+        let (status, reply) = post(&server, &[encoding], body).await;
+        let message = reply["error"]["message"].as_str().unwrap();
+        assert_eq!(status, 400);
+        assert!(message.contains("broke off"), "{encoding} {}: {message}", body.len());
     }
 }
 

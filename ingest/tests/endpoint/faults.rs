@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use ingest::http::EndpointOptions;
 use shared::http::ServeOptions;
-use test_support::connection::{Connection, Reply, ask, request, until};
+use test_support::{
+    connection::{Connection, Reply, ask, request, until},
+    lines::Lines,
+};
 use tokio::net::TcpStream;
 
 use super::{LIMIT, Options, Server, batch};
@@ -41,6 +44,29 @@ async fn a_full_disk_is_503_and_nothing_is_counted_as_sent() {
     assert_eq!(server.metric(rejected), 0.0);
     assert_eq!(server.inflight(), 0.0);
     assert_eq!(server.appended(), 0);
+}
+
+#[tokio::test]
+async fn an_outage_of_the_log_is_one_line_however_often_clients_repeat() {
+    let (lines, _guard) = Lines::collect();
+    let server = Server::with(Options { reserve: u64::MAX, ..Options::default() }).await;
+    for _ in 0..100 {
+        assert_eq!(post(&server, batch(1)).await.status, 503);
+    }
+    let refused = lines.with("the client gets a 503");
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].contains("WARN") && refused[0].contains("suppressed=0"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn bodies_that_find_no_memory_are_one_line() {
+    let (lines, _guard) = Lines::collect();
+    let options = EndpointOptions { max_inflight_bytes: 1, ..Default::default() };
+    let server = Server::limited(options).await;
+    for _ in 0..10 {
+        assert_eq!(post(&server, batch(1)).await.status, 503);
+    }
+    assert_eq!(lines.with("too many request bodies").len(), 1);
 }
 
 #[tokio::test]

@@ -102,7 +102,7 @@ async fn every_address_takes_every_shape() {
         (JSON, format!(r#"{{"rows":{}}}"#, batch(2))),
         ("content-type: application/x-ndjson", lines),
     ];
-    for path in ["/v1/events", "/user/batches", "/", "/v1/events?source=test"] {
+    for path in ["/v1/events", "/user/batches", "/", "/user/batches?source=test", "/?_=%FF"] {
         for (kind, body) in &shapes {
             let headers = [*kind, "accept: application/json"];
             let reply = ask(server.address, request("POST", path, &headers, body)).await;
@@ -112,6 +112,135 @@ async fn every_address_takes_every_shape() {
                 "{path} {body}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn rows_at_the_root_of_which_nothing_is_kept_are_answered_in_json() {
+    let server = Server::start().await;
+    let body = format!(r#"{{"rows":[{EXPIRED}]}}"#);
+    let reply = ask(server.address, request("POST", "/", &[JSON], &body)).await;
+    let expected = json!({"message": "POST success", "accepted": 0, "discarded": [{"index": 0, "code": "expired"}], "rejected": []});
+    assert_eq!((reply.status, reply.json()), (200, expected));
+    let body = format!(r#"{{"rows":[{EXPIRED},{}]}}"#, start("a"));
+    let reply = ask(server.address, request("POST", "/", &[JSON], &body)).await;
+    assert_eq!((reply.status, reply.text()), (200, "POST success"));
+}
+
+#[tokio::test]
+async fn a_time_in_seconds_is_expired_and_asked_about() {
+    let server = Server::start().await;
+    let event = |ts: i64| format!(r#"{{"user_id":"u","session_id":"s","event":"end","ts":{ts}}}"#);
+    let times = [1_772_366_400, 999_999_999, 1_000_000_000, 9_999_999_999, 10_000_000_000];
+    let body = format!("[{}]", times.map(event).join(","));
+    let reply = ask(server.address, request("POST", "/v1/events", &[JSON], body)).await;
+    let discarded = reply.json()["discarded"].clone();
+    let asked = discarded.as_array().unwrap().iter().map(|entry| {
+        assert_eq!(entry["code"], "expired");
+        entry["detail"].as_str().is_some_and(|detail| detail.contains("were seconds meant?"))
+    });
+    assert_eq!(
+        (reply.status, asked.collect::<Vec<_>>()),
+        (200, vec![true, false, true, true, false])
+    );
+    assert!(discarded[0]["detail"].as_str().unwrap().contains("1772366400000"), "{discarded}");
+    assert_eq!(server.appended(), 0);
+}
+
+#[tokio::test]
+async fn times_are_taken_as_clients_print_them() {
+    let server = Server::start().await;
+    let times = [
+        "2026-02-28T09:30Z",
+        "2026-02-28T09:30:00.000+0000",
+        "2026-02-28 09:30:00+00",
+        "2026-02-28 09:30:00 UTC",
+    ];
+    let event =
+        |ts: &str| format!(r#"{{"user_id":"u","session_id":"s","event":"end","ts":"{ts}"}}"#);
+    let body =
+        format!("[{},{}]", times.map(event).join(","), event("2026-02-28T09:30:00[Europe/Berlin]"));
+    let reply = ask(server.address, request("POST", "/v1/events", &[JSON], body)).await.json();
+    assert_eq!(
+        (&reply["accepted"], &reply["rejected"][0]["code"]),
+        (&json!(4), &json!("invalid_ts"))
+    );
+    let detail = reply["rejected"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains("the name of the zone in brackets"), "{detail}");
+    for record in server.after_a_restart().await {
+        let value = String::from_utf8(record.value.unwrap().to_vec()).unwrap();
+        assert!(value.contains(r#""ts":"2026-02-28T09:30:00Z""#), "{value}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_chooses_the_key_of_the_user() {
+    let server = Server::start().await;
+    let both = start("a").replace(r#""user_id""#, r#""player_id":"b","user_id""#);
+    let post = async |path: &str| {
+        ask(server.address, request("POST", path, &[JSON], format!("[{both}]"))).await
+    };
+    let reply = post("/v1/events").await;
+    let rejected = reply.json()["rejected"][0].clone();
+    assert_eq!((reply.status, &rejected["code"]), (400, &json!("conflicting_user_id")));
+    assert!(rejected["detail"].as_str().unwrap().contains("?id=user_id"), "{rejected}");
+    for path in ["/v1/events?id=user_id", "/user/batches?_=1&id=player_id"] {
+        assert_eq!(post(path).await.json()["accepted"], 1, "{path}");
+    }
+    for (path, code) in [
+        ("/v1/events?id=ts", "invalid_id"),
+        ("/?id=", "invalid_id"),
+        ("/v1/events?id=user_id&id=user_id", "repeated_parameter"),
+        ("/v1/events?id=%FF", "invalid_query"),
+        ("/v1/events?_=1", "unknown_parameter"),
+    ] {
+        let reply = post(path).await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, code), "{path}");
+    }
+    let mut users: Vec<_> =
+        server.after_a_restart().await.into_iter().map(|record| record.key.unwrap()).collect();
+    users.sort();
+    assert_eq!(users, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn lines_are_read_under_every_name_that_clients_give_them() {
+    let server = Server::start().await;
+    let kinds = [
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonl",
+        "application/jsonlines",
+        "application/x-jsonlines",
+        "application/json-lines",
+        "application/x-ldjson",
+        "application/stream+json",
+        "text/x-ndjson",
+        "Application/X-NDJSON; charset=utf-8",
+    ];
+    let body = format!("{}\n{}\n", start("a"), start("b"));
+    for kind in kinds {
+        let kind = format!("content-type: {kind}");
+        let reply = ask(server.address, request("POST", "/v1/events", &[&kind], &body)).await;
+        assert_eq!((reply.status, &reply.json()["accepted"]), (200, &json!(2)), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_curl_has_changed_is_400_with_the_change() {
+    let server = Server::start().await;
+    let form = "content-type: application/x-www-form-urlencoded";
+    let lines = "content-type: application/x-ndjson";
+    let event = start("a");
+    for (kind, body, code, word) in [
+        (form, "%5B%7B%22user_id%22%3A%22a%22%7D%5D".to_owned(), "not_json", "percent-encoded"),
+        (lines, format!("{event}{event}"), "not_a_batch", "newline"),
+    ] {
+        let reply = ask(server.address, request("POST", "/v1/events", &[kind], body)).await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, code));
+        let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(word), "{message}");
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) fn either<T: AsRef<str>>(
 ) -> Result<UserId, QueryError> {
     match (user, alias) {
         (Some(id), None) | (None, Some(id)) => {
-            UserId::new(id.as_ref()).ok_or(QueryError::InvalidUserId)
+            UserId::stored(id.as_ref()).ok_or(QueryError::InvalidUserId)
         }
         (Some(_), Some(_)) => Err(QueryError::ConflictingUserId),
         (None, None) => Err(QueryError::MissingUserId(example)),

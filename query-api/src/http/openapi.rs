@@ -6,7 +6,10 @@
 use serde_json::{Value, json};
 use shared::{
     event::{Country, SessionId, UserId},
-    http::openapi::{Call, Example, array_of, by_country, object_schema, schema_ref},
+    http::{
+        ParamsError,
+        openapi::{Call, Example, array_of, by_country, object_schema, schema_ref},
+    },
     session::{CompletedSession, SessionStart},
     store::StoreError,
     timestamp::Timestamp,
@@ -16,7 +19,7 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, ArrayBuilder, SchemaType},
 };
 
-use crate::{QueryOptions, error::QueryError, params, sessions::ListedSession, starts::Slot};
+use crate::{QueryOptions, error::QueryError, sessions::ListedSession, starts::Slot};
 
 mod parameters;
 pub(super) mod starts;
@@ -56,10 +59,15 @@ fn failing(
 ) -> Call {
     let mut add = |name, command: &str, error| errors.push((name, command.to_owned(), error));
     let at = |query: &str| curl(&format!("{path}?{query}"));
-    add("unknown_parameter", &at("day=1"), params::unknown("day", known));
-    add("invalid_query", &at("%FF=1"), QueryError::InvalidQuery);
+    // Older calls ignore parameters that they do not know.
+    if path.starts_with("/v1/") {
+        add("unknown_parameter", &at("day=1"), ParamsError::unknown("day", known).into());
+        add("invalid_query", &at("%FF=1"), ParamsError::Invalid.into());
+    } else if let Some(name) = known.first() {
+        add("invalid_query", &at(&format!("{name}=%FF")), ParamsError::Invalid.into());
+    }
     if let Some(name) = known.first() {
-        let repeated = QueryError::RepeatedParameter(name);
+        let repeated = ParamsError::Repeated(name).into();
         add("repeated_parameter", &at(&format!("{name}=1&{name}=2")), repeated);
     }
     let damaged = QueryError::Damaged(StoreError::Corrupt(String::new()));

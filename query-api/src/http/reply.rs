@@ -171,9 +171,7 @@ impl QueryError {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::InvalidQuery
-            | Self::UnknownParameter { .. }
-            | Self::RepeatedParameter(_)
+            Self::Params(_)
             | Self::MissingWindow(_)
             | Self::InvalidWindow(_)
             | Self::InvalidLength { .. }
@@ -184,6 +182,7 @@ impl QueryError {
             | Self::MissingUserId(_)
             | Self::InvalidUserId
             | Self::ConflictingUserId
+            | Self::MissingSessionId
             | Self::InvalidSessionId
             | Self::InvalidBody => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,

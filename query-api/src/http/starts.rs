@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 use shared::{
     event::Country,
-    http::Request,
+    http::{COUNTRY, Params, Request},
     session::SessionStart,
     store::{StoreError, Window},
     timestamp::{DAY, HOUR, MINUTE, RETENTION, Timestamp},
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     cursor::{QueryHash, StartsCursor},
     error::QueryError,
-    params::{COUNTRY, Params},
+    params::{limit, number},
     starts::{self, Page, WriteNumbers},
     window::Span,
 };
@@ -86,7 +86,7 @@ impl QueryService {
     pub(super) async fn starts(&self, request: Request) -> Result<Answer, QueryError> {
         let params = Params::parse(&request.query, &STARTS)?;
         let (span, named) = (Span::read(&params)?, named(&params));
-        let limit = params.limit(LIMIT.0, LIMIT.1)?;
+        let limit = limit(&params, LIMIT.0, LIMIT.1)?;
         let query = QueryHash::starts(span, named.iter());
         let cursor =
             params.one("cursor").map(|text| StartsCursor::read(query, text)).transpose()?;
@@ -115,7 +115,7 @@ impl QueryService {
             Some("day") => Some(("day", DAY)),
             Some(_) => return Err(QueryError::InvalidStep),
         };
-        let top = params.number("top", TOP)?;
+        let top = number(&params, "top", TOP)?;
         let length = step.map_or(0, |(_, length)| length);
         let query = QueryHash::counts(span, length, named.iter());
         let cursor =
@@ -128,7 +128,7 @@ impl QueryService {
         let horizon = now - RETENTION;
         let window = self.window(span, now, cursor.as_ref())?;
         // A year by minute in each country would be a reply too large to read or to hold.
-        if step.is_some_and(|(_, length)| length == MINUTE) && window.to - window.from > MINUTES {
+        if step.is_some_and(|(_, length)| length == MINUTE) && span.length(window) > MINUTES {
             return Err(QueryError::InvalidStep);
         }
         let permit = self.stream_permit()?;
@@ -152,7 +152,7 @@ impl QueryService {
 
     /// `/user/last-events`
     pub(super) async fn last_events(&self, request: Request) -> Result<Answer, QueryError> {
-        let span = Span::read_length(&Params::parse(&request.query, &LAST_EVENTS)?)?;
+        let span = Span::read_length(&Params::parse_known(&request.query, &LAST_EVENTS)?)?;
         let permit = self.stream_permit()?;
         let now = self.clock.now();
         let horizon = now - RETENTION;

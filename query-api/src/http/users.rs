@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use shared::{
     event::{SessionId, UserId},
-    http::Request,
+    http::{Params, Request, percent_decode},
     session::{SessionKey, Status},
     timestamp::RETENTION,
 };
@@ -20,12 +20,16 @@ use crate::{
     cursor::{self, QueryHash},
     error::QueryError,
     explain::explain,
-    params::{Params, percent_decode},
+    params::limit,
     sessions::{self, After, ListedSession},
 };
 
 /// The parameters of `/v1/users/{user_id}/sessions`.
 pub(super) const SESSIONS: [&str; 3] = ["status", "limit", "cursor"];
+/// The parameters of `/v1/sessions`.
+pub(super) const SESSIONS_BY_QUERY: [&str; 4] = ["user_id", "status", "limit", "cursor"];
+/// The parameters of `/v1/session`.
+pub(super) const SESSION_BY_QUERY: [&str; 2] = ["user_id", "session_id"];
 /// The parameters of `/user/last-sessions-user`.
 pub(super) const LAST_SESSIONS: [&str; 2] = ["user_id", "player_id"];
 
@@ -60,15 +64,27 @@ pub(super) enum Order {
 impl QueryService {
     /// `/v1/users/{user_id}/sessions`
     pub(super) async fn sessions(&self, request: Request) -> Result<Answer, QueryError> {
-        let user = user_id(request.segment(0))?;
+        let user = decoded(request.segment(0), UserId::stored).ok_or(QueryError::InvalidUserId)?;
         let params = Params::parse(&request.query, &SESSIONS)?;
+        self.list(user, &params).await
+    }
+
+    /// `/v1/sessions`
+    pub(super) async fn sessions_by_query(&self, request: Request) -> Result<Answer, QueryError> {
+        let params = Params::parse(&request.query, &SESSIONS_BY_QUERY)?;
+        let user = body::either(params.one("user_id"), None, body::IN_QUERY)?;
+        self.list(user, &params).await
+    }
+
+    /// One page of the sessions of `user`.
+    async fn list(&self, user: UserId, params: &Params) -> Result<Answer, QueryError> {
         let status = match params.one("status") {
             None | Some("complete") => Status::Complete,
             Some("open") => Status::Open,
             Some("orphan") => Status::Orphan,
             Some(_) => return Err(QueryError::InvalidStatus),
         };
-        let limit = params.limit(LIMIT.0, LIMIT.1)?;
+        let limit = limit(params, LIMIT.0, LIMIT.1)?;
         let query = QueryHash::sessions(&user, status);
         let after =
             params.one("cursor").map(|text| cursor::read_session(query, text)).transpose()?;
@@ -105,11 +121,24 @@ impl QueryService {
 
     /// `/v1/users/{user_id}/sessions/{session_id}`
     pub(super) async fn session(&self, request: Request) -> Result<Answer, QueryError> {
-        let user = user_id(request.segment(0))?;
-        let session = percent_decode(request.segment(1)).and_then(|text| SessionId::new(&text));
+        let user = decoded(request.segment(0), UserId::stored).ok_or(QueryError::InvalidUserId)?;
+        let session = decoded(request.segment(1), SessionId::stored);
         let session = session.ok_or(QueryError::InvalidSessionId)?;
         Params::parse(&request.query, &[])?;
-        let key = SessionKey { user, session };
+        self.explain(SessionKey { user, session }).await
+    }
+
+    /// `/v1/session`
+    pub(super) async fn session_by_query(&self, request: Request) -> Result<Answer, QueryError> {
+        let params = Params::parse(&request.query, &SESSION_BY_QUERY)?;
+        let user = body::either(params.one("user_id"), None, body::IN_QUERY)?;
+        let session = params.one("session_id").ok_or(QueryError::MissingSessionId)?;
+        let session = SessionId::stored(session).ok_or(QueryError::InvalidSessionId)?;
+        self.explain(SessionKey { user, session }).await
+    }
+
+    /// One session and its explanation.
+    async fn explain(&self, key: SessionKey) -> Result<Answer, QueryError> {
         let facts = self.store.facts(&key).await?;
         let explanation = explain(key, facts, self.clock.now() - RETENTION);
         Answer::json(&explanation.ok_or(QueryError::UnknownSession)?, 1)
@@ -117,7 +146,7 @@ impl QueryService {
 
     /// `/user/last-sessions-user`
     pub(super) async fn last_sessions(&self, request: Request) -> Result<Answer, QueryError> {
-        let params = Params::parse(&request.query, &LAST_SESSIONS)?;
+        let params = Params::parse_known(&request.query, &LAST_SESSIONS)?;
         let user = body::either(params.one("user_id"), params.one("player_id"), body::IN_QUERY)?;
         let sessions = self.last(&user).await?;
         let rows = sessions.len();
@@ -129,10 +158,8 @@ impl QueryService {
         // The time in which the client sends its body has a limit of its own, and holds no permit.
         let body = body::read(request.body, self.options.body_timeout).await?;
         if body.trim_ascii().is_empty() {
-            Params::parse(&request.query, &[])?;
             return Ok(Answer::Page(docs::page()));
         }
-        Params::parse(&request.query, &[])?;
         let user = body::user(&body)?;
         self.in_time(Reach::Point, async {
             let sessions = self.last(&user).await?;
@@ -149,6 +176,8 @@ impl QueryService {
     }
 }
 
-fn user_id(segment: &str) -> Result<UserId, QueryError> {
-    percent_decode(segment).and_then(|text| UserId::new(&text)).ok_or(QueryError::InvalidUserId)
+/// Reads an id in a segment of a path. Ids that only an earlier version accepted are read too,
+/// because their sessions are still stored.
+fn decoded<T>(segment: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    percent_decode(segment).and_then(|text| read(&text))
 }

@@ -32,7 +32,13 @@ async fn every_wrong_parameter_is_a_400_with_its_code() {
         (format!("{STARTS}?days=1&cursor=nonsense"), "invalid_cursor"),
         (format!("{STARTS}/counts"), "missing_window"),
         (format!("{STARTS}/counts?days=1&step=week"), "invalid_step"),
-        (format!("{STARTS}/counts?days=2.1&step=minute"), "invalid_step"),
+        (format!("{STARTS}/counts?days=2.01&step=minute"), "invalid_step"),
+        (
+            format!(
+                "{STARTS}/counts?from=2019-05-11T00:00:00Z&to=2019-05-13T00:00:00.001Z&step=minute"
+            ),
+            "invalid_step",
+        ),
         (format!("{STARTS}/counts?days=1&limit=5"), "unknown_parameter"),
         ("/v1/users/u/sessions?status=closed".to_owned(), "invalid_status"),
         ("/v1/users/u/sessions?limit=101".to_owned(), "invalid_limit"),
@@ -51,17 +57,60 @@ async fn every_wrong_parameter_is_a_400_with_its_code() {
         ("/user/last-events".to_owned(), "missing_window"),
         ("/user/last-events?days=1&hours=1".to_owned(), "invalid_window"),
         ("/user/last-events?days=x".to_owned(), "invalid_window"),
-        ("/user/last-events?from=2019-05-12T00:00:00Z".to_owned(), "unknown_parameter"),
+        ("/user/last-events?from=2019-05-12T00:00:00Z".to_owned(), "missing_window"),
+        ("/user/last-events?days=1&days=1".to_owned(), "repeated_parameter"),
+        ("/user/last-events?days=%FF".to_owned(), "invalid_query"),
         ("/user/last-sessions-user".to_owned(), "missing_user_id"),
         ("/user/last-sessions-user?user_id=".to_owned(), "invalid_user_id"),
         ("/user/last-sessions-user?user_id=u&player_id=u".to_owned(), "conflicting_user_id"),
-        ("/?user_id=u".to_owned(), "unknown_parameter"),
     ];
+    all_are_400(&world, cases).await;
+}
+
+async fn all_are_400(world: &World, cases: impl IntoIterator<Item = (String, &'static str)>) {
     for (path, code) in cases {
         let (status, found, message) = world.error(&path).await;
         assert_eq!((status, found.as_str()), (400, code), "{path}: {message}");
         assert!(!message.is_empty() && !message.ends_with('.'), "{path}: {message}");
     }
+}
+
+#[tokio::test]
+async fn every_wrong_parameter_of_a_twin_is_a_400_with_its_code() {
+    let cases = [
+        ("/v1/sessions?status=open", "missing_user_id"),
+        ("/v1/sessions?user_id=", "invalid_user_id"),
+        ("/v1/sessions?user_id=null", "invalid_user_id"),
+        ("/v1/sessions?user_id=u&user_id=u", "repeated_parameter"),
+        ("/v1/sessions?user_id=u&player_id=u", "unknown_parameter"),
+        ("/v1/sessions?user_id=u&status=closed", "invalid_status"),
+        ("/v1/sessions?user_id=u&limit=101", "invalid_limit"),
+        ("/v1/sessions?user_id=u&cursor=x", "invalid_cursor"),
+        ("/v1/session?session_id=s", "missing_user_id"),
+        ("/v1/session?user_id=u", "missing_session_id"),
+        ("/v1/session?user_id=u&session_id=", "invalid_session_id"),
+        ("/v1/session?user_id=u&session_id=s&limit=1", "unknown_parameter"),
+    ];
+    let cases = cases.map(|(path, code)| (path.to_owned(), code));
+    all_are_400(&World::new(), cases).await;
+}
+
+#[tokio::test]
+async fn the_older_calls_and_the_pages_ignore_parameters_that_they_do_not_know() {
+    let world = World::of(&[start("u", "s", "2019-05-12T10:00:00Z", "SK")]).await;
+    for path in [
+        "/user/last-events?days=170&_=1",
+        "/user/last-events?x=%FF&hours=1",
+        "/user/last-sessions-user?user_id=u&format=json",
+        "/?utm_source=mail",
+        "/dashboard?utm_source=mail",
+        "/docs/page.css?v=2",
+    ] {
+        assert_eq!(world.reply(path).await.status(), 200, "{path}");
+    }
+    let body = r#"{"player_id":"u"}"#;
+    let reply = warp::test::request().path("/?_=1&user_id=v").body(body).reply(&world.routes).await;
+    assert_eq!((reply.status().as_u16(), &reply.body()[..]), (200, &b"[]"[..]));
 }
 
 #[tokio::test]

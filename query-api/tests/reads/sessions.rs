@@ -1,6 +1,10 @@
 //! The sessions of a user: complete, open and orphan ones, and the explanation of a session.
 
 use serde_json::{Value, json};
+use shared::{
+    event::Country,
+    session::{Fact, Start},
+};
 
 use crate::world::{World, at, end, start};
 
@@ -41,6 +45,67 @@ async fn complete_sessions_are_listed_newest_end_first_and_equal_ends_by_session
     for body in [r#"{"player_id": "u"}"#, r#" {"user_id":"u","more":[1]}"#] {
         assert_eq!(world.root(body).await, (200, format!("[{c},{a},{b}]")), "{body}");
     }
+}
+
+#[tokio::test]
+async fn every_query_about_a_user_has_a_twin_by_query_parameter() {
+    let sessions = ["a/b", "b+c", "%", "d"];
+    let of = |session: &str| {
+        let user = "team/42";
+        let from = start(user, session, "2019-05-12T10:00:00Z", "SK");
+        [from, end(user, session, "2019-05-12T11:00:00Z")]
+    };
+    let mut events: Vec<_> = sessions.iter().flat_map(|session| of(session)).collect();
+    events.push(start("team/42", "open", "2019-05-12T10:00:00Z", "SK"));
+    events.push(end("team/42", "orphan", "2019-05-12T10:00:00Z"));
+    let world = World::of(&events).await;
+    let lists = |query: &str| {
+        let twin = format!("/v1/sessions?user_id=team/42&{query}");
+        (format!("/v1/users/team%2F42/sessions?{query}"), twin)
+    };
+    for query in ["", "status=complete", "status=open", "status=orphan&limit=1", "limit=2"] {
+        let (path, twin) = lists(query);
+        let reply = world.text(&path).await;
+        assert!(reply.contains("session_id") && world.text(&twin).await == reply, "{query}");
+    }
+    // A page may be continued by either.
+    let (path, twin) = lists("limit=2");
+    let next = world.json(&twin).await["next"].as_str().unwrap().to_owned();
+    let page = world.text(&format!("{path}&cursor={next}")).await;
+    assert_eq!(world.text(&format!("{twin}&cursor={next}")).await, page);
+    for (session, escaped) in [("a/b", "a%2Fb"), ("b%2Bc", "b+c"), ("%25", "%25"), ("open", "open")]
+    {
+        let path = format!("/v1/users/team%2F42/sessions/{escaped}");
+        let twin = format!("/v1/session?session_id={session}&user_id=team%2F42");
+        assert_eq!(world.text(&twin).await, world.text(&path).await, "{session}");
+    }
+    let (status, code, _) = world.error("/v1/session?user_id=team/42&session_id=x").await;
+    assert_eq!((status, code.as_str()), (404, "unknown_session"));
+}
+
+/// Earlier versions accepted more placeholders as ids, and did not compose countries.
+#[tokio::test]
+async fn what_an_earlier_version_stored_is_still_read() {
+    let letters = "\u{1112}\u{1161}\u{11ab}";
+    let (key, _) = start("None", " ", "2019-05-12T10:00:00Z", "SK");
+    let country = Country::stored(letters).unwrap();
+    let begin = Fact::Start(Start { ts: at("2019-05-12T10:00:00Z"), country });
+    let world = World::of(&[(key, begin), end("None", " ", "2019-05-12T11:00:00Z")]).await;
+    for path in [
+        "/v1/users/None/sessions",
+        "/v1/users/None/sessions/%20",
+        "/v1/session?user_id=None&session_id=+",
+        "/user/last-sessions-user?user_id=None",
+    ] {
+        let reply = world.text(path).await;
+        assert!(
+            reply.contains(letters) && reply.contains("2019-05-12T11:00:00Z"),
+            "{path}: {reply}"
+        );
+    }
+    let starts = world.json("/v1/session-starts?days=2").await;
+    assert_eq!(starts["countries"][letters][0]["user_id"], "None");
+    assert_eq!(ids(&world.json("/v1/users/NULL/sessions").await), Vec::<&str>::new());
 }
 
 #[tokio::test]

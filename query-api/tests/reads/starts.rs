@@ -176,6 +176,16 @@ async fn a_series_has_the_slots_that_are_not_empty_each_by_its_beginning_in_utc(
     );
 }
 
+/// The five minutes after now do not count.
+#[tokio::test]
+async fn two_days_are_counted_by_minute() {
+    let world = world().await;
+    for query in ["days=2", "hours=48", "from=2019-05-11T00:00:00Z&to=2019-05-13T00:00:00Z"] {
+        let path = format!("/v1/session-starts/counts?{query}&step=minute");
+        assert_eq!(world.json(&path).await["step"], "minute", "{query}");
+    }
+}
+
 #[tokio::test]
 async fn the_last_events_are_the_bare_object() {
     let world = world().await;

@@ -41,7 +41,7 @@ pub(crate) fn end(user: &str, session: &str, ts: &str) -> Event {
 }
 
 pub(crate) fn key(user: &str, session: &str) -> SessionKey {
-    SessionKey { user: UserId::new(user).unwrap(), session: SessionId::new(session).unwrap() }
+    SessionKey { user: UserId::stored(user).unwrap(), session: SessionId::stored(session).unwrap() }
 }
 
 impl World {

@@ -11,6 +11,18 @@ pub enum BatchFormat {
     Lines,
 }
 
+/// Which key of an event names its user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserKey {
+    /// `user_id` or `player_id`; different values are an error.
+    #[default]
+    Either,
+    /// Only `user_id`; `player_id` is an unknown key.
+    UserId,
+    /// Only `player_id`; `user_id` is an unknown key.
+    PlayerId,
+}
+
 /// The shape of a batch, which decides the form of the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchShape {

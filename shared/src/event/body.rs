@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Rejection, SessionEvent,
-    batch::{BatchError, BatchFormat, BatchShape, EventBatch},
+    batch::{BatchError, BatchFormat, BatchShape, EventBatch, UserKey},
     element::Element,
     key::KeySeed,
     rejection::syntax,
@@ -21,12 +21,18 @@ use super::{
 const A_BATCH: &str =
     "expected an array of events, or an object with such an array as `events` or `rows`";
 
+const NO_NEWLINES: &str = "the body has several events on one line; put a newline after each (curl removes newlines with \
+     -d: use --data-binary)";
+const PERCENT_ENCODED: &str =
+    "it is percent-encoded, as in a form; send the JSON itself (with curl, --data-binary)";
+
 /// The events read so far, and the error that stopped reading. The error types of serde cannot
 /// carry a [`BatchError`].
 struct Reading {
     shape: BatchShape,
     events: Vec<Result<SessionEvent, Rejection>>,
     max_events: usize,
+    element: Element,
     /// Whether to cut out each element before reading it. Some valid JSON cannot be represented: a
     /// number such as `1e999`, or a string with half a surrogate pair. Without the cut, such an
     /// element would make the whole body invalid. It is slower, so it is the second attempt.
@@ -40,16 +46,31 @@ impl EventBatch {
     /// A byte order mark at the beginning is skipped. If the body has several errors, the first one
     /// is returned.
     pub fn decode(body: &[u8], format: BatchFormat, max_events: usize) -> Result<Self, BatchError> {
+        Self::decode_by(body, format, max_events, UserKey::Either)
+    }
+
+    /// The same, for events whose user is named by `user_key`.
+    pub fn decode_by(
+        body: &[u8],
+        format: BatchFormat,
+        max_events: usize,
+        user_key: UserKey,
+    ) -> Result<Self, BatchError> {
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+        let element = Element { user_key, ..Element::SENT };
         let batch = match format {
-            BatchFormat::Json => decode_json(body, max_events)?,
-            BatchFormat::Lines => decode_lines(body, max_events)?,
+            BatchFormat::Json => decode_json(body, max_events, element)?,
+            BatchFormat::Lines => decode_lines(body, max_events, element)?,
         };
         if batch.events.is_empty() { Err(BatchError::Empty) } else { Ok(batch) }
     }
 }
 
-fn decode_lines(body: &[u8], max_events: usize) -> Result<EventBatch, BatchError> {
+fn decode_lines(
+    body: &[u8],
+    max_events: usize,
+    element: Element,
+) -> Result<EventBatch, BatchError> {
     let mut events = Vec::new();
     let mut rest = body;
     let mut number = 0;
@@ -63,27 +84,53 @@ fn decode_lines(body: &[u8], max_events: usize) -> Result<EventBatch, BatchError
         if events.len() == max_events {
             return Err(BatchError::TooManyEvents { limit: max_events });
         }
-        events.push(SessionEvent::parse(line).map_err(|rejection| rejection.of_line(number)));
+        if events.is_empty() && rest.is_empty() && has_several_values(line) {
+            return Err(BatchError::NotABatch(NO_NEWLINES.to_owned()));
+        }
+        events.push(element.parse(line).map_err(|rejection| rejection.of_line(number)));
     }
     Ok(EventBatch { shape: BatchShape::Lines, events })
 }
 
-fn decode_json(body: &[u8], max_events: usize) -> Result<EventBatch, BatchError> {
+/// Whether one line has more than one JSON value, so that its newlines are missing.
+fn has_several_values(line: &[u8]) -> bool {
+    let mut values = serde_json::Deserializer::from_slice(line).into_iter::<IgnoredAny>();
+    matches!((values.next(), values.next()), (Some(Ok(_)), Some(Ok(_))))
+}
+
+fn decode_json(body: &[u8], max_events: usize, element: Element) -> Result<EventBatch, BatchError> {
     if is_blank(body) {
         return Err(BatchError::Empty);
     }
     let text = str::from_utf8(body).map_err(|error| {
         BatchError::NotJson(format!("byte {} is not UTF-8", error.valid_up_to()))
     })?;
-    match read(text, max_events, false) {
-        Err(BatchError::NotJson(_)) => read(text, max_events, true),
+    match read(text, max_events, element, false) {
+        Err(BatchError::NotJson(_)) if is_percent_encoded(text) => {
+            Err(BatchError::NotJson(PERCENT_ENCODED.to_owned()))
+        }
+        Err(BatchError::NotJson(_)) => read(text, max_events, element, true),
         result => result,
     }
 }
 
-fn read(text: &str, max_events: usize, apart: bool) -> Result<EventBatch, BatchError> {
-    let mut reading =
-        Reading { shape: BatchShape::Array, events: Vec::new(), max_events, apart, error: None };
+/// Whether `text` is percent-encoded JSON, perhaps after the name of a form's field.
+fn is_percent_encoded(text: &str) -> bool {
+    let value = text.split_once('=').map_or(text, |(_name, value)| value);
+    [text, value].iter().any(|text| {
+        let begin = text.trim_start().as_bytes().get(..3).unwrap_or_default();
+        [b"%5B", b"%7B"].iter().any(|bracket| begin.eq_ignore_ascii_case(*bracket))
+    })
+}
+
+fn read(
+    text: &str,
+    max_events: usize,
+    element: Element,
+    apart: bool,
+) -> Result<EventBatch, BatchError> {
+    let (shape, events) = (BatchShape::Array, Vec::new());
+    let mut reading = Reading { shape, events, max_events, element, apart, error: None };
     let mut json = serde_json::Deserializer::from_str(text);
     let result = json.deserialize_any(Body(&mut reading)).and_then(|()| json.end());
     match (reading.error, result) {
@@ -181,11 +228,12 @@ impl<'de> Visitor<'de> for Events<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let element = self.0.element;
         while self.0.events.len() < self.0.max_events {
             let event = if self.0.apart {
-                seq.next_element::<&RawValue>()?.map(|json| SessionEvent::parse_text(json.get()))
+                seq.next_element::<&RawValue>()?.map(|json| element.parse_text(json.get()))
             } else {
-                seq.next_element_seed(Element)?
+                seq.next_element_seed(element)?
             };
             match event {
                 Some(event) => self.0.events.push(event),

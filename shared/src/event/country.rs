@@ -3,34 +3,49 @@
 use std::fmt;
 
 use compact_str::CompactString;
+use unicode_normalization::UnicodeNormalization;
 
-use super::Country;
+use super::{Country, Rules};
 
 /// The longest country, in characters.
 pub(super) const LONGEST: usize = 16;
 
 impl Country {
-    /// Converts to upper case, keeps letters and digits (of Unicode), and cuts at 16 characters.
-    /// Returns `ZZ` if nothing remains.
+    /// Composes characters (Unicode NFC), converts to upper case, keeps letters and digits (of
+    /// Unicode), and cuts at 16 characters. Returns `ZZ` if nothing remains.
     ///
     /// The cut is last because upper case can be longer: `ß` becomes `SS`. Normalising twice is the
-    /// same as once.
+    /// same as once: letters that come together because a character between them is dropped are
+    /// composed too.
     #[must_use]
     pub fn normalise(text: &str) -> Self {
         if is_plain(text) {
             return Self(CompactString::new(text));
         }
-        let letters =
-            text.chars().flat_map(char::to_uppercase).filter(|letter| letter.is_alphanumeric());
-        let country: CompactString = letters.take(LONGEST).collect();
-        if country.is_empty() { Self::unknown() } else { Self(country) }
+        // Both bounds are for hostile texts: a composition buffers all marks of a letter.
+        let composed = letters(text.chars().stream_safe().nfc());
+        Self::or_unknown(composed.take(4 * LONGEST).nfc().take(LONGEST).collect())
     }
 
-    /// Reads a text that [`normalise`](Self::normalise) returned; `None` for any other text.
+    /// Reads a text that [`normalise`](Self::normalise) of this or an earlier version returned;
+    /// `None` for any other text. Earlier versions did not compose characters, and what they stored
+    /// stays readable.
     #[must_use]
-    pub fn from_normalised(text: &str) -> Option<Self> {
-        let country = Self::normalise(text);
-        (country.as_str() == text).then_some(country)
+    pub fn stored(text: &str) -> Option<Self> {
+        let is_stored = is_plain(text)
+            || Self::or_unknown(letters(text.chars()).take(LONGEST).collect()).as_str() == text;
+        is_stored.then(|| Self(CompactString::new(text)))
+    }
+
+    pub(super) fn read(text: &str, rules: Rules) -> Self {
+        match rules {
+            Rules::Sent => Self::normalise(text),
+            Rules::Accepted => Self::stored(text).unwrap_or_else(|| Self::normalise(text)),
+        }
+    }
+
+    fn or_unknown(country: CompactString) -> Self {
+        if country.is_empty() { Self::unknown() } else { Self(country) }
     }
 
     /// `ZZ`, the unknown country.
@@ -50,6 +65,11 @@ impl fmt::Display for Country {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
+}
+
+/// The letters and digits of a text in upper case.
+fn letters(text: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
+    text.flat_map(char::to_uppercase).filter(|letter| letter.is_alphanumeric())
 }
 
 /// Whether `text` is ASCII and already normalised, as almost every country is. The check needs no

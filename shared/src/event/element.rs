@@ -8,10 +8,16 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Rejection, SessionEvent, fields::Fields, key::KeySeed, rejection::syntax};
+use super::{
+    Rejection, Rules, SessionEvent, batch::UserKey, fields::Fields, key::KeySeed, rejection::syntax,
+};
 
 /// The seed that reads one element.
-pub(super) struct Element;
+#[derive(Clone, Copy)]
+pub(super) struct Element {
+    pub(super) rules: Rules,
+    pub(super) user_key: UserKey,
+}
 
 enum Key {
     UserId,
@@ -33,14 +39,31 @@ impl SessionEvent {
     /// one JSON object is [`NotAnObject`](super::RejectionCode::NotAnObject). The time is not
     /// compared with a clock: see [`judge`](Self::judge).
     pub fn parse(json: &[u8]) -> Result<Self, Rejection> {
-        let text =
-            str::from_utf8(json).map_err(|_| Rejection::not_an_object("the text is not UTF-8"))?;
-        Self::parse_text(text.strip_prefix('\u{feff}').unwrap_or(text))
+        Element::SENT.parse(json)
     }
 
-    pub(super) fn parse_text(json: &str) -> Result<Self, Rejection> {
+    /// Parses one record whose event an endpoint accepted, perhaps one of an earlier version: its
+    /// ids and its country are kept as that version wrote them. Otherwise the same as
+    /// [`parse`](Self::parse).
+    pub fn parse_accepted(json: &[u8]) -> Result<Self, Rejection> {
+        Element { rules: Rules::Accepted, ..Element::SENT }.parse(json)
+    }
+}
+
+impl Element {
+    /// What clients and direct producers send.
+    pub(super) const SENT: Self = Self { rules: Rules::Sent, user_key: UserKey::Either };
+
+    /// Parses a text with one element, optionally with a byte order mark.
+    pub(super) fn parse(self, json: &[u8]) -> Result<SessionEvent, Rejection> {
+        let text =
+            str::from_utf8(json).map_err(|_| Rejection::not_an_object("the text is not UTF-8"))?;
+        self.parse_text(text.strip_prefix('\u{feff}').unwrap_or(text))
+    }
+
+    pub(super) fn parse_text(self, json: &str) -> Result<SessionEvent, Rejection> {
         let mut deserializer = serde_json::Deserializer::from_str(json);
-        let event = Element.deserialize(&mut deserializer);
+        let event = self.deserialize(&mut deserializer);
         event.and_then(|event| deserializer.end().map(|()| event)).unwrap_or_else(|error| {
             let what = format!("{} at column {}", syntax(&error), error.column());
             Err(Rejection::not_an_object(&what))
@@ -69,7 +92,7 @@ impl<'de> Visitor<'de> for Element {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::default();
         while let Some(key) = map.next_key_seed(KeySeed(Key::of))? {
-            if matches!(key, Key::Unknown) {
+            if matches!(key, Key::Unknown) || self.user_key.ignores(&key) {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
@@ -84,7 +107,7 @@ impl<'de> Visitor<'de> for Element {
                 Key::Unknown => {}
             }
         }
-        Ok(fields.into_event())
+        Ok(fields.into_event(self.rules, self.user_key))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
@@ -114,6 +137,13 @@ impl<'de> Visitor<'de> for Element {
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
         self.visit_i64(0)
+    }
+}
+
+impl UserKey {
+    /// Whether `key` is the name of the user that was not chosen.
+    fn ignores(self, key: &Key) -> bool {
+        matches!((self, key), (Self::UserId, Key::PlayerId) | (Self::PlayerId, Key::UserId))
     }
 }
 

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 use super::{
-    Country, Rejection, RejectionCode, SessionEvent, SessionId, UserId, id, rejection::shown,
+    Country, Rejection, RejectionCode, Rules, SessionEvent, SessionId, UserId, batch::UserKey, id,
+    rejection::shown,
 };
 use crate::timestamp::Timestamp;
 
@@ -117,20 +118,29 @@ impl<'a> Value<'a> {
 
 impl Fields<'_> {
     /// Returns the event of these fields.
-    pub(super) fn into_event(self) -> Result<SessionEvent, Rejection> {
+    pub(super) fn into_event(
+        self,
+        rules: Rules,
+        user_key: UserKey,
+    ) -> Result<SessionEvent, Rejection> {
         use RejectionCode as Code;
         if self.user.by_key && self.user.by_alias && self.user.differs {
             return Err(Rejection::new(
                 Code::ConflictingUserId,
-                "`user_id` and its alias `player_id` must not have different values; send one of them",
+                "`user_id` and its alias `player_id` must not have different values; choose the one \
+                 that names the user by `?id=user_id` or `?id=player_id`, or rename the other key",
             ));
         }
-        let user = self.user.field.text("user_id", Code::MissingUserId, Code::InvalidUserId)?;
-        let user =
-            UserId::new(&user).ok_or_else(|| not_an_id("user_id", Code::InvalidUserId, &user))?;
+        let name = match user_key {
+            UserKey::Either | UserKey::UserId => "user_id",
+            UserKey::PlayerId => "player_id",
+        };
+        let user = self.user.field.text(name, Code::MissingUserId, Code::InvalidUserId)?;
+        let user = UserId::read(&user, rules)
+            .ok_or_else(|| not_an_id(name, Code::InvalidUserId, &user))?;
         let session =
             self.session.text("session_id", Code::MissingSessionId, Code::InvalidSessionId)?;
-        let session = SessionId::new(&session)
+        let session = SessionId::read(&session, rules)
             .ok_or_else(|| not_an_id("session_id", Code::InvalidSessionId, &session))?;
         let event = self.event.text("event", Code::MissingEvent, Code::InvalidEvent)?;
         let start = match &*event {
@@ -145,7 +155,7 @@ impl Fields<'_> {
         let ts = timestamp(&self.ts)?;
         let country = self.country.once("country")?;
         Ok(if start {
-            SessionEvent::Start { user, session, ts, country: normalised(country)? }
+            SessionEvent::Start { user, session, ts, country: normalised(country, rules)? }
         } else {
             // The country of an end is ignored, but its key must not be repeated either.
             SessionEvent::End { user, session, ts }
@@ -159,8 +169,9 @@ fn timestamp(field: &Field<'_>) -> Result<Timestamp, Rejection> {
         Value::Missing => Err(absent("ts", RejectionCode::MissingTs)),
         Value::Text(text) => Timestamp::parse(&text).ok_or_else(|| {
             invalid(format!(
-                "`ts` must be a time such as 2019-05-13T12:00:00Z, not \"{}\"",
-                shown(&text)
+                "`ts` must be a time such as 2019-05-13T12:00:00Z, not \"{}\": {}",
+                shown(&text),
+                Timestamp::fault(&text)
             ))
         }),
         // An integer has no fraction and no exponent: `1e3` and `1.0` are invalid too.
@@ -175,11 +186,11 @@ fn timestamp(field: &Field<'_>) -> Result<Timestamp, Rejection> {
     }
 }
 
-fn normalised(country: Value<'_>) -> Result<Country, Rejection> {
+fn normalised(country: Value<'_>, rules: Rules) -> Result<Country, Rejection> {
     let invalid = |kind| Err(not_a_string("country", RejectionCode::InvalidCountry, kind));
     match country {
         Value::Missing => Ok(Country::unknown()),
-        Value::Text(text) => Ok(Country::normalise(&text)),
+        Value::Text(text) => Ok(Country::read(&text, rules)),
         Value::Number(_) => invalid("a number"),
         Value::Other(kind) => invalid(kind),
     }

@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 
 /// The shortest time between two log lines of a kind. Lines in between are counted.
-const INTERVAL: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(10);
 /// The number of kinds of lines that are remembered.
 const KINDS: usize = 64;
 

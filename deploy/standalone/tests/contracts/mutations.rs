@@ -48,6 +48,50 @@ fn every_kind() -> Vec<Value> {
         " 2026-11-22T09:30:00Z", "2026-11-22T09:30:00Z\n", "+2026-11-22T09:30:00Z", "12026-11-22T09:30:00Z",
         "٢٠٢٦-11-22T09:30:00Z", "1795339800123",
     ]);
+    [values.as_array().unwrap().as_slice(), &as_clients_print_them()].concat()
+}
+
+/// Ids and times near those that clients without an id, or in other languages, print.
+fn as_clients_print_them() -> Vec<Value> {
+    let values = json!([
+        "None",
+        "NIL",
+        "nAn",
+        "True",
+        "false",
+        " null",
+        "null\u{a0}",
+        "nul",
+        "nullx",
+        "n ull",
+        "[object  object]",
+        "\u{200b}",
+        "\u{2800}",
+        "\u{3164}\u{e0100}",
+        "\u{1d173}NONE\u{fe0f}",
+        "\u{200a}\u{202f}\u{205f}\u{3000}\u{1680}",
+        "0",
+        "guest",
+        "anonymous",
+        "u\u{200b}",
+        "00000000-0000-0000-0000-000000000000 ",
+        "\u{feff}{00000000000000000000000000000000}",
+        "2026-11-22T09:30:00 UTC",
+        "2026-11-22T09:30:00 utc",
+        "2026-11-22 09:30+01",
+        "2026-11-22T09:30",
+        "2026-11-22T09:30 UTC",
+        "2026-11-22T09:30:00+01:",
+        "2026-11-22T09:30:00+010",
+        "2026-11-22T09:30.5Z",
+        "2026-11-22T09:30:Z",
+        "2026-11-22T09:30:00[UTC]",
+        "2026-11-22T09:30:00+2400",
+        "2026-11-22T09:30:00+24",
+        "2026-11-22T09:30:00-0160",
+        "2026-11-22T24:00Z",
+        "2026-11-22T09Z",
+    ]);
     values.as_array().unwrap().clone()
 }
 
@@ -144,11 +188,13 @@ fn near_time() -> impl Strategy<Value = String> {
         "23:59:(59|60)",
         "[0-2][0-9]:59:60",
         "00:00:00",
-        "[0-2][0-9]:[0-6][0-9]:[0-6][0-9]"
+        "[0-2][0-9]:[0-6][0-9]:[0-6][0-9]",
+        "[0-2][0-9]:[0-6][0-9]"
     ];
-    (day, "[Tt ]", clock, "(\\.[0-9]{1,5})?", "([Zz]|[+-][0-2][0-9]:[0-6][0-9])?").prop_map(
-        |(day, between, clock, fraction, zone)| day + &between + &clock + &fraction + &zone,
-    )
+    (day, "[Tt ]", clock, "(\\.[0-9]{1,5})?", "([Zz]| UTC|[+-][0-2][0-9](:?[0-6][0-9])?)?")
+        .prop_map(|(day, between, clock, fraction, zone)| {
+            day + &between + &clock + &fraction + &zone
+        })
 }
 
 /// A valid time with one character replaced.

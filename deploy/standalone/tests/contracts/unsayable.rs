@@ -43,13 +43,12 @@ pub(crate) fn of(text: &[u8]) -> Option<&'static str> {
 fn is_nowhere(text: &str) -> bool {
     let number = |text: &str| text.parse::<i32>().unwrap();
     let minutes = |text: &str| number(&text[..2]) * 60 + number(&text[3..5]);
-    let ahead = match text.len().checked_sub(6).map(|at| (&text[at..=at], &text[at + 1..])) {
-        // Without a zone, this character is part of the time of day.
-        Some(("+", zone)) => minutes(zone),
-        Some(("-", zone)) => -minutes(zone),
-        _ => 0,
-    };
-    let leap = &text[17..19] == "60";
+    // After the date, only an offset has a sign.
+    let (_, zone) = text[10..].split_once(['+', '-']).unwrap_or(("", "0000"));
+    let zone = format!("{:0<4}", zone.replace(':', ""));
+    let ahead = number(&zone[..2]) * 60 + number(&zone[2..]);
+    let ahead = if text[10..].contains('-') { -ahead } else { ahead };
+    let leap = text.get(16..19) == Some(":60");
     let minute = minutes(&text[11..16]) - ahead + i32::from(leap);
     leap && minute.rem_euclid(MINUTES_IN_A_DAY) != 0
         || text.starts_with("0001-01-01") && minute < 0
@@ -94,6 +93,9 @@ fn each_thing_that_the_schema_cannot_say_is_seen_by_the_parser() {
         (end(r#""ts":"2016-12-31T23:59:60+01:00""#), "invalid_ts"),
         (end(r#""ts":"2016-12-31T12:00:60Z""#), "invalid_ts"),
         (end(r#""ts":"0001-01-01T00:00:00+00:01""#), "invalid_ts"),
+        (end(r#""ts":"0001-01-01 00:00+0001""#), "invalid_ts"),
+        (end(r#""ts":"9999-12-31 23:59-01""#), "invalid_ts"),
+        (end(r#""ts":"2016-12-31T12:00:60 UTC""#), "invalid_ts"),
         (end(r#""ts":"9999-12-31T23:59:59-00:01""#), "invalid_ts"),
         (end(r#""ts":"9999-12-31T23:59:60Z""#), "invalid_ts"),
         (
@@ -119,7 +121,10 @@ fn what_looks_like_it_and_is_good_is_taken() {
         r#""ts":0,"x":1.0,"x":2"#,
         r#""ts":"2017-01-01T00:59:60+01:00""#,
         r#""ts":"2016-12-31T23:59:60.5""#,
+        r#""ts":"2016-12-31T23:59:60 UTC""#,
+        r#""ts":"2017-01-01T01:59:60+02""#,
         r#""ts":"0001-01-01T00:00:00-00:01""#,
+        r#""ts":"0001-01-01T00:00-0001""#,
         r#""ts":"9999-12-31T23:59:59.999999+00:01""#,
     ] {
         assert_eq!(agreed(&end(rest)), Ok(()), "{rest}");

@@ -33,6 +33,32 @@ pub(crate) fn produce(flags: &[String], records: Vec<NewRecord>) {
 }
 
 #[test]
+fn an_event_after_the_five_bytes_of_a_schema_registry_is_answered() {
+    let data = tempfile::tempdir().unwrap();
+    let service = Backends::KafkaAndCassandra.start(data.path(), &["--as-of", ENDING_AT]);
+    let flags = Backends::KafkaAndCassandra.flags(data.path());
+    let ts = Timestamp::from_millis(instant_of(ENDING_AT)).unwrap();
+    let event = |kind: &str| {
+        format!(r#"{{"user_id":"u","session_id":"s","event":"{kind}","ts":"{ts}","country":"SK"}}"#)
+    };
+    let framed = |value: &str| NewRecord {
+        value: [&b"\0\0\0\x12\x34"[..], value.as_bytes()].concat().into(),
+        ..NewRecord::default()
+    };
+    produce(&flags, vec![framed(&event("start")), framed(&event("end")), framed("\u{4}u1\u{4}s1")]);
+    service.wait_until_answered(3);
+    let reply = service.client().get("/v1/users/u/sessions").unwrap();
+    assert_eq!(reply.json()["sessions"][0]["session_id"], "s");
+    assert_eq!(service.metrics().sum("bookend_consumer_schema_ids_total"), 2.0);
+    assert_eq!(service.metrics().sum("bookend_dead_letters_total"), 1.0);
+    let mut verify = Command::new(BOOKEND);
+    verify.env_clear().args(["verify", "--as-of", ENDING_AT]).args(&flags);
+    let verify = verify.output().unwrap();
+    assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stdout));
+    service.stop();
+}
+
+#[test]
 fn what_others_produce_is_answered_or_a_dead_letter_and_a_redrive_brings_it_back() {
     let data = tempfile::tempdir().unwrap();
     let service = Backends::KafkaAndCassandra.start(data.path(), &["--as-of", ENDING_AT]);

@@ -32,6 +32,7 @@ pub(super) struct Health {
     changed: Condvar,
     /// The driver has declared the client unusable: only a new client helps.
     given_up: AtomicBool,
+    lines: Repeats,
 }
 
 impl Context {
@@ -48,6 +49,11 @@ impl Context {
 
     pub(super) fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// The number of suppressed lines of a kind since the last one; `None` if this one is too.
+    pub(super) fn due(&self, kind: &str) -> Option<u64> {
+        self.lines.due(kind)
     }
 }
 
@@ -81,7 +87,9 @@ impl Health {
     pub(super) fn up(&self) {
         if self.is_down() {
             self.down.store(false, Ordering::Relaxed);
-            tracing::info!("a Kafka broker can be reached again");
+            if let Some(suppressed) = self.lines.due("up") {
+                tracing::info!(suppressed, "a Kafka broker can be reached again");
+            }
         }
     }
 

@@ -23,6 +23,11 @@ pub(super) fn query(names: &[&str], limit: (usize, usize)) -> Vec<Parameter> {
     names.iter().map(|name| parameter(name, limit, ParameterIn::Query, Required::False)).collect()
 }
 
+/// The parameters `names` of a query string that it must have.
+pub(super) fn required(names: &[&str]) -> Vec<Parameter> {
+    names.iter().map(|name| parameter(name, (0, 0), ParameterIn::Query, Required::True)).collect()
+}
+
 /// The parameters `names` of a path.
 pub(super) fn path(names: &[&str]) -> Vec<Parameter> {
     names.iter().map(|name| parameter(name, (0, 0), ParameterIn::Path, Required::True)).collect()
@@ -69,7 +74,7 @@ fn described(name: &str, (default, most): (usize, usize)) -> (&'static str, RefO
     let top = "The number of countries to include, those with the most starts. `others` has the \
                starts of all others.";
     let step = "The length of the slots of time. By default, each country has one number. Slots of \
-                a minute need a window of at most 2 days.";
+                a minute need a window of at most 2 days (the 5 minutes after now do not count).";
     let cursor = "The `next` of the previous page. Repeat the other parameters of that query.";
     match name {
         "days" => (days, length(DAY)),
@@ -88,7 +93,9 @@ fn described(name: &str, (default, most): (usize, usize)) -> (&'static str, RefO
             ("The status of the sessions. The default is `complete`.", schema_ref::<Status>())
         }
         "user_id" => ("The user. In a path, write a slash as `%2F`.", schema_ref::<UserId>()),
-        "session_id" => ("The session. Write a slash as `%2F`.", schema_ref::<SessionId>()),
+        "session_id" => {
+            ("The session. In a path, write a slash as `%2F`.", schema_ref::<SessionId>())
+        }
         _ => ("Another name of `user_id`. Give only one of them.", schema_ref::<UserId>()),
     }
 }

@@ -11,13 +11,53 @@ use crate::{
     explain::Explanation,
     http::{
         body::{IN_BODY, IN_QUERY, LONGEST},
-        users::{LAST_SESSIONS, LIMIT, SESSIONS, SessionsReply},
+        users::{
+            LAST_SESSIONS, LIMIT, SESSION_BY_QUERY, SESSIONS, SESSIONS_BY_QUERY, SessionsReply,
+        },
     },
 };
 
 /// `/v1/users/{user_id}/sessions`
 pub(in crate::http) fn sessions() -> Call {
-    let of = |user: &str, query: &str| format!("/v1/users/{user}/sessions{query}");
+    let of = |user: &str, query: &str| match query {
+        "" => format!("/v1/users/{user}/sessions"),
+        _ => format!("/v1/users/{user}/sessions?{query}"),
+    };
+    let call = Call::new(Tag::Questions, "List the sessions of a user", LIST)
+        .taking(parameters::path(&["user_id"]))
+        .taking(parameters::query(&SESSIONS, LIMIT))
+        .json::<SessionsReply>(PAGE, pages(of));
+    failing(call, &of(USER, ""), &SESSIONS, wrong_page(of), false)
+}
+
+/// `/v1/sessions`
+pub(in crate::http) fn sessions_by_query() -> Call {
+    let path = "/v1/sessions";
+    let of = |user: &str, query: &str| match query {
+        "" => format!("{path}?user_id={user}"),
+        _ => format!("{path}?user_id={user}&{query}"),
+    };
+    let about = format!(
+        "The same as `/v1/users/{{user_id}}/sessions`, also behind a proxy that decodes `%2F` in paths. {LIST}"
+    );
+    let call = Call::new(Tag::Questions, "List the sessions of a user by query", &about)
+        .taking(parameters::required(&["user_id"]))
+        .taking(parameters::query(&SESSIONS, LIMIT))
+        .json::<SessionsReply>(PAGE, pages(of));
+    let mut errors = wrong_page(of);
+    errors.push(("missing_user_id", curl(path), QueryError::MissingUserId(IN_QUERY)));
+    failing(call, path, &SESSIONS_BY_QUERY, errors, false)
+}
+
+const LIST: &str = "Lists the sessions of a user, newest first, page by page. Complete sessions and \
+                    orphans are ordered by their end, open sessions by their start. Sessions with \
+                    equal times are ordered by their id. If a user has more than 20,000 sessions of \
+                    any status (3,000 on Cassandra), open sessions and orphans are ordered by their \
+                    id, and the reply says so by `order`.";
+const PAGE: &str = "One page of the sessions of the user.";
+
+/// Pages of sessions; `of` returns the path and query for a user.
+fn pages(of: impl Fn(&str, &str) -> String) -> [Example; 4] {
     let (open, orphan) = ("d6313e1fb7d247a6a034e2aadc30ab30", "29bb390d9b1b4b4b9ec0d6243da34ec4");
     let opened = json!({
         "user_id": open, "session_id": "674606b1-2270-4285-928f-eef4a6b90a60",
@@ -31,34 +71,58 @@ pub(in crate::http) fn sessions() -> Call {
         let body = json!({ "user_id": user, "sessions": sessions, "next": null });
         Example::new(name, curl(&of(user, query)), body)
     };
-    let pages = [
+    [
         page("complete", USER, "", &[complete()]),
-        page("open", open, "?status=open", &[opened]),
-        page("orphan", orphan, "?status=orphan", &[ended]),
+        page("open", open, "status=open", &[opened]),
+        page("orphan", orphan, "status=orphan", &[ended]),
         page("unknown", "nobody", "", &[]),
-    ];
-    let about = "Lists the sessions of a user, newest first, page by page. Complete sessions and \
-                 orphans are ordered by their end, open sessions by their start. Sessions with \
-                 equal times are ordered by their id. If a user has more than 20,000 sessions of any \
-                 status (3,000 on Cassandra), open sessions and orphans are ordered by their id, and \
-                 the reply says so by `order`.";
-    let call = Call::new(Tag::Questions, "List the sessions of a user", about)
-        .taking(parameters::path(&["user_id"]))
-        .taking(parameters::query(&SESSIONS, LIMIT))
-        .json::<SessionsReply>("One page of the sessions of the user.", pages);
+    ]
+}
+
+/// The errors of a page of sessions.
+fn wrong_page(of: impl Fn(&str, &str) -> String) -> Errors {
     let at = |query: &str| curl(&of(USER, query));
-    let errors = vec![
-        ("invalid_status", at("?status=closed"), QueryError::InvalidStatus),
-        ("invalid_limit", at("?limit=101"), QueryError::InvalidNumber("limit", LIMIT.1)),
-        ("invalid_cursor", at("?cursor=x"), QueryError::InvalidCursor),
+    vec![
+        ("invalid_status", at("status=closed"), QueryError::InvalidStatus),
+        ("invalid_limit", at("limit=101"), QueryError::InvalidNumber("limit", LIMIT.1)),
+        ("invalid_cursor", at("cursor=x"), QueryError::InvalidCursor),
         ("invalid_user_id", curl(&of("null", "")), QueryError::InvalidUserId),
-    ];
-    failing(call, &of(USER, ""), &SESSIONS, errors, false)
+    ]
 }
 
 /// `/v1/users/{user_id}/sessions/{session_id}`
 pub(in crate::http) fn session() -> Call {
     let of = |user: &str, session: &str| format!("/v1/users/{user}/sessions/{session}");
+    let call = Call::new(Tag::Questions, "Explain a session", EXPLAIN)
+        .taking(parameters::path(&["user_id", "session_id"]))
+        .json::<Explanation>(EXPLAINED, explanations(of));
+    failing(call, &of(USER, SESSION), &[], wrong_session(of), false)
+}
+
+/// `/v1/session`
+pub(in crate::http) fn session_by_query() -> Call {
+    let path = "/v1/session";
+    let of = |user: &str, session: &str| format!("{path}?user_id={user}&session_id={session}");
+    let about = format!(
+        "The same as `/v1/users/{{user_id}}/sessions/{{session_id}}`, also behind a proxy that \
+         decodes `%2F` in paths. {EXPLAIN}"
+    );
+    let call = Call::new(Tag::Questions, "Explain a session by query", &about)
+        .taking(parameters::required(&SESSION_BY_QUERY))
+        .json::<Explanation>(EXPLAINED, explanations(of));
+    let mut errors = wrong_session(of);
+    let only = |query: &str| curl(&format!("{path}?{query}"));
+    errors.push(("missing_user_id", only("session_id=s1"), QueryError::MissingUserId(IN_QUERY)));
+    errors.push(("missing_session_id", only("user_id=u1"), QueryError::MissingSessionId));
+    failing(call, path, &SESSION_BY_QUERY, errors, false)
+}
+
+const EXPLAIN: &str =
+    "Lists the stored events of a session, and explains its status and its times.";
+const EXPLAINED: &str = "The session and its explanation.";
+
+/// Explanations; `of` returns the path and query for a session.
+fn explanations(of: impl Fn(&str, &str) -> String) -> [Example; 2] {
     let explained = json!({
         "user_id": USER, "session_id": SESSION, "status": "complete",
         "facts": [
@@ -78,20 +142,19 @@ pub(in crate::http) fn session() -> Call {
         "why": "The session is an orphan because it ended at 2018-11-24T02:12:33Z and no start of \
                 it is known.",
     });
-    let explanations = [
+    [
         Example::new("complete", curl(&of(USER, SESSION)), explained),
         Example::new("orphan", curl(&of(user, session)), orphan),
-    ];
-    let about = "Lists the stored events of a session, and explains its status and its times.";
-    let call = Call::new(Tag::Questions, "Explain a session", about)
-        .taking(parameters::path(&["user_id", "session_id"]))
-        .json::<Explanation>("The session and its explanation.", explanations);
-    let errors = vec![
+    ]
+}
+
+/// The errors of an explanation.
+fn wrong_session(of: impl Fn(&str, &str) -> String) -> Errors {
+    vec![
         ("unknown_session", curl(&of(USER, "s1")), QueryError::UnknownSession),
         ("invalid_user_id", curl(&of("null", "s1")), QueryError::InvalidUserId),
         ("invalid_session_id", curl(&of(USER, "null")), QueryError::InvalidSessionId),
-    ];
-    failing(call, &of(USER, SESSION), &[], errors, false)
+    ]
 }
 
 /// `/user/last-sessions-user`

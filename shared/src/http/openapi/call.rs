@@ -140,6 +140,19 @@ impl Call {
         self
     }
 
+    /// Adds a header to the replies with `status`, if the call has any.
+    #[must_use]
+    pub fn with_header(mut self, status: StatusCode, name: &str, about: &str) -> Self {
+        if let Some(RefOr::T(response)) =
+            self.operation.responses.responses.get_mut(status.as_str())
+        {
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            let header = HeaderBuilder::new().schema(Some(text)).description(Some(about));
+            response.headers.insert(name.to_owned(), RefOr::T(header.build()));
+        }
+        self
+    }
+
     pub(super) fn tag(&self) -> Tag {
         self.tag
     }

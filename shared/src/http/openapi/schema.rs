@@ -83,7 +83,7 @@ pub fn array_of(item: RefOr<Schema>) -> RefOr<Schema> {
 
 fn id(whose: &str) -> ObjectBuilder {
     let rule = "1 to 128 bytes of UTF-8 without control characters, and not a placeholder such as \
-                `null`";
+                `null` or `None`";
     ObjectBuilder::new()
         .schema_type(Type::String)
         .min_length(Some(1))
@@ -119,8 +119,9 @@ fn event(user: &str) -> ObjectBuilder {
     let country = ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
         .description(Some(
-            "The country in which the session started; an end event needs none. It is converted \
-             to upper case and cut to 16 letters and digits. A start without a country gets `ZZ`.",
+            "The country in which the session started; an end event needs none. It is composed \
+             (Unicode NFC), converted to upper case and cut to 16 letters and digits. A start \
+             without a country gets `ZZ`.",
         ));
     object_schema([
         (user, schema_ref::<UserId>()),
@@ -193,11 +194,11 @@ schemas! {
 
     SentTime => OneOfBuilder::new()
         .item(ObjectBuilder::new()
-            .title(Some("RFC 3339"))
+            .title(Some("text"))
             .schema_type(Type::String)
             .pattern(Some(
-                "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?\
-                 ([Zz]|[+-][0-9]{2}:[0-9]{2})?$",
+                "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\\.[0-9]+)?)?\
+                 ([Zz]| UTC|[+-][0-9]{2}(:?[0-9]{2})?)?$",
             )))
         .item(ObjectBuilder::new()
             .title(Some("milliseconds since 1970"))
@@ -206,8 +207,9 @@ schemas! {
             .minimum(Some(-62_135_596_800_000_i64))
             .maximum(Some(253_402_300_799_999_i64)))
         .description(Some(
-            "The time of the event. A time without a zone is in UTC. Digits finer than a \
-             millisecond are cut off.",
+            "The time of the event, in RFC 3339 or a form near it: seconds may be missing, and \
+             the zone may be ` UTC` or an offset such as `+0200` or `+02`. A time without a zone \
+             is in UTC. Digits finer than a millisecond are cut off.",
         ));
 
     SentBatch as "Batch": Event => OneOfBuilder::new()

@@ -76,7 +76,7 @@ impl CassandraStore {
                 .page(Caller::Background, &statement, &(after_token,), from)
                 .await?;
             read_rows("completed_by_user", &rows, |(user,): &(&str,)| {
-                match UserId::new(user) {
+                match UserId::stored(user) {
                     Some(user) => users.push(user),
                     None => return is_trial(user).then_some(()),
                 }
@@ -112,8 +112,8 @@ impl Page<'_> {
     fn add(&mut self, (ended_at, session, started_at, country, marker): &Row<'_>) -> Option<()> {
         let row = CompletedSession {
             user: self.user.clone(),
-            session: SessionId::new(session)?,
-            country: Country::from_normalised(country)?,
+            session: SessionId::stored(session)?,
+            country: Country::stored(country)?,
             started_at: Timestamp::from_millis(started_at.0)?,
             ended_at: Timestamp::from_millis(ended_at.0)?,
         };

@@ -96,19 +96,19 @@ pub(super) fn after_start(country: &Country, position: &StartPosition) -> Vec<u8
 pub(super) fn read_facts_key(key: &[u8]) -> Option<SessionKey> {
     let mut reader = Reader(key);
     Some(SessionKey {
-        user: UserId::new(reader.name()?)?,
-        session: SessionId::new(reader.name()?)?,
+        user: UserId::stored(reader.name()?)?,
+        session: SessionId::stored(reader.name()?)?,
     })
 }
 
 /// Reads a key of the completed sessions.
 pub(super) fn read_completed(key: &[u8]) -> Option<CompletedSession> {
     let mut reader = Reader(key);
-    let user = UserId::new(reader.name()?)?;
+    let user = UserId::stored(reader.name()?)?;
     let ended_at = reader.newest_first()?;
-    let session = SessionId::new(reader.name()?)?;
+    let session = SessionId::stored(reader.name()?)?;
     let started_at = reader.instant()?;
-    let country = Country::from_normalised(reader.name()?)?;
+    let country = Country::stored(reader.name()?)?;
     Some(CompletedSession { user, session, country, started_at, ended_at })
 }
 
@@ -121,8 +121,8 @@ pub(super) fn read_start_time(key: &[u8], prefix: usize) -> Option<Timestamp> {
 pub(super) fn read_start(key: &[u8], country: &Country) -> Option<SessionStart> {
     let mut reader = Reader(key.get(country.as_str().len() + 1..)?);
     let ts = reader.newest_first()?;
-    let session = SessionId::new(reader.name()?)?;
-    let user = UserId::new(reader.name()?)?;
+    let session = SessionId::stored(reader.name()?)?;
+    let user = UserId::stored(reader.name()?)?;
     Some(SessionStart { user, session, country: country.clone(), ts })
 }
 
@@ -156,7 +156,7 @@ pub(super) fn read_facts(value: &[u8]) -> Option<SessionFacts> {
     let mut starts = Vec::with_capacity(count.into());
     for _ in 0..count {
         let ts = reader.instant()?;
-        starts.push(Start { ts, country: Country::from_normalised(reader.name()?)? });
+        starts.push(Start { ts, country: Country::stored(reader.name()?)? });
     }
     let mut ends = Vec::with_capacity(reader.0.len() / 8);
     while !reader.0.is_empty() {

@@ -219,7 +219,7 @@ impl Engine {
         &self,
         after: Option<&Country>,
     ) -> impl Iterator<Item = Result<Country>> + use<'_> {
-        let country = |key: &[u8]| str::from_utf8(key).ok().and_then(Country::from_normalised);
+        let country = |key: &[u8]| str::from_utf8(key).ok().and_then(Country::stored);
         let after = after.map_or(Unbounded, |after| Excluded(after.as_str().as_bytes().to_vec()));
         self.countries.range::<Vec<u8>, _>((after, Unbounded)).map(move |row| {
             let key = row.key().map_err(read_error)?;

@@ -19,7 +19,10 @@ use rdkafka::{
     producer::{BaseRecord, Producer as _},
     types::RDKafkaErrorCode,
 };
-use shared::skew::{Server, Skew};
+use shared::{
+    skew::{Server, Skew},
+    telemetry::Repeats,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
@@ -48,6 +51,7 @@ struct Inner {
     /// One permit for each byte that may be in flight.
     bytes: Arc<Semaphore>,
     queued: Arc<AtomicUsize>,
+    repeats: Repeats,
 }
 
 /// The outcome of an append of one record.
@@ -75,6 +79,7 @@ impl Producer {
             skew: Arc::new(Skew::new(Server::Kafka)),
             bytes: Arc::new(Semaphore::new(options.append_bytes.min(Semaphore::MAX_PERMITS))),
             queued: Arc::default(),
+            repeats: Repeats::default(),
         });
         let producer = Arc::downgrade(&inner);
         let probe = move || probe::run(|| Some(producer.upgrade()?.probe()));
@@ -231,7 +236,9 @@ impl Producer {
         if client.1.is_given_up()
             && let Ok(another) = connect(&self.0.options, &self.0.throttle)
         {
-            tracing::warn!("the Kafka driver declared a producer unusable; a new one replaces it");
+            if let Some(suppressed) = self.0.repeats.due("unusable") {
+                tracing::warn!(suppressed, "a Kafka producer is unusable; a new one replaces it");
+            }
             *client = another;
         }
         client.clone()

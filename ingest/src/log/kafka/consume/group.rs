@@ -7,7 +7,7 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex};
-use shared::timestamp::Timestamp;
+use shared::{telemetry::Repeats, timestamp::Timestamp};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::{
@@ -35,6 +35,7 @@ impl Group {
             member: Mutex::default(),
             lifecycle: Mutex::default(),
             closing: Condvar::new(),
+            repeats: Repeats::default(),
         };
         Self { watch: Arc::new(watch), committing: AsyncMutex::default() }
     }

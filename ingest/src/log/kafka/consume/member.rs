@@ -144,8 +144,10 @@ fn poll(
             // The driver recovers by itself, and its error callback has logged the error.
             Some(Err(_)) | None => {}
         }
-        if let Err(error) = apply_plan(consumer, assignment, &mut plan) {
-            tracing::warn!(%error, "partitions could not be paused or resumed");
+        if let Err(error) = apply_plan(consumer, assignment, &mut plan)
+            && let Some(suppressed) = consumer.context().context.due("plan")
+        {
+            tracing::warn!(%error, suppressed, "partitions could not be paused or resumed");
         }
     }
 }

@@ -173,9 +173,11 @@ impl MemberContext {
         }
         let count = removed.values().sum::<i64>();
         self.removed.fetch_add(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
+        let Some(suppressed) = self.context.due("removed") else { return };
         tracing::error!(
             topic = self.source.topic,
             ?removed,
+            suppressed,
             "the topic's retention removed records before they were consumed (by partition, at most so many); raise its \
              retention"
         );
@@ -190,8 +192,10 @@ impl MemberContext {
         };
         let uncommitted = self.assignment.lose(&partitions, timeout);
         // The driver would keep them paused after a later assignment.
-        if let Err(error) = consumer.resume(list) {
-            tracing::warn!(%error, "revoked partitions could not be resumed");
+        if let Err(error) = consumer.resume(list)
+            && let Some(suppressed) = self.context.due("resume")
+        {
+            tracing::warn!(%error, suppressed, "revoked partitions could not be resumed");
         }
         tracing::info!(
             ?partitions,

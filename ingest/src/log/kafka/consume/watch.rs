@@ -11,6 +11,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use rdkafka::error::KafkaResult;
+use shared::telemetry::Repeats;
 use tokio::sync::Notify;
 
 use super::{
@@ -42,6 +43,7 @@ pub(super) struct Watch {
     pub(super) member: Mutex<Option<Arc<Member>>>,
     pub(super) lifecycle: Mutex<Lifecycle>,
     pub(super) closing: Condvar,
+    pub(super) repeats: Repeats,
 }
 
 /// Why a membership ends.
@@ -87,10 +89,13 @@ impl Watch {
             }
             let member = current.as_ref().map(|(member, _)| Arc::clone(member));
             if let Some(end) = self.observe(member.as_deref(), &mut observer, &mut topic) {
-                tracing::warn!(
-                    topic = self.source.topic,
-                    "{end}; a new consumer replaces this one"
-                );
+                if let Some(suppressed) = self.repeats.due(&end.to_string()) {
+                    tracing::warn!(
+                        topic = self.source.topic,
+                        suppressed,
+                        "{end}; a new consumer replaces this one"
+                    );
+                }
                 *self.member.lock() = None;
                 self.leave(current.take());
                 topic.forget_astray();
@@ -204,7 +209,13 @@ impl Watch {
                 Some((member, polling))
             }
             Err(error) => {
-                tracing::warn!(%error, "the consumer group could not be joined; retrying");
+                if let Some(suppressed) = self.repeats.due("join") {
+                    tracing::warn!(
+                        %error,
+                        suppressed,
+                        "the consumer group could not be joined; retrying"
+                    );
+                }
                 None
             }
         }

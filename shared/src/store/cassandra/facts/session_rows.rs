@@ -86,14 +86,15 @@ impl Sessions {
         }
         let ts = Timestamp::from_millis(ts.0)?;
         let fact = match kind {
-            0 => Fact::Start(Start { ts, country: Country::from_normalised(country)? }),
+            0 => Fact::Start(Start { ts, country: Country::stored(country)? }),
             1 => Fact::End(ts),
             _ => return None,
         };
         let same =
             |key: &SessionKey| key.user.as_str() == *user && key.session.as_str() == *session;
         if !self.0.last().is_some_and(|(key, _)| same(key)) {
-            let key = SessionKey { user: UserId::new(user)?, session: SessionId::new(session)? };
+            let key =
+                SessionKey { user: UserId::stored(user)?, session: SessionId::stored(session)? };
             self.0.push((key, StoredSession::default()));
         }
         let (_, stored) = self.0.last_mut()?;

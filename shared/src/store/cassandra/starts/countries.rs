@@ -39,7 +39,7 @@ impl CassandraStore {
             let (rows, next) = requests.page(Caller::Range, &statement, &(after,), state).await?;
             let mut page = Vec::new();
             read_rows("countries", &rows, |(country, day): &(&str, CqlDate)| {
-                page.push((Country::from_normalised(country)?, Day::from_cql(*day)?));
+                page.push((Country::stored(country)?, Day::from_cql(*day)?));
                 Some(())
             })?;
             known.extend(self.since(horizon, page).await?);

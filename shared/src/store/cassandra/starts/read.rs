@@ -84,7 +84,7 @@ impl Read {
         let mut page = Vec::new();
         read_rows("starts_by_country", &result, |(ts, session, user, marker): &Row<'_>| {
             let ts = Reverse(Timestamp::from_millis(ts.0)?);
-            let (session, user) = (SessionId::new(session)?, UserId::new(user)?);
+            let (session, user) = (SessionId::stored(session)?, UserId::stored(user)?);
             page.push((ts, session, user, Reverse(*marker)));
             Some(())
         })?;

@@ -1,0 +1,23 @@
+//! The parameters of a batch in the query string.
+
+use shared::{
+    event::UserKey,
+    http::{Params, Request},
+};
+
+use super::refusal::Refusal;
+
+/// The parameter that chooses the key of the user.
+pub(super) const USER_KEY: &str = "id";
+
+/// The key of the user that the request chooses. Older calls ignore parameters that they do not
+/// know.
+pub(super) fn user_key(request: &Request) -> Result<UserKey, Refusal> {
+    let read = if request.route.starts_with("/v1/") { Params::parse } else { Params::parse_known };
+    match read(&request.query, &[USER_KEY])?.one(USER_KEY) {
+        None => Ok(UserKey::Either),
+        Some("user_id") => Ok(UserKey::UserId),
+        Some("player_id") => Ok(UserKey::PlayerId),
+        Some(_) => Err(Refusal::UserKey),
+    }
+}
