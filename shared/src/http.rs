@@ -29,6 +29,7 @@ pub use self::{
     request::{ClientAddress, Request, RequestBody},
     router::{Route, Router, Routes, document},
 };
+use crate::telemetry::repeats::Repeats;
 
 mod activity;
 mod compression;
@@ -59,8 +60,8 @@ pub async fn serve(
 ) {
     let server = Arc::new(Server::new(routes, options));
     let permits = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
-    let connections = JoinSet::new();
-    let mut accepting = Accepting { listener, server, permits, connections };
+    let (connections, repeats) = (JoinSet::new(), Repeats::default());
+    let mut accepting = Accepting { listener, server, permits, connections, repeats };
     let DrainEnd(early) = accepting.until(shutdown).await;
     accepting.server.stop();
     let window = async {
@@ -86,6 +87,7 @@ struct Accepting {
     server: Arc<Server>,
     permits: Arc<Semaphore>,
     connections: JoinSet<Result<(), Aborted>>,
+    repeats: Repeats,
 }
 
 impl Accepting {
@@ -102,7 +104,13 @@ impl Accepting {
             match accepted {
                 Ok((stream, client)) => self.admit(stream, client).await,
                 Err(error) => {
-                    tracing::warn!(%error, "accepting a connection failed; trying again");
+                    if let Some(suppressed) = self.repeats.due("accept") {
+                        tracing::warn!(
+                            %error,
+                            suppressed,
+                            "accepting a connection failed; trying again"
+                        );
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

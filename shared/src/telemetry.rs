@@ -24,7 +24,7 @@ use crate::{
     progress, words,
 };
 
-mod repeats;
+pub(crate) mod repeats;
 
 pub use repeats::Repeats;
 

@@ -88,8 +88,9 @@ fn before() -> Timestamp {
     at(NOW - 1)
 }
 
+/// A key that some version accepted; the store keeps more than this version accepts.
 fn key(user: &str, session: &str) -> SessionKey {
-    SessionKey { user: UserId::new(user).unwrap(), session: SessionId::new(session).unwrap() }
+    SessionKey { user: UserId::stored(user).unwrap(), session: SessionId::stored(session).unwrap() }
 }
 
 fn country(name: &str) -> Country {
@@ -166,7 +167,7 @@ async fn countries(store: &Store, horizon: Timestamp) -> Vec<Country> {
 }
 
 async fn sessions_of(store: &Store, user: &str) -> Vec<CompletedSession> {
-    store.completed(&UserId::new(user).unwrap(), Timestamp::MIN, None, 1_000).await.unwrap()
+    store.completed(&UserId::stored(user).unwrap(), Timestamp::MIN, None, 1_000).await.unwrap()
 }
 
 /// Every session in the store, in pages of two.

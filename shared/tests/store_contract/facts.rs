@@ -146,7 +146,7 @@ async fn odd_names_are_kept_apart(backend: &impl Backend) {
             assert_eq!(facts(&store, user, session).await.ends(), [at(ms)], "{user:?} {session:?}");
             ms += 1;
         }
-        let sessions = store.sessions(&UserId::new(user).unwrap(), None, 1_000).await.unwrap();
+        let sessions = store.sessions(&UserId::stored(user).unwrap(), None, 1_000).await.unwrap();
         assert_eq!(sessions.len(), names.len(), "{user:?}");
         assert!(sessions.iter().all(|(key, _)| key.user.as_str() == *user), "{user:?}");
     }
