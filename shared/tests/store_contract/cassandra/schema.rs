@@ -1,9 +1,6 @@
 //! The schema: set up from any state, by any number of processes, and refused where it is unsafe.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use shared::{
     store::{
@@ -12,8 +9,7 @@ use shared::{
     },
     timestamp::Timestamp,
 };
-
-use tracing::subscriber::DefaultGuard;
+use test_support::lines::Lines;
 
 use super::{Keyspace, connect, options};
 use crate::{Backend, scan};
@@ -303,35 +299,6 @@ async fn a_statement_that_is_not_safe_to_repeat_is_refused_before_anything_is_do
     assert!(matches!(missing, CassandraOpenError::NoSchema { .. }), "{missing:?}");
 }
 
-/// Collects log lines.
-#[derive(Clone, Default)]
-pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    /// Collects the lines of this thread until the guard is dropped.
-    pub(super) fn collect() -> (Self, DefaultGuard) {
-        let lines = Self::default();
-        let writer = lines.clone();
-        let subscriber =
-            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        (lines, tracing::subscriber::set_default(subscriber))
-    }
-
-    pub(super) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_newer_schema_is_refused_by_setup_and_used_with_one_warning() {
     let keyspace = Keyspace::fresh().await;
@@ -345,9 +312,8 @@ async fn a_newer_schema_is_refused_by_setup_and_used_with_one_warning() {
     let (lines, guard) = Lines::collect();
     CassandraStore::open(keyspace.options()).await.unwrap();
     drop(guard);
-    let written = lines.text();
-    let warnings: Vec<_> = written.lines().filter(|line| line.contains("newer than")).collect();
-    assert_eq!(warnings.len(), 1, "{written}");
-    assert!(warnings[0].contains("WARN") && warnings[0].contains("recorded=2"), "{written}");
+    let warnings = lines.with("newer than");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("WARN") && warnings[0].contains("recorded=2"), "{warnings:?}");
     keyspace.remove().await;
 }

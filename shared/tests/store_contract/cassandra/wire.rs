@@ -23,9 +23,10 @@ use shared::{
     },
     timestamp::DAY,
 };
+use test_support::lines::Lines;
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{Keyspace, layouts, schema::Lines};
+use super::{Keyspace, layouts};
 use crate::{
     Backend, NOW, absorb, completed, countries, country, counts, end, ever, facts, key, now, scan,
     sessions_of, start, started, starts, starts_in_pieces,
@@ -424,9 +425,8 @@ async fn a_fault_that_stays_is_told_as_unavailable() {
     let refused = proxied.store.absorb(vec![sighting], now()).await;
     drop(guard);
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    let written = lines.text();
-    let reported = written.lines().filter(|line| line.contains("request to Cassandra failed"));
-    assert_eq!(reported.count(), 1, "the first failure is logged, the next ones not: {written}");
+    let reported = lines.with("request to Cassandra failed");
+    assert_eq!(reported.len(), 1, "the first failure is logged, the next ones not: {reported:?}");
     assert_eq!(proxied.causes.lock().unwrap().len(), 5);
     assert!(matches!(proxied.store.ready().await, Err(StoreError::Unavailable(_))));
     proxied.rules(Vec::new());
