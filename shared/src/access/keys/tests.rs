@@ -147,7 +147,7 @@ fn every_mistake_of_an_entry_is_named() {
         ),
         (
             entry("web", "rights = [\"ingest\"]\nexpires = 2027-06-31"),
-            "line 5: invalid day in month",
+            "line 5: invalid date, expected day between 01 and 30",
         ),
         (
             entry("web", "rights = [\"ingest\"]\nexpires = 2027-06-01T00:00:00Z"),
