@@ -11,6 +11,7 @@ pub use self::{
     right::{Right, Rights},
 };
 
+pub mod config;
 pub mod edit;
 mod key;
 mod keys;
