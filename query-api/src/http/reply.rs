@@ -310,21 +310,30 @@ mod tests {
     async fn a_streamed_reply_ends_with_the_last_chunk() {
         let (text, metrics) = wire(|| vec![chunk("{"), chunk("}")]).await;
         assert!(text.ends_with("1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"), "{text:?}");
-        assert!(metrics.contains(r#"requests_total{key="none",route="/",status="200"} 1"#), "{metrics}");
+        assert!(
+            metrics.contains(r#"requests_total{key="none",route="/",status="200"} 1"#),
+            "{metrics}"
+        );
     }
 
     #[tokio::test]
     async fn a_store_that_fails_on_the_way_breaks_the_reply_off_without_its_end() {
         let (text, metrics) = wire(|| vec![chunk("{"), Err(down().into())]).await;
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && !text.contains("0\r\n\r\n"), "{text:?}");
-        assert!(metrics.contains(r#"requests_total{key="none",route="/",status="aborted"} 1"#), "{metrics}");
+        assert!(
+            metrics.contains(r#"requests_total{key="none",route="/",status="aborted"} 1"#),
+            "{metrics}"
+        );
     }
 
     #[tokio::test]
     async fn a_store_that_makes_no_progress_breaks_the_reply_off() {
         let (text, metrics) = wire(|| vec![chunk("{"), chunk(NEVER), chunk("}")]).await;
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && !text.contains("0\r\n\r\n"), "{text:?}");
-        assert!(metrics.contains(r#"requests_total{key="none",route="/",status="aborted"} 1"#), "{metrics}");
+        assert!(
+            metrics.contains(r#"requests_total{key="none",route="/",status="aborted"} 1"#),
+            "{metrics}"
+        );
     }
 
     #[test]
