@@ -16,6 +16,10 @@ use super::{
 /// The driver's limit on the size of a record. The brokers' own limit is lower and decides.
 const RECORD_BYTES: &str = "16000000";
 
+/// The driver looks for the system's certificates. An OpenSSL that was built with it looks only
+/// where it was built to be installed.
+const SYSTEM_CA: &str = "probe";
+
 /// No client creates a topic, even if the brokers allow it. An operator cannot override this.
 pub(super) const AUTO_CREATE: &str = "allow.auto.create.topics";
 
@@ -151,10 +155,9 @@ fn common(options: &KafkaLogOptions) -> ClientConfig {
         config.set("sasl.username", options.username.clone().unwrap_or_default());
         config.set("sasl.password", options.password.as_ref().map_or("", |secret| secret.reveal()));
     }
-    if options.security.is_encrypted()
-        && let Some(file) = &options.ca_file
-    {
-        config.set("ssl.ca.location", file.display().to_string());
+    if options.security.is_encrypted() {
+        let file = options.ca_file.as_ref().map(|file| file.display().to_string());
+        config.set("ssl.ca.location", file.unwrap_or_else(|| SYSTEM_CA.to_owned()));
     }
     config
 }
