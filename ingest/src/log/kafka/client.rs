@@ -210,4 +210,17 @@ mod tests {
             assert_eq!(names, [Some("5"), None]);
         }
     }
+
+    #[test]
+    fn brokers_are_verified_against_the_given_certificates_or_those_of_the_system() {
+        let verified_by = |security, file: Option<&str>| {
+            let ca_file = file.map(Into::into);
+            let options = KafkaLogOptions { security, ca_file, ..KafkaLogOptions::default() };
+            producer(&options).get("ssl.ca.location").map(str::to_owned)
+        };
+        let given = Some("ca.pem");
+        assert_eq!(verified_by(Security::Tls, given).as_deref(), given);
+        assert_eq!(verified_by(Security::SaslTls, None).as_deref(), Some("probe"));
+        assert_eq!(verified_by(Security::Plaintext, None), None);
+    }
 }

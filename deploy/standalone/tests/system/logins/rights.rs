@@ -63,8 +63,8 @@ fn start(stack: &Stack, program: &str, args: &[&str], user: &str) -> Service {
     Service::run(configured(command, stack, &login(user)))
 }
 
-/// Writes a record that is no event to the topic, as a superuser.
-fn produce_no_event(stack: &Stack) {
+/// Writes an invalid record to the topic, as a superuser.
+fn produce_invalid(stack: &Stack) {
     let options = KafkaLogOptions {
         brokers: stack.kafka_brokers().to_owned(),
         security: Security::SaslTls,
@@ -118,7 +118,7 @@ fn every_role_works_with_the_rights_of_the_manual_and_names_one_that_is_missing(
         let (status, text) = post(endpoint.client(), kind);
         assert_eq!(status, 200, "{text}");
     }
-    produce_no_event(&stack);
+    produce_invalid(&stack);
     consumer.wait_until_answered(3);
     assert_eq!(consumer.metrics().sum("bookend_dead_letters_total"), 1.0);
     assert_eq!(query.client().ask("/v1/users/u/sessions/s")["status"], "complete");
