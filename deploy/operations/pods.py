@@ -16,6 +16,8 @@ def main(path):
     objects = [found for found in yaml.safe_load_all(path.read_text()) if found]
     pods = {f"{found['kind']} {found['metadata']['name']}": found["spec"]["template"] for found in objects if "template" in found.get("spec", {})}
     findings = [f"{name}: {finding}" for name, template in pods.items() for finding in confined(template)]
+    findings += [f"ConfigMap {found['metadata']['name']}: the pods are open to everybody" for found in objects
+                 if found["kind"] == "ConfigMap" and "BOOKEND_ACCESS" in found.get("data", {})]
     labels = [template["metadata"]["labels"] for template in pods.values()]
     for found in objects:
         for selector in selectors(found):
