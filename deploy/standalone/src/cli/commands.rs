@@ -10,7 +10,7 @@ use shared::{
     config,
 };
 
-use crate::{demo::DemoArgs, generate::GenerateArgs, load::LoadArgs, serve};
+use crate::{client::API_KEY, demo::DemoArgs, generate::GenerateArgs, load::LoadArgs, serve};
 
 const ABOUT: &str = "Pairs the starts and ends of user sessions and serves queries about them";
 const LONG_ABOUT: &str = "Bookend accepts batches of session events over HTTP, pairs starts with \
@@ -132,7 +132,10 @@ fn data_commands(program: Command) -> Command {
         ]))
         .subcommand(with_args::<DemoArgs>("demo",
             "Run a service with artificial data and print example replies",
-            &[section("Example", &["bookend demo --sessions 1000 --once"])],
+            &[
+                section("Example", &["bookend demo --sessions 1000 --once"]),
+                config::secrets_help(&[API_KEY]),
+            ],
         ))
         .subcommand(with_args::<GenerateArgs>("generate",
             "Generate an artificial data set as JSON lines, one event per line", &[
@@ -148,6 +151,7 @@ fn data_commands(program: Command) -> Command {
             section("Input", LOADABLE),
             section("Lines of --rejects", REJECTED),
             section("Output with --json", LOADED),
+            config::secrets_help(&[API_KEY]),
         ]))
 }
 

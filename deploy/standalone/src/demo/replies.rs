@@ -6,6 +6,8 @@ use anyhow::Context;
 use serde::{Deserialize, de::DeserializeOwned};
 use shared::cli;
 
+use crate::client::{self, ClientOptions};
+
 /// The most rows that a table shows.
 const ROWS: usize = 8;
 
@@ -47,14 +49,14 @@ struct Session {
 }
 
 impl QueryClient {
-    pub(super) fn new(url: &str) -> anyhow::Result<Self> {
-        Ok(Self { url: url.to_owned(), http: reqwest::Client::builder().no_proxy().build()? })
+    pub(super) fn new(url: &str, options: &ClientOptions) -> anyhow::Result<Self> {
+        let http = options.builder(&url.parse()?)?.no_proxy().build()?;
+        Ok(Self { url: url.to_owned(), http })
     }
 
     pub(super) async fn text(&self, path: &str) -> anyhow::Result<String> {
-        let reply =
-            self.http.get(format!("{}{path}", self.url)).send().await?.error_for_status()?;
-        Ok(reply.text().await?)
+        let body = client::fetch(self.http.get(format!("{}{path}", self.url))).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
     async fn ask<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
