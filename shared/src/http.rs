@@ -23,10 +23,11 @@ use warp::http::StatusCode;
 
 use self::connection::Server;
 pub use self::{
+    gate::Access,
     options::{DrainEnd, ServeOptions},
     params::{COUNTRY, Params, ParamsError, percent_decode},
     reply::{ErrorReply, Fault, HttpError, json_reply},
-    request::{ClientAddress, Request, RequestBody},
+    request::{Connected, Request, RequestBody},
     router::{Route, Router, Routes, document},
 };
 use crate::telemetry::repeats::Repeats;
@@ -34,6 +35,7 @@ use crate::telemetry::repeats::Repeats;
 mod activity;
 mod compression;
 mod connection;
+mod gate;
 pub mod openapi;
 mod options;
 mod params;

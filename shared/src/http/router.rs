@@ -16,9 +16,10 @@ use warp::{
 };
 
 use super::{
+    gate::Access,
     openapi::{self, Call, OpenApi},
     reply::HttpError,
-    request::{ClientAddress, Request, RequestBody, Stopping},
+    request::{Connected, Request, RequestBody},
 };
 
 /// The path of the OpenAPI document.
@@ -34,6 +35,7 @@ type Handler<S> = Box<dyn Fn(Arc<S>, Request) -> BoxFuture<'static, Response> + 
 pub struct Route<S> {
     method: Method,
     template: &'static str,
+    access: Access,
     label: &'static str,
     description: Option<Call>,
     handler: Handler<S>,
@@ -55,22 +57,24 @@ pub struct Router {
 }
 
 impl<S> Route<S> {
-    /// A route for GET and HEAD. A segment of `template` in braces, as in `/users/{user_id}`,
-    /// matches any segment.
+    /// A route for GET and HEAD whose callers need `access`. A segment of `template` in braces, as
+    /// in `/users/{user_id}`, matches any segment.
     pub fn get<F: Future<Output = Response> + Send + 'static>(
         template: &'static str,
+        access: Access,
         handler: impl Fn(Arc<S>, Request) -> F + Send + Sync + 'static,
     ) -> Self {
         let handler: Handler<S> = Box::new(move |state, request| Box::pin(handler(state, request)));
-        Self { method: Method::GET, template, label: template, description: None, handler }
+        Self { method: Method::GET, template, access, label: template, description: None, handler }
     }
 
     /// A route for POST: otherwise as [`get`](Self::get).
     pub fn post<F: Future<Output = Response> + Send + 'static>(
         template: &'static str,
+        access: Access,
         handler: impl Fn(Arc<S>, Request) -> F + Send + Sync + 'static,
     ) -> Self {
-        Self { method: Method::POST, ..Self::get(template, handler) }
+        Self { method: Method::POST, ..Self::get(template, access, handler) }
     }
 
     /// Adds the description of the route to the OpenAPI document.
@@ -83,6 +87,12 @@ impl<S> Route<S> {
     #[must_use]
     pub fn labelled(self, label: &'static str) -> Self {
         Self { label, ..self }
+    }
+
+    /// What callers of the route need.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access
     }
 
     /// The path template.
@@ -120,23 +130,22 @@ impl Router {
     pub fn into_filter(self) -> serde_json::Result<Routes> {
         let text = Arc::new(openapi::text(&document(self.calls.iter().cloned()))?);
         let serve = |text: Arc<String>, _| async move { document_reply(text.as_str()) };
-        let router = Arc::new(self.with(&text, vec![Route::get(DOCUMENT, serve)]));
+        let router = Arc::new(self.with(&text, vec![Route::get(DOCUMENT, Access::Public, serve)]));
         let query = warp::query::raw().or(warp::any().map(String::new)).unify();
         Ok(warp::method()
             .and(warp::path::full())
             .and(query)
             .and(warp::header::headers_cloned())
-            .and(warp::ext::optional::<ClientAddress>())
-            .and(warp::ext::optional::<Stopping>().map(|stopping: Option<_>| stopping.is_some()))
-            .and(warp::body::stream())
-            .then(
-                move |method, path: FullPath, query, headers: HeaderMap, client, stopping, body| {
-                    let (route, segments, body) = ("", Vec::new(), boxed(body));
-                    let request =
-                        Request { method, route, segments, query, headers, client, stopping, body };
-                    router.answer(path.as_str(), request)
-                },
+            .and(
+                warp::ext::optional()
+                    .map(|connected: Option<Connected>| connected.unwrap_or_default()),
             )
+            .and(warp::body::stream())
+            .then(move |method, path: FullPath, query, headers: HeaderMap, connected, body| {
+                let (route, segments, body) = ("", Vec::new(), boxed(body));
+                let request = Request { method, route, segments, query, headers, connected, body };
+                router.answer(path.as_str(), request)
+            })
             .boxed())
     }
 
@@ -230,7 +239,7 @@ mod tests {
             let Request { method, route, segments, query, .. } = request;
             format!("{method} {route} {segments:?} {query}").into_response()
         };
-        Route { method, ..Route::get(template, answer) }
+        Route { method, ..Route::get(template, Access::Public, answer) }
     }
 
     async fn ask(routes: Vec<Route<()>>, method: &str, path: &str) -> (u16, HeaderMap, Bytes) {
