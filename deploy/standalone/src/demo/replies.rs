@@ -14,6 +14,7 @@ const ROWS: usize = 8;
 /// A client of the running service.
 pub(super) struct QueryClient {
     url: String,
+    has_key: bool,
     http: reqwest::Client,
 }
 
@@ -51,7 +52,7 @@ struct Session {
 impl QueryClient {
     pub(super) fn new(url: &str, options: &ClientOptions) -> anyhow::Result<Self> {
         let http = options.builder(&url.parse()?)?.no_proxy().build()?;
-        Ok(Self { url: url.to_owned(), http })
+        Ok(Self { url: url.to_owned(), has_key: options.key.is_some(), http })
     }
 
     pub(super) async fn text(&self, path: &str) -> anyhow::Result<String> {
@@ -65,7 +66,9 @@ impl QueryClient {
     }
 
     fn curl(&self, path: &str) -> String {
-        format!("  curl '{}{path}'", self.url)
+        // The shell knows the key, which must not be printed.
+        let key = if self.has_key { r#" -H "Authorization: Bearer $BOOKEND_API_KEY""# } else { "" };
+        format!("  curl{key} '{}{path}'", self.url)
     }
 }
 

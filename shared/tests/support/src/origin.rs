@@ -113,7 +113,7 @@ impl Origin {
     }
 }
 
-/// Answers the requests of one connection until it ends.
+/// Replies to each request of a connection until it ends.
 async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     reply: &str,
