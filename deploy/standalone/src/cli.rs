@@ -18,6 +18,7 @@ use crate::{
     client::API_KEY,
     demo::{self, DemoArgs},
     generate::{self, GenerateArgs},
+    key::{self, ListArgs, NewArgs, RevokeArgs},
     load::{self, LoadArgs},
     redrive,
     serve::{self, ServeConfig},
@@ -99,7 +100,17 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
             args.options.client.read_key()?;
             block_on(async { load::run(args, interrupted()?).await })
         }
+        Some(("key", matches)) => change_keys(matches),
         // clap reports anything else.
+        _ => Ok(()),
+    }
+}
+
+fn change_keys(matches: &clap::ArgMatches) -> anyhow::Result<()> {
+    match matches.subcommand() {
+        Some(("new", matches)) => key::new(NewArgs::from_arg_matches(matches)?),
+        Some(("list", matches)) => key::list(&ListArgs::from_arg_matches(matches)?),
+        Some(("revoke", matches)) => key::revoke(&RevokeArgs::from_arg_matches(matches)?),
         _ => Ok(()),
     }
 }
