@@ -134,7 +134,7 @@ pub(crate) fn connect(client: &ClientOptions, url: &str) -> anyhow::Result<reqwe
     Ok(client.builder(&url.parse()?)?.no_proxy().build()?)
 }
 
-/// Returns the address in the log line of the address. Later lines are read and dropped, so that the
+/// Returns the address in its log line. Later lines are read and dropped, so that the
 /// program never blocks on a full pipe.
 fn address(
     mut lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static,

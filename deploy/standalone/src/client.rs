@@ -39,11 +39,11 @@ pub struct ClientOptions {
 /// An error as the service sends it.
 #[derive(Deserialize)]
 struct Refused {
-    error: Message,
+    error: Cause,
 }
 
 #[derive(Deserialize)]
-struct Message {
+struct Cause {
     message: String,
 }
 
@@ -140,12 +140,16 @@ pub fn root_cause(error: &reqwest::Error) -> String {
 /// Whether the certificate of the server is not valid or not trusted.
 #[must_use]
 pub fn is_untrusted(error: &reqwest::Error) -> bool {
-    causes(error).any(|cause| {
-        // An I/O error is not the source of what it wraps.
-        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let wrapped = wrapped.and_then(|wrapped| wrapped.downcast_ref::<rustls::Error>());
-        matches!(wrapped, Some(rustls::Error::InvalidCertificate(_)))
-    })
+    causes(error).any(is_wrong_certificate)
+}
+
+fn is_wrong_certificate(error: &(dyn Error + 'static)) -> bool {
+    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+        return true;
+    }
+    // An I/O error is not the source of what it wraps, which may be another one.
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    wrapped.is_some_and(|wrapped| is_wrong_certificate(wrapped))
 }
 
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {

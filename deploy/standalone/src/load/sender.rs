@@ -31,6 +31,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 pub(super) struct Sender {
     http: reqwest::Client,
     url: Url,
+    has_key: bool,
     tries: u32,
     backoff: Duration,
 }
@@ -74,7 +75,8 @@ impl Sender {
             .pool_max_idle_per_host(usize::from(options.concurrency))
             .build()
             .context("cannot create an HTTP client")?;
-        Ok(Self { http, url, tries: options.tries, backoff: options.backoff })
+        let has_key = options.client.key.is_some();
+        Ok(Self { http, url, has_key, tries: options.tries, backoff: options.backoff })
     }
 
     /// Sends `batch`, with retries, and in parts if it is too large for one request.
@@ -186,7 +188,11 @@ impl Sender {
     }
 
     fn unexpected(&self, status: StatusCode, headers: &header::HeaderMap, body: &[u8]) -> String {
-        format!("{} {}", self.url, client::describe(status, headers, body))
+        let cause = format!("{} {}", self.url, client::describe(status, headers, body));
+        if status == StatusCode::UNAUTHORIZED && !self.has_key {
+            return format!("{cause}; set BOOKEND_API_KEY or BOOKEND_API_KEY_FILE");
+        }
+        cause
     }
 }
 

@@ -11,7 +11,10 @@ use utoipa::openapi::{
 use warp::http::StatusCode;
 
 use super::call::{Call, Example};
-use crate::http::{gate::Access, reply::HttpError};
+use crate::{
+    access::Right,
+    http::{gate::Access, reply::HttpError},
+};
 
 /// The names of the schemes. Pages use the first.
 const SCHEMES: [&str; 2] = ["bearer", "api_key"];
@@ -19,7 +22,7 @@ const SCHEMES: [&str; 2] = ["bearer", "api_key"];
 /// Describes `call` as one that needs `access`.
 pub(in crate::http) fn guarded(call: Call, access: Access) -> Call {
     let Some(right) = right(access) else { return call };
-    let keys = SCHEMES.map(|scheme| SecurityRequirement::new(scheme, [right]));
+    let keys = SCHEMES.map(|scheme| SecurityRequirement::new(scheme, [right.as_str()]));
     // Without --keys, a service needs none.
     let nothing = SecurityRequirement::default();
     call.requiring(keys.into_iter().chain([nothing]))
@@ -42,12 +45,12 @@ pub(super) fn declare(document: &mut OpenApi) {
 }
 
 /// The right that a key must have.
-fn right(access: Access) -> Option<&'static str> {
+fn right(access: Access) -> Option<Right> {
     match access {
         Access::Public => None,
-        Access::Ingest => Some("ingest"),
-        Access::ReadAll | Access::ReadUser => Some("read"),
-        Access::Operate => Some("operate"),
+        Access::Ingest => Some(Right::Ingest),
+        Access::ReadAll | Access::ReadUser => Some(Right::Read),
+        Access::Operate => Some(Right::Operate),
     }
 }
 
@@ -59,7 +62,7 @@ fn no_key() -> Example {
 }
 
 /// A request with a key that has other rights.
-fn missing_right(right: &str) -> Example {
+fn missing_right(right: Right) -> Example {
     let message = format!("this key does not have the right `{right}`");
     let error = HttpError::new(StatusCode::FORBIDDEN, "missing_right", message);
     Example::error("missing_right", "When the key of the request has other rights.", &error)

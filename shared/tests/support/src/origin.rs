@@ -1,4 +1,5 @@
-//! A server that sends the same reply to every request, with or without TLS, and keeps the requests.
+//! A server that sends the same reply to every request, with or without TLS, and keeps the
+//! requests.
 
 use std::{
     net::SocketAddr,

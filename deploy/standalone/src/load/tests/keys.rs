@@ -61,6 +61,13 @@ async fn a_redirect_is_an_error_that_names_its_target_which_gets_no_request() {
 }
 
 #[tokio::test]
+async fn who_needs_a_key_and_has_none_is_told_where_it_comes_from() {
+    let service = Service::start([answer(401, "")]).await;
+    let failure = load(lines(0..3), &service.options()).await.failure.unwrap();
+    assert!(failure.ends_with("; set BOOKEND_API_KEY or BOOKEND_API_KEY_FILE"), "{failure}");
+}
+
+#[tokio::test]
 async fn a_refused_key_ends_the_load_at_once_with_the_message_of_the_service() {
     for (status, code) in [(401, "unknown_key"), (403, "missing_right")] {
         let body = format!(r#"{{"error":{{"code":"{code}","message":"why, in words"}}}}"#);
