@@ -37,10 +37,10 @@ const HOW: &str = "\
     path that does not support the method returns 405 `method_not_allowed`, and the header \
     `Allow` lists the methods that it supports. Calls under `/v1` refuse unknown query \
     parameters with 400 `unknown_parameter`; older calls and pages ignore them.\n\
-    - A service with `--keys` needs an API key for each call that lists one below: as \
-    `Authorization: Bearer KEY`, as `X-API-Key: KEY` or, for events, as `?key=KEY` if sending \
-    events is its only right. Without a valid key a call returns 401, and 403 if the key lacks the \
-    right of the call, is for other users, or is not for the origin of the page that sends it. The \
+    - A service with `--keys` needs an API key for each call that names a right below: as \
+    `Authorization: Bearer KEY` or `X-API-Key: KEY`. A key that may only send events can also be \
+    sent as `?key=KEY`. Without a valid key, these calls return 401. They return 403 if the key \
+    lacks the right, is for other users, or is not for the origin of the page that sends it. The \
     documentation page keeps a key until its tab is closed.\n\
     - An idle connection is closed 75 seconds after its last reply, or sooner when a new one \
     needs its place. When all connections are busy, a new one receives 503 `unavailable`. A reply \

@@ -204,6 +204,9 @@ fn the_documentation_keeps_its_key_for_the_tab_and_shares_it_with_the_dashboard(
     eventually("the key is kept", || (page.stored() == [FULL, "", ""]).then_some(()));
     answered("200");
     page.open("/");
+    eventually("the key is used again", || {
+        texts(&page.browser, ".auth-wrapper .authorize.locked").pop()
+    });
     answered("200");
     page.open("/dashboard");
     page.wait_for("#starts-summary", "No session starts");
