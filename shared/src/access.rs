@@ -7,7 +7,7 @@ pub use self::{
     forwarded::{ProxyNet, TrustedProxies},
     key::{KeyHash, KeyId, generate},
     keys::{Key, KeySet, Keys, Unfit, parse_day},
-    metrics::register_without_keys,
+    metrics::{register_denials, register_without_keys},
     origin::{AllowedOrigin, Origin},
     right::{Right, Rights},
 };

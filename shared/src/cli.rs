@@ -1,12 +1,17 @@
 //! The frame around a service: the settings of every process, its runtime, signals and exit status.
 
 use std::{
-    future::Future, net::SocketAddr, num::NonZero, process::ExitCode, thread, time::Duration,
+    future::{Future, ready},
+    net::SocketAddr,
+    num::NonZero,
+    process::ExitCode,
+    thread,
+    time::Duration,
 };
 
 use anyhow::Context;
 use clap::Command;
-use futures_util::Stream;
+use futures_util::{Stream, future::BoxFuture};
 use prometheus::Registry;
 use tokio::{
     net::TcpListener,
@@ -139,17 +144,18 @@ impl ProcessConfig {
         Ok(Listeners { main, operations })
     }
 
-    /// Opens the gate in front of all routes, which follows the file of keys.
-    pub fn gate(&self, registry: &Registry) -> anyhow::Result<Gate> {
+    /// Opens the gate in front of all routes. The future follows the file of keys.
+    pub fn gate(&self, registry: &Registry) -> anyhow::Result<(Gate, BoxFuture<'static, ()>)> {
         let AccessConfig { open, allowed_hosts, .. } = &self.access;
         let gate = Gate::default().counted(registry)?;
         if let Some(keys) = self.access.open_keys()? {
-            tokio::spawn(keys.watch(registry, looks()?)?);
-            return Ok(gate.with_keys(keys));
+            let watching = Box::pin(keys.watch(registry, looks()?)?);
+            return Ok((gate.with_keys(keys), watching));
         }
         access::register_without_keys(registry)?;
         let is_local = self.listen.ip().to_canonical().is_loopback() && !open;
-        Ok(if is_local { gate.with_hosts(allowed_hosts.clone()) } else { gate })
+        let gate = if is_local { gate.with_hosts(allowed_hosts.clone()) } else { gate };
+        Ok((gate, Box::pin(ready(()))))
     }
 
     /// The limits on connections, lowered if the limit on open files requires it.

@@ -16,12 +16,12 @@ use warp::{
 };
 
 use super::{
-    caller::Caller,
     denial::Denial,
-    gate::{Access, Gate},
+    gate::Gate,
     openapi::{self, Call, OpenApi},
     reply::HttpError,
     request::{Connected, Request, RequestBody},
+    right::Access,
 };
 
 /// The largest body of a denied request that is read, in bytes.
@@ -173,7 +173,7 @@ impl Router {
             .and(warp::body::stream())
             .then(move |method, path: FullPath, query, headers: HeaderMap, connected, body| {
                 let (route, segments, body) = ("", Vec::new(), boxed(body));
-                let caller = Caller::unknown(&router.gate);
+                let caller = router.gate.stranger();
                 let request =
                     Request { method, route, segments, query, headers, connected, caller, body };
                 router.answer(path.as_str(), request)

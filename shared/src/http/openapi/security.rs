@@ -13,7 +13,7 @@ use warp::http::StatusCode;
 use super::call::{Call, Example};
 use crate::{
     access::Right,
-    http::{gate::Access, reply::HttpError},
+    http::{reply::HttpError, right::Access},
 };
 
 /// The names of the schemes. Pages use the first.
