@@ -12,6 +12,7 @@ pub use self::{
     right::{Right, Rights},
 };
 
+pub mod config;
 pub mod edit;
 mod forwarded;
 mod key;
