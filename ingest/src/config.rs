@@ -3,6 +3,7 @@
 use std::num::NonZero;
 
 use shared::{
+    access::TrustedProxies,
     cli::{ProcessConfig, Threads},
     config::{Bytes, DurationValue, Mistakes, Setting, Settings},
     store::config::{StoreConfig, cassandra_settings},
@@ -107,7 +108,7 @@ impl Limits {
                 body_timeout: given.duration("body-timeout"),
                 future_tolerance_ms,
                 quota_events_per_second: given.get_optional("quota"),
-                trusted_proxies: given.get_list("trusted-proxies").into_iter().collect(),
+                trusted_proxies: TrustedProxies::all(given.get_list("trusted-proxies")),
                 append_timeout: log
                     .append_deadline()
                     .unwrap_or(EndpointOptions::default().append_timeout),

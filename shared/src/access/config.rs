@@ -54,7 +54,7 @@ impl AccessConfig {
             keys: given.get_optional("keys"),
             open: given.get_optional::<Mode>("access").is_some(),
             allowed_hosts: names.into_iter().map(|name| name.to_ascii_lowercase()).collect(),
-            trusted_proxies: given.get_list("trusted-proxies").into_iter().collect(),
+            trusted_proxies: TrustedProxies::all(given.get_list("trusted-proxies")),
             operations: given.get_optional("operations-listen"),
         };
         if config.open && config.keys.is_some() {
