@@ -4,7 +4,7 @@
 //! is decided where routes are, in [`crate::http`].
 
 pub use self::{
-    forwarded::{ProxyNet, TrustedProxies},
+    forwarded::TrustedProxies,
     key::{KeyHash, KeyId, generate},
     keys::{Key, KeySet, Keys, Unfit, parse_day},
     metrics::{register_denials, register_without_keys},

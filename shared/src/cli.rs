@@ -86,7 +86,6 @@ pub fn settings(listen: &'static str) -> Vec<Setting> {
         Setting::new("write-timeout", "TIME", "30s", "Close a connection whose client reads nothing of a reply for this long"),
         Setting::new("drain-window", "TIME", "5s", "How long requests are still accepted after SIGTERM, while /readyz is 503"),
         Setting::new("drain-timeout", "TIME", "20s", "How long requests in flight may take to finish after the drain window"),
-        Setting::list("trusted-proxies", "CIDR", "Networks of proxies whose X-Forwarded-For names the client, for --quota"),
     ];
     all.extend(access::config::settings());
     all
@@ -148,6 +147,13 @@ impl ProcessConfig {
     pub fn gate(&self, registry: &Registry) -> anyhow::Result<(Gate, BoxFuture<'static, ()>)> {
         let AccessConfig { open, allowed_hosts, .. } = &self.access;
         let gate = Gate::default().counted(registry)?;
+        if self.access.shows_keys(self.listen) {
+            tracing::warn!(
+                "keys are readable on their way to {}: encrypt the connections, or let a proxy do \
+                 so and name it with --trusted-proxies",
+                self.listen
+            );
+        }
         if let Some(keys) = self.access.open_keys()? {
             let watching = Box::pin(keys.watch(registry, looks()?)?);
             return Ok((gate.with_keys(keys), watching));

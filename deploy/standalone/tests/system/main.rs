@@ -34,6 +34,7 @@ mod full_disk;
 mod hostile_clients;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod loading;
