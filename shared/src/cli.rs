@@ -7,6 +7,7 @@ use std::{
 use anyhow::Context;
 use clap::Command;
 use futures_util::Stream;
+use prometheus::Registry;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -15,10 +16,11 @@ use tokio::{
 
 pub use self::output::{Reported, exit, print, print_report, say, usage};
 use crate::{
+    access::{self, config::AccessConfig},
     build_info,
     clock::Clock,
     config::{self, Mistakes, Setting, Settings},
-    http::{DrainEnd, ServeOptions},
+    http::{DrainEnd, Gate, Listeners, ServeOptions},
     open_files,
     telemetry::{self, LogFormat},
     timestamp::Timestamp,
@@ -60,13 +62,15 @@ pub struct ProcessConfig {
     pub log_level: String,
     /// Limits on connections.
     pub connections: ServeOptions,
+    /// Who may use the process.
+    pub access: AccessConfig,
 }
 
 /// The settings of a [`ProcessConfig`]. `listen` is the default address of this process.
 #[must_use]
 #[rustfmt::skip]
 pub fn settings(listen: &'static str) -> Vec<Setting> {
-    vec![
+    let mut all = vec![
         Setting::new("listen", "ADDRESS", listen, "Address to listen on"),
         Setting::new("as-of", "TIME", "", "Run as if it were this time, for example 2019-05-13T12:00:00Z (for old data)"),
         Setting::new("log-format", "FORMAT", "human", "Format of log lines: human or json"),
@@ -77,7 +81,10 @@ pub fn settings(listen: &'static str) -> Vec<Setting> {
         Setting::new("write-timeout", "TIME", "30s", "Close a connection whose client reads nothing of a reply for this long"),
         Setting::new("drain-window", "TIME", "5s", "How long requests are still accepted after SIGTERM, while /readyz is 503"),
         Setting::new("drain-timeout", "TIME", "20s", "How long requests in flight may take to finish after the drain window"),
-    ]
+        Setting::list("trusted-proxies", "CIDR", "Networks of proxies whose X-Forwarded-For names the client, for --quota"),
+    ];
+    all.extend(access::config::settings());
+    all
 }
 
 impl ProcessConfig {
@@ -97,6 +104,7 @@ impl ProcessConfig {
                 drain_window: given.duration("drain-window"),
                 drain_timeout: given.duration("drain-timeout"),
             },
+            access: AccessConfig::read(given),
         };
         if let Err(cause) = telemetry::check_filter(&config.log_level) {
             given.mistake("log-level", &cause);
@@ -115,11 +123,33 @@ impl ProcessConfig {
         telemetry::init(self.log_format, &self.log_level).map_err(|cause| Mistakes(vec![cause]))
     }
 
-    /// Binds the port.
-    pub async fn listen(&self) -> anyhow::Result<TcpListener> {
-        TcpListener::bind(self.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", self.listen))
+    /// Records the mistakes about access that only a service can make in `given`; one with
+    /// `nothing_to_protect` may be reached by everybody.
+    pub fn check_access(&self, nothing_to_protect: bool, given: &mut Settings) {
+        self.access.check(self.listen, nothing_to_protect, given);
+    }
+
+    /// Binds the ports.
+    pub async fn listen(&self) -> anyhow::Result<Listeners> {
+        let main = bind(self.listen).await?;
+        let operations = match self.access.operations {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Ok(Listeners { main, operations })
+    }
+
+    /// Opens the gate in front of all routes, which follows the file of keys.
+    pub fn gate(&self, registry: &Registry) -> anyhow::Result<Gate> {
+        let AccessConfig { open, allowed_hosts, .. } = &self.access;
+        let gate = Gate::default().counted(registry)?;
+        if let Some(keys) = self.access.open_keys()? {
+            tokio::spawn(keys.watch(registry, looks()?)?);
+            return Ok(gate.with_keys(keys));
+        }
+        access::register_without_keys(registry)?;
+        let is_local = self.listen.ip().to_canonical().is_loopback() && !open;
+        Ok(if is_local { gate.with_hosts(allowed_hosts.clone()) } else { gate })
     }
 
     /// The limits on connections, lowered if the limit on open files requires it.
@@ -136,6 +166,11 @@ impl ProcessConfig {
         }
         ServeOptions { max_connections: wanted.min(room), ..self.connections }
     }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// The command line of a program: its name, its purpose and its version. `librdkafka` is the

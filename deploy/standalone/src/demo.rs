@@ -2,16 +2,21 @@
 //!
 //! The data directory is temporary and is removed when the demo ends.
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{ffi::OsString, future::Future, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context;
 use indicatif::HumanCount;
 use ingest::metrics::{LAG, RECORDS_HANDLED};
-use shared::{clock::Clock, config::Secret, http::DrainEnd, progress::Progress};
+use shared::{
+    clock::Clock,
+    config::{self, Mistakes, Secret},
+    http::DrainEnd,
+    progress::Progress,
+};
 use tokio::net::TcpListener;
 
 use crate::{
-    client::ClientOptions,
+    client::{API_KEY, ClientOptions},
     generate::{Dataset, GenerateArgs},
     load::{self, LoadOptions, Summary},
     serve::{self, ServeConfig},
@@ -31,6 +36,14 @@ pub struct DemoArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
     pub listen: SocketAddr,
 
+    /// `open`: let everybody use a demo that other machines can reach
+    #[arg(long, value_name = "MODE")]
+    pub access: Option<OsString>,
+
+    /// File of API keys; every request then needs a key
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<OsString>,
+
     /// Number of sessions to generate
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub sessions: u32,
@@ -43,9 +56,35 @@ pub struct DemoArgs {
     #[arg(long)]
     pub once: bool,
 
-    /// The API key for the own requests, needed if the service has keys.
+    /// The API key, which [`read_key`](Self::read_key) sets.
     #[arg(skip)]
     pub key: Option<Secret>,
+}
+
+impl DemoArgs {
+    /// The arguments of `serve` for a service with its data in `dir`.
+    pub fn settings(&self, dir: &Path) -> Vec<OsString> {
+        let embedded = ["serve", "--log=embedded", "--store=embedded", "--drain-window=0s"];
+        let own = [
+            ("--data-dir", Some(dir.into())),
+            ("--listen", Some(self.listen.to_string().into())),
+            ("--access", self.access.clone()),
+            ("--keys", self.keys.clone()),
+        ];
+        let own = own.into_iter().filter_map(|(flag, value)| Some([flag.into(), value?]));
+        embedded.map(OsString::from).into_iter().chain(own.flatten()).collect()
+    }
+
+    /// Reads the API key from the environment. A demo whose service has keys needs one itself.
+    pub fn read_key(&mut self, config: &ServeConfig) -> Result<(), Mistakes> {
+        self.key = config::read_secret(&API_KEY)?;
+        if config.process.access.keys.is_some() && self.key.is_none() {
+            let mistake = "--keys: the demo needs a key for its own requests, with the rights \
+                           ingest, read and operate; set BOOKEND_API_KEY or BOOKEND_API_KEY_FILE";
+            return Err(Mistakes(vec![mistake.to_owned()]));
+        }
+        Ok(())
+    }
 }
 
 /// Starts the service, loads data, prints replies, and serves until `shutdown`.

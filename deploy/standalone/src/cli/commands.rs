@@ -98,7 +98,7 @@ const ROTATED: &[&str] = &[
 const SERVICE_ONLY: &[&str] = &[
     "listen", "max-connections", "header-timeout", "idle-timeout", "write-timeout", "drain-window",
     "drain-timeout", "body-timeout", "max-batch-events", "max-body", "max-inflight", "quota",
-    "consumer-batch",
+    "consumer-batch", "trusted-proxies",
 ];
 
 /// The arguments of `bookend setup` and `bookend verify` besides the settings of `serve`.
