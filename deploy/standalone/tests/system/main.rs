@@ -13,6 +13,8 @@ mod brokers;
 #[cfg(test)]
 mod by_hand;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod clocks;
 #[cfg(test)]
 mod command_line;
