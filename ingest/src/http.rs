@@ -125,7 +125,7 @@ impl Endpoint {
             self.options.trusted_proxies.client(peer, forwarded)
         });
         self.quotas
-            .charge(None, client, sent, Instant::now())
+            .charge(caller.key().map(Arc::as_ref), client, sent, Instant::now())
             .map_err(|seconds| Refusal::Quota { seconds })?;
         let shape = batch.shape;
         let now = self.clock.now();

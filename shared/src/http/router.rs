@@ -110,11 +110,12 @@ impl<S> Route<S> {
         self.template
     }
 
-    /// The description with the method and the path template; `None` for a route that clients do
-    /// not call themselves, such as a file of a page.
+    /// The description with the method, the path template and what callers need; `None` for a
+    /// route that clients do not call themselves, such as a file of a page.
     #[must_use]
     pub fn description(&self) -> Option<(Method, &'static str, Call)> {
-        Some((self.method.clone(), self.template, self.description.clone()?))
+        let call = openapi::guarded(self.description.clone()?, self.access);
+        Some((self.method.clone(), self.template, call))
     }
 }
 
@@ -336,5 +337,27 @@ mod tests {
         let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
         assert_eq!(paths, ["/a", "/openapi.json"]);
+    }
+
+    #[tokio::test]
+    async fn what_a_call_needs_follows_from_the_right_of_its_route() {
+        let routes = [Access::Public, Access::Ingest, Access::ReadUser, Access::Operate];
+        let routes = ["/public", "/ingest", "/read", "/operate"].into_iter().zip(routes);
+        let routes = routes.map(|(template, access)| {
+            let call = Call::new(Tag::Process, "Summary", "Description.");
+            Route { access, ..route(Method::GET, template) }.described(call)
+        });
+        let (_, _, body) = ask(routes.collect(), "GET", "/openapi.json").await;
+        let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let needed = |path: &str| {
+            let call = &document["paths"][path]["get"];
+            let statuses = call["responses"].as_object().unwrap().keys().cloned();
+            (call["security"].to_string(), statuses.collect::<Vec<_>>().join(","))
+        };
+        assert_eq!(needed("/public"), ("null".to_owned(), String::new()));
+        for (path, right) in [("/ingest", "ingest"), ("/read", "read"), ("/operate", "operate")] {
+            let security = format!(r#"[{{"bearer":["{right}"]}},{{"api_key":["{right}"]}},{{}}]"#);
+            assert_eq!(needed(path), (security, "401,403".to_owned()), "{path}");
+        }
     }
 }
