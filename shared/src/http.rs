@@ -23,6 +23,7 @@ use warp::http::StatusCode;
 
 use self::connection::Server;
 pub use self::{
+    headers::RequestId,
     options::{DrainEnd, ServeOptions},
     params::{COUNTRY, Params, ParamsError, percent_decode},
     reply::{ErrorReply, Fault, HttpError, json_reply},
@@ -34,6 +35,8 @@ use crate::telemetry::repeats::Repeats;
 mod activity;
 mod compression;
 mod connection;
+mod cors;
+mod headers;
 pub mod openapi;
 mod options;
 mod params;

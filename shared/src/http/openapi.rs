@@ -34,8 +34,11 @@ const HOW: &str = "\
     or `zstd`. They are sent uncompressed when many others are being compressed.\n\
     - Every path that supports GET also supports HEAD. An unknown path returns 404 `not_found`. A \
     path that does not support the method returns 405 `method_not_allowed`, and the header \
-    `Allow` lists the methods that it supports. Calls under `/v1` refuse unknown query \
-    parameters with 400 `unknown_parameter`; older calls and pages ignore them.\n\
+    `Allow` lists the methods that it supports; OPTIONS returns 204 with the same header. Calls \
+    under `/v1` refuse unknown query parameters with 400 `unknown_parameter`; older calls and \
+    pages ignore them.\n\
+    - Every reply has an `X-Request-Id`, which log lines about the request contain. A request's \
+    own is kept if it has 1 to 64 letters, digits and hyphens.\n\
     - An idle connection is closed 75 seconds after its last reply, or sooner when a new one \
     needs its place. When all connections are busy, a new one receives 503 `unavailable`. A reply \
     that is sent before the whole request was read, or while the process is stopping, has \

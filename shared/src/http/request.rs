@@ -6,6 +6,8 @@ use futures_util::Stream;
 use hyper::body::Bytes;
 use warp::http::{HeaderMap, Method};
 
+use super::headers::RequestId;
+
 /// The address that a request came from; the accept loop adds it to the request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
@@ -30,6 +32,8 @@ pub struct Request {
     pub query: String,
     /// The headers.
     pub headers: HeaderMap,
+    /// The id, for log lines.
+    pub id: RequestId,
     /// The address of the client; `None` where no accept loop added it, as in unit tests.
     pub client: Option<ClientAddress>,
     /// Whether the process was stopping when the request arrived.

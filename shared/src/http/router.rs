@@ -16,6 +16,8 @@ use warp::{
 };
 
 use super::{
+    cors::Cors,
+    headers::ReplyHeaders,
     openapi::{self, Call, OpenApi},
     reply::HttpError,
     request::{ClientAddress, Request, RequestBody, Stopping},
@@ -132,15 +134,38 @@ impl Router {
             .then(
                 move |method, path: FullPath, query, headers: HeaderMap, client, stopping, body| {
                     let (route, segments, body) = ("", Vec::new(), boxed(body));
-                    let request =
-                        Request { method, route, segments, query, headers, client, stopping, body };
-                    router.answer(path.as_str(), request)
+                    let cors = Cors::of(&method, &headers, |_| false);
+                    let reply_headers = ReplyHeaders::of(&headers, false);
+                    let id = reply_headers.id().clone();
+                    let request = Request {
+                        method,
+                        route,
+                        segments,
+                        query,
+                        headers,
+                        id,
+                        client,
+                        stopping,
+                        body,
+                    };
+                    let reply = router.answer(path.as_str(), request, &cors);
+                    async move {
+                        let mut reply = reply.await;
+                        cors.complete(reply.headers_mut());
+                        reply_headers.complete(reply.headers_mut());
+                        reply
+                    }
                 },
             )
             .boxed())
     }
 
-    fn answer(&self, path: &str, mut request: Request) -> BoxFuture<'static, Response> {
+    fn answer(
+        &self,
+        path: &str,
+        mut request: Request,
+        cors: &Cors,
+    ) -> BoxFuture<'static, Response> {
         let matching = || self.routes.iter().filter(|route| matches(route.template, path));
         let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
         if let Some(route) = matching().find(|route| route.method == *method) {
@@ -149,7 +174,13 @@ impl Router {
             return (route.handler)(request);
         }
         let methods: Vec<_> = matching().flat_map(BoundRoute::methods).collect();
-        Box::pin(std::future::ready(not_routed(&methods)))
+        let reply = match HeaderValue::from_str(&methods.join(", ")) {
+            Ok(allow) if !methods.is_empty() && request.method == Method::OPTIONS => {
+                cors.options(&allow)
+            }
+            _ => not_routed(&methods),
+        };
+        Box::pin(std::future::ready(reply))
     }
 }
 
@@ -213,7 +244,6 @@ fn document_reply(text: &str) -> Response {
     let mut reply = text.to_owned().into_response();
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     reply
 }
@@ -255,11 +285,12 @@ mod tests {
         let routes = || vec![route(Method::POST, "/"), route(Method::GET, "/").labelled("label")];
         assert_eq!(&ask(routes(), "POST", "/").await.2[..], b"POST / [] ");
         assert_eq!(&ask(routes(), "HEAD", "/").await.2[..], b"HEAD label [] ");
-        let (status, headers, _) = ask(routes(), "OPTIONS", "/").await;
-        assert_eq!(
-            (status, &headers["allow"]),
-            (405, &HeaderValue::from_static("POST, GET, HEAD"))
-        );
+        for (method, expected) in [("DELETE", 405), ("TRACE", 405), ("OPTIONS", 204)] {
+            let (status, headers, _) = ask(routes(), method, "/").await;
+            let allow = HeaderValue::from_static("POST, GET, HEAD");
+            assert_eq!((status, &headers["allow"]), (expected, &allow), "{method}");
+        }
+        assert_eq!(ask(routes(), "OPTIONS", "/a").await.0, 404);
     }
 
     #[tokio::test]
