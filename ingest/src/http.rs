@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use shared::{
     clock::Clock,
-    event::{BatchShape, EventBatch, SessionEvent},
-    http::{ClientAddress, Request, RequestId, Route},
+    event::{BatchShape, EventBatch, Sender, SessionEvent},
+    http::{Access, Request, RequestId, Route},
     telemetry::Repeats,
     timestamp::Timestamp,
 };
@@ -48,7 +48,7 @@ pub const PATHS: [&str; 3] = ["/v1/events", "/user/batches", "/"];
 pub fn routes() -> Vec<Route<Endpoint>> {
     let route = |path| {
         let answer = async |endpoint: Arc<Endpoint>, request| endpoint.answer(request).await;
-        Route::post(path, answer).described(openapi::call(path))
+        Route::post(path, Access::Ingest, answer).described(openapi::call(path))
     };
     PATHS.map(route).into()
 }
@@ -109,15 +109,16 @@ impl Endpoint {
 
     async fn take(&self, request: Request) -> Result<(BatchShape, Report), Refusal> {
         let user_key = parameters::user_key(&request)?;
-        let Request { headers, client, body, .. } = request;
+        let Request { headers, connected, body, .. } = request;
         let EndpointOptions { max_events, max_body_bytes, body_timeout, .. } = self.options;
         let format = body::format(&headers)?;
         let body =
             Body::read(&headers, body, max_body_bytes, &self.in_flight, body_timeout).await?;
-        let batch = EventBatch::decode_by(body.bytes(), format, max_events, user_key)?;
+        let sender = Sender { user_key, users_prefix: None };
+        let batch = EventBatch::decode_by(body.bytes(), format, max_events, sender)?;
         let sent = batch.events.len();
         self.metrics.batch_events.observe(precise(sent));
-        if let (Some(quota), Some(ClientAddress(address))) = (&self.quota, client) {
+        if let (Some(quota), Some(address)) = (&self.quota, connected.client) {
             quota.check(address, sent).map_err(|seconds| Refusal::Quota { seconds })?;
         }
         let shape = batch.shape;

@@ -5,7 +5,11 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use shared::http::{Request, Route, openapi::Call};
+use shared::http::{
+    Access::{self, Public, ReadAll, ReadUser},
+    Request, Route,
+    openapi::Call,
+};
 use warp::http::Method;
 
 pub use self::service::QueryService;
@@ -32,36 +36,60 @@ type Reading<'a> = BoxFuture<'a, Result<Answer, QueryError>>;
 #[must_use]
 pub fn routes() -> Vec<Route<QueryService>> {
     let queries = [
-        query("/v1/session-starts", Range, openapi::starts::listed(), |service, request| {
-            Box::pin(service.starts(request))
-        }),
+        query(
+            "/v1/session-starts",
+            ReadAll,
+            Range,
+            openapi::starts::listed(),
+            |service, request| Box::pin(service.starts(request)),
+        ),
         query(
             "/v1/session-starts/counts",
+            ReadAll,
             Range,
             openapi::starts::counted(),
             |service, request| Box::pin(service.start_counts(request)),
         ),
-        measured("/v1/users/{user_id}/sessions", openapi::users::sessions(), |service, request| {
-            Box::pin(service.sessions(request))
-        }),
+        measured(
+            "/v1/users/{user_id}/sessions",
+            ReadUser,
+            openapi::users::sessions(),
+            |service, request| Box::pin(service.sessions(request)),
+        ),
         query(
             "/v1/users/{user_id}/sessions/{session_id}",
+            ReadUser,
             Point,
             openapi::users::session(),
             |service, request| Box::pin(service.session(request)),
         ),
-        measured("/v1/sessions", openapi::users::sessions_by_query(), |service, request| {
-            Box::pin(service.sessions_by_query(request))
-        }),
-        query("/v1/session", Point, openapi::users::session_by_query(), |service, request| {
-            Box::pin(service.session_by_query(request))
-        }),
-        measured("/", openapi::users::root(), |service, request| Box::pin(service.root(request))),
-        query("/user/last-events", Range, openapi::starts::last_events(), |service, request| {
-            Box::pin(service.last_events(request))
+        measured(
+            "/v1/sessions",
+            ReadUser,
+            openapi::users::sessions_by_query(),
+            |service, request| Box::pin(service.sessions_by_query(request)),
+        ),
+        query(
+            "/v1/session",
+            ReadUser,
+            Point,
+            openapi::users::session_by_query(),
+            |service, request| Box::pin(service.session_by_query(request)),
+        ),
+        // The page is for everybody; the handler checks the right of a request with a body.
+        measured("/", Public, openapi::users::root(), |service, request| {
+            Box::pin(service.root(request))
         }),
         query(
+            "/user/last-events",
+            ReadAll,
+            Range,
+            openapi::starts::last_events(),
+            |service, request| Box::pin(service.last_events(request)),
+        ),
+        query(
             "/user/last-sessions-user",
+            ReadUser,
             Point,
             openapi::users::last_sessions(),
             |service, request| Box::pin(service.last_sessions(request)),
@@ -74,11 +102,12 @@ pub fn routes() -> Vec<Route<QueryService>> {
 /// includes the wait for a permit to read.
 fn query(
     template: &'static str,
+    access: Access,
     reach: Reach,
     description: Call,
     read: for<'a> fn(&'a QueryService, Request) -> Reading<'a>,
 ) -> Route<QueryService> {
-    measured(template, description, move |service, request| {
+    measured(template, access, description, move |service, request| {
         Box::pin(service.in_time(reach, read(service, request)))
     })
 }
@@ -86,6 +115,7 @@ fn query(
 /// A route that is counted and timed under its template.
 fn measured(
     template: &'static str,
+    access: Access,
     description: Call,
     answer: impl for<'a> Fn(&'a QueryService, Request) -> Reading<'a> + Copy + Send + Sync + 'static,
 ) -> Route<QueryService> {
@@ -101,7 +131,7 @@ fn measured(
             }
         }
     };
-    Route::get(template, handler).described(description)
+    Route::get(template, access, handler).described(description)
 }
 
 #[cfg(test)]
@@ -131,7 +161,7 @@ mod tests {
         let clock = Clock::machine();
         let service = QueryService::new(store, clock, metrics, QueryOptions::default());
         let description = Call::new(Tag::Questions, "One more", "A route that only a test has.");
-        let more = query("/v1/more/{user_id}", Point, description, |_, request| {
+        let more = query("/v1/more/{user_id}", ReadUser, Point, description, |_, request| {
             Box::pin(async move { Answer::json(&request.segment(0), 1) })
         });
         let table = routes().into_iter().chain([more]).collect();

@@ -23,11 +23,12 @@ use warp::http::StatusCode;
 
 use self::connection::Server;
 pub use self::{
-    headers::RequestId,
+    gate::Access,
+    id::RequestId,
     options::{DrainEnd, ServeOptions},
     params::{COUNTRY, Params, ParamsError, percent_decode},
     reply::{ErrorReply, Fault, HttpError, json_reply},
-    request::{ClientAddress, Request, RequestBody},
+    request::{Connected, Request, RequestBody},
     router::{Route, Router, Routes, document},
 };
 use crate::telemetry::repeats::Repeats;
@@ -36,7 +37,9 @@ mod activity;
 mod compression;
 mod connection;
 mod cors;
+mod gate;
 mod headers;
+mod id;
 pub mod openapi;
 mod options;
 mod params;

@@ -20,7 +20,7 @@ use warp::{
 
 use crate::{
     build_info, disk,
-    http::{Request, Route, openapi::process},
+    http::{Access, Request, Route, openapi::process},
     progress, words,
 };
 
@@ -114,7 +114,7 @@ impl Probes {
     }
 
     async fn readiness(&self, request: Request) -> Response {
-        let ready = if request.stopping {
+        let ready = if request.connected.stopping {
             Err("the process is stopping".to_owned())
         } else {
             (self.ready)().await
@@ -137,13 +137,14 @@ pub fn routes() -> Vec<Route<Probes>> {
     let readiness = async |probes: Arc<Probes>, request| probes.readiness(request).await;
     let excerpt = format!("# HELP {BUILD} {BUILD_HELP}\n# TYPE {BUILD} gauge\n");
     vec![
-        Route::get("/metrics", async |probes: Arc<Probes>, _| probes.metrics())
+        Route::get("/metrics", Access::Operate, async |probes: Arc<Probes>, _| probes.metrics())
             .described(process::metrics(&excerpt)),
-        Route::get("/livez", async |_, _| "live\n".into_response()).described(process::livez()),
-        Route::get("/readyz", readiness).described(process::readyz(&full)),
+        Route::get("/livez", Access::Public, async |_, _| "live\n".into_response())
+            .described(process::livez()),
+        Route::get("/readyz", Access::Public, readiness).described(process::readyz(&full)),
         // Probes may be configured with a slash at the end.
-        Route::get("/metrics/", async |probes: Arc<Probes>, _| probes.metrics()),
-        Route::get("/livez/", async |_, _| "live\n".into_response()),
-        Route::get("/readyz/", readiness),
+        Route::get("/metrics/", Access::Operate, async |probes: Arc<Probes>, _| probes.metrics()),
+        Route::get("/livez/", Access::Public, async |_, _| "live\n".into_response()),
+        Route::get("/readyz/", Access::Public, readiness),
     ]
 }

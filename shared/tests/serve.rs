@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, future::pending, net::SocketAddr, sync::Arc};
 
 use shared::{
-    http::{DrainEnd, Request, Route, Router, ServeOptions, serve},
+    http::{Access, DrainEnd, Request, Route, Router, ServeOptions, serve},
     telemetry::{self, Probes},
 };
 use test_support::connection::{Connection, LIMIT, ask, bare, request};
@@ -69,7 +69,7 @@ fn on_request<F>(answer: impl Fn(Request) -> F + Send + Sync + 'static) -> Route
 where
     F: Future<Output = Response> + Send + 'static,
 {
-    let route = Route::get("/hello", move |_, request| answer(request));
+    let route = Route::get("/hello", Access::Public, move |_, request| answer(request));
     Router::default().with(&Arc::new(()), vec![route])
 }
 

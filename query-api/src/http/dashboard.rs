@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::LazyLock};
 
-use shared::http::Route;
+use shared::http::{Access, Route};
 use warp::{
     Reply,
     http::{HeaderValue, StatusCode, header},
@@ -61,7 +61,7 @@ fn file(path: &'static str, kind: &'static str, text: &'static str) -> File {
 /// The routes of the page, its files, and the path with a trailing slash.
 pub(super) fn routes() -> impl Iterator<Item = Route<QueryService>> {
     let files = FILES.iter().map(|file| page::route(file, ROUTE));
-    files.chain([Route::get(SLASHED, async |_, _| redirect())])
+    files.chain([Route::get(SLASHED, Access::Public, async |_, _| redirect())])
 }
 
 fn redirect() -> Response {

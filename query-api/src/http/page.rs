@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use shared::http::{Request, Route};
+use shared::http::{Access, Request, Route};
 use warp::{
     Reply,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -82,7 +82,7 @@ pub(super) fn route(file: &'static File, label: &'static str) -> Route<QueryServ
         measured.answered(response.status().as_u16());
         response
     };
-    Route::get(file.path, handler).labelled(label)
+    Route::get(file.path, Access::Public, handler).labelled(label)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ use super::{
     compression::Compressing,
     options::ServeOptions,
     reply::HttpError,
-    request::{ClientAddress, Stopping},
+    request::Connected,
     router::Routes,
     stream::ClientStream,
     waiting::{WaitLimits, WaitingConnections, Watch},
@@ -126,11 +126,8 @@ impl Server {
         S: Service<hyper::Request<ReceivedBody>, Response = Response<B>, Error = Infallible>,
     {
         activity.begun(request.body().is_end_stream());
-        let extensions = request.extensions_mut();
-        extensions.insert(ClientAddress(client.to_canonical()));
-        if self.is_stopping() {
-            extensions.insert(Stopping);
-        }
+        let (client, stopping) = (Some(client.to_canonical()), self.is_stopping());
+        request.extensions_mut().insert(Connected { client, stopping, tls: false });
         let received = Arc::clone(activity);
         let reply = routes.call(request.map(|body| ReceivedBody { body, activity: received }));
         async move {
@@ -225,7 +222,10 @@ mod tests {
     use warp::Reply as _;
 
     use super::*;
-    use crate::http::router::{Route, Router};
+    use crate::http::{
+        gate::Access,
+        router::{Route, Router},
+    };
 
     const REQUEST: &str = "GET /hello HTTP/1.1\r\nhost: test\r\n\r\n";
     const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -237,7 +237,7 @@ mod tests {
             tokio::time::sleep(pause).await;
             "hello".into_response()
         };
-        let routes = vec![Route::get("/hello", answer)];
+        let routes = vec![Route::get("/hello", Access::Public, answer)];
         let routes = Router::default().with(&Arc::new(()), routes).into_filter().unwrap();
         let options = ServeOptions {
             header_timeout: HEADER_TIMEOUT,

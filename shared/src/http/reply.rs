@@ -85,7 +85,7 @@ impl HttpError {
             (header::VARY, header::ORIGIN.into()),
         ]);
         headers.extend(self.retry_after.map(|seconds| (header::RETRY_AFTER, seconds.into())));
-        ReplyHeaders::of(&HeaderMap::new(), false).complete(&mut headers);
+        ReplyHeaders::unasked().complete(&mut headers);
         let mut head = format!("HTTP/1.1 {}\r\n", self.status);
         for (name, value) in &headers {
             head += &format!("{name}: {}\r\n", value.to_str().unwrap_or_default());

@@ -6,16 +6,18 @@ use futures_util::Stream;
 use hyper::body::Bytes;
 use warp::http::{HeaderMap, Method};
 
-use super::headers::RequestId;
+use super::id::RequestId;
 
-/// The address that a request came from; the accept loop adds it to the request's extensions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
-
-/// Marks a request that arrived while the process was stopping; the accept loop adds it to the
-/// request's extensions.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stopping;
+/// What the accept loop knows about a request; it adds this to the request's extensions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connected {
+    /// The address of the peer; `None` where no accept loop added it, as in unit tests.
+    pub client: Option<IpAddr>,
+    /// Whether the process was stopping when the request arrived.
+    pub stopping: bool,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+}
 
 /// The body of a request, in the pieces in which it arrives.
 pub type RequestBody = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
@@ -34,10 +36,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The id, for log lines.
     pub id: RequestId,
-    /// The address of the client; `None` where no accept loop added it, as in unit tests.
-    pub client: Option<ClientAddress>,
-    /// Whether the process was stopping when the request arrived.
-    pub stopping: bool,
+    /// The connection that the request came on.
+    pub connected: Connected,
     /// The body, of which nothing has been read yet.
     pub body: RequestBody,
 }

@@ -17,10 +17,12 @@ use warp::{
 
 use super::{
     cors::Cors,
+    gate::Access,
     headers::ReplyHeaders,
+    id::RequestId,
     openapi::{self, Call, OpenApi},
     reply::HttpError,
-    request::{ClientAddress, Request, RequestBody, Stopping},
+    request::{Connected, Request, RequestBody},
 };
 
 /// The path of the OpenAPI document.
@@ -36,6 +38,7 @@ type Handler<S> = Box<dyn Fn(Arc<S>, Request) -> BoxFuture<'static, Response> + 
 pub struct Route<S> {
     method: Method,
     template: &'static str,
+    access: Access,
     label: &'static str,
     description: Option<Call>,
     handler: Handler<S>,
@@ -57,22 +60,24 @@ pub struct Router {
 }
 
 impl<S> Route<S> {
-    /// A route for GET and HEAD. A segment of `template` in braces, as in `/users/{user_id}`,
-    /// matches any segment.
+    /// A route for GET and HEAD whose callers need `access`. A segment of `template` in braces, as
+    /// in `/users/{user_id}`, matches any segment.
     pub fn get<F: Future<Output = Response> + Send + 'static>(
         template: &'static str,
+        access: Access,
         handler: impl Fn(Arc<S>, Request) -> F + Send + Sync + 'static,
     ) -> Self {
         let handler: Handler<S> = Box::new(move |state, request| Box::pin(handler(state, request)));
-        Self { method: Method::GET, template, label: template, description: None, handler }
+        Self { method: Method::GET, template, access, label: template, description: None, handler }
     }
 
     /// A route for POST: otherwise as [`get`](Self::get).
     pub fn post<F: Future<Output = Response> + Send + 'static>(
         template: &'static str,
+        access: Access,
         handler: impl Fn(Arc<S>, Request) -> F + Send + Sync + 'static,
     ) -> Self {
-        Self { method: Method::POST, ..Self::get(template, handler) }
+        Self { method: Method::POST, ..Self::get(template, access, handler) }
     }
 
     /// Adds the description of the route to the OpenAPI document.
@@ -85,6 +90,12 @@ impl<S> Route<S> {
     #[must_use]
     pub fn labelled(self, label: &'static str) -> Self {
         Self { label, ..self }
+    }
+
+    /// What callers of the route need.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access
     }
 
     /// The path template.
@@ -122,42 +133,38 @@ impl Router {
     pub fn into_filter(self) -> serde_json::Result<Routes> {
         let text = Arc::new(openapi::text(&document(self.calls.iter().cloned()))?);
         let serve = |text: Arc<String>, _| async move { document_reply(text.as_str()) };
-        let router = Arc::new(self.with(&text, vec![Route::get(DOCUMENT, serve)]));
+        let router = Arc::new(self.with(&text, vec![Route::get(DOCUMENT, Access::Public, serve)]));
         let query = warp::query::raw().or(warp::any().map(String::new)).unify();
         Ok(warp::method()
             .and(warp::path::full())
             .and(query)
             .and(warp::header::headers_cloned())
-            .and(warp::ext::optional::<ClientAddress>())
-            .and(warp::ext::optional::<Stopping>().map(|stopping: Option<_>| stopping.is_some()))
-            .and(warp::body::stream())
-            .then(
-                move |method, path: FullPath, query, headers: HeaderMap, client, stopping, body| {
-                    let (route, segments, body) = ("", Vec::new(), boxed(body));
-                    let cors = Cors::of(&method, &headers, |_| false);
-                    let reply_headers = ReplyHeaders::of(&headers, false);
-                    let id = reply_headers.id().clone();
-                    let request = Request {
-                        method,
-                        route,
-                        segments,
-                        query,
-                        headers,
-                        id,
-                        client,
-                        stopping,
-                        body,
-                    };
-                    let reply = router.answer(path.as_str(), request, &cors);
-                    async move {
-                        let mut reply = reply.await;
-                        cors.complete(reply.headers_mut());
-                        reply_headers.complete(reply.headers_mut());
-                        reply
-                    }
-                },
+            .and(
+                warp::ext::optional()
+                    .map(|connected: Option<Connected>| connected.unwrap_or_default()),
             )
+            .and(warp::body::stream())
+            .then(move |method, path: FullPath, query, headers: HeaderMap, connected, body| {
+                let (route, segments, body) = ("", Vec::new(), boxed(body));
+                let id = RequestId::of(&headers);
+                let request =
+                    Request { method, route, segments, query, headers, id, connected, body };
+                router.reply(path.as_str(), request)
+            })
             .boxed())
+    }
+
+    /// The reply to a request, with the headers of every reply.
+    fn reply(&self, path: &str, request: Request) -> impl Future<Output = Response> + use<> {
+        let cors = Cors::of(&request.method, &request.headers, |_| false);
+        let headers = ReplyHeaders::of(&request);
+        let reply = self.answer(path, request, &cors);
+        async move {
+            let mut reply = reply.await;
+            cors.complete(reply.headers_mut());
+            headers.complete(reply.headers_mut());
+            reply
+        }
     }
 
     fn answer(
@@ -260,7 +267,7 @@ mod tests {
             let Request { method, route, segments, query, .. } = request;
             format!("{method} {route} {segments:?} {query}").into_response()
         };
-        Route { method, ..Route::get(template, answer) }
+        Route { method, ..Route::get(template, Access::Public, answer) }
     }
 
     async fn ask(routes: Vec<Route<()>>, method: &str, path: &str) -> (u16, HeaderMap, Bytes) {

@@ -67,7 +67,7 @@ impl Balancer {
 
     /// Starts a service and adds it when it is ready.
     async fn add(&self) -> (Server, Arc<Target>) {
-        let hello = Route::get("/hello", async |_, _| "hello".into_response());
+        let hello = Route::get("/hello", Access::Public, async |_, _| "hello".into_response());
         let router = reporting(Ok(())).with(&Arc::new(()), vec![hello]);
         let options = ServeOptions { drain_window: Duration::MAX, ..ServeOptions::default() };
         let server = Server::start(router, options).await;

@@ -24,7 +24,8 @@ fn router() -> Router {
         *reply.status_mut() = StatusCode::from_bytes(request.query.as_bytes()).unwrap();
         reply
     };
-    reporting(Err("down".to_owned())).with(&Arc::new(()), vec![Route::get("/hello", answer)])
+    reporting(Err("down".to_owned()))
+        .with(&Arc::new(()), vec![Route::get("/hello", Access::Public, answer)])
 }
 
 #[tokio::test]

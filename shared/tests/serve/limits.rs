@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use shared::http::HttpError;
+use shared::http::{Access, HttpError};
 use warp::http::StatusCode;
 
 use super::*;
@@ -205,7 +205,7 @@ async fn ask_head(address: SocketAddr) -> u16 {
 async fn who_is_answered_while_it_still_sends_is_listened_to_a_moment_more() {
     let refuse =
         async |_, _| HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "no").to_response();
-    let refuse = vec![Route::post("/hello", refuse)];
+    let refuse = vec![Route::post("/hello", Access::Public, refuse)];
     let refuse = Router::default().with(&Arc::new(()), refuse);
     let server = Server::start(refuse, ServeOptions::default()).await;
     let mut connection = Connection::open(server.address).await;
