@@ -44,7 +44,7 @@ pub async fn run(
             Some(Consumer::new(log.clone(), store, clock, metrics, config.limits.consumer))
         }
     };
-    let mut router = Router::default();
+    let mut router = Router::default().allowing(config.process.allowed_origins());
     let mut endpoint = None;
     if config.role != Role::Consumer {
         let metrics = Arc::new(IngestMetrics::new(&registry)?);

@@ -27,6 +27,7 @@ pub async fn run(
         async move { store.ready().await.map_err(|error| error.to_string()) }
     };
     let router = Router::default()
+        .allowing(config.process.allowed_origins())
         .with(&Arc::new(service), crate::routes())
         .with(&Probes::new(registry, ready), telemetry::routes());
     tracing::info!(address = %listener.local_addr()?, "serving");

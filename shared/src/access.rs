@@ -8,6 +8,7 @@ pub use self::{
     keys::{Key, KeySet, Keys, Unfit, parse_day},
     metrics::register_without_keys,
     origin::{AllowedOrigin, Origin},
+    pages::AllowedOrigins,
     right::{Right, Rights},
 };
 
@@ -16,4 +17,5 @@ mod key;
 mod keys;
 mod metrics;
 mod origin;
+pub mod pages;
 mod right;

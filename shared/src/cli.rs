@@ -15,6 +15,7 @@ use tokio::{
 
 pub use self::output::{Reported, exit, print, print_report, say, usage};
 use crate::{
+    access::{AllowedOrigin, AllowedOrigins, pages},
     build_info,
     clock::Clock,
     config::{self, Mistakes, Setting, Settings},
@@ -52,6 +53,8 @@ pub enum Threads {
 pub struct ProcessConfig {
     /// The address of its only port.
     pub listen: SocketAddr,
+    /// The origins whose pages may use the process with every key.
+    pub cors_origins: Vec<AllowedOrigin>,
     /// The instant at which the clock starts; `None` is the present.
     pub as_of: Option<Timestamp>,
     /// The format of log lines.
@@ -68,6 +71,7 @@ pub struct ProcessConfig {
 pub fn settings(listen: &'static str) -> Vec<Setting> {
     vec![
         Setting::new("listen", "ADDRESS", listen, "Address to listen on"),
+        pages::setting(),
         Setting::new("as-of", "TIME", "", "Run as if it were this time, for example 2019-05-13T12:00:00Z (for old data)"),
         Setting::new("log-format", "FORMAT", "human", "Format of log lines: human or json"),
         Setting::new("log-level", "FILTER", "info", "Level of log lines: error, warn, info, debug, or a filter as in ingest=debug,info"),
@@ -86,6 +90,7 @@ impl ProcessConfig {
         let config = Self {
             // Any address will do after a mistake: the process does not start.
             listen: given.get_or("listen", SocketAddr::from(([0, 0, 0, 0], 0))),
+            cors_origins: pages::read(given),
             as_of: given.get_optional("as-of"),
             log_format: given.get("log-format"),
             log_level: given.get("log-level"),
@@ -108,6 +113,12 @@ impl ProcessConfig {
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.as_of.map_or_else(Clock::machine, Clock::starting_at)
+    }
+
+    /// The origins whose pages may use the process.
+    #[must_use]
+    pub fn allowed_origins(&self) -> AllowedOrigins {
+        AllowedOrigins::new(self.cors_origins.clone(), None)
     }
 
     /// Starts to write log lines as configured.

@@ -49,6 +49,7 @@ pub async fn run(
     let ready = service::ready(log.clone(), Some(Arc::clone(&endpoint)), Some(consumer.clone()));
     let ready = unless_replaying(replay.clone(), ready);
     let routes = Router::default()
+        .allowing(config.process.allowed_origins())
         .with(&endpoint, ingest::http::routes())
         .with(&Arc::new(queries), query_api::routes())
         .with(&Probes::new(registry, ready), telemetry::routes())

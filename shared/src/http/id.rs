@@ -26,8 +26,8 @@ impl RequestId {
         }
     }
 
-    /// A random id. It is no secret, so each one takes no call of the operating system: the keys of
-    /// a hash are random once for each thread, and differ from one hash to the next.
+    /// A random id. It is not a secret, so it needs no call of the operating system: the keys of a
+    /// hash are random once for each thread, and differ from one hash to the next.
     #[must_use]
     pub fn random() -> Self {
         Self(RandomState::new().hash_one(()).into())

@@ -24,6 +24,7 @@ use super::{
     reply::HttpError,
     request::{Connected, Request, RequestBody},
 };
+use crate::access::AllowedOrigins;
 
 /// The path of the OpenAPI document.
 const DOCUMENT: &str = "/openapi.json";
@@ -55,6 +56,7 @@ struct BoundRoute {
 /// The table of all routes of a program.
 #[derive(Default)]
 pub struct Router {
+    origins: AllowedOrigins,
     routes: Vec<BoundRoute>,
     calls: Vec<(Method, &'static str, Call)>,
 }
@@ -129,6 +131,12 @@ impl Router {
         self
     }
 
+    /// Allows pages of these origins to send requests and read replies.
+    #[must_use]
+    pub fn allowing(self, origins: AllowedOrigins) -> Self {
+        Self { origins, ..self }
+    }
+
     /// The filter that answers every request, and serves the OpenAPI document of the table.
     pub fn into_filter(self) -> serde_json::Result<Routes> {
         let text = Arc::new(openapi::text(&document(self.calls.iter().cloned()))?);
@@ -156,7 +164,7 @@ impl Router {
 
     /// The reply to a request, with the headers of every reply.
     fn reply(&self, path: &str, request: Request) -> impl Future<Output = Response> + use<> {
-        let cors = Cors::of(&request.method, &request.headers, |_| false);
+        let cors = Cors::of(&request.method, &request.headers, &self.origins);
         let headers = ReplyHeaders::of(&request);
         let reply = self.answer(path, request, &cors);
         async move {

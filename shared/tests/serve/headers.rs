@@ -1,5 +1,6 @@
 //! The headers of every reply, and the ids of requests.
 
+use shared::access::AllowedOrigins;
 use test_support::connection::Reply;
 use warp::http::StatusCode;
 
@@ -65,4 +66,37 @@ async fn a_handler_knows_the_id_that_the_reply_has() {
         assert_eq!(reply.header("x-request-id"), Some(reply.text()));
         assert_eq!(given.ends_with(reply.text()), kept, "{given}: {}", reply.text());
     }
+}
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_may_send_requests_and_read_every_reply() {
+    let (own, foreign) = ("origin: https://game.example", "origin: https://evil.example");
+    let asks = "access-control-request-method: GET";
+    let origins = AllowedOrigins::new(vec!["https://game.example".parse().unwrap()], None);
+    let server = Server::start(router().allowing(origins), ServeOptions::default()).await;
+    let mut connection = Connection::open(server.address).await;
+    for (method, path, status) in [
+        ("OPTIONS", "/hello", 204),
+        ("GET", "/hello?200", 200),
+        ("GET", "/hello?304", 304),
+        ("GET", "/hello?503", 503),
+        ("GET", "/nothing", 404),
+        ("OPTIONS", "/nothing", 404),
+        ("PATCH", "/hello", 405),
+        ("GET", "/readyz", 503),
+    ] {
+        for (origin, allowed) in [(own, Some("https://game.example")), (foreign, None)] {
+            connection.send(request(method, path, &[origin, asks], "")).await;
+            let reply = match status {
+                204 | 304 => connection.reply_to_head().await,
+                _ => connection.reply().await,
+            };
+            let reply = reply.unwrap();
+            assert_eq!(reply.status, status, "{method} {path}");
+            assert_eq!(reply.header("access-control-allow-origin"), allowed, "{method} {path}");
+            assert_complete(&reply);
+        }
+    }
+    let preflight = ask(server.address, request("OPTIONS", "/hello", &[own, asks], "")).await;
+    assert_eq!(preflight.header("access-control-allow-methods"), Some("GET, HEAD"));
 }
