@@ -143,6 +143,7 @@ impl IngestConfig {
         if config.role != Role::Http {
             config.store.check_files(&mut given);
         }
+        config.process.check_access(config.role == Role::Consumer, &mut given);
         given.finish(config)
     }
 }

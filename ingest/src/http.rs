@@ -95,6 +95,7 @@ impl Endpoint {
         // The clients of the second seed look for the text alone.
         let text_for_rows = request.route == "/" && !wants_json(&request.headers);
         let request_id = request.id.clone();
+        let caller = request.caller.clone();
         let reply = match self.take(request).await {
             Ok((shape, report)) => report.to_response(text_for_rows && shape == BatchShape::Rows),
             Err(refusal) => {
@@ -103,18 +104,18 @@ impl Endpoint {
             }
         };
         timer.observe_duration();
-        self.metrics.answered(reply.status().as_u16());
+        self.metrics.answered(reply.status().as_u16(), caller.key_id());
         reply
     }
 
     async fn take(&self, request: Request) -> Result<(BatchShape, Report), Refusal> {
         let user_key = parameters::user_key(&request)?;
-        let Request { headers, connected, body, .. } = request;
+        let Request { headers, connected, caller, body, .. } = request;
         let EndpointOptions { max_events, max_body_bytes, body_timeout, .. } = self.options;
         let format = body::format(&headers)?;
         let body =
             Body::read(&headers, body, max_body_bytes, &self.in_flight, body_timeout).await?;
-        let sender = Sender { user_key, users_prefix: None };
+        let sender = Sender { user_key, users_prefix: caller.users_prefix() };
         let batch = EventBatch::decode_by(body.bytes(), format, max_events, sender)?;
         let sent = batch.events.len();
         self.metrics.batch_events.observe(precise(sent));

@@ -3,18 +3,17 @@
 use std::{future::Future, sync::Arc};
 
 use shared::{
-    http::{self, DrainEnd, Router},
+    http::{DrainEnd, Listeners, Ports, Router},
     store::cassandra::{OnRetry, Trial},
     telemetry::{self, Probes},
 };
-use tokio::net::TcpListener;
 
 use crate::{QueryMetrics, QueryService, config::QueryConfig};
 
 /// Answers queries until `shutdown` resolves, then finishes the requests in flight.
 pub async fn run(
     config: QueryConfig,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     shutdown: impl Future<Output = DrainEnd> + Send,
 ) -> anyhow::Result<()> {
     let registry = telemetry::registry("none")?;
@@ -26,12 +25,12 @@ pub async fn run(
         let store = store.clone();
         async move { store.ready().await.map_err(|error| error.to_string()) }
     };
-    let router = Router::default()
-        .allowing(config.process.allowed_origins())
-        .with(&Arc::new(service), crate::routes())
-        .with(&Probes::new(registry, ready), telemetry::routes());
-    tracing::info!(address = %listener.local_addr()?, "serving");
-    http::serve(listener, router.into_filter()?, config.process.connections(), shutdown).await;
+    let gate = config.process.gate(&registry)?;
+    let routes = Router::default().with(&Arc::new(service), crate::routes());
+    let probes = Router::default().with(&Probes::new(registry, ready), telemetry::routes());
+    let ports = Ports::new(listeners.into(), gate, routes, probes)?;
+    tracing::info!(address = %ports.address()?, "serving");
+    ports.serve(config.process.connections(), shutdown).await;
     tracing::info!("stopped");
     Ok(())
 }

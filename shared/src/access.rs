@@ -8,14 +8,13 @@ pub use self::{
     keys::{Key, KeySet, Keys, Unfit, parse_day},
     metrics::register_without_keys,
     origin::{AllowedOrigin, Origin},
-    pages::AllowedOrigins,
     right::{Right, Rights},
 };
 
+pub mod config;
 pub mod edit;
 mod key;
 mod keys;
 mod metrics;
 mod origin;
-pub mod pages;
 mod right;

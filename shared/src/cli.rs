@@ -7,6 +7,7 @@ use std::{
 use anyhow::Context;
 use clap::Command;
 use futures_util::Stream;
+use prometheus::Registry;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -15,11 +16,11 @@ use tokio::{
 
 pub use self::output::{Reported, exit, print, print_report, say, usage};
 use crate::{
-    access::{AllowedOrigin, AllowedOrigins, pages},
+    access::{self, config::AccessConfig},
     build_info,
     clock::Clock,
     config::{self, Mistakes, Setting, Settings},
-    http::{DrainEnd, ServeOptions},
+    http::{DrainEnd, Gate, Listeners, ServeOptions},
     open_files,
     telemetry::{self, LogFormat},
     timestamp::Timestamp,
@@ -53,8 +54,6 @@ pub enum Threads {
 pub struct ProcessConfig {
     /// The address of its only port.
     pub listen: SocketAddr,
-    /// The origins whose pages may use the process with every key.
-    pub cors_origins: Vec<AllowedOrigin>,
     /// The instant at which the clock starts; `None` is the present.
     pub as_of: Option<Timestamp>,
     /// The format of log lines.
@@ -63,15 +62,16 @@ pub struct ProcessConfig {
     pub log_level: String,
     /// Limits on connections.
     pub connections: ServeOptions,
+    /// Who may use the process.
+    pub access: AccessConfig,
 }
 
 /// The settings of a [`ProcessConfig`]. `listen` is the default address of this process.
 #[must_use]
 #[rustfmt::skip]
 pub fn settings(listen: &'static str) -> Vec<Setting> {
-    vec![
+    let mut all = vec![
         Setting::new("listen", "ADDRESS", listen, "Address to listen on"),
-        pages::setting(),
         Setting::new("as-of", "TIME", "", "Run as if it were this time, for example 2019-05-13T12:00:00Z (for old data)"),
         Setting::new("log-format", "FORMAT", "human", "Format of log lines: human or json"),
         Setting::new("log-level", "FILTER", "info", "Level of log lines: error, warn, info, debug, or a filter as in ingest=debug,info"),
@@ -81,7 +81,9 @@ pub fn settings(listen: &'static str) -> Vec<Setting> {
         Setting::new("write-timeout", "TIME", "30s", "Close a connection whose client reads nothing of a reply for this long"),
         Setting::new("drain-window", "TIME", "5s", "How long requests are still accepted after SIGTERM, while /readyz is 503"),
         Setting::new("drain-timeout", "TIME", "20s", "How long requests in flight may take to finish after the drain window"),
-    ]
+    ];
+    all.extend(access::config::settings());
+    all
 }
 
 impl ProcessConfig {
@@ -90,7 +92,6 @@ impl ProcessConfig {
         let config = Self {
             // Any address will do after a mistake: the process does not start.
             listen: given.get_or("listen", SocketAddr::from(([0, 0, 0, 0], 0))),
-            cors_origins: pages::read(given),
             as_of: given.get_optional("as-of"),
             log_format: given.get("log-format"),
             log_level: given.get("log-level"),
@@ -102,6 +103,7 @@ impl ProcessConfig {
                 drain_window: given.duration("drain-window"),
                 drain_timeout: given.duration("drain-timeout"),
             },
+            access: AccessConfig::read(given),
         };
         if let Err(cause) = telemetry::check_filter(&config.log_level) {
             given.mistake("log-level", &cause);
@@ -115,22 +117,38 @@ impl ProcessConfig {
         self.as_of.map_or_else(Clock::machine, Clock::starting_at)
     }
 
-    /// The origins whose pages may use the process.
-    #[must_use]
-    pub fn allowed_origins(&self) -> AllowedOrigins {
-        AllowedOrigins::new(self.cors_origins.clone(), None)
-    }
-
     /// Starts to write log lines as configured.
     pub fn start_telemetry(&self) -> Result<(), Mistakes> {
         telemetry::init(self.log_format, &self.log_level).map_err(|cause| Mistakes(vec![cause]))
     }
 
-    /// Binds the port.
-    pub async fn listen(&self) -> anyhow::Result<TcpListener> {
-        TcpListener::bind(self.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", self.listen))
+    /// Records the mistakes about access that only a service can make in `given`; one with
+    /// `nothing_to_protect` may be reached by everybody.
+    pub fn check_access(&self, nothing_to_protect: bool, given: &mut Settings) {
+        self.access.check(self.listen, nothing_to_protect, given);
+    }
+
+    /// Binds the ports.
+    pub async fn listen(&self) -> anyhow::Result<Listeners> {
+        let main = bind(self.listen).await?;
+        let operations = match self.access.operations {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Ok(Listeners { main, operations })
+    }
+
+    /// Opens the gate in front of all routes, which follows the file of keys.
+    pub fn gate(&self, registry: &Registry) -> anyhow::Result<Gate> {
+        let AccessConfig { open, allowed_hosts, cors_origins, .. } = &self.access;
+        let gate = Gate::default().with_origins(cors_origins.clone()).counted(registry)?;
+        if let Some(keys) = self.access.open_keys()? {
+            tokio::spawn(keys.watch(registry, looks()?)?);
+            return Ok(gate.with_keys(keys));
+        }
+        access::register_without_keys(registry)?;
+        let is_local = self.listen.ip().to_canonical().is_loopback() && !open;
+        Ok(if is_local { gate.with_hosts(allowed_hosts.clone()) } else { gate })
     }
 
     /// The limits on connections, lowered if the limit on open files requires it.
@@ -147,6 +165,11 @@ impl ProcessConfig {
         }
         ServeOptions { max_connections: wanted.min(room), ..self.connections }
     }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// The command line of a program: its name, its purpose and its version. `librdkafka` is the

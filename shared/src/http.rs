@@ -23,10 +23,13 @@ use warp::http::StatusCode;
 
 use self::connection::Server;
 pub use self::{
-    gate::Access,
+    caller::Caller,
+    denial::Denial,
+    gate::{Access, Gate, KEY_PARAMETER},
     id::RequestId,
     options::{DrainEnd, ServeOptions},
     params::{COUNTRY, Params, ParamsError, percent_decode},
+    ports::{Listeners, Ports},
     reply::{ErrorReply, Fault, HttpError, json_reply},
     request::{Connected, Request, RequestBody},
     router::{Route, Router, Routes, document},
@@ -34,15 +37,18 @@ pub use self::{
 use crate::telemetry::repeats::Repeats;
 
 mod activity;
+mod caller;
 mod compression;
 mod connection;
 mod cors;
+mod denial;
 mod gate;
 mod headers;
 mod id;
 pub mod openapi;
 mod options;
 mod params;
+mod ports;
 mod reply;
 mod request;
 mod router;

@@ -2,7 +2,7 @@
 //!
 //! The data directory is temporary and is removed when the demo ends.
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{ffi::OsString, future::Future, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context;
 use indicatif::HumanCount;
@@ -30,6 +30,14 @@ pub struct DemoArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
     pub listen: SocketAddr,
 
+    /// `open`: let everybody use a demo that other machines can reach
+    #[arg(long, value_name = "MODE")]
+    pub access: Option<OsString>,
+
+    /// File of API keys; every request then needs a key
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<OsString>,
+
     /// Number of sessions to generate
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub sessions: u32,
@@ -41,6 +49,21 @@ pub struct DemoArgs {
     /// Exit after the replies instead of continuing to serve
     #[arg(long)]
     pub once: bool,
+}
+
+impl DemoArgs {
+    /// The arguments of `serve` for a service with its data in `dir`.
+    pub fn settings(&self, dir: &Path) -> Vec<OsString> {
+        let embedded = ["serve", "--log=embedded", "--store=embedded", "--drain-window=0s"];
+        let own = [
+            ("--data-dir", Some(dir.into())),
+            ("--listen", Some(self.listen.to_string().into())),
+            ("--access", self.access.clone()),
+            ("--keys", self.keys.clone()),
+        ];
+        let own = own.into_iter().filter_map(|(flag, value)| Some([flag.into(), value?]));
+        embedded.map(OsString::from).into_iter().chain(own.flatten()).collect()
+    }
 }
 
 /// Starts the service, loads data, prints replies, and serves until `shutdown`.

@@ -10,8 +10,6 @@ use warp::{
     reply::Response,
 };
 
-use crate::access::AllowedOrigins;
-
 /// The headers that a page may send, besides those that need no permission.
 const REQUEST_HEADERS: &str = "authorization, content-type, content-encoding, x-api-key, \
                                x-request-id, bookend-after, traceparent";
@@ -30,15 +28,18 @@ pub(super) struct Cors {
 }
 
 impl Cors {
-    /// For a request with this `method` and these `headers`.
-    pub(super) fn of(method: &Method, headers: &HeaderMap, allowed: &AllowedOrigins) -> Self {
+    /// For a request with this `method` and these `headers`; `allows` says which origins may read.
+    pub(super) fn of(
+        method: &Method,
+        headers: &HeaderMap,
+        allows: impl FnOnce(&HeaderValue) -> bool,
+    ) -> Self {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let origin = origins.next().filter(|_| origins.next().is_none());
-        let origin = origin.filter(|origin| origin.to_str().is_ok_and(|it| allowed.allow(it)));
         let preflight = method == Method::OPTIONS
             && headers.contains_key(header::ORIGIN)
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        Self { allowed: origin.cloned(), preflight }
+        Self { allowed: origin.filter(|origin| allows(origin)).cloned(), preflight }
     }
 
     /// The reply to OPTIONS for a path that supports these `methods`, still to be completed.
@@ -82,8 +83,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let allowed = AllowedOrigins::new(vec![OWN.1.parse().unwrap()], None);
-        Cors::of(method, &headers, &allowed)
+        Cors::of(method, &headers, |origin| origin == OWN.1)
     }
 
     /// The headers of the reply of a handler.

@@ -4,10 +4,7 @@ use std::net::Ipv4Addr;
 
 use warp::http::{HeaderMap, HeaderValue, header, uri::Authority};
 
-use super::{
-    id::{REQUEST_ID, RequestId},
-    request::Request,
-};
+use super::id::{REQUEST_ID, RequestId};
 
 /// For a year, browsers use nothing but TLS for the host of the reply.
 const TLS_ONLY: &str = "max-age=31536000";
@@ -20,11 +17,15 @@ pub(super) struct ReplyHeaders {
 }
 
 impl ReplyHeaders {
-    /// For a reply to `request`.
-    pub(super) fn of(request: &Request) -> Self {
-        let host = request.headers.get(header::HOST);
-        let tls_only = request.connected.tls && host.is_some_and(is_name_of_one_service);
-        Self { id: request.id.clone(), tls_only }
+    /// For a request with these `headers`; `tls` says whether its connection is encrypted.
+    pub(super) fn of(headers: &HeaderMap, tls: bool) -> Self {
+        let tls_only = tls && headers.get(header::HOST).is_some_and(is_name_of_one_service);
+        Self { id: RequestId::of(headers), tls_only }
+    }
+
+    /// The id of the request.
+    pub(super) fn id(&self) -> &RequestId {
+        &self.id
     }
 
     /// For a reply without a request.
@@ -55,25 +56,13 @@ fn is_name_of_one_service(host: &HeaderValue) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use warp::http::Method;
-
     use super::*;
-    use crate::http::request::Connected;
 
     fn completed(host: Option<&'static str>, tls: bool) -> HeaderMap {
         let host = host.map(|host| (header::HOST, HeaderValue::from_static(host)));
-        let request = Request {
-            method: Method::GET,
-            route: "",
-            segments: Vec::new(),
-            query: String::new(),
-            headers: HeaderMap::from_iter(host),
-            id: RequestId::random(),
-            connected: Connected { tls, ..Connected::default() },
-            body: Box::pin(futures_util::stream::empty()),
-        };
+        let headers = HeaderMap::from_iter(host);
         let mut reply = HeaderMap::new();
-        ReplyHeaders::of(&request).complete(&mut reply);
+        ReplyHeaders::of(&headers, tls).complete(&mut reply);
         reply
     }
 

@@ -4,7 +4,7 @@
 //! for an unknown path, 405 with `Allow` for another method, HEAD, the OpenAPI document, and the
 //! label of a route in metrics. The router decides nothing else about a reply.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt, future::BoxFuture};
 use hyper::body::Buf;
@@ -16,15 +16,21 @@ use warp::{
 };
 
 use super::{
+    caller::Caller,
     cors::Cors,
-    gate::Access,
+    denial::Denial,
+    gate::{Access, Gate},
     headers::ReplyHeaders,
     id::RequestId,
     openapi::{self, Call, OpenApi},
     reply::HttpError,
     request::{Connected, Request, RequestBody},
 };
-use crate::access::AllowedOrigins;
+
+/// The largest body of a denied request that is read, in bytes.
+const SMALL_BODY: usize = 64 << 10;
+/// The time that it may take.
+const SMALL_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The path of the OpenAPI document.
 const DOCUMENT: &str = "/openapi.json";
@@ -49,6 +55,7 @@ pub struct Route<S> {
 struct BoundRoute {
     method: Method,
     template: &'static str,
+    access: Access,
     label: &'static str,
     handler: Box<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>,
 }
@@ -56,7 +63,7 @@ struct BoundRoute {
 /// The table of all routes of a program.
 #[derive(Default)]
 pub struct Router {
-    origins: AllowedOrigins,
+    gate: Arc<Gate>,
     routes: Vec<BoundRoute>,
     calls: Vec<(Method, &'static str, Call)>,
 }
@@ -115,6 +122,20 @@ impl<S> Route<S> {
 }
 
 impl Router {
+    /// The same table behind `gate`.
+    #[must_use]
+    pub fn behind(self, gate: Arc<Gate>) -> Self {
+        Self { gate, ..self }
+    }
+
+    /// Adds the routes of another table.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.routes.extend(other.routes);
+        self.calls.extend(other.calls);
+        self
+    }
+
     /// Adds the routes of a crate, with the state that their handlers share.
     #[must_use]
     pub fn with<S: Send + Sync + 'static>(mut self, state: &Arc<S>, routes: Vec<Route<S>>) -> Self {
@@ -124,6 +145,7 @@ impl Router {
             self.routes.push(BoundRoute {
                 method: route.method,
                 template: route.template,
+                access: route.access,
                 label: route.label,
                 handler: Box::new(move |request| handler(Arc::clone(&state), request)),
             });
@@ -131,19 +153,18 @@ impl Router {
         self
     }
 
-    /// Allows pages of these origins to send requests and read replies.
-    #[must_use]
-    pub fn allowing(self, origins: AllowedOrigins) -> Self {
-        Self { origins, ..self }
-    }
-
     /// The filter that answers every request, and serves the OpenAPI document of the table.
     pub fn into_filter(self) -> serde_json::Result<Routes> {
         let text = Arc::new(openapi::text(&document(self.calls.iter().cloned()))?);
         let serve = |text: Arc<String>, _| async move { document_reply(text.as_str()) };
-        let router = Arc::new(self.with(&text, vec![Route::get(DOCUMENT, Access::Public, serve)]));
+        Ok(self.with(&text, vec![Route::get(DOCUMENT, Access::Public, serve)]).into_bare_filter())
+    }
+
+    /// The same without the document.
+    pub fn into_bare_filter(self) -> Routes {
+        let router = Arc::new(self);
         let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-        Ok(warp::method()
+        warp::method()
             .and(warp::path::full())
             .and(query)
             .and(warp::header::headers_cloned())
@@ -155,16 +176,27 @@ impl Router {
             .then(move |method, path: FullPath, query, headers: HeaderMap, connected, body| {
                 let (route, segments, body) = ("", Vec::new(), boxed(body));
                 let id = RequestId::of(&headers);
-                let request =
-                    Request { method, route, segments, query, headers, id, connected, body };
+                let caller = Caller::unknown(&router.gate);
+                let request = Request {
+                    method,
+                    route,
+                    segments,
+                    query,
+                    headers,
+                    id,
+                    connected,
+                    caller,
+                    body,
+                };
                 router.reply(path.as_str(), request)
             })
-            .boxed())
+            .boxed()
     }
 
     /// The reply to a request, with the headers of every reply.
     fn reply(&self, path: &str, request: Request) -> impl Future<Output = Response> + use<> {
-        let cors = Cors::of(&request.method, &request.headers, &self.origins);
+        let Request { method, headers, .. } = &request;
+        let cors = Cors::of(method, headers, |origin| self.gate.allows_page(origin));
         let headers = ReplyHeaders::of(&request);
         let reply = self.answer(path, request, &cors);
         async move {
@@ -181,11 +213,18 @@ impl Router {
         mut request: Request,
         cors: &Cors,
     ) -> BoxFuture<'static, Response> {
+        if let Err(denial) = self.gate.source(&request.headers) {
+            return Box::pin(denied(denial, request));
+        }
         let matching = || self.routes.iter().filter(|route| matches(route.template, path));
         let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
         if let Some(route) = matching().find(|route| route.method == *method) {
             request.route = route.label;
             request.segments = variables(route.template, path);
+            request.caller = self.gate.caller(&request);
+            if let Err(denial) = request.caller.may_use(route.access) {
+                return Box::pin(denied(denial, request));
+            }
             return (route.handler)(request);
         }
         let methods: Vec<_> = matching().flat_map(BoundRoute::methods).collect();
@@ -228,6 +267,25 @@ fn not_routed(methods: &[&str]) -> Response {
         reply.headers_mut().insert(header::ALLOW, allow);
     }
     reply
+}
+
+/// Denies a request. A small body is read to its end, so that the connection is kept.
+async fn denied(denial: Denial, request: Request) -> Response {
+    let Request { headers, mut body, .. } = request;
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+    let is_small = length.is_none_or(|length: usize| length <= SMALL_BODY);
+    // Reading would ask a client that waits with its body to send it.
+    if is_small && !headers.contains_key(header::EXPECT) {
+        let mut left = SMALL_BODY;
+        let rest = async {
+            while let Some(Ok(piece)) = body.next().await {
+                let Some(rest) = left.checked_sub(piece.len()) else { return };
+                left = rest;
+            }
+        };
+        tokio::time::timeout(SMALL_BODY_TIMEOUT, rest).await.ok();
+    }
+    denial.http().to_response()
 }
 
 fn is_variable(segment: &str) -> bool {

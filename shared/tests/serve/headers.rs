@@ -1,6 +1,6 @@
 //! The headers of every reply, and the ids of requests.
 
-use shared::access::AllowedOrigins;
+use shared::{access::Keys, http::Gate};
 use test_support::connection::Reply;
 use warp::http::StatusCode;
 
@@ -68,35 +68,68 @@ async fn a_handler_knows_the_id_that_the_reply_has() {
     }
 }
 
+const ORIGIN: &str = "https://game.example";
+const ASKS: &str = "access-control-request-method: GET";
+
+/// A gate that allows pages of [`ORIGIN`], and no others, without keys.
+fn open() -> Gate {
+    Gate::default().with_origins(vec![ORIGIN.parse().unwrap()])
+}
+
+/// A gate that allows pages of [`ORIGIN`], and no others, because a key does.
+fn with_keys() -> Gate {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keys.toml");
+    let hash = "0".repeat(64);
+    let key = format!("[[key]]\nid = \"web\"\nsha256 = \"{hash}\"\nrights = [\"read\"]\n");
+    std::fs::write(&file, key + &format!("origins = [\"{ORIGIN}\"]\n")).unwrap();
+    Gate::default().with_keys(Arc::new(Keys::open(&file).unwrap()))
+}
+
 #[tokio::test]
 async fn a_page_of_an_allowed_origin_may_send_requests_and_read_every_reply() {
-    let (own, foreign) = ("origin: https://game.example", "origin: https://evil.example");
-    let asks = "access-control-request-method: GET";
-    let origins = AllowedOrigins::new(vec!["https://game.example".parse().unwrap()], None);
-    let server = Server::start(router().allowing(origins), ServeOptions::default()).await;
-    let mut connection = Connection::open(server.address).await;
-    for (method, path, status) in [
-        ("OPTIONS", "/hello", 204),
-        ("GET", "/hello?200", 200),
-        ("GET", "/hello?304", 304),
-        ("GET", "/hello?503", 503),
-        ("GET", "/nothing", 404),
-        ("OPTIONS", "/nothing", 404),
-        ("PATCH", "/hello", 405),
-        ("GET", "/readyz", 503),
-    ] {
-        for (origin, allowed) in [(own, Some("https://game.example")), (foreign, None)] {
-            connection.send(request(method, path, &[origin, asks], "")).await;
+    let own = format!("origin: {ORIGIN}");
+    for (gate, metrics) in [(open(), 200), (with_keys(), 401)] {
+        let server = Server::start(router().behind(Arc::new(gate)), ServeOptions::default()).await;
+        let mut connection = Connection::open(server.address).await;
+        for (method, path, status) in [
+            ("OPTIONS", "/hello", 204),
+            ("GET", "/hello?200", 200),
+            ("GET", "/hello?304", 304),
+            ("GET", "/hello?503", 503),
+            ("GET", "/nothing", 404),
+            ("OPTIONS", "/nothing", 404),
+            ("PATCH", "/hello", 405),
+            ("GET", "/metrics", metrics),
+        ] {
+            connection.send(request(method, path, &[&own, ASKS], "")).await;
             let reply = match status {
                 204 | 304 => connection.reply_to_head().await,
                 _ => connection.reply().await,
             };
             let reply = reply.unwrap();
             assert_eq!(reply.status, status, "{method} {path}");
-            assert_eq!(reply.header("access-control-allow-origin"), allowed, "{method} {path}");
+            let allowed = reply.header("access-control-allow-origin");
+            assert_eq!(allowed, Some(ORIGIN), "{method} {path}");
+            assert_complete(&reply);
+        }
+        let preflight = ask(server.address, request("OPTIONS", "/hello", &[&own, ASKS], "")).await;
+        assert_eq!(preflight.header("access-control-allow-methods"), Some("GET, HEAD"));
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_reads_no_reply() {
+    let foreign = "origin: https://evil.example";
+    for (gate, options, get) in [(open(), 403, 403), (with_keys(), 204, 200)] {
+        let server = Server::start(router().behind(Arc::new(gate)), ServeOptions::default()).await;
+        for (method, status) in [("OPTIONS", options), ("GET", get)] {
+            let sent = request(method, "/hello?200", &[foreign, ASKS], "");
+            let reply = ask(server.address, sent).await;
+            assert_eq!(reply.status, status, "{method}");
+            let allowing = |(name, _): &&(String, String)| name.starts_with("access-control");
+            assert_eq!(reply.headers.iter().find(allowing), None, "{method}");
             assert_complete(&reply);
         }
     }
-    let preflight = ask(server.address, request("OPTIONS", "/hello", &[own, asks], "")).await;
-    assert_eq!(preflight.header("access-control-allow-methods"), Some("GET, HEAD"));
 }
