@@ -4,7 +4,7 @@
 //! A reply with status 200 means that every accepted event is durable. The endpoint never pairs
 //! events and keeps no state of its own.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use shared::{
@@ -15,14 +15,14 @@ use shared::{
     timestamp::Timestamp,
 };
 use warp::{
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     reply::Response,
 };
 
 pub use self::options::EndpointOptions;
 use self::{
     body::{Body, BodyError, InFlight},
-    quota::Quota,
+    quota::Quotas,
     refusal::Refusal,
     reply::Report,
 };
@@ -39,6 +39,9 @@ mod parameters;
 mod quota;
 mod refusal;
 mod reply;
+
+/// The header in which proxies report the addresses of clients.
+const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The paths that accept a batch by POST.
 pub const PATHS: [&str; 3] = ["/v1/events", "/user/batches", "/"];
@@ -61,7 +64,7 @@ pub struct Endpoint {
     metrics: Arc<IngestMetrics>,
     options: EndpointOptions,
     in_flight: InFlight,
-    quota: Option<Quota>,
+    quotas: Quotas,
     repeats: Repeats,
 }
 
@@ -75,9 +78,8 @@ impl Endpoint {
         options: EndpointOptions,
     ) -> Self {
         let in_flight = InFlight::new(options.max_inflight_bytes, metrics.inflight_bytes.clone());
-        let quota =
-            options.quota_events_per_second.map(|rate| Quota::new(rate, options.max_events));
-        Self { log, clock, metrics, options, in_flight, quota, repeats: Repeats::default() }
+        let quotas = Quotas::new(options.quota_events_per_second, options.max_events);
+        Self { log, clock, metrics, options, in_flight, quotas, repeats: Repeats::default() }
     }
 
     /// Whether it may accept events as far in the future as its tolerance says.
@@ -119,9 +121,13 @@ impl Endpoint {
         let batch = EventBatch::decode_by(body.bytes(), format, max_events, sender)?;
         let sent = batch.events.len();
         self.metrics.batch_events.observe(precise(sent));
-        if let (Some(quota), Some(address)) = (&self.quota, connected.client) {
-            quota.check(address, sent).map_err(|seconds| Refusal::Quota { seconds })?;
-        }
+        let client = connected.client.map(|peer| {
+            let forwarded = headers.get_all(FORWARDED).iter().map(HeaderValue::as_bytes);
+            self.options.trusted_proxies.client(peer, forwarded)
+        });
+        self.quotas
+            .charge(caller.key().map(Arc::as_ref), client, sent, Instant::now())
+            .map_err(|seconds| Refusal::Quota { seconds })?;
         let shape = batch.shape;
         let now = self.clock.now();
         let latest = self.latest_ts(now);

@@ -4,6 +4,7 @@
 //! is decided where routes are, in [`crate::http`].
 
 pub use self::{
+    forwarded::{ProxyNet, TrustedProxies},
     key::{KeyHash, KeyId, generate},
     keys::{Key, KeySet, Keys, Unfit, parse_day},
     metrics::register_without_keys,
@@ -13,6 +14,7 @@ pub use self::{
 
 pub mod config;
 pub mod edit;
+mod forwarded;
 mod key;
 mod keys;
 mod metrics;

@@ -53,6 +53,8 @@ mod reply;
 mod request;
 mod router;
 mod stream;
+mod template;
+mod unrouted;
 mod waiting;
 
 /// The pause after a failed accept, for example because the process has too many open files.

@@ -12,6 +12,7 @@ use shared::{
 
 use self::commands::{RedriveArgs, ReportArgs};
 use crate::{
+    client::API_KEY,
     demo::{self, DemoArgs},
     generate::{self, GenerateArgs},
     key::{self, ListArgs, NewArgs, RevokeArgs},
@@ -65,7 +66,8 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
             })
         }
         Some(("demo", matches)) => {
-            let args = DemoArgs::from_arg_matches(matches)?;
+            let mut args = DemoArgs::from_arg_matches(matches)?;
+            args.key = config::read_secret(&API_KEY)?;
             // Removed with its data when the demo ends.
             let dir = tempfile::tempdir().context("cannot create a temporary data directory")?;
             let serve = Command::new("serve").args(config::args(&serve::settings()));
@@ -88,7 +90,8 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
         }
         Some(("generate", matches)) => generate::run(&GenerateArgs::from_arg_matches(matches)?),
         Some(("load", matches)) => {
-            let args = LoadArgs::from_arg_matches(matches)?;
+            let mut args = LoadArgs::from_arg_matches(matches)?;
+            args.options.client.read_key()?;
             block_on(async { load::run(args, interrupted()?).await })
         }
         Some(("key", matches)) => change_keys(matches),

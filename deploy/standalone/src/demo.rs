@@ -7,10 +7,11 @@ use std::{ffi::OsString, future::Future, net::SocketAddr, path::Path, time::Dura
 use anyhow::Context;
 use indicatif::HumanCount;
 use ingest::metrics::{LAG, RECORDS_HANDLED};
-use shared::{clock::Clock, http::DrainEnd, progress::Progress};
+use shared::{clock::Clock, config::Secret, http::DrainEnd, progress::Progress};
 use tokio::net::TcpListener;
 
 use crate::{
+    client::ClientOptions,
     generate::{Dataset, GenerateArgs},
     load::{self, LoadOptions, Summary},
     serve::{self, ServeConfig},
@@ -49,6 +50,10 @@ pub struct DemoArgs {
     /// Exit after the replies instead of continuing to serve
     #[arg(long)]
     pub once: bool,
+
+    /// The API key for the own requests, needed if the service has keys.
+    #[arg(skip)]
+    pub key: Option<Secret>,
 }
 
 impl DemoArgs {
@@ -104,19 +109,20 @@ async fn show(args: &DemoArgs, url: &str) -> anyhow::Result<()> {
         "Bookend listens on {url}; loading {} events of an artificial month",
         HumanCount(events)
     ))?;
-    let options = LoadOptions { url: url.to_owned(), ..LoadOptions::default() };
+    let client = ClientOptions { key: args.key.clone(), tls_ca: None };
+    let queries = replies::QueryClient::new(url, &client)?;
+    let options = LoadOptions { url: url.to_owned(), client, ..LoadOptions::default() };
     let template = "loading {wide_bar} {human_pos}/{human_len} events, {msg} events/s";
     let progress = Progress::new(Some(events), template);
     let summary = load::load_lines(data.into_lines(), &options, &progress).await?.into_result()?;
     drop(progress);
-    let client = replies::QueryClient::new(url)?;
-    wait_until_processed(&client, &summary).await?;
+    wait_until_processed(&queries, &summary).await?;
     replies::say(format_args!(
         "{} events accepted in {:.1} s and processed.\n",
         HumanCount(summary.accepted),
         summary.elapsed.as_secs_f64()
     ))?;
-    replies::show(&client).await?;
+    replies::show(&queries).await?;
     match args.once {
         true => Ok(()),
         false => replies::say(format_args!(

@@ -17,15 +17,11 @@ pub(super) struct ReplyHeaders {
 }
 
 impl ReplyHeaders {
-    /// For a request with these `headers`; `tls` says whether its connection is encrypted.
-    pub(super) fn of(headers: &HeaderMap, tls: bool) -> Self {
+    /// For a request with this `id` and these `headers`; `tls` says whether its connection is
+    /// encrypted.
+    pub(super) fn of(id: &RequestId, headers: &HeaderMap, tls: bool) -> Self {
         let tls_only = tls && headers.get(header::HOST).is_some_and(is_name_of_one_service);
-        Self { id: RequestId::of(headers), tls_only }
-    }
-
-    /// The id of the request.
-    pub(super) fn id(&self) -> &RequestId {
-        &self.id
+        Self { id: id.clone(), tls_only }
     }
 
     /// For a reply without a request.
@@ -62,7 +58,7 @@ mod tests {
         let host = host.map(|host| (header::HOST, HeaderValue::from_static(host)));
         let headers = HeaderMap::from_iter(host);
         let mut reply = HeaderMap::new();
-        ReplyHeaders::of(&headers, tls).complete(&mut reply);
+        ReplyHeaders::of(&RequestId::random(), &headers, tls).complete(&mut reply);
         reply
     }
 

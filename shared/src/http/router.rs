@@ -11,7 +11,7 @@ use hyper::body::Buf;
 use warp::{
     Filter, Reply as _,
     filters::{BoxedFilter, path::FullPath},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, header},
     reply::Response,
 };
 
@@ -23,8 +23,9 @@ use super::{
     headers::ReplyHeaders,
     id::RequestId,
     openapi::{self, Call, OpenApi},
-    reply::HttpError,
     request::{Connected, Request, RequestBody},
+    template::{matches, variables},
+    unrouted::unrouted,
 };
 
 /// The largest body of a denied request that is read, in bytes.
@@ -113,11 +114,12 @@ impl<S> Route<S> {
         self.template
     }
 
-    /// The description with the method and the path template; `None` for a route that clients do
-    /// not call themselves, such as a file of a page.
+    /// The description with the method, the path template and what callers need; `None` for a
+    /// route that clients do not call themselves, such as a file of a page.
     #[must_use]
     pub fn description(&self) -> Option<(Method, &'static str, Call)> {
-        Some((self.method.clone(), self.template, self.description.clone()?))
+        let call = openapi::guarded(self.description.clone()?, self.access);
+        Some((self.method.clone(), self.template, call))
     }
 }
 
@@ -174,19 +176,16 @@ impl Router {
             )
             .and(warp::body::stream())
             .then(move |method, path: FullPath, query, headers: HeaderMap, connected, body| {
-                let (route, segments, body) = ("", Vec::new(), boxed(body));
-                let id = RequestId::of(&headers);
-                let caller = Caller::unknown(&router.gate);
                 let request = Request {
+                    id: RequestId::of(&headers),
+                    caller: Caller::unknown(&router.gate),
+                    route: "",
+                    segments: Vec::new(),
+                    body: boxed(body),
                     method,
-                    route,
-                    segments,
                     query,
                     headers,
-                    id,
                     connected,
-                    caller,
-                    body,
                 };
                 router.reply(path.as_str(), request)
             })
@@ -195,9 +194,9 @@ impl Router {
 
     /// The reply to a request, with the headers of every reply.
     fn reply(&self, path: &str, request: Request) -> impl Future<Output = Response> + use<> {
-        let Request { method, headers, .. } = &request;
+        let Request { method, headers, id, connected, .. } = &request;
         let cors = Cors::of(method, headers, |origin| self.gate.allows_page(origin));
-        let headers = ReplyHeaders::of(&request);
+        let headers = ReplyHeaders::of(id, headers, connected.tls);
         let reply = self.answer(path, request, &cors);
         async move {
             let mut reply = reply.await;
@@ -228,13 +227,7 @@ impl Router {
             return (route.handler)(request);
         }
         let methods: Vec<_> = matching().flat_map(BoundRoute::methods).collect();
-        let reply = match HeaderValue::from_str(&methods.join(", ")) {
-            Ok(allow) if !methods.is_empty() && request.method == Method::OPTIONS => {
-                cors.options(&allow)
-            }
-            _ => not_routed(&methods),
-        };
-        Box::pin(std::future::ready(reply))
+        Box::pin(std::future::ready(unrouted(&request.method, &methods, cors)))
     }
 }
 
@@ -251,22 +244,6 @@ impl BoundRoute {
 pub fn document(calls: impl IntoIterator<Item = (Method, &'static str, Call)>) -> OpenApi {
     let itself = (Method::GET, DOCUMENT, openapi::itself());
     openapi::document(calls.into_iter().chain([itself]))
-}
-
-/// The reply when no route matches: 405 if the path supports other `methods`, else 404.
-fn not_routed(methods: &[&str]) -> Response {
-    if methods.is_empty() {
-        let message = "nothing is served at this path; GET /openapi.json lists the paths";
-        return HttpError::new(StatusCode::NOT_FOUND, "not_found", message).to_response();
-    }
-    let allow = methods.join(", ");
-    let message = format!("this path does not support this method; use {}", methods.join(" or "));
-    let error = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
-    let mut reply = error.to_response();
-    if let Ok(allow) = HeaderValue::from_str(&allow) {
-        reply.headers_mut().insert(header::ALLOW, allow);
-    }
-    reply
 }
 
 /// Denies a request. A small body is read to its end, so that the connection is kept.
@@ -286,27 +263,6 @@ async fn denied(denial: Denial, request: Request) -> Response {
         tokio::time::timeout(SMALL_BODY_TIMEOUT, rest).await.ok();
     }
     denial.http().to_response()
-}
-
-fn is_variable(segment: &str) -> bool {
-    segment.starts_with('{')
-}
-
-/// Whether a raw path matches `template`. A slash within an id is sent as `%2F`, so raw slashes
-/// always separate segments.
-fn matches(template: &str, path: &str) -> bool {
-    if !template.contains('{') {
-        return template == path;
-    }
-    let mut segments = path.split('/');
-    template.split('/').all(|expected| {
-        segments.next().is_some_and(|found| is_variable(expected) || expected == found)
-    }) && segments.next().is_none()
-}
-
-fn variables(template: &str, path: &str) -> Vec<String> {
-    let pairs = template.split('/').zip(path.split('/'));
-    pairs.filter(|(expected, _)| is_variable(expected)).map(|(_, found)| found.to_owned()).collect()
 }
 
 fn boxed(body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send + 'static) -> RequestBody {
@@ -374,5 +330,27 @@ mod tests {
         let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
         assert_eq!(paths, ["/a", "/openapi.json"]);
+    }
+
+    #[tokio::test]
+    async fn what_a_call_needs_follows_from_the_right_of_its_route() {
+        let routes = [Access::Public, Access::Ingest, Access::ReadUser, Access::Operate];
+        let routes = ["/public", "/ingest", "/read", "/operate"].into_iter().zip(routes);
+        let routes = routes.map(|(template, access)| {
+            let call = Call::new(Tag::Process, "Summary", "Description.");
+            Route { access, ..route(Method::GET, template) }.described(call)
+        });
+        let (_, _, body) = ask(routes.collect(), "GET", "/openapi.json").await;
+        let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let needed = |path: &str| {
+            let call = &document["paths"][path]["get"];
+            let statuses = call["responses"].as_object().unwrap().keys().cloned();
+            (call["security"].to_string(), statuses.collect::<Vec<_>>().join(","))
+        };
+        assert_eq!(needed("/public"), ("null".to_owned(), String::new()));
+        for (path, right) in [("/ingest", "ingest"), ("/read", "read"), ("/operate", "operate")] {
+            let security = format!(r#"[{{"bearer":["{right}"]}},{{"api_key":["{right}"]}},{{}}]"#);
+            assert_eq!(needed(path), (security, "401,403".to_owned()), "{path}");
+        }
     }
 }
