@@ -145,8 +145,8 @@ impl ProcessConfig {
 
     /// Opens the gate in front of all routes. The future follows the file of keys.
     pub fn gate(&self, registry: &Registry) -> anyhow::Result<(Gate, BoxFuture<'static, ()>)> {
-        let AccessConfig { open, allowed_hosts, .. } = &self.access;
-        let gate = Gate::default().counted(registry)?;
+        let AccessConfig { open, allowed_hosts, cors_origins, .. } = &self.access;
+        let gate = Gate::default().with_origins(cors_origins.clone()).counted(registry)?;
         if self.access.shows_keys(self.listen) {
             tracing::warn!(
                 "keys are readable on their way to {}: encrypt the connections, or let a proxy do \

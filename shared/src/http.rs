@@ -26,6 +26,7 @@ pub use self::{
     caller::Caller,
     denial::Denial,
     gate::{Gate, KEY_PARAMETER},
+    id::RequestId,
     options::{DrainEnd, ServeOptions},
     params::{COUNTRY, Params, ParamsError, percent_decode},
     ports::{Listeners, Ports},
@@ -40,8 +41,11 @@ mod activity;
 mod caller;
 mod compression;
 mod connection;
+mod cors;
 mod denial;
 mod gate;
+mod headers;
+mod id;
 pub mod openapi;
 mod options;
 mod params;
@@ -51,6 +55,8 @@ mod request;
 mod right;
 mod router;
 mod stream;
+mod template;
+mod unrouted;
 mod waiting;
 
 /// The pause after a failed accept, for example because the process has too many open files.

@@ -36,7 +36,7 @@ pub struct Gate {
     /// The names, beside those of this machine, by which a service on loopback may be called;
     /// `None` allows every name.
     hosts: Option<BTreeSet<String>>,
-    /// The origins whose pages may call a service without keys.
+    /// The origins whose pages may call the service, beside those of its keys.
     origins: Vec<AllowedOrigin>,
     /// Whether it is that of the port for operators.
     operations: bool,
@@ -56,7 +56,7 @@ impl Gate {
         Self { hosts: Some(names), ..self }
     }
 
-    /// Without keys, lets the pages of `origins` call the service.
+    /// Lets the pages of `origins` call the service and read its replies.
     #[must_use]
     pub fn with_origins(self, origins: Vec<AllowedOrigin>) -> Self {
         Self { origins, ..self }
@@ -72,6 +72,14 @@ impl Gate {
     pub fn for_operations(&self) -> Self {
         let (keys, denials) = (self.keys.clone(), Arc::clone(&self.denials));
         Self { keys, denials, operations: true, ..Self::default() }
+    }
+
+    /// Whether pages of this `origin` may send requests and read replies.
+    pub(super) fn allows_page(&self, origin: &HeaderValue) -> bool {
+        let of_keys = |keys: &Arc<Keys>| {
+            origin.to_str().is_ok_and(|origin| keys.current().allows_origin(origin))
+        };
+        is_allowed(origin, &self.origins) || self.keys.as_ref().is_some_and(of_keys)
     }
 
     /// A caller whose key was not looked at.
