@@ -6,7 +6,7 @@ use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 use anyhow::Context;
 use futures_util::future::BoxFuture;
 use shared::{
-    http::{self, DrainEnd, Router, Routes, ServeOptions},
+    http::{self, DrainEnd, Listener, Router, Routes, ServeOptions},
     store::cassandra::Trial,
     telemetry::{self, Probes},
 };
@@ -53,8 +53,10 @@ pub async fn run(
         router = router.with(serving, crate::http::routes());
     }
     let ready = ready(log.clone(), endpoint, consumer.clone());
+    let address = listener.local_addr()?;
+    let listener = config.process.secured(listener, &registry)?;
     let router = router.with(&Probes::new(registry, ready), telemetry::routes());
-    tracing::info!(address = %listener.local_addr()?, role = ?config.role, "serving");
+    tracing::info!(%address, role = ?config.role, "serving");
     let connections = config.process.connections();
     serve(log, consumer, listener, router.into_filter()?, connections, shutdown).await
 }
@@ -65,7 +67,7 @@ pub async fn run(
 pub async fn serve(
     log: Log,
     consumer: Option<Consumer>,
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     routes: Routes,
     connections: ServeOptions,
     shutdown: impl Future<Output = DrainEnd> + Send,

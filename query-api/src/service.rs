@@ -17,6 +17,7 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = DrainEnd> + Send,
 ) -> anyhow::Result<()> {
+    let address = listener.local_addr()?;
     let registry = telemetry::registry("none")?;
     let metrics = Arc::new(QueryMetrics::new(&registry)?);
     let store = config.store.start(OnRetry::default(), &[Trial::Read])?;
@@ -26,10 +27,11 @@ pub async fn run(
         let store = store.clone();
         async move { store.ready().await.map_err(|error| error.to_string()) }
     };
+    let listener = config.process.secured(listener, &registry)?;
     let router = Router::default()
         .with(&Arc::new(service), crate::routes())
         .with(&Probes::new(registry, ready), telemetry::routes());
-    tracing::info!(address = %listener.local_addr()?, "serving");
+    tracing::info!(%address, "serving");
     http::serve(listener, router.into_filter()?, config.process.connections(), shutdown).await;
     tracing::info!("stopped");
     Ok(())

@@ -6,6 +6,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Command;
+use prometheus::Registry;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -15,11 +16,12 @@ pub use self::output::{Reported, exit, print, print_report, say, usage};
 use crate::{
     build_info,
     clock::Clock,
-    config::{self, Mistakes, Setting, Settings},
-    http::{DrainEnd, ServeOptions},
+    config::{self, Bytes, Mistakes, Setting, Settings},
+    http::{DrainEnd, Listener, ServeOptions},
     open_files,
     telemetry::{self, LogFormat},
     timestamp::Timestamp,
+    tls::{self, Tls, TlsFiles},
 };
 
 pub mod help;
@@ -28,6 +30,9 @@ pub mod packaging;
 
 /// The most threads that may block on the disk at once.
 const BLOCKING_THREADS: usize = 32;
+
+/// The least value of --max-reply-bytes: with less, few replies fit at a time.
+const LEAST_REPLY_BYTES: u64 = 1 << 20;
 
 /// The longest time that blocked threads may delay the exit of the process.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,13 +60,15 @@ pub struct ProcessConfig {
     pub log_level: String,
     /// Limits on connections.
     pub connections: ServeOptions,
+    /// The files of the TLS certificate; `None` without TLS.
+    pub tls: Option<TlsFiles>,
 }
 
 /// The settings of a [`ProcessConfig`]. `listen` is the default address of this process.
 #[must_use]
 #[rustfmt::skip]
 pub fn settings(listen: &'static str) -> Vec<Setting> {
-    vec![
+    let mut all = vec![
         Setting::new("listen", "ADDRESS", listen, "Address to listen on"),
         Setting::new("as-of", "TIME", "", "Run as if it were this time, for example 2019-05-13T12:00:00Z (for old data)"),
         Setting::new("log-format", "FORMAT", "human", "Format of log lines: human or json"),
@@ -69,10 +76,13 @@ pub fn settings(listen: &'static str) -> Vec<Setting> {
         Setting::new("max-connections", "N", "4096", "Maximum number of open connections; then the longest idle one is closed, or 503"),
         Setting::new("header-timeout", "TIME", "15s", "Time limit for request headers, and for the first request of a connection"),
         Setting::new("idle-timeout", "TIME", "75s", "Close a connection that is idle for this long after an answered request"),
-        Setting::new("write-timeout", "TIME", "30s", "Close a connection whose client reads nothing of a reply for this long"),
+        Setting::new("write-timeout", "TIME", "30s", "Close a connection, or reset a stream, whose client reads nothing of a reply for this long"),
+        Setting::new("max-reply-bytes", "BYTES", "128MiB", "Total size of replies that clients have not read yet; 503 when it is used up"),
         Setting::new("drain-window", "TIME", "5s", "How long requests are still accepted after SIGTERM, while /readyz is 503"),
         Setting::new("drain-timeout", "TIME", "20s", "How long requests in flight may take to finish after the drain window"),
-    ]
+    ];
+    all.extend(tls::settings());
+    all
 }
 
 impl ProcessConfig {
@@ -89,9 +99,11 @@ impl ProcessConfig {
                 header_timeout: given.duration("header-timeout"),
                 idle_timeout: given.duration("idle-timeout"),
                 write_timeout: given.duration("write-timeout"),
+                max_reply_bytes: reply_bytes(given),
                 drain_window: given.duration("drain-window"),
                 drain_timeout: given.duration("drain-timeout"),
             },
+            tls: TlsFiles::read(given),
         };
         if let Err(cause) = telemetry::check_filter(&config.log_level) {
             given.mistake("log-level", &cause);
@@ -117,6 +129,13 @@ impl ProcessConfig {
             .with_context(|| format!("cannot listen on {}", self.listen))
     }
 
+    /// The port as a server listens on it: with TLS, if it is configured, and its metrics in
+    /// `registry`.
+    pub fn secured(&self, port: TcpListener, registry: &Registry) -> anyhow::Result<Listener> {
+        let tls = self.tls.as_ref().map(|files| Tls::start(files.clone(), registry)).transpose()?;
+        Ok(Listener::new(port, tls))
+    }
+
     /// The limits on connections, lowered if the limit on open files requires it.
     #[must_use]
     pub fn connections(&self) -> ServeOptions {
@@ -131,6 +150,14 @@ impl ProcessConfig {
         }
         ServeOptions { max_connections: wanted.min(room), ..self.connections }
     }
+}
+
+fn reply_bytes(given: &mut Settings) -> usize {
+    let bytes = given.get_or("max-reply-bytes", Bytes(LEAST_REPLY_BYTES)).0;
+    if bytes < LEAST_REPLY_BYTES {
+        given.mistake("max-reply-bytes", "must be at least 1MiB");
+    }
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// The command line of a program: its name, its purpose and its version. `librdkafka` is the

@@ -48,12 +48,14 @@ pub async fn run(
     let queries = QueryService::new(store, clock, metrics, config.queries);
     let ready = service::ready(log.clone(), Some(Arc::clone(&endpoint)), Some(consumer.clone()));
     let ready = unless_replaying(replay.clone(), ready);
+    let address = listener.local_addr()?;
+    let listener = config.process.secured(listener, &registry)?;
     let routes = Router::default()
         .with(&endpoint, ingest::http::routes())
         .with(&Arc::new(queries), query_api::routes())
         .with(&Probes::new(registry, ready), telemetry::routes())
         .into_filter()?;
-    tracing::info!(address = %listener.local_addr()?, data_dir = %config.data_dir.display(), "serving");
+    tracing::info!(%address, data_dir = %config.data_dir.display(), "serving");
     let showing = replay.map(|replay| tokio::spawn(replay.show()));
     let connections = config.process.connections();
     let done = service::serve(log, Some(consumer), listener, routes, connections, shutdown).await;

@@ -8,14 +8,19 @@ use futures_util::future::BoxFuture;
 #[derive(Clone, Copy, Debug)]
 pub struct ServeOptions {
     /// The number of connections that may be open. The next one replaces the connection that has
-    /// been idle longest; if none is idle, it gets a 503 and is closed.
+    /// been idle longest; if none is idle, it gets a 503 and is closed. Also the number of requests
+    /// that may be in flight on all of them; the next one gets a 503.
     pub max_connections: usize,
     /// The time that a client may take for a request's headers, and for its first request.
     pub header_timeout: Duration,
     /// The time that a connection may be idle after an answered request.
     pub idle_timeout: Duration,
-    /// The time for which a client may leave a reply unread before its connection is closed.
+    /// The time for which a client may leave a reply unread before its connection is closed, or,
+    /// with HTTP/2, the reply is given up.
     pub write_timeout: Duration,
+    /// The bytes that all replies may hold until their clients have taken them. The next reply is
+    /// a 503.
+    pub max_reply_bytes: usize,
     /// The time after the begin of a shutdown in which new requests are still answered.
     pub drain_window: Duration,
     /// The time that the requests in flight may take after the drain window.
@@ -29,6 +34,7 @@ impl Default for ServeOptions {
             header_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
+            max_reply_bytes: 128 << 20,
             drain_window: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(20),
         }

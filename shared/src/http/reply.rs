@@ -72,12 +72,17 @@ impl HttpError {
         reply
     }
 
+    /// The body of the reply as JSON.
+    pub(super) fn to_json(&self) -> String {
+        json!(self.body()).to_string()
+    }
+
     /// The reply as it is written to a connection that no HTTP library serves and that is closed
     /// then.
     pub(super) fn to_last_reply(&self) -> String {
         let (status, kind) = (self.status, "content-type: application/json");
         let again = self.retry_after.map(|seconds| format!("retry-after: {seconds}\r\n"));
-        let (again, body) = (again.unwrap_or_default(), json!(self.body()).to_string());
+        let (again, body) = (again.unwrap_or_default(), self.to_json());
         let head = format!("HTTP/1.1 {status}\r\n{again}connection: close\r\n{kind}\r\n");
         format!("{head}content-length: {}\r\n\r\n{body}", body.len())
     }

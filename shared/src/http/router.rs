@@ -20,6 +20,7 @@ use super::{
     openapi::{self, Call, OpenApi},
     reply::HttpError,
     request::{Connected, Request, RequestBody},
+    sent::Length,
 };
 
 /// The path of the OpenAPI document.
@@ -146,6 +147,7 @@ impl Router {
                 let request = Request { method, route, segments, query, headers, connected, body };
                 router.answer(path.as_str(), request)
             })
+            .map(Length::note)
             .boxed())
     }
 
@@ -157,7 +159,11 @@ impl Router {
             request.segments = variables(route.template, path);
             return (route.handler)(request);
         }
-        let methods: Vec<_> = matching().flat_map(BoundRoute::methods).collect();
+        let methods: Vec<_> = match request.method {
+            // It names no path, and no path supports it.
+            Method::CONNECT => vec!["GET", "HEAD", "POST"],
+            _ => matching().flat_map(BoundRoute::methods).collect(),
+        };
         Box::pin(std::future::ready(not_routed(&methods)))
     }
 }
