@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use shared::{
     clock::Clock,
-    event::{BatchShape, EventBatch, SessionEvent},
+    event::{BatchShape, EventBatch, Sender, SessionEvent},
     http::{Access, Request, Route},
     telemetry::Repeats,
     timestamp::Timestamp,
@@ -113,7 +113,8 @@ impl Endpoint {
         let format = body::format(&headers)?;
         let body =
             Body::read(&headers, body, max_body_bytes, &self.in_flight, body_timeout).await?;
-        let batch = EventBatch::decode_by(body.bytes(), format, max_events, user_key)?;
+        let sender = Sender { user_key, users_prefix: None };
+        let batch = EventBatch::decode_by(body.bytes(), format, max_events, sender)?;
         let sent = batch.events.len();
         self.metrics.batch_events.observe(precise(sent));
         if let (Some(quota), Some(address)) = (&self.quota, connected.client) {

@@ -7,9 +7,11 @@ use std::{
 use anyhow::Context;
 use clap::Command;
 use prometheus::Registry;
+use futures_util::Stream;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::MissedTickBehavior,
 };
 
 pub use self::output::{Reported, exit, print, print_report, say, usage};
@@ -36,6 +38,9 @@ const LEAST_REPLY_BYTES: u64 = 1 << 20;
 
 /// The longest time that blocked threads may delay the exit of the process.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The time between two looks at a file that a service follows.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The number of worker threads of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,6 +257,23 @@ pub fn interrupted() -> anyhow::Result<impl Future<Output = ()> + Send + 'static
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         interrupt.recv().await;
+    })
+}
+
+/// Returns a stream with an item whenever files that a service follows are to be looked at: each
+/// second, and at SIGHUP.
+pub fn looks() -> anyhow::Result<impl Stream<Item = ()> + Send + 'static> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut second = tokio::time::interval(LOOK_EVERY);
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    Ok(async_stream::stream! {
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {}
+                _ = second.tick() => {}
+            }
+            yield ();
+        }
     })
 }
 

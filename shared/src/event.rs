@@ -16,7 +16,7 @@ mod write;
 use compact_str::CompactString;
 use serde::Serialize;
 
-pub use self::batch::{BatchError, BatchFormat, BatchShape, EventBatch, UserKey};
+pub use self::batch::{BatchError, BatchFormat, BatchShape, EventBatch, Sender, UserKey};
 use crate::timestamp::{RETENTION, Timestamp};
 
 /// The id of a user: 1–128 bytes of UTF-8, unchanged, without control characters, not a
@@ -90,6 +90,7 @@ pub enum RejectionCode {
     InvalidCountry,
     ConflictingUserId,
     DuplicateKey,
+    ForeignUser,
     Future,
     /// Older than the retention. The event is discarded, not rejected: it is not the client's
     /// fault.

@@ -1,6 +1,8 @@
 //! The body of a request: its four shapes, invalid bodies, and invalid events in a valid body.
 
-use shared::event::{BatchError, BatchFormat, BatchShape, EventBatch, RejectionCode, UserKey};
+use shared::event::{
+    BatchError, BatchFormat, BatchShape, EventBatch, RejectionCode, Sender, UserKey,
+};
 
 const START: &str = r#"{"user_id":"u","session_id":"s","event":"start","ts":0}"#;
 const END: &str = r#"{"user_id":"u","session_id":"s","event":"end","ts":0}"#;
@@ -229,7 +231,13 @@ fn a_percent_encoded_body_is_told_so() {
 fn the_chosen_key_names_the_user_and_the_other_one_is_unknown() {
     let event = r#"{"user_id":"u","player_id":"v","session_id":"s","event":"end","ts":0}"#;
     let users = |key, format, body: &str| {
-        let batch = EventBatch::decode_by(body.as_bytes(), format, 10, key).unwrap();
+        let batch = EventBatch::decode_by(
+            body.as_bytes(),
+            format,
+            10,
+            Sender { user_key: key, users_prefix: None },
+        )
+        .unwrap();
         let user = |event: Result<shared::event::SessionEvent, shared::event::Rejection>| {
             event.map(|event| event.user().to_string()).map_err(|rejection| rejection.code)
         };
@@ -245,10 +253,42 @@ fn the_chosen_key_names_the_user_and_the_other_one_is_unknown() {
         assert_eq!(users(key, BatchFormat::Json, &format!("[{event}]"))[0], expected);
         assert_eq!(users(key, BatchFormat::Json, &array)[1], expected);
     }
-    let batch = EventBatch::decode_by(START.as_bytes(), BatchFormat::Lines, 1, UserKey::PlayerId);
+    let sender = Sender { user_key: UserKey::PlayerId, users_prefix: None };
+    let batch = EventBatch::decode_by(START.as_bytes(), BatchFormat::Lines, 1, sender);
     let rejection = batch.unwrap().events.remove(0).unwrap_err();
     assert_eq!(rejection.code, RejectionCode::MissingUserId);
     assert!(rejection.detail.contains("player_id"), "{}", rejection.detail);
+}
+
+#[test]
+fn an_event_of_another_user_than_the_senders_is_foreign_whatever_else_is_wrong_with_it() {
+    let sender = Sender { users_prefix: Some("t1:é"), ..Sender::default() };
+    let code = |event: &str| {
+        let lines = EventBatch::decode_by(event.as_bytes(), BatchFormat::Lines, 1, sender);
+        let array = format!("[{event}]");
+        let array = EventBatch::decode_by(array.as_bytes(), BatchFormat::Json, 1, sender);
+        let [lines, array] = [lines, array]
+            .map(|batch| batch.unwrap().events.remove(0).err().map(|rejection| rejection.code));
+        assert_eq!(lines, array, "{event}");
+        lines
+    };
+    let event =
+        |user: &str| format!(r#"{{"user_id":{user},"session_id":"s","event":"end","ts":0}}"#);
+    for own in [r#""t1:é""#, r#""t1:éa""#, r#""t1:\u00e9b""#] {
+        assert_eq!(code(&event(own)), None, "{own}");
+    }
+    // The last one is the same text to a reader, but not the same bytes.
+    for other in [r#""t1:""#, r#""t1""#, r#""T1:é""#, r#"" t1:é""#, r#""t2:é""#, r#""t1:e\u0301""#]
+    {
+        assert_eq!(code(&event(other)), Some(RejectionCode::ForeignUser), "{other}");
+    }
+    assert_eq!(code(r#"{"player_id":"t2"}"#), Some(RejectionCode::ForeignUser));
+    assert_eq!(code(r#"{"session_id":"s"}"#), Some(RejectionCode::MissingUserId));
+    assert_eq!(code(r#"{"user_id":7}"#), Some(RejectionCode::InvalidUserId));
+    assert_eq!(
+        code(&event(r#""t1:é","player_id":"t2:é""#)),
+        Some(RejectionCode::ConflictingUserId)
+    );
 }
 
 #[test]

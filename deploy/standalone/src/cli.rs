@@ -17,6 +17,7 @@ use self::commands::{RedriveArgs, ReportArgs};
 use crate::{
     demo::{self, DemoArgs},
     generate::{self, GenerateArgs},
+    key::{self, ListArgs, NewArgs, RevokeArgs},
     load::{self, LoadArgs},
     redrive,
     serve::{self, ServeConfig},
@@ -96,7 +97,17 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
             let args = LoadArgs::from_arg_matches(matches)?;
             block_on(async { load::run(args, interrupted()?).await })
         }
+        Some(("key", matches)) => change_keys(matches),
         // clap reports anything else.
+        _ => Ok(()),
+    }
+}
+
+fn change_keys(matches: &clap::ArgMatches) -> anyhow::Result<()> {
+    match matches.subcommand() {
+        Some(("new", matches)) => key::new(NewArgs::from_arg_matches(matches)?),
+        Some(("list", matches)) => key::list(&ListArgs::from_arg_matches(matches)?),
+        Some(("revoke", matches)) => key::revoke(&RevokeArgs::from_arg_matches(matches)?),
         _ => Ok(()),
     }
 }

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod demo;
 pub mod generate;
+pub mod key;
 pub mod load;
 pub mod redrive;
 pub mod serve;

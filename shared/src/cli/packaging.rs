@@ -23,7 +23,7 @@ use super::{help, output::print};
 pub fn with_commands(command: Command) -> Command {
     let program = command.get_name().to_owned();
     let with_completions = command.subcommand(completions(&program));
-    let names = with_completions.get_subcommands().map(|command| command.get_name().to_owned());
+    let names = with_name(&with_completions).into_iter().map(|(name, _)| name);
     let pages: Vec<_> = names.chain(["man".to_owned()]).collect();
     with_completions.subcommand(man(&program, pages))
 }
@@ -114,13 +114,25 @@ fn man(program: &str, pages: Vec<String>) -> Command {
 
 fn write_pages(command: &Command, dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    let names = command.get_subcommands().map(|command| Some(command.get_name()));
+    let names = with_name(command).into_iter().map(|(name, _)| Some(name));
     for name in names.chain([None]) {
-        let file = name.map_or_else(String::new, |name| format!("-{name}"));
+        let file = name.as_ref().map_or_else(String::new, |name| format!("-{name}"));
         let file = format!("{}{file}.1", command.get_name());
-        fs::write(dir.join(file), page_of(command, name)?)?;
+        fs::write(dir.join(file), page_of(command, name.as_deref())?)?;
     }
     Ok(())
+}
+
+/// Every command within `command`, with its name: `key`, and `key-new` for a command of it.
+fn with_name(command: &Command) -> Vec<(String, &Command)> {
+    let mut all = Vec::new();
+    for command in command.get_subcommands() {
+        let name = command.get_name();
+        all.push((name.to_owned(), command));
+        let inner = with_name(command).into_iter();
+        all.extend(inner.map(|(inner, command)| (format!("{name}-{inner}"), command)));
+    }
+    all
 }
 
 /// The page of the command `name`, or of `program` itself.
@@ -128,7 +140,8 @@ fn page_of(program: &Command, name: Option<&str>) -> io::Result<Vec<u8>> {
     let mut program = program.clone().disable_help_subcommand(true);
     program.build();
     let source = format!("{} {}", program.get_name(), program.get_version().unwrap_or_default());
-    let command = name.and_then(|name| program.find_subcommand(name)).unwrap_or(&program);
+    let all = with_name(&program);
+    let command = all.iter().find(|(known, _)| name == Some(known)).map_or(&program, |(_, it)| *it);
     // The usage line of `--help`: a synopsis with every setting of a service would not be readable.
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").trim_start().to_owned();

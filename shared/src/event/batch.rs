@@ -23,6 +23,15 @@ pub enum UserKey {
     PlayerId,
 }
 
+/// How the events of one sender name their users, and whose events they may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sender<'a> {
+    /// The key of the user.
+    pub user_key: UserKey,
+    /// The bytes with which the id of each user begins, if the sender is not for all users.
+    pub users_prefix: Option<&'a str>,
+}
+
 /// The shape of a batch, which decides the form of the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchShape {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Rejection, SessionEvent,
-    batch::{BatchError, BatchFormat, BatchShape, EventBatch, UserKey},
+    batch::{BatchError, BatchFormat, BatchShape, EventBatch, Sender},
     element::Element,
     key::KeySeed,
     rejection::syntax,
@@ -28,11 +28,11 @@ const PERCENT_ENCODED: &str =
 
 /// The events read so far, and the error that stopped reading. The error types of serde cannot
 /// carry a [`BatchError`].
-struct Reading {
+struct Reading<'a> {
     shape: BatchShape,
     events: Vec<Result<SessionEvent, Rejection>>,
     max_events: usize,
-    element: Element,
+    element: Element<'a>,
     /// Whether to cut out each element before reading it. Some valid JSON cannot be represented: a
     /// number such as `1e999`, or a string with half a surrogate pair. Without the cut, such an
     /// element would make the whole body invalid. It is slower, so it is the second attempt.
@@ -46,18 +46,18 @@ impl EventBatch {
     /// A byte order mark at the beginning is skipped. If the body has several errors, the first one
     /// is returned.
     pub fn decode(body: &[u8], format: BatchFormat, max_events: usize) -> Result<Self, BatchError> {
-        Self::decode_by(body, format, max_events, UserKey::Either)
+        Self::decode_by(body, format, max_events, Sender::default())
     }
 
-    /// The same, for events whose user is named by `user_key`.
+    /// The same, for the events of `sender`.
     pub fn decode_by(
         body: &[u8],
         format: BatchFormat,
         max_events: usize,
-        user_key: UserKey,
+        sender: Sender<'_>,
     ) -> Result<Self, BatchError> {
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-        let element = Element { user_key, ..Element::SENT };
+        let element = Element { sender, ..Element::SENT };
         let batch = match format {
             BatchFormat::Json => decode_json(body, max_events, element)?,
             BatchFormat::Lines => decode_lines(body, max_events, element)?,
@@ -69,7 +69,7 @@ impl EventBatch {
 fn decode_lines(
     body: &[u8],
     max_events: usize,
-    element: Element,
+    element: Element<'_>,
 ) -> Result<EventBatch, BatchError> {
     let mut events = Vec::new();
     let mut rest = body;
@@ -98,7 +98,11 @@ fn has_several_values(line: &[u8]) -> bool {
     matches!((values.next(), values.next()), (Some(Ok(_)), Some(Ok(_))))
 }
 
-fn decode_json(body: &[u8], max_events: usize, element: Element) -> Result<EventBatch, BatchError> {
+fn decode_json(
+    body: &[u8],
+    max_events: usize,
+    element: Element<'_>,
+) -> Result<EventBatch, BatchError> {
     if is_blank(body) {
         return Err(BatchError::Empty);
     }
@@ -126,7 +130,7 @@ fn is_percent_encoded(text: &str) -> bool {
 fn read(
     text: &str,
     max_events: usize,
-    element: Element,
+    element: Element<'_>,
     apart: bool,
 ) -> Result<EventBatch, BatchError> {
     let (shape, events) = (BatchShape::Array, Vec::new());
@@ -150,7 +154,7 @@ fn is_blank(text: &[u8]) -> bool {
     text.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
-impl Reading {
+impl Reading<'_> {
     fn stop<E: Error>(&mut self, error: BatchError) -> E {
         self.error = Some(error);
         E::custom("stopped")
@@ -162,9 +166,9 @@ impl Reading {
 }
 
 /// The whole body.
-struct Body<'r>(&'r mut Reading);
+struct Body<'r, 'a>(&'r mut Reading<'a>);
 
-impl<'de> Visitor<'de> for Body<'_> {
+impl<'de> Visitor<'de> for Body<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,9 +214,9 @@ impl<'de> Visitor<'de> for Body<'_> {
 }
 
 /// The array of events.
-struct Events<'r>(&'r mut Reading);
+struct Events<'r, 'a>(&'r mut Reading<'a>);
 
-impl<'de> DeserializeSeed<'de> for Events<'_> {
+impl<'de> DeserializeSeed<'de> for Events<'_, '_> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -220,7 +224,7 @@ impl<'de> DeserializeSeed<'de> for Events<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Events<'_> {
+impl<'de> Visitor<'de> for Events<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,14 +9,18 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use serde_json::value::RawValue;
 
 use super::{
-    Rejection, Rules, SessionEvent, batch::UserKey, fields::Fields, key::KeySeed, rejection::syntax,
+    Rejection, Rules, SessionEvent,
+    batch::{Sender, UserKey},
+    fields::Fields,
+    key::KeySeed,
+    rejection::syntax,
 };
 
 /// The seed that reads one element.
 #[derive(Clone, Copy)]
-pub(super) struct Element {
+pub(super) struct Element<'a> {
     pub(super) rules: Rules,
-    pub(super) user_key: UserKey,
+    pub(super) sender: Sender<'a>,
 }
 
 enum Key {
@@ -50,9 +54,12 @@ impl SessionEvent {
     }
 }
 
-impl Element {
+impl Element<'_> {
     /// What clients and direct producers send.
-    pub(super) const SENT: Self = Self { rules: Rules::Sent, user_key: UserKey::Either };
+    pub(super) const SENT: Self = Self {
+        rules: Rules::Sent,
+        sender: Sender { user_key: UserKey::Either, users_prefix: None },
+    };
 
     /// Parses a text with one element, optionally with a byte order mark.
     pub(super) fn parse(self, json: &[u8]) -> Result<SessionEvent, Rejection> {
@@ -71,7 +78,7 @@ impl Element {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Element {
+impl<'de> DeserializeSeed<'de> for Element<'_> {
     type Value = Result<SessionEvent, Rejection>;
 
     fn deserialize<D: serde::Deserializer<'de>>(
@@ -82,7 +89,7 @@ impl<'de> DeserializeSeed<'de> for Element {
     }
 }
 
-impl<'de> Visitor<'de> for Element {
+impl<'de> Visitor<'de> for Element<'_> {
     type Value = Result<SessionEvent, Rejection>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,7 +99,7 @@ impl<'de> Visitor<'de> for Element {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::default();
         while let Some(key) = map.next_key_seed(KeySeed(Key::of))? {
-            if matches!(key, Key::Unknown) || self.user_key.ignores(&key) {
+            if matches!(key, Key::Unknown) || self.sender.user_key.ignores(&key) {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
@@ -107,7 +114,7 @@ impl<'de> Visitor<'de> for Element {
                 Key::Unknown => {}
             }
         }
-        Ok(fields.into_event(self.rules, self.user_key))
+        Ok(fields.into_event(self.rules, self.sender))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {

@@ -1,12 +1,15 @@
 //! Converts the JSON values of an element's known keys to an event, or to the first error.
 //!
-//! Fields are checked in the order `user_id`, `session_id`, `event`, `ts`, `country`. Within a
+//! Fields are checked in the order `user_id`, `session_id`, `event`, `ts`, `country`. A user that is
+//! not one of the sender's is reported before the other fields. Within a
 //! field, a repeated key is reported before a missing value, and that before an invalid value.
 
 use std::borrow::Cow;
 
 use super::{
-    Country, Rejection, RejectionCode, Rules, SessionEvent, SessionId, UserId, batch::UserKey, id,
+    Country, Rejection, RejectionCode, Rules, SessionEvent, SessionId, UserId,
+    batch::{Sender, UserKey},
+    id,
     rejection::shown,
 };
 use crate::timestamp::Timestamp;
@@ -121,7 +124,7 @@ impl Fields<'_> {
     pub(super) fn into_event(
         self,
         rules: Rules,
-        user_key: UserKey,
+        sender: Sender<'_>,
     ) -> Result<SessionEvent, Rejection> {
         use RejectionCode as Code;
         if self.user.by_key && self.user.by_alias && self.user.differs {
@@ -131,13 +134,17 @@ impl Fields<'_> {
                  that names the user by `?id=user_id` or `?id=player_id`, or rename the other key",
             ));
         }
-        let name = match user_key {
+        let name = match sender.user_key {
             UserKey::Either | UserKey::UserId => "user_id",
             UserKey::PlayerId => "player_id",
         };
         let user = self.user.field.text(name, Code::MissingUserId, Code::InvalidUserId)?;
         let user = UserId::read(&user, rules)
             .ok_or_else(|| not_an_id(name, Code::InvalidUserId, &user))?;
+        if sender.users_prefix.is_some_and(|prefix| !user.as_str().starts_with(prefix)) {
+            let detail = format!("`{name}` is not a user of the key that sent the event");
+            return Err(Rejection::new(Code::ForeignUser, detail));
+        }
         let session =
             self.session.text("session_id", Code::MissingSessionId, Code::InvalidSessionId)?;
         let session = SessionId::read(&session, rules)

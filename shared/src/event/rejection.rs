@@ -30,7 +30,8 @@ codes! {
     MissingTs = "missing_ts", InvalidUserId = "invalid_user_id",
     InvalidSessionId = "invalid_session_id", InvalidEvent = "invalid_event",
     InvalidTs = "invalid_ts", InvalidCountry = "invalid_country",
-    ConflictingUserId = "conflicting_user_id", DuplicateKey = "duplicate_key", Future = "future",
+    ConflictingUserId = "conflicting_user_id", DuplicateKey = "duplicate_key",
+    ForeignUser = "foreign_user", Future = "future",
     Expired = "expired",
 }
 

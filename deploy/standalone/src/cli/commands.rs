@@ -10,7 +10,13 @@ use shared::{
     config,
 };
 
-use crate::{demo::DemoArgs, generate::GenerateArgs, load::LoadArgs, serve};
+use crate::{
+    demo::DemoArgs,
+    generate::GenerateArgs,
+    key::{ListArgs, NewArgs, RevokeArgs},
+    load::LoadArgs,
+    serve,
+};
 
 const ABOUT: &str = "Pairs the starts and ends of user sessions and serves queries about them";
 const LONG_ABOUT: &str = "Bookend accepts batches of session events over HTTP, pairs starts with \
@@ -75,6 +81,17 @@ const REDRIVEN: &[&str] = &[
     "appended, kept, repeated  dead letters by outcome; repeated ones are removed",
 ];
 
+const LISTED: &[&str] = &[
+    "keys  for each key: id, rights, quota (events per second, or null), origins,",
+    "      expires (the first day without it, or null), expired, users_prefix",
+];
+const ROTATED: &[&str] = &[
+    "1. Make a key with another id and the same rights.",
+    "2. Give it to the clients. Both keys are valid.",
+    "3. Revoke the earlier one when its requests have ended; see the label `key`",
+    "   of bookend_ingest_requests_total and bookend_query_requests_total.",
+];
+
 /// The settings that the other commands accept but do not use: only the help of `serve` lists them.
 #[rustfmt::skip]
 const SERVICE_ONLY: &[&str] = &[
@@ -117,7 +134,7 @@ pub(super) fn program() -> Command {
     let program = cli::program("bookend", ABOUT, Some(&librdkafka_version()))
         .long_about(LONG_ABOUT)
         .after_help(help::sections(&notes));
-    cli::packaging::with_commands(operating_commands(data_commands(program)))
+    cli::packaging::with_commands(operating_commands(data_commands(program)).subcommand(key()))
 }
 
 /// Adds the commands that serve, generate and load data.
@@ -174,6 +191,37 @@ fn operating_commands(program: Command) -> Command {
             section("Example", &["bookend redrive --code contested --data-dir ./data"]),
             section("When", STOPPED),
             section("Output with --json", REDRIVEN),
+        ]))
+}
+
+/// The command `key` with its own commands.
+#[rustfmt::skip]
+fn key() -> Command {
+    with_args::<()>("key", "Make, list and revoke the API keys in a file", &[
+        section("Examples", &[
+            "bookend key new --keys keys.toml --id web --rights ingest",
+            "bookend key list --keys keys.toml",
+            "bookend key revoke --keys keys.toml --id web",
+        ]),
+        section("Rotate a key without a gap", ROTATED),
+    ])
+        .subcommand_required(true)
+        .disable_help_subcommand(true)
+        .subcommand(with_args::<NewArgs>("new",
+            "Make a key and print it, once; the file keeps only its hash", &[
+            section("Examples", &[
+                "bookend key new --keys keys.toml --id reports --rights read > reports.key",
+                "bookend key new --keys keys.toml --id web --rights ingest --quota 5000 \\",
+                "    --origin https://game.example --expires 2027-06-01",
+            ]),
+        ]))
+        .subcommand(with_args::<ListArgs>("list", "List the keys", &[
+            section("Example", &["bookend key list --keys keys.toml"]),
+            section("Output with --json", LISTED),
+        ]))
+        .subcommand(with_args::<RevokeArgs>("revoke",
+            "Remove a key; services that follow the file refuse it within seconds", &[
+            section("Example", &["bookend key revoke --keys keys.toml --id web"]),
         ]))
 }
 

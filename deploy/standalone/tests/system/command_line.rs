@@ -48,9 +48,18 @@ pub(crate) fn commands() -> Vec<String> {
 #[test]
 fn help_is_an_answer_for_the_program_and_for_every_command() {
     let names = commands();
-    for command in
-        ["serve", "demo", "generate", "load", "setup", "verify", "redrive", "completions", "man"]
-    {
+    for command in [
+        "serve",
+        "demo",
+        "generate",
+        "load",
+        "setup",
+        "verify",
+        "redrive",
+        "key",
+        "completions",
+        "man",
+    ] {
         assert!(names.iter().any(|name| name == command), "{names:?}");
     }
     for command in &names {
@@ -58,6 +67,11 @@ fn help_is_an_answer_for_the_program_and_for_every_command() {
         assert!(text.contains(&format!("Usage: bookend {command}")), "{command}");
         assert!(text.contains("Example"), "{command} shows how it is used");
         assert_eq!(help(&["help", command], "80"), text);
+    }
+    for command in ["new", "list", "revoke"] {
+        let text = help(&["key", command, "--help"], "80");
+        assert!(text.contains(&format!("Usage: bookend key {command}")), "{text}");
+        assert!(text.contains("Example"), "{command} shows how it is used");
     }
     // A command of an operator lists its own arguments first, and no setting that it does not use.
     let text = help(&["verify", "--help"], "80");
@@ -74,7 +88,7 @@ fn help_is_an_answer_for_the_program_and_for_every_command() {
 fn help_fits_a_terminal_of_eighty_columns() {
     let all = commands();
     let all = all.iter().map(|command| vec![command.as_str(), "--help"]).chain([vec!["--help"]]);
-    for args in all {
+    for args in all.chain(["new", "list", "revoke"].map(|name| vec!["key", name, "--help"])) {
         let (text, wide) = (help(&args, "80"), help(&args, "300"));
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{args:?}: {line}");
@@ -117,7 +131,8 @@ fn every_line_of_help_has_at_most_a_hundred_characters() {
     }
     // So do the arguments that are not settings: on a wide terminal each is one line.
     for command in commands_with_arguments() {
-        let text = help(&[command, "-h"], "300");
+        let args: Vec<_> = command.split(' ').chain(["-h"]).collect();
+        let text = help(&args, "300");
         let long = text.lines().filter(|line| !line.contains("[env: BOOKEND_"));
         let long = long.map(|line| line.trim_start().rsplit("  ").next().unwrap_or(line));
         let long = long.filter(|text| text.chars().count() > HELP_COLUMNS);
@@ -127,8 +142,20 @@ fn every_line_of_help_has_at_most_a_hundred_characters() {
 }
 
 /// The commands whose arguments are not all settings.
-fn commands_with_arguments() -> [&'static str; 8] {
-    ["demo", "generate", "load", "setup", "verify", "redrive", "completions", "man"]
+fn commands_with_arguments() -> [&'static str; 11] {
+    [
+        "demo",
+        "generate",
+        "load",
+        "setup",
+        "verify",
+        "redrive",
+        "key new",
+        "key list",
+        "key revoke",
+        "completions",
+        "man",
+    ]
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod full_disk;
 #[cfg(test)]
 mod hostile_clients;
 #[cfg(test)]
+mod keys;
 mod ledger;
 #[cfg(test)]
 mod loading;

@@ -83,6 +83,8 @@ fn bash_completes_commands_and_flags() {
     std::fs::write(&script, run("bookend", &["completions", "bash"])).unwrap();
     assert_eq!(offered(&script, &["bookend", "ser"]), ["serve"]);
     assert_eq!(offered(&script, &["bookend", "load", "--js"]), ["--json"]);
+    assert_eq!(offered(&script, &["bookend", "key", "rev"]), ["revoke"]);
+    assert_eq!(offered(&script, &["bookend", "key", "new", "--ri"]), ["--rights"]);
     assert_eq!(offered(&script, &["bookend", "serve", "--data"]), ["--data-dir"]);
     assert_eq!(offered(&script, &["bookend", "generate", "--profile", "h"]), ["hostile"]);
 }
@@ -148,6 +150,7 @@ fn there_is_a_page_for_the_program_and_for_each_command() {
         std::fs::read_to_string(pages.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     };
     let main = page("bookend.1");
+    let of_keys = page("bookend-key.1");
     for section in [
         "NAME",
         "SYNOPSIS",
@@ -164,16 +167,18 @@ fn there_is_a_page_for_the_program_and_for_each_command() {
             "{section}"
         );
     }
-    for command in commands() {
+    let of_key = ["key-new", "key-list", "key-revoke"].map(str::to_owned);
+    for command in commands().into_iter().chain(of_key.clone()) {
         let page = page(&format!("bookend-{command}.1"));
         assert!(faults(&page).is_empty(), "{command}: {:?}", faults(&page));
+        let above = if of_key.contains(&command) { &of_keys } else { &main };
         assert!(
-            main.replace('\\', "").contains(&format!("bookend-{command}(1)")),
-            "{command} is not named in {main}"
+            above.replace('\\', "").contains(&format!("bookend-{command}(1)")),
+            "{command} is not named in {above}"
         );
         assert_eq!(page, run("bookend", &["man", &command]), "one page and all pages are the same");
     }
-    assert_eq!(std::fs::read_dir(&pages).unwrap().count(), 1 + commands().len());
+    assert_eq!(std::fs::read_dir(&pages).unwrap().count(), 1 + commands().len() + of_key.len());
     assert!(page("bookend-serve.1").replace('\\', "").contains("BOOKEND_DATA_DIR"));
     for program in ["ingest", "query-api"] {
         let page = run(program, &["man"]);

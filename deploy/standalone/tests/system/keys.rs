@@ -1,0 +1,202 @@
+//! The command `bookend key`: the file that it writes, and what it refuses.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{command_line::said, service::BOOKEND};
+
+/// A directory with room for a file of keys.
+struct Place {
+    dir: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("keys.toml")
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.file()).unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(BOOKEND);
+        command.env_clear().current_dir(self.dir.path()).stdin(Stdio::null());
+        command.arg("key").args(args).args(["--keys", "keys.toml"]);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs a command that succeeds, and returns its standard output.
+    fn done(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command that changes nothing, and returns its standard error.
+    fn refused(&self, args: &[&str], status: i32) -> String {
+        let before = fs::read(self.file()).ok();
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(status), "{args:?}: {}", said(&output));
+        assert!(output.stdout.is_empty(), "{args:?}");
+        assert!(fs::read(self.file()).ok() == before, "{args:?} changed the file");
+        said(&output)
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn a_new_key_is_printed_once_and_the_file_has_only_its_hash() {
+    let place = Place::new();
+    let printed = place.done(&[
+        "new",
+        "--id",
+        "web-client",
+        "--rights",
+        "ingest",
+        "--quota",
+        "5000",
+        "--origin",
+        "https://game.example",
+        "--origin",
+        "https://www.game.example",
+        "--expires",
+        "2999-06-01",
+        "--users-prefix",
+        "t1:",
+    ]);
+    let key = printed.strip_suffix('\n').unwrap();
+    assert!(key.starts_with("bk_web-client_") && key.len() == 53, "{printed}");
+    assert_eq!(mode(&place.file()), 0o644);
+    let secret = key.split('_').nth(2).unwrap();
+    let text = place.text();
+    assert!(!text.contains(secret) && text.contains("sha256 = "), "{text}");
+
+    place.done(&["new", "--id", "reports", "--rights", "read,operate"]);
+    assert!(place.text().starts_with(&text), "the first entry keeps its bytes");
+    assert_eq!(
+        place.done(&["list"]),
+        "ID          RIGHTS        QUOTA  EXPIRES     USERS  ORIGINS\n\
+         web-client  ingest        5000   2999-06-01  t1:*   https://game.example,https://www.game.example\n\
+         reports     read,operate  -      -           -      -\n"
+    );
+    let listed: Value = serde_json::from_str(&place.done(&["list", "--json"])).unwrap();
+    assert_eq!(
+        listed["keys"][0],
+        json!({
+            "id": "web-client", "rights": ["ingest"], "quota": 5000,
+            "origins": ["https://game.example", "https://www.game.example"],
+            "expires": "2999-06-01", "expired": false, "users_prefix": "t1:",
+        })
+    );
+    assert_eq!(listed["keys"][1]["quota"], Value::Null);
+}
+
+#[test]
+fn a_revoked_key_is_gone_and_the_rest_of_the_file_is_as_before() {
+    let place = Place::new();
+    place.done(&["new", "--id", "one", "--rights", "read"]);
+    fs::write(place.file(), place.text() + "# a comment\n").unwrap();
+    fs::set_permissions(place.file(), Permissions::from_mode(0o640)).unwrap();
+    let before = place.text();
+    place.done(&["new", "--id", "two", "--rights", "read"]);
+    assert_eq!(place.done(&["revoke", "--id", "two"]), "");
+    assert_eq!(place.text(), before);
+    assert_eq!(mode(&place.file()), 0o640, "an existing file keeps its mode");
+    assert_eq!(fs::read_dir(place.dir.path()).unwrap().count(), 1, "nothing else is left");
+    place.done(&["revoke", "--id", "one"]);
+    assert_eq!(place.done(&["list"]), "no keys\n");
+    assert_eq!(place.done(&["list", "--json"]), "{\"keys\":[]}\n");
+}
+
+#[test]
+fn a_link_to_the_file_stays_a_link() {
+    let place = Place::new();
+    fs::create_dir(place.dir.path().join("real")).unwrap();
+    fs::write(place.dir.path().join("real/keys.toml"), "").unwrap();
+    symlink("real/keys.toml", place.file()).unwrap();
+    place.done(&["new", "--id", "one", "--rights", "read"]);
+    assert!(fs::symlink_metadata(place.file()).unwrap().is_symlink());
+    assert!(place.text().contains("id = \"one\""));
+}
+
+#[test]
+fn what_cannot_be_a_key_is_refused_and_changes_nothing() {
+    let place = Place::new();
+    let missing = place.refused(&["list"], 1);
+    assert!(missing.contains("there is no file") && missing.contains("keys.toml"), "{missing}");
+    place.refused(&["revoke", "--id", "one"], 1);
+    for (args, meant) in [
+        (&["--id", "One", "--rights", "read"][..], "expected 1 to 32 of a-z, 0-9 and -"),
+        (&["--id", "one", "--rights", "raed"], "expected one of ingest, read, operate, erase"),
+        (&["--id", "one", "--rights", "read", "--origin", "https://a.example/"], "remove the path"),
+        (
+            &["--id", "one", "--rights", "read", "--expires", "2019-06-01"],
+            "not be valid at any time",
+        ),
+        (&["--id", "one", "--rights", "read", "--expires", "soon"], "for example 2027-06-01"),
+        (&["--id", "one", "--rights", "read", "--quota", "0"], "--quota"),
+        (
+            &["--id", "one", "--rights", "operate", "--users-prefix", "t1:"],
+            "keys.toml: `users_prefix` of one",
+        ),
+        (&["--id", "one"], "--rights"),
+        (&["--rights", "read"], "--id"),
+    ] {
+        let text = place.refused(&[&["new"], args].concat(), 64);
+        assert!(text.contains(meant), "{args:?}: {text}");
+    }
+    place.done(&["new", "--id", "one", "--rights", "read"]);
+    let exists = place.refused(&["new", "--id", "one", "--rights", "read"], 1);
+    assert!(exists.contains("there is a key one already"), "{exists}");
+    let star = place.refused(&["new", "--id", "two", "--rights", "ingest", "--origin", "*"], 64);
+    assert!(star.contains("one has another right than ingest"), "{star}");
+    let unknown = place.refused(&["revoke", "--id", "two"], 1);
+    assert!(unknown.contains("there is no key two"), "{unknown}");
+
+    fs::write(place.file(), place.text() + "quota = 0\norigins = [\"null\"]\n").unwrap();
+    for args in
+        [&["list"][..], &["revoke", "--id", "one"], &["new", "--id", "b", "--rights", "read"]]
+    {
+        let text = place.refused(args, 64);
+        assert_eq!(text.lines().count(), 2, "each mistake is a line: {text}");
+        assert!(text.contains("keys.toml: `quota` of one is not valid"), "{text}");
+    }
+}
+
+#[test]
+fn keys_that_are_made_at_once_are_all_kept() {
+    let place = Place::new();
+    let ids: Vec<_> = (0..8).map(|number| format!("key-{number}")).collect();
+    let start = |id: &String| {
+        let mut command = place.command(&["new", "--rights", "read", "--id", id]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let running: Vec<Child> = ids.iter().map(start).collect();
+    for mut child in running {
+        assert!(child.wait().unwrap().success());
+    }
+    let listed: Value = serde_json::from_str(&place.done(&["list", "--json"])).unwrap();
+    let mut kept: Vec<_> =
+        listed["keys"].as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap()).collect();
+    kept.sort_unstable();
+    assert_eq!(kept, ids);
+}
