@@ -6,8 +6,8 @@ use std::{
 
 use anyhow::Context;
 use clap::Command;
-use prometheus::Registry;
 use futures_util::Stream;
+use prometheus::Registry;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},

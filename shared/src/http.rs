@@ -27,7 +27,7 @@ pub use self::{
     options::{DrainEnd, ServeOptions},
     params::{COUNTRY, Params, ParamsError, percent_decode},
     reply::{ErrorReply, Fault, HttpError, json_reply},
-    request::{Connected, Request, RequestBody},
+    request::{Connected, ConnectionId, Request, RequestBody},
     router::{Route, Router, Routes, document},
 };
 use crate::{telemetry::repeats::Repeats, tls::Tls};
@@ -40,6 +40,7 @@ mod gate;
 pub mod openapi;
 mod options;
 mod params;
+mod received;
 mod reply;
 mod request;
 mod router;

@@ -9,20 +9,20 @@ use std::{
     error::Error,
     future::{pending, poll_fn},
     net::IpAddr,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::Poll,
     time::Duration,
 };
 
 use futures_util::future::AbortHandle;
 use hyper::{
-    Response, Version,
-    body::{Body, Bytes, Frame, Incoming, SizeHint},
-    header::{CONNECTION, HOST, HeaderValue},
+    Method, Response, Version,
+    body::{Body, Bytes, Incoming},
+    header::{CONNECTION, HeaderValue},
     service::{Service, service_fn},
 };
 use hyper_util::{rt::TokioIo, server::conn::auto};
@@ -35,7 +35,8 @@ use super::{
     activity::Activity,
     compression::Compressing,
     options::ServeOptions,
-    request::Connected,
+    received::{ReceivedBody, complete},
+    request::{Connected, ConnectionId},
     router::Routes,
     sent::{self, Length, ReplyBytes, SentBody, UnderWay},
     stream::{ClientStream, Transport},
@@ -62,6 +63,8 @@ pub(super) struct Server {
     replies: ReplyBytes,
     /// The requests that are being answered.
     requests: Arc<Semaphore>,
+    /// The number of connections so far.
+    connections: AtomicU64,
     stopping: AtomicBool,
     /// Whether the drain window has ended.
     closed: watch::Sender<bool>,
@@ -69,16 +72,11 @@ pub(super) struct Server {
 
 /// What the requests of a connection share.
 struct Connection {
+    id: ConnectionId,
     server: Arc<Server>,
     activity: Arc<Activity>,
     client: IpAddr,
     is_encrypted: bool,
-}
-
-/// The body of a request; notes when it was read to its end.
-pub(super) struct ReceivedBody {
-    body: Incoming,
-    is_read: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -91,6 +89,7 @@ impl Server {
             compressing: Compressing::default(),
             replies: ReplyBytes::new(options.max_reply_bytes),
             requests: Arc::new(Semaphore::new(most)),
+            connections: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             closed: watch::Sender::new(false),
         }
@@ -121,7 +120,9 @@ impl Server {
         let waiting = Arc::clone(&self.waiting);
         let mut watch = Watch::new(waiting, Arc::clone(&activity), handle, limits);
         let is_encrypted = tls.is_some();
-        let connection = Connection { server: Arc::clone(&self), activity, client, is_encrypted };
+        let id = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
+        let server = Arc::clone(&self);
+        let connection = Connection { id, server, activity, client, is_encrypted };
         let ended = match tls {
             None => connection.serve(Box::new(stream), None, &mut watch).await,
             Some(tls) => {
@@ -204,7 +205,7 @@ impl Connection {
                 Error = Infallible,
                 Future: Send,
             >,
-        B: Body<Data = Bytes>,
+        B: Body<Data = Bytes> + Unpin,
     {
         let this = Arc::clone(self);
         let permit = Arc::clone(&this.server.requests).try_acquire_owned().ok();
@@ -212,18 +213,24 @@ impl Connection {
         let under_way = UnderWay::begin(&this.activity, permit);
         let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
         let is_http2 = request.version() == Version::HTTP_2;
-        name_host(&mut request);
+        // The library leaves out the body of HTTP/1.1 only.
+        let is_bodiless = is_http2 && request.method() == Method::HEAD;
+        complete(&mut request);
         let (client, stopping) = (Some(this.client.to_canonical()), this.server.is_stopping());
-        request.extensions_mut().insert(Connected { client, stopping, tls: this.is_encrypted });
+        let (tls, many) = (this.is_encrypted, is_http2.then_some(this.id));
+        request.extensions_mut().insert(Connected { client, stopping, tls, many });
         let reply = is_admitted.then(|| {
             let is_read = Arc::clone(&is_read);
-            routes.call(request.map(|body| ReceivedBody { body, is_read }))
+            routes.call(request.map(|body| ReceivedBody::new(body, is_read)))
         });
         async move {
             let mut reply = match reply {
                 Some(reply) => this.sent(reply.await?, under_way),
                 None => SentBody::refuse(Response::new(()), &sent::too_many_requests(), under_way),
             };
+            if is_bodiless {
+                SentBody::leave_out(&mut reply);
+            }
             let stopping = this.server.is_stopping();
             if is_http2 && stopping {
                 this.activity.leave();
@@ -272,42 +279,6 @@ fn protocols(begun: Begun) -> auto::Builder<Begun> {
         .max_header_list_size(u32::try_from(BUFFER).unwrap_or(u32::MAX))
         .max_send_buf_size(SEND_BUFFER);
     builder
-}
-
-/// Gives a request of HTTP/2 the header that HTTP/1.1 has for the host.
-fn name_host<B>(request: &mut hyper::Request<B>) {
-    if request.headers().contains_key(HOST) {
-        return;
-    }
-    let host = request.uri().authority().map(|host| HeaderValue::from_str(host.as_str()));
-    if let Some(Ok(host)) = host {
-        request.headers_mut().insert(HOST, host);
-    }
-}
-
-impl Body for ReceivedBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        let is_ok = frame.as_ref().is_none_or(Result::is_ok);
-        if is_ok && (frame.is_none() || self.body.is_end_stream()) {
-            self.is_read.store(true, Ordering::Relaxed);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub(super) struct SentBody<B> {
 /// The content of a reply.
 enum Content<B> {
     Routed(B),
-    Error(Bytes),
+    Text(Bytes),
 }
 
 /// A piece of a reply; it is dropped when the connection has sent it.
@@ -140,21 +140,30 @@ impl<B> SentBody<B> {
         Self { content, rest, held, handed, _compressing: compressing, _under_way: under_way }
     }
 
+    /// Makes a reply one to HEAD: its headers stay those of the whole reply.
+    pub(super) fn leave_out(reply: &mut Response<Self>)
+    where
+        Self: Body,
+    {
+        if let Some(length) = reply.body().size_hint().exact() {
+            reply.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
+        }
+        let body = reply.body_mut();
+        (body.content, body.held, body._compressing) = (Content::Text(Bytes::new()), None, None);
+    }
+
+    fn of_text(text: Bytes, under_way: UnderWay) -> Self {
+        let (content, rest, handed) = (Content::Text(text), Bytes::new(), Handed::current());
+        Self { content, rest, held: None, handed, _compressing: None, _under_way: under_way }
+    }
+
     /// Makes a reply an `error`; headers that do not describe its body are kept.
     pub(super) fn refuse(
         reply: Response<()>,
         error: &HttpError,
         under_way: UnderWay,
     ) -> Response<Self> {
-        let text = error.to_json();
-        let mut reply = reply.map(|()| Self {
-            content: Content::Error(text.into()),
-            rest: Bytes::new(),
-            held: None,
-            handed: Handed::current(),
-            _compressing: None,
-            _under_way: under_way,
-        });
+        let mut reply = reply.map(|()| Self::of_text(error.to_json().into(), under_way));
         *reply.status_mut() = error.status;
         let headers = reply.headers_mut();
         headers.remove(CONTENT_ENCODING);
@@ -196,8 +205,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for SentBody<B> {
         while this.rest.is_empty() {
             let frame = match &mut this.content {
                 Content::Routed(body) => ready!(Pin::new(body).poll_frame(cx)),
-                Content::Error(text) if text.is_empty() => None,
-                Content::Error(text) => Some(Ok(Frame::data(std::mem::take(text)))),
+                Content::Text(text) if text.is_empty() => None,
+                Content::Text(text) => Some(Ok(Frame::data(std::mem::take(text)))),
             };
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(bytes))) => this.rest = bytes,
@@ -220,14 +229,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for SentBody<B> {
         self.rest.is_empty()
             && match &self.content {
                 Content::Routed(body) => body.is_end_stream(),
-                Content::Error(text) => text.is_empty(),
+                Content::Text(text) => text.is_empty(),
             }
     }
 
     fn size_hint(&self) -> SizeHint {
         let content = match &self.content {
             Content::Routed(body) => body.size_hint(),
-            Content::Error(text) => SizeHint::with_exact(text.len() as u64),
+            Content::Text(text) => SizeHint::with_exact(text.len() as u64),
         };
         let rest = self.rest.len() as u64;
         let mut all = SizeHint::new();

@@ -7,7 +7,6 @@ use tokio_rustls::rustls::{
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
-    sign::CertifiedKey,
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
@@ -62,8 +61,6 @@ impl TlsFiles {
         let key = PrivateKeyDer::from_pem_slice(&contents.key)
             .map_err(|_| fault(KEY, "the file has no private key in PEM"))?;
         let provider = Arc::new(aws_lc_rs::default_provider());
-        // For its own words on a key that does not match.
-        CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(unusable_key)?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| fault(CERTIFICATE, error.to_string()))?;

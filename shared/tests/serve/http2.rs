@@ -77,7 +77,9 @@ async fn http2_is_served_to_who_begins_with_it() {
     let (status, headers, body) = client.ask("GET", "/hello").await;
     assert_eq!((status, &body[..]), (200, &b"host.test"[..]));
     assert_eq!(headers["content-length"], "9");
-    assert_eq!(client.ask("HEAD", "/hello").await.2, "");
+    let (status, headers, body) = client.ask("HEAD", "/hello").await;
+    assert_eq!((status, &headers["content-length"], &body[..]), (200, &9.into(), &b""[..]));
+    assert_eq!(client.ask("HEAD", "/nothing").await.0, 404);
     let (status, headers, body) = client.ask("GET", "/nothing").await;
     assert_eq!((status, &headers["content-type"]), (404, &"application/json".parse().unwrap()));
     assert!(body.starts_with(br#"{"error":{"code":"not_found""#));

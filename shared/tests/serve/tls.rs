@@ -351,5 +351,5 @@ async fn a_mistake_in_the_files_is_named() {
 fn metric(registry: &Registry, name: &str) -> f64 {
     let families = registry.gather();
     let family = families.iter().find(|family| family.name() == name).unwrap();
-    family.get_metric()[0].get_gauge().value()
+    family.get_metric()[0].get_gauge().get_value()
 }
