@@ -1,11 +1,13 @@
-"""Checks of built manifests that no schema makes: every pod is confined, has resource limits and enough time to stop, and every
-selector matches a pod. Usage: pods.py FILE"""
+"""Checks of built manifests that no schema makes: every pod is confined, has resource limits and enough time to stop, pods that
+serve clients ask for a key, and every selector matches a pod. Usage: pods.py FILE"""
 
 import sys
 from pathlib import Path
 
 import yaml
 
+# The components that serve clients.
+SERVING = {"ingest", "query-api"}
 # Seconds that each component needs to shut down, including the drain window.
 STOPS = {"ingest": 35, "consumer": 55, "query-api": 25, "setup": 0}
 
@@ -14,6 +16,8 @@ def main(path):
     objects = [found for found in yaml.safe_load_all(path.read_text()) if found]
     pods = {f"{found['kind']} {found['metadata']['name']}": found["spec"]["template"] for found in objects if "template" in found.get("spec", {})}
     findings = [f"{name}: {finding}" for name, template in pods.items() for finding in confined(template)]
+    findings += [f"ConfigMap {found['metadata']['name']}: the pods are open to everybody" for found in objects
+                 if found["kind"] == "ConfigMap" and "BOOKEND_ACCESS" in found.get("data", {})]
     labels = [template["metadata"]["labels"] for template in pods.values()]
     for found in objects:
         for selector in selectors(found):
@@ -48,10 +52,21 @@ def confined(template):
             ({"cpu", "memory"} <= set(resources.get("requests", {})), "it requests no CPU or no memory"),
             ("memory" in resources.get("limits", {}), "its memory has no limit"),
         ]
+        variables = {one["name"]: one.get("value") for one in container.get("env", [])}
+        expected.append(("BOOKEND_ACCESS" not in variables, "it is open to everybody"))
+        if component in SERVING:
+            expected.append((secret_at(pod, container, variables.get("BOOKEND_KEYS")), "its file of keys is not in a mounted Secret"))
         if component != "setup":
             probes = {kind: container.get(f"{kind}Probe", {}).get("httpGet", {}).get("path") for kind in ("liveness", "readiness")}
             expected.append((probes == {"liveness": "/livez", "readiness": "/readyz"}, f"its probes are {probes}"))
     return [finding for holds, finding in expected if not holds]
+
+
+def secret_at(pod, container, path):
+    """Whether `path` is a file in a Secret that is mounted as a directory. A subPath would be a copy made at the start."""
+    secrets = {volume["name"] for volume in pod.get("volumes", []) if "secret" in volume}
+    mounts = [mount for mount in container.get("volumeMounts", []) if mount["name"] in secrets and "subPath" not in mount]
+    return path is not None and any(Path(path).parent == Path(mount["mountPath"]) for mount in mounts)
 
 
 def selectors(found):

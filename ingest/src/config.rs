@@ -74,7 +74,7 @@ pub fn settings() -> Vec<Setting> {
         setting("max-body", "BYTES", "1MiB", "Maximum size of a request body, before and after decompression"),
         setting("max-inflight", "BYTES", "64MiB", "Maximum total size of request bodies in memory; further requests get 503"),
         setting("future-tolerance", "TIME", "5m", "How far in the future the time of an event may be"),
-        setting("quota", "N", "", "Events per second per client address, which is one bucket behind a proxy [default: no limit]"),
+        setting("quota", "N", "", "Events per second per client address; behind a proxy all are one without --trusted-proxies"),
         setting("consumer-batch", "BYTES", "", "Size of the records that the consumer processes together [default: 1MiB embedded, 24MiB Kafka]"),
         setting("log-partitions", "N", "6", "Number of partitions of a new log"),
     ]
@@ -106,7 +106,8 @@ impl Limits {
                 max_inflight_bytes: size(given, "max-inflight"),
                 body_timeout: given.duration("body-timeout"),
                 future_tolerance_ms,
-                quota_events_per_second: given.get_optional("quota").map(NonZero::<u32>::get),
+                quota_events_per_second: given.get_optional("quota"),
+                trusted_proxies: given.get_list("trusted-proxies").into_iter().collect(),
                 append_timeout: log
                     .append_deadline()
                     .unwrap_or(EndpointOptions::default().append_timeout),
@@ -143,6 +144,7 @@ impl IngestConfig {
         if config.role != Role::Http {
             config.store.check_files(&mut given);
         }
+        config.process.check_access(config.role == Role::Consumer, &mut given);
         given.finish(config)
     }
 }

@@ -4,7 +4,7 @@
 //! A reply with status 200 means that every accepted event is durable. The endpoint never pairs
 //! events and keeps no state of its own.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use shared::{
@@ -15,7 +15,7 @@ use shared::{
     timestamp::Timestamp,
 };
 use warp::{
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     reply::Response,
 };
 
@@ -23,7 +23,7 @@ pub use self::options::EndpointOptions;
 use self::{
     body::{Body, BodyError},
     in_flight::InFlight,
-    quota::Quota,
+    quota::Quotas,
     refusal::Refusal,
     reply::Report,
 };
@@ -41,6 +41,9 @@ mod parameters;
 mod quota;
 mod refusal;
 mod reply;
+
+/// The header in which proxies report the addresses of clients.
+const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The paths that accept a batch by POST.
 pub const PATHS: [&str; 3] = ["/v1/events", "/user/batches", "/"];
@@ -63,7 +66,7 @@ pub struct Endpoint {
     metrics: Arc<IngestMetrics>,
     options: EndpointOptions,
     in_flight: InFlight,
-    quota: Option<Quota>,
+    quotas: Quotas,
     repeats: Repeats,
 }
 
@@ -77,9 +80,8 @@ impl Endpoint {
         options: EndpointOptions,
     ) -> Self {
         let in_flight = InFlight::new(options.max_inflight_bytes, metrics.inflight_bytes.clone());
-        let quota =
-            options.quota_events_per_second.map(|rate| Quota::new(rate, options.max_events));
-        Self { log, clock, metrics, options, in_flight, quota, repeats: Repeats::default() }
+        let quotas = Quotas::new(options.quota_events_per_second, options.max_events);
+        Self { log, clock, metrics, options, in_flight, quotas, repeats: Repeats::default() }
     }
 
     /// Whether it may accept events as far in the future as its tolerance says.
@@ -96,6 +98,7 @@ impl Endpoint {
         let timer = self.metrics.request_duration.start_timer();
         // The clients of the second seed look for the text alone.
         let text_for_rows = request.route == "/" && !wants_json(&request.headers);
+        let caller = request.caller.clone();
         let reply = match self.take(request).await {
             Ok((shape, report)) => report.to_response(text_for_rows && shape == BatchShape::Rows),
             Err(refusal) => {
@@ -104,25 +107,29 @@ impl Endpoint {
             }
         };
         timer.observe_duration();
-        self.metrics.answered(reply.status().as_u16());
+        self.metrics.answered(reply.status().as_u16(), caller.key_id());
         reply
     }
 
     async fn take(&self, request: Request) -> Result<(BatchShape, Report), Refusal> {
         let user_key = parameters::user_key(&request)?;
-        let Request { headers, connected, body, .. } = request;
+        let Request { headers, connected, caller, body, .. } = request;
         let EndpointOptions { max_events, max_body_bytes, body_timeout, .. } = self.options;
         let format = body::format(&headers)?;
         let body =
             Body::read(&headers, connected, body, max_body_bytes, &self.in_flight, body_timeout)
                 .await?;
-        let sender = Sender { user_key, users_prefix: None };
+        let sender = Sender { user_key, users_prefix: caller.users_prefix() };
         let batch = EventBatch::decode_by(body.bytes(), format, max_events, sender)?;
         let sent = batch.events.len();
         self.metrics.batch_events.observe(precise(sent));
-        if let (Some(quota), Some(address)) = (&self.quota, connected.client) {
-            quota.check(address, sent).map_err(|seconds| Refusal::Quota { seconds })?;
-        }
+        let client = connected.client.map(|peer| {
+            let forwarded = headers.get_all(FORWARDED).iter().map(HeaderValue::as_bytes);
+            self.options.trusted_proxies.client(peer, forwarded)
+        });
+        self.quotas
+            .charge(caller.key().map(Arc::as_ref), client, sent, Instant::now())
+            .map_err(|seconds| Refusal::Quota { seconds })?;
         let shape = batch.shape;
         let now = self.clock.now();
         let latest = self.latest_ts(now);

@@ -6,11 +6,11 @@ use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 use anyhow::Context;
 use futures_util::future::BoxFuture;
 use shared::{
-    http::{self, DrainEnd, Listener, Router, Routes, ServeOptions},
+    http::{DrainEnd, Listeners, Ports, Router, ServeOptions},
     store::cassandra::Trial,
     telemetry::{self, Probes},
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 
 use crate::{
     config::{IngestConfig, Role},
@@ -28,7 +28,7 @@ const LAG_INTERVAL: Duration = Duration::from_secs(1);
 /// then the records that were polled.
 pub async fn run(
     config: IngestConfig,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     shutdown: impl Future<Output = DrainEnd> + Send,
 ) -> anyhow::Result<()> {
     let clock = config.process.clock();
@@ -53,27 +53,26 @@ pub async fn run(
         router = router.with(serving, crate::http::routes());
     }
     let ready = ready(log.clone(), endpoint, consumer.clone());
-    let address = listener.local_addr()?;
-    let listener = config.process.secured(listener, &registry)?;
-    let router = router.with(&Probes::new(registry, ready), telemetry::routes());
-    tracing::info!(%address, role = ?config.role, "serving");
-    let connections = config.process.connections();
-    serve(log, consumer, listener, router.into_filter()?, connections, shutdown).await
+    let tls = config.process.start_tls(&registry)?;
+    let gate = config.process.gate(&registry)?;
+    let probes = Router::default().with(&Probes::new(registry, ready), telemetry::routes());
+    let ports = Ports::new(listeners.into(), gate, router, probes)?.secured(tls);
+    tracing::info!(address = %ports.address()?, role = ?config.role, "serving");
+    serve(log, consumer, ports, config.process.connections(), shutdown).await
 }
 
-/// Serves `routes` and runs the consumer, if there is one, until `shutdown` resolves, as
-/// [`http::serve`] does. Then finishes the requests in flight and after them the records that were
+/// Serves `ports` and runs the consumer, if there is one, until `shutdown` resolves, as
+/// [`Ports::serve`] does. Then finishes the requests in flight and after them the records that were
 /// polled.
 pub async fn serve(
     log: Log,
     consumer: Option<Consumer>,
-    listener: impl Into<Listener>,
-    routes: Routes,
+    ports: Ports,
     connections: ServeOptions,
     shutdown: impl Future<Output = DrainEnd> + Send,
 ) -> anyhow::Result<()> {
     let Some(consumer) = consumer else {
-        http::serve(listener, routes, connections, shutdown).await;
+        ports.serve(connections, shutdown).await;
         log.close().await;
         tracing::info!("stopped");
         return Ok(());
@@ -94,7 +93,7 @@ pub async fn serve(
             }
         }
     };
-    http::serve(listener, routes, connections, until).await;
+    ports.serve(connections, until).await;
     drop(stop);
     let outcome = match failed {
         Some(outcome) => outcome,

@@ -59,6 +59,7 @@ impl QueryConfig {
             options,
         };
         config.store.check_files(&mut given);
+        config.process.check_access(false, &mut given);
         given.finish(config)
     }
 }

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use shared::{config::Bytes, http::ParamsError, store::StoreError};
+use shared::{
+    config::Bytes,
+    http::{Denial, ParamsError},
+    store::StoreError,
+};
 use thiserror::Error;
 
 /// The rule for an id, after the name of the id.
@@ -14,6 +18,8 @@ const ID: &str = "must be 1 to 128 bytes of UTF-8 without control characters, an
 pub(crate) enum QueryError {
     #[error(transparent)]
     Params(#[from] ParamsError),
+    #[error(transparent)]
+    Denied(#[from] Denial),
     #[error("the time range is missing; give {0}")]
     MissingWindow(&'static str),
     #[error("{0}")]
@@ -80,6 +86,7 @@ impl QueryError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Params(error) => error.code(),
+            Self::Denied(denial) => denial.reason().as_str(),
             Self::MissingWindow(_) => "missing_window",
             Self::InvalidWindow(_) | Self::InvalidLength { .. } => "invalid_window",
             Self::InvalidNumber(name, _) => match *name {

@@ -120,7 +120,7 @@ fn measured(
     answer: impl for<'a> Fn(&'a QueryService, Request) -> Reading<'a> + Copy + Send + Sync + 'static,
 ) -> Route<QueryService> {
     let handler = move |service: Arc<QueryService>, request: Request| async move {
-        let measured = service.metrics.begin(request.route);
+        let measured = service.metrics.begin(request.route, &request.caller);
         let head = request.method == Method::HEAD;
         match answer(&service, request).await {
             Ok(answer) => answer.into_response(measured, head),
@@ -182,7 +182,8 @@ mod tests {
         let document: Value = serde_json::from_slice(document.body()).unwrap();
         assert_eq!(document["paths"]["/v1/more/{user_id}"]["get"]["summary"], "One more");
         let shown = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-        let series = r#"bookend_query_requests_total{route="/v1/more/{user_id}",status="200"} 1"#;
+        let series =
+            r#"bookend_query_requests_total{key="none",route="/v1/more/{user_id}",status="200"} 1"#;
         assert!(shown.contains(series), "{shown}");
     }
 }

@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
+use shared::http::Caller;
+
 use crate::sessions::LongHistories;
 
 /// The metrics of the query service. Their labels come from closed sets: routes and HTTP statuses.
@@ -21,6 +23,7 @@ pub struct QueryMetrics {
 pub(crate) struct Measured {
     metrics: Arc<QueryMetrics>,
     route: &'static str,
+    caller: Caller,
     began: Instant,
     status: Option<u16>,
 }
@@ -38,9 +41,9 @@ impl QueryMetrics {
             requests: IntCounterVec::new(
                 Opts::new(
                     "bookend_query_requests_total",
-                    "Number of requests, by status; `aborted` if the reply was not sent completely",
+                    "Number of requests, by status and key; `aborted` if the reply was not sent completely",
                 ),
-                &["route", "status"],
+                &["route", "status", "key"],
             )?,
             duration: HistogramVec::new(
                 HistogramOpts::new(
@@ -67,8 +70,9 @@ impl QueryMetrics {
     }
 
     /// Starts to measure a request.
-    pub(crate) fn begin(self: &Arc<Self>, route: &'static str) -> Measured {
-        Measured { metrics: Arc::clone(self), route, began: Instant::now(), status: None }
+    pub(crate) fn begin(self: &Arc<Self>, route: &'static str, caller: &Caller) -> Measured {
+        let caller = caller.clone();
+        Measured { metrics: Arc::clone(self), route, caller, began: Instant::now(), status: None }
     }
 }
 
@@ -87,7 +91,7 @@ impl Measured {
 impl Drop for Measured {
     fn drop(&mut self) {
         let status = self.status.map_or_else(|| "aborted".to_owned(), |status| status.to_string());
-        self.metrics.requests.with_label_values(&[self.route, &status]).inc();
+        self.metrics.requests.with_label_values(&[self.route, &status, self.caller.key_id()]).inc();
         self.metrics
             .duration
             .with_label_values(&[self.route])

@@ -3,21 +3,19 @@
 use std::{future::Future, sync::Arc};
 
 use shared::{
-    http::{self, DrainEnd, Router},
+    http::{DrainEnd, Listeners, Ports, Router},
     store::cassandra::{OnRetry, Trial},
     telemetry::{self, Probes},
 };
-use tokio::net::TcpListener;
 
 use crate::{QueryMetrics, QueryService, config::QueryConfig};
 
 /// Answers queries until `shutdown` resolves, then finishes the requests in flight.
 pub async fn run(
     config: QueryConfig,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     shutdown: impl Future<Output = DrainEnd> + Send,
 ) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
     let registry = telemetry::registry("none")?;
     let metrics = Arc::new(QueryMetrics::new(&registry)?);
     let store = config.store.start(OnRetry::default(), &[Trial::Read])?;
@@ -27,12 +25,13 @@ pub async fn run(
         let store = store.clone();
         async move { store.ready().await.map_err(|error| error.to_string()) }
     };
-    let listener = config.process.secured(listener, &registry)?;
-    let router = Router::default()
-        .with(&Arc::new(service), crate::routes())
-        .with(&Probes::new(registry, ready), telemetry::routes());
-    tracing::info!(%address, "serving");
-    http::serve(listener, router.into_filter()?, config.process.connections(), shutdown).await;
+    let tls = config.process.start_tls(&registry)?;
+    let gate = config.process.gate(&registry)?;
+    let routes = Router::default().with(&Arc::new(service), crate::routes());
+    let probes = Router::default().with(&Probes::new(registry, ready), telemetry::routes());
+    let ports = Ports::new(listeners.into(), gate, routes, probes)?.secured(tls);
+    tracing::info!(address = %ports.address()?, "serving");
+    ports.serve(config.process.connections(), shutdown).await;
     tracing::info!("stopped");
     Ok(())
 }

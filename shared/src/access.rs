@@ -4,6 +4,7 @@
 //! is decided where routes are, in [`crate::http`].
 
 pub use self::{
+    forwarded::{ProxyNet, TrustedProxies},
     key::{KeyHash, KeyId, generate},
     keys::{Key, KeySet, Keys, Unfit, parse_day},
     metrics::register_without_keys,
@@ -11,7 +12,9 @@ pub use self::{
     right::{Right, Rights},
 };
 
+pub mod config;
 pub mod edit;
+mod forwarded;
 mod key;
 mod keys;
 mod metrics;

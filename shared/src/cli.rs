@@ -1,7 +1,8 @@
 //! The frame around a service: the settings of every process, its runtime, signals and exit status.
 
 use std::{
-    future::Future, net::SocketAddr, num::NonZero, process::ExitCode, thread, time::Duration,
+    future::Future, net::SocketAddr, num::NonZero, process::ExitCode, sync::Arc, thread,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -16,10 +17,11 @@ use tokio::{
 
 pub use self::output::{Reported, exit, print, print_report, say, usage};
 use crate::{
+    access::{self, config::AccessConfig},
     build_info,
     clock::Clock,
-    config::{self, Bytes, Mistakes, Setting, Settings},
-    http::{DrainEnd, Listener, ServeOptions},
+    config::{self, Mistakes, Setting, Settings},
+    http::{DrainEnd, Gate, Listeners, ServeOptions},
     open_files,
     telemetry::{self, LogFormat},
     timestamp::Timestamp,
@@ -32,9 +34,6 @@ pub mod packaging;
 
 /// The most threads that may block on the disk at once.
 const BLOCKING_THREADS: usize = 32;
-
-/// The least value of --max-reply-bytes: with less, few replies fit at a time.
-const LEAST_REPLY_BYTES: u64 = 1 << 20;
 
 /// The longest time that blocked threads may delay the exit of the process.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,6 +66,8 @@ pub struct ProcessConfig {
     pub connections: ServeOptions,
     /// The files of the TLS certificate; `None` without TLS.
     pub tls: Option<TlsFiles>,
+    /// Who may use the process.
+    pub access: AccessConfig,
 }
 
 /// The settings of a [`ProcessConfig`]. `listen` is the default address of this process.
@@ -85,8 +86,10 @@ pub fn settings(listen: &'static str) -> Vec<Setting> {
         Setting::new("max-reply-bytes", "BYTES", "128MiB", "Total size of replies that clients have not read yet; 503 when it is used up"),
         Setting::new("drain-window", "TIME", "5s", "How long requests are still accepted after SIGTERM, while /readyz is 503"),
         Setting::new("drain-timeout", "TIME", "20s", "How long requests in flight may take to finish after the drain window"),
+        Setting::list("trusted-proxies", "CIDR", "Networks of proxies whose X-Forwarded-For names the client, for --quota"),
     ];
     all.extend(tls::settings());
+    all.extend(access::config::settings());
     all
 }
 
@@ -99,16 +102,9 @@ impl ProcessConfig {
             as_of: given.get_optional("as-of"),
             log_format: given.get("log-format"),
             log_level: given.get("log-level"),
-            connections: ServeOptions {
-                max_connections: given.get_or("max-connections", NonZero::<usize>::MIN).get(),
-                header_timeout: given.duration("header-timeout"),
-                idle_timeout: given.duration("idle-timeout"),
-                write_timeout: given.duration("write-timeout"),
-                max_reply_bytes: reply_bytes(given),
-                drain_window: given.duration("drain-window"),
-                drain_timeout: given.duration("drain-timeout"),
-            },
+            connections: ServeOptions::read(given),
             tls: TlsFiles::read(given),
+            access: AccessConfig::read(given),
         };
         if let Err(cause) = telemetry::check_filter(&config.log_level) {
             given.mistake("log-level", &cause);
@@ -127,18 +123,38 @@ impl ProcessConfig {
         telemetry::init(self.log_format, &self.log_level).map_err(|cause| Mistakes(vec![cause]))
     }
 
-    /// Binds the port.
-    pub async fn listen(&self) -> anyhow::Result<TcpListener> {
-        TcpListener::bind(self.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", self.listen))
+    /// Records the mistakes about access that only a service can make in `given`; one with
+    /// `nothing_to_protect` may be reached by everybody.
+    pub fn check_access(&self, nothing_to_protect: bool, given: &mut Settings) {
+        self.access.check(self.listen, nothing_to_protect, given);
     }
 
-    /// The port as a server listens on it: with TLS, if it is configured, and its metrics in
-    /// `registry`.
-    pub fn secured(&self, port: TcpListener, registry: &Registry) -> anyhow::Result<Listener> {
-        let tls = self.tls.as_ref().map(|files| Tls::start(files.clone(), registry)).transpose()?;
-        Ok(Listener::new(port, tls))
+    /// Binds the ports.
+    pub async fn listen(&self) -> anyhow::Result<Listeners> {
+        let main = bind(self.listen).await?;
+        let operations = match self.access.operations {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Ok(Listeners { main, operations })
+    }
+
+    /// Opens the gate in front of all routes, which follows the file of keys.
+    pub fn gate(&self, registry: &Registry) -> anyhow::Result<Gate> {
+        let AccessConfig { open, allowed_hosts, .. } = &self.access;
+        let gate = Gate::default().counted(registry)?;
+        if let Some(keys) = self.access.open_keys()? {
+            tokio::spawn(keys.watch(registry, looks()?)?);
+            return Ok(gate.with_keys(keys));
+        }
+        access::register_without_keys(registry)?;
+        let is_local = self.listen.ip().to_canonical().is_loopback() && !open;
+        Ok(if is_local { gate.with_hosts(allowed_hosts.clone()) } else { gate })
+    }
+
+    /// Starts TLS if it is configured, with its metrics in `registry`.
+    pub fn start_tls(&self, registry: &Registry) -> anyhow::Result<Option<Arc<Tls>>> {
+        self.tls.as_ref().map(|files| Tls::start(files.clone(), registry)).transpose()
     }
 
     /// The limits on connections, lowered if the limit on open files requires it.
@@ -157,12 +173,9 @@ impl ProcessConfig {
     }
 }
 
-fn reply_bytes(given: &mut Settings) -> usize {
-    let bytes = given.get_or("max-reply-bytes", Bytes(LEAST_REPLY_BYTES)).0;
-    if bytes < LEAST_REPLY_BYTES {
-        given.mistake("max-reply-bytes", "must be at least 1MiB");
-    }
-    usize::try_from(bytes).unwrap_or(usize::MAX)
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// The command line of a program: its name, its purpose and its version. `librdkafka` is the

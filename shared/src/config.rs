@@ -184,6 +184,25 @@ impl Settings {
     }
 }
 
+/// Reads a secret for a command without a table of settings.
+///
+/// # Errors
+/// If the variable is not UTF-8, or the file that it names cannot be read.
+pub fn read_secret(setting: &Setting) -> Result<Option<Secret>, Mistakes> {
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    secret_from(setting, |variable| std::env::var_os(variable))
+}
+
+/// [`read_secret`] with another source of variables than the environment of the process.
+fn secret_from(
+    setting: &Setting,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<Secret>, Mistakes> {
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let given = from_variable(setting, variable).map_err(|mistake| Mistakes(vec![mistake]))?;
+    Ok(given.filter(|(value, _)| !value.is_empty()).map(|(value, _)| Secret::new(value)))
+}
+
 fn from_flag(setting: &Setting, matches: &ArgMatches) -> Option<(String, Source)> {
     if setting.is_secret() {
         return None;

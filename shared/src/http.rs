@@ -23,9 +23,12 @@ use warp::http::StatusCode;
 
 use self::connection::Server;
 pub use self::{
-    gate::Access,
+    caller::Caller,
+    denial::Denial,
+    gate::{Access, Gate, KEY_PARAMETER},
     options::{DrainEnd, ServeOptions},
     params::{COUNTRY, Params, ParamsError, percent_decode},
+    ports::{Listeners, Ports},
     reply::{ErrorReply, Fault, HttpError, json_reply},
     request::{Connected, ConnectionId, Request, RequestBody},
     router::{Route, Router, Routes, document},
@@ -33,13 +36,16 @@ pub use self::{
 use crate::{telemetry::repeats::Repeats, tls::Tls};
 
 mod activity;
+mod caller;
 mod compression;
 mod connection;
+mod denial;
 mod frames;
 mod gate;
 pub mod openapi;
 mod options;
 mod params;
+mod ports;
 mod received;
 mod reply;
 mod request;

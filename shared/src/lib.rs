@@ -4,6 +4,7 @@
 //! Nothing here speaks to Kafka, and nothing here decides what is written: the `ingest` crate does.
 
 pub mod access;
+pub mod authorities;
 pub mod build_info;
 pub mod cli;
 pub mod clock;

@@ -90,6 +90,7 @@ pub fn registry(librdkafka: &str) -> prometheus::Result<Registry> {
 /// The health and the metrics of a process, as its routes report them.
 pub struct Probes {
     registry: Registry,
+    repeats: Repeats,
     ready: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
 }
 
@@ -99,7 +100,11 @@ impl Probes {
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        Arc::new(Self { registry, ready: Box::new(move || Box::pin(ready())) })
+        Arc::new(Self {
+            registry,
+            repeats: Repeats::default(),
+            ready: Box::new(move || Box::pin(ready())),
+        })
     }
 
     fn metrics(&self) -> Response {
@@ -122,7 +127,16 @@ impl Probes {
         match ready {
             Ok(()) => "ready\n".into_response(),
             Err(cause) => {
-                warp::reply::with_status(format!("{cause}\n"), StatusCode::SERVICE_UNAVAILABLE)
+                // It may name hosts and files.
+                let shown = if request.caller.may_know_causes() {
+                    &cause
+                } else {
+                    if let Some(suppressed) = self.repeats.due(&cause) {
+                        tracing::warn!(cause, suppressed, "the process is not ready");
+                    }
+                    "not ready"
+                };
+                warp::reply::with_status(format!("{shown}\n"), StatusCode::SERVICE_UNAVAILABLE)
                     .into_response()
             }
         }

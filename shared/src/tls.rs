@@ -35,11 +35,13 @@ pub struct TlsFault {
 #[must_use]
 #[rustfmt::skip]
 pub fn settings() -> Vec<Setting> {
-    vec![
+    [
         Setting::new(CERTIFICATE, "FILE", "", "Certificate in PEM, then those of its issuers; with it only TLS is served"),
         Setting::new(KEY, "FILE", "", "Private key of --tls-cert in PEM; both files are read again when they change"),
         Setting::new(CLIENT_CA, "FILE", "", "CA certificates in PEM; then only clients with a certificate of one of them may connect"),
     ]
+    .map(|setting| setting.under("TLS"))
+    .into()
 }
 
 impl TlsFiles {

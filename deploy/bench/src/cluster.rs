@@ -4,6 +4,7 @@
 use std::{path::Path, process::Command, time::Instant};
 
 use serde_json::json;
+use standalone::client::ClientOptions;
 
 use self::{
     programs::{Programs, median, setup},
@@ -60,13 +61,13 @@ pub(crate) async fn compare(
 async fn endpoints(programs: &Programs, stack: &Stack) -> anyhow::Result<()> {
     let mut command = Command::new(&programs.bench);
     command.args(["bare-endpoint", &stack.brokers, "bare"]);
-    let bare_endpoint = Service::run(command).await?;
+    let bare_endpoint = Service::run(command, &ClientOptions::default()).await?;
     let args = ["--role=http", "--kafka-topic=bare", "--kafka-brokers", &stack.brokers];
-    let our_endpoint = Service::start(&programs.ingest, args).await?;
+    let our_endpoint = Service::start(&programs.ingest, args, &programs.client).await?;
     let mut rounds = Vec::new();
     for _ in 0..WARMING + ROUNDS {
-        let bare = http::measure(&bare_endpoint.url, BATCHES).await?;
-        rounds.push((bare, http::measure(&our_endpoint.url, BATCHES).await?));
+        let bare = http::measure(&bare_endpoint, BATCHES).await?;
+        rounds.push((bare, http::measure(&our_endpoint, BATCHES).await?));
     }
     rounds.drain(..WARMING);
     let middle = |figure: fn(&(f64, f64)) -> f64| median(rounds.iter().map(figure).collect());
@@ -88,7 +89,7 @@ async fn reads(
     requests: u32,
 ) -> anyhow::Result<()> {
     let args = ["--cassandra-nodes", &stack.nodes, "--cassandra-keyspace", keyspace];
-    let service = Service::start(&programs.query_api, args).await?;
+    let service = Service::start(&programs.query_api, args, &programs.client).await?;
     answers::measure(&service).await?;
     let begun = Instant::now();
     let month = service.get("/user/last-events?days=31").await?.len();

@@ -55,11 +55,13 @@ pub(crate) async fn measure(
     events: u64,
 ) -> anyhow::Result<f64> {
     let begun = Instant::now();
-    let mut loading = Command::new(program)
-        .args(["load", "--url", &service.url])
-        .arg(file)
-        .stdout(Stdio::null())
-        .spawn()?;
+    let mut loading = Command::new(program);
+    loading.args(["load", "--url", &service.url]).arg(file);
+    if let Some(authorities) = &service.client.tls_ca {
+        loading.arg("--tls-ca").arg(authorities);
+    }
+    // It reads the key from the environment too.
+    let mut loading = loading.stdout(Stdio::null()).spawn()?;
     let loaded = tokio::task::spawn_blocking(move || loading.wait());
     drain_since(begun, service, events).await?;
     anyhow::ensure!(loaded.await??.success(), "bookend load failed; standard error has the cause");

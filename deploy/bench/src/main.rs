@@ -12,7 +12,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use standalone::generate::{Dataset, GenerateArgs};
+use standalone::{
+    client::ClientOptions,
+    generate::{Dataset, GenerateArgs},
+};
 
 mod answers;
 mod cluster;
@@ -49,6 +52,9 @@ struct Args {
     /// Directory for data; its disk is measured
     #[arg(long, value_name = "DIR", default_value = "target")]
     dir: PathBuf,
+
+    #[command(flatten)]
+    client: ClientOptions,
 }
 
 const SKEW: &str = "\
@@ -99,7 +105,8 @@ enum On {
 }
 
 fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    args.client.read_key()?;
     if let Some(On::BareEndpoint { brokers, topic }) = &args.on {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         return runtime.block_on(cluster::http::serve(brokers, topic));
@@ -116,12 +123,14 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
         "{} is missing; build it with `cargo build --release`, or name it with --program",
         args.program.display()
     );
+    let find =
+        |bookend: &Path| cluster::programs::find(bookend, std::env::current_exe()?, &args.client);
     if let Some(On::Skew { parts, cassandra, shrink }) = &args.on {
         let place = if *cassandra {
-            let programs = cluster::programs::find(&args.program, std::env::current_exe()?)?;
+            let programs = find(&args.program)?;
             skew::Place::cassandra(programs, dir, *shrink)?
         } else {
-            skew::Place::embedded(&args.program, dir, *shrink)
+            skew::Place::embedded(&args.program, &args.client, dir, *shrink)
         };
         return skew::measure(&place, parts).await;
     }
@@ -130,7 +139,6 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
     // The data ends at the present, so that no event is expired.
     let events = load::write(Dataset::new(&data, Clock::machine().now()), &file)?;
     if let Some(On::Cluster { commitlog, old, pairs }) = &args.on {
-        let find = |bookend: &Path| cluster::programs::find(bookend, std::env::current_exe()?);
         let programs = find(&args.program)?;
         if let Some(old) = old {
             let old = find(&old.join("bookend"))?;
@@ -143,7 +151,7 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
     report(json!({ "figure": "bare engine, same rows", "events_per_second": bare }))?;
 
     let data_dir = dir.join("loaded");
-    let service = service::Service::serve(&args.program, &data_dir).await?;
+    let service = service::Service::serve(&args.program, &data_dir, &args.client).await?;
     let loaded = load::measure(&args.program, &service, &file, events).await?;
     report(json!({
         "figure": "from the first POST until the lag is 0",
@@ -168,24 +176,24 @@ async fn measure(args: &Args, dir: &std::path::Path) -> anyhow::Result<()> {
 
     // Dropping the service kills its process.
     drop(service);
-    let service = service::Service::serve(&args.program, &data_dir).await?;
+    let service = service::Service::serve(&args.program, &data_dir, &args.client).await?;
     report(
         json!({ "figure": "ready after kill -9 and a restart", "seconds": round(service.ready_after.as_secs_f64()) }),
     )?;
     drop(service);
 
-    measure_backlog(&args.program, &file, events, &dir.join("backlog")).await
+    measure_backlog(args, &file, events, &dir.join("backlog")).await
 }
 
 /// Measures how fast a new process consumes the whole data set from the log.
 async fn measure_backlog(
-    program: &Path,
+    args: &Args,
     file: &Path,
     events: u64,
     backlog: &Path,
 ) -> anyhow::Result<()> {
     load::write_backlog(file, backlog).await?;
-    let service = service::Service::serve(program, backlog).await?;
+    let service = service::Service::serve(&args.program, backlog, &args.client).await?;
     let drained = load::drain(&service, events).await?;
     report(json!({
         "figure": "a backlog of the whole data set, from the start until the lag is 0",

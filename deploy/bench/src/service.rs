@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use bytes::Bytes;
+use standalone::client::{self, ClientOptions};
 
 /// The longest time until the service is ready or idle.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -21,6 +22,8 @@ const SETTLED_CPU_SECONDS: f64 = 0.1;
 pub(crate) struct Service {
     process: Child,
     pub(crate) url: String,
+    /// How requests are sent to it.
+    pub(crate) client: ClientOptions,
     http: reqwest::Client,
     /// From the start of the process to the first readiness.
     pub(crate) ready_after: Duration,
@@ -28,29 +31,36 @@ pub(crate) struct Service {
 
 impl Service {
     /// Starts `bookend serve` with the embedded log and store in `data_dir`.
-    pub(crate) async fn serve(program: &Path, data_dir: &Path) -> anyhow::Result<Self> {
-        Self::start(program, ["serve".as_ref(), "--data-dir".as_ref(), data_dir.as_os_str()]).await
+    pub(crate) async fn serve(
+        program: &Path,
+        data_dir: &Path,
+        client: &ClientOptions,
+    ) -> anyhow::Result<Self> {
+        let args = ["serve".as_ref(), "--data-dir".as_ref(), data_dir.as_os_str()];
+        Self::start(program, args, client).await
     }
 
     /// Starts `program` on a free port and waits until it is ready.
     pub(crate) async fn start(
         program: &Path,
         args: impl IntoIterator<Item: AsRef<OsStr>>,
+        client: &ClientOptions,
     ) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
         command.args(args).args(["--listen=127.0.0.1:0", "--log-format=json"]);
-        Self::run(command).await
+        Self::run(command, client).await
     }
 
     /// Starts `command` and waits until it is ready. It must write log lines as JSON.
-    pub(crate) async fn run(mut command: Command) -> anyhow::Result<Self> {
+    pub(crate) async fn run(mut command: Command, client: &ClientOptions) -> anyhow::Result<Self> {
         let begun = Instant::now();
         let process = command.stderr(Stdio::piped()).spawn();
         let mut process = process.with_context(|| format!("cannot start {command:?}"))?;
         let lines = BufReader::new(process.stderr.take().context("no standard error")?).lines();
-        let url = url(lines)?;
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        let mut service = Self { process, url, http, ready_after: Duration::ZERO };
+        let scheme = if client.tls_ca.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", address(lines)?);
+        let (client, http) = (client.clone(), connect(client, &url)?);
+        let mut service = Self { process, url, client, http, ready_after: Duration::ZERO };
         while service.get("/readyz").await.is_err() {
             anyhow::ensure!(
                 begun.elapsed() < TIMEOUT,
@@ -67,16 +77,14 @@ impl Service {
         &self,
         path: &str,
     ) -> impl Future<Output = anyhow::Result<Bytes>> + Send + use<> {
-        let request = self.http.get(format!("{}{path}", self.url));
-        reply(request)
+        client::fetch(self.http.get(format!("{}{path}", self.url)))
     }
 
     pub(crate) fn post(
         &self,
         body: Vec<u8>,
     ) -> impl Future<Output = anyhow::Result<Bytes>> + Send + use<> {
-        let request = self.http.post(format!("{}/v1/events", self.url)).body(body);
-        reply(request)
+        client::fetch(self.http.post(format!("{}/v1/events", self.url)).body(body))
     }
 
     /// Returns the sum of a metric over its labels.
@@ -121,18 +129,14 @@ impl Drop for Service {
     }
 }
 
-/// Sends a request and returns the body of the reply. The body of an error becomes its message.
-async fn reply(request: reqwest::RequestBuilder) -> anyhow::Result<Bytes> {
-    let reply = request.send().await?;
-    let status = reply.status();
-    let body = reply.bytes().await?;
-    anyhow::ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
-    Ok(body)
+/// Returns an HTTP client with connections of its own.
+pub(crate) fn connect(client: &ClientOptions, url: &str) -> anyhow::Result<reqwest::Client> {
+    Ok(client.builder(&url.parse()?)?.no_proxy().build()?)
 }
 
-/// Returns the URL in the log line of the address. Later lines are read and dropped, so that the
+/// Returns the address in its log line. Later lines are read and dropped, so that the
 /// program never blocks on a full pipe.
-fn url(
+fn address(
     mut lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static,
 ) -> anyhow::Result<String> {
     let address = loop {
@@ -145,7 +149,7 @@ fn url(
         }
     };
     std::thread::spawn(move || lines.for_each(drop));
-    Ok(format!("http://{address}"))
+    Ok(address)
 }
 
 /// Waits until at most `most` CPU seconds are used during [`SETTLED`], and returns the time that

@@ -1,4 +1,4 @@
-"""Cassandra: the files of a node, its command line, its readiness, and its only user."""
+"""Cassandra: the files of a node, its command line, its readiness, and its users."""
 
 from urllib.parse import quote
 
@@ -53,7 +53,7 @@ def command(node, runtime):
 def serves(plan, node, whole):
     """Whether `node` accepts clients. With `whole`, all nodes must know each other, for a stack that has just started."""
     if plan.tls:
-        ensure_user(plan, node)
+        ensure_users(plan, node)
     with cql_wire.Connection(plan, node.n, USER, plan.password) as session:
         session.query("SELECT cluster_name FROM system.local")
         if whole and plan.nodes > 1:
@@ -64,11 +64,11 @@ def serves(plan, node, whole):
     return True
 
 
-def ensure_user(plan, node):
-    """Creates the superuser of the stack, and drops the default superuser with its well-known password."""
+def ensure_users(plan, node):
+    """Creates the superuser and the other users of the stack, and drops the default superuser with its well-known password."""
     try:
         with cql_wire.Connection(plan, node.n, USER, plan.password) as session:
-            session.query("DROP ROLE IF EXISTS cassandra", cql_wire.QUORUM)
+            finish_users(plan, session)
     except cql_wire.Refused as refused:
         if refused.code != cql_wire.BAD_CREDENTIALS:
             raise
@@ -76,4 +76,11 @@ def ensure_user(plan, node):
             session.query(f"CREATE ROLE IF NOT EXISTS {USER} WITH SUPERUSER = true AND LOGIN = true"
                           f" AND PASSWORD = '{plan.password}'", cql_wire.QUORUM)
         with cql_wire.Connection(plan, node.n, USER, plan.password) as session:
-            session.query("DROP ROLE IF EXISTS cassandra", cql_wire.QUORUM)
+            finish_users(plan, session)
+
+
+def finish_users(plan, session):
+    """Does what the superuser of the stack has to do about the others."""
+    session.query("DROP ROLE IF EXISTS cassandra", cql_wire.QUORUM)
+    for user in plan.users:
+        session.query(f"CREATE ROLE IF NOT EXISTS \"{user}\" WITH LOGIN = true AND PASSWORD = '{plan.password}'", cql_wire.QUORUM)

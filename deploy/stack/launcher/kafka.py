@@ -44,7 +44,7 @@ def values_of(plan, node, runtime):
         "VOTERS": ",".join(f"{n}@127.0.0.1:{plan.kafka_port(n) + 1}" for n in plan.numbers()),
         "CLIENT_PORT": port,
         "CONTROLLER_PORT": port + 1,
-        "INTERNAL_PORT": port + 2,
+        "INTERNAL_PORT": plan.internal_port(node.n),
         "CLIENT_PROTOCOL": "SASL_SSL" if plan.tls else "PLAINTEXT",
         "REPLICAS": min(plan.nodes, 3),
         "IN_SYNC": min(plan.nodes, 2),
@@ -55,12 +55,12 @@ def values_of(plan, node, runtime):
 
 
 def format_command(plan, node, runtime):
-    """Returns the command that formats the storage, with the cluster id and the SCRAM password of the stack."""
+    """Returns the command that formats the storage, with the cluster id, and the users and the SCRAM password of the stack."""
     command = [runtime.java, f"@{node.dir}/jvm.opts", "kafka.tools.StorageTool", "format", "--ignore-formatted"]
     # One word, because the id may begin with a hyphen.
     command += [f"--cluster-id={plan.cluster_id}", "--config", str(node.dir / "server.properties")]
-    if plan.tls:
-        command += ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={plan.password}]"]
+    for user in [USER, *plan.users] if plan.tls else []:
+        command += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={plan.password}]"]
     return command
 
 

@@ -37,13 +37,16 @@ class Plan:
     password: str
     # Lines for cassandra.yaml.
     cassandra_settings: tuple = ()
+    # Users beside USER, with the same password. They have no rights.
+    users: tuple = ()
 
     @staticmethod
-    def new(dir, nodes, tls, bench, services, offset, cassandra_settings=()):
+    def new(dir, nodes, tls, bench, services, offset, cassandra_settings=(), users=()):
         """Returns the plan of a new stack, with a random cluster id and password."""
         # Kafka requires 16 bytes as 22 characters of base64.
         cluster_id = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        return Plan(dir, nodes, tls, bench, tuple(services), offset, cluster_id, secrets.token_hex(16), tuple(cassandra_settings))
+        return Plan(dir, nodes, tls, bench, tuple(services), offset, cluster_id, secrets.token_hex(16), tuple(cassandra_settings),
+                    tuple(users))
 
     @staticmethod
     def load(dir):
@@ -70,6 +73,10 @@ class Plan:
     def kafka_port(self, n):
         """The port of node `n` for clients. The next port is for controllers, the one after that for brokers."""
         return KAFKA_PORT + 100 * (n - 1) + self.offset
+
+    def internal_port(self, n):
+        """The port of node `n` for brokers, where nobody logs in and everything is allowed."""
+        return self.kafka_port(n) + 2
 
     def cql(self, n):
         """The address of node `n` for clients. Drivers require the same port on all nodes, so every node has its own address."""

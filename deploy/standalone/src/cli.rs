@@ -1,9 +1,6 @@
 //! The command line: selects the command, reads its configuration and returns the exit status.
 
-use std::{
-    ffi::{OsStr, OsString},
-    process::ExitCode,
-};
+use std::{ffi::OsString, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Command, FromArgMatches};
@@ -15,6 +12,7 @@ use shared::{
 
 use self::commands::{RedriveArgs, ReportArgs};
 use crate::{
+    client::API_KEY,
     demo::{self, DemoArgs},
     generate::{self, GenerateArgs},
     key::{self, ListArgs, NewArgs, RevokeArgs},
@@ -60,23 +58,21 @@ fn with_command(mut args: Vec<OsString>) -> Vec<OsString> {
 fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
     match matches.subcommand() {
         Some(("serve", matches)) => {
-            let config = serve_config(matches)?;
+            let config = ServeConfig::for_service(Settings::of(&serve::settings(), matches))?;
+            config.process.start_telemetry()?;
             block_on(async {
-                let listener = config.process.listen().await?;
-                serve::run(config, listener, stopped()?).await
+                let listeners = config.process.listen().await?;
+                serve::run(config, listeners, stopped()?).await
             })
         }
         Some(("demo", matches)) => {
-            let args = DemoArgs::from_arg_matches(matches)?;
+            let mut args = DemoArgs::from_arg_matches(matches)?;
+            args.key = config::read_secret(&API_KEY)?;
             // Removed with its data when the demo ends.
             let dir = tempfile::tempdir().context("cannot create a temporary data directory")?;
-            let place = dir.path().as_os_str();
-            let embedded =
-                ["serve", "--log=embedded", "--store=embedded", "--drain-window=0s", "--data-dir"];
-            let embedded = embedded.map(OsStr::new);
             let serve = Command::new("serve").args(config::args(&serve::settings()));
-            let matches = serve.get_matches_from(embedded.into_iter().chain([place]));
-            let config = ServeConfig::from_settings(Settings::of(&serve::settings(), &matches))?;
+            let matches = serve.get_matches_from(args.settings(dir.path()));
+            let config = ServeConfig::for_service(Settings::of(&serve::settings(), &matches))?;
             telemetry::init(LogFormat::Human, "warn").map_err(anyhow::Error::msg)?;
             block_on(async { demo::run(args, config, stopped()?).await })
         }
@@ -94,7 +90,8 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
         }
         Some(("generate", matches)) => generate::run(&GenerateArgs::from_arg_matches(matches)?),
         Some(("load", matches)) => {
-            let args = LoadArgs::from_arg_matches(matches)?;
+            let mut args = LoadArgs::from_arg_matches(matches)?;
+            args.options.client.read_key()?;
             block_on(async { load::run(args, interrupted()?).await })
         }
         Some(("key", matches)) => change_keys(matches),
@@ -112,7 +109,8 @@ fn change_keys(matches: &clap::ArgMatches) -> anyhow::Result<()> {
     }
 }
 
-/// Reads the configuration of `serve` from `matches`, and starts to write log lines.
+/// Reads the configuration of a command on the data of `serve` from `matches`, and starts to write
+/// log lines.
 fn serve_config(matches: &clap::ArgMatches) -> anyhow::Result<ServeConfig> {
     let config = ServeConfig::from_settings(Settings::of(&serve::settings(), matches))?;
     config.process.start_telemetry()?;

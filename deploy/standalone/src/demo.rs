@@ -2,15 +2,16 @@
 //!
 //! The data directory is temporary and is removed when the demo ends.
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{ffi::OsString, future::Future, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context;
 use indicatif::HumanCount;
 use ingest::metrics::{LAG, RECORDS_HANDLED};
-use shared::{clock::Clock, http::DrainEnd, progress::Progress};
+use shared::{clock::Clock, config::Secret, http::DrainEnd, progress::Progress};
 use tokio::net::TcpListener;
 
 use crate::{
+    client::ClientOptions,
     generate::{Dataset, GenerateArgs},
     load::{self, LoadOptions, Summary},
     serve::{self, ServeConfig},
@@ -30,6 +31,14 @@ pub struct DemoArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
     pub listen: SocketAddr,
 
+    /// `open`: let everybody use a demo that other machines can reach
+    #[arg(long, value_name = "MODE")]
+    pub access: Option<OsString>,
+
+    /// File of API keys; every request then needs a key
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<OsString>,
+
     /// Number of sessions to generate
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub sessions: u32,
@@ -41,6 +50,25 @@ pub struct DemoArgs {
     /// Exit after the replies instead of continuing to serve
     #[arg(long)]
     pub once: bool,
+
+    /// The API key for the own requests, needed if the service has keys.
+    #[arg(skip)]
+    pub key: Option<Secret>,
+}
+
+impl DemoArgs {
+    /// The arguments of `serve` for a service with its data in `dir`.
+    pub fn settings(&self, dir: &Path) -> Vec<OsString> {
+        let embedded = ["serve", "--log=embedded", "--store=embedded", "--drain-window=0s"];
+        let own = [
+            ("--data-dir", Some(dir.into())),
+            ("--listen", Some(self.listen.to_string().into())),
+            ("--access", self.access.clone()),
+            ("--keys", self.keys.clone()),
+        ];
+        let own = own.into_iter().filter_map(|(flag, value)| Some([flag.into(), value?]));
+        embedded.map(OsString::from).into_iter().chain(own.flatten()).collect()
+    }
 }
 
 /// Starts the service, loads data, prints replies, and serves until `shutdown`.
@@ -81,19 +109,20 @@ async fn show(args: &DemoArgs, url: &str) -> anyhow::Result<()> {
         "Bookend listens on {url}; loading {} events of an artificial month",
         HumanCount(events)
     ))?;
-    let options = LoadOptions { url: url.to_owned(), ..LoadOptions::default() };
+    let client = ClientOptions { key: args.key.clone(), tls_ca: None };
+    let queries = replies::QueryClient::new(url, &client)?;
+    let options = LoadOptions { url: url.to_owned(), client, ..LoadOptions::default() };
     let template = "loading {wide_bar} {human_pos}/{human_len} events, {msg} events/s";
     let progress = Progress::new(Some(events), template);
     let summary = load::load_lines(data.into_lines(), &options, &progress).await?.into_result()?;
     drop(progress);
-    let client = replies::QueryClient::new(url)?;
-    wait_until_processed(&client, &summary).await?;
+    wait_until_processed(&queries, &summary).await?;
     replies::say(format_args!(
         "{} events accepted in {:.1} s and processed.\n",
         HumanCount(summary.accepted),
         summary.elapsed.as_secs_f64()
     ))?;
-    replies::show(&client).await?;
+    replies::show(&queries).await?;
     match args.once {
         true => Ok(()),
         false => replies::say(format_args!(

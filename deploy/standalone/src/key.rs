@@ -34,7 +34,7 @@ pub struct NewArgs {
     #[arg(long, value_name = "ID")]
     id: KeyId,
 
-    /// What the key may do, separated by commas: ingest, read, operate, erase
+    /// Rights of the key, separated by commas: ingest, read, operate, erase
     #[arg(long, value_name = "RIGHT", required = true, value_delimiter = ',')]
     rights: Vec<Right>,
 

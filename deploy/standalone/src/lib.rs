@@ -4,6 +4,7 @@
 #![doc = include_str!("../../../ARCHITECTURE.md")]
 
 pub mod cli;
+pub mod client;
 pub mod demo;
 pub mod generate;
 pub mod key;

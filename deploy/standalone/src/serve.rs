@@ -14,11 +14,10 @@ use ingest::{
 };
 use query_api::{QueryMetrics, QueryService};
 use shared::{
-    http::{self, DrainEnd, Route, Router, openapi::OpenApi},
+    http::{self, DrainEnd, Listeners, Ports, Route, Router, openapi::OpenApi},
     store::cassandra::Trial,
     telemetry::{self, Probes},
 };
-use tokio::net::TcpListener;
 
 mod config;
 
@@ -28,7 +27,7 @@ pub use self::config::{ServeConfig, settings};
 /// records that were polled.
 pub async fn run(
     config: ServeConfig,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     shutdown: impl Future<Output = DrainEnd> + Send,
 ) -> anyhow::Result<()> {
     let clock = config.process.clock();
@@ -48,17 +47,17 @@ pub async fn run(
     let queries = QueryService::new(store, clock, metrics, config.queries);
     let ready = service::ready(log.clone(), Some(Arc::clone(&endpoint)), Some(consumer.clone()));
     let ready = unless_replaying(replay.clone(), ready);
-    let address = listener.local_addr()?;
-    let listener = config.process.secured(listener, &registry)?;
     let routes = Router::default()
         .with(&endpoint, ingest::http::routes())
-        .with(&Arc::new(queries), query_api::routes())
-        .with(&Probes::new(registry, ready), telemetry::routes())
-        .into_filter()?;
-    tracing::info!(%address, data_dir = %config.data_dir.display(), "serving");
+        .with(&Arc::new(queries), query_api::routes());
+    let tls = config.process.start_tls(&registry)?;
+    let gate = config.process.gate(&registry)?;
+    let probes = Router::default().with(&Probes::new(registry, ready), telemetry::routes());
+    let ports = Ports::new(listeners.into(), gate, routes, probes)?.secured(tls);
+    tracing::info!(address = %ports.address()?, data_dir = %config.data_dir.display(), "serving");
     let showing = replay.map(|replay| tokio::spawn(replay.show()));
     let connections = config.process.connections();
-    let done = service::serve(log, Some(consumer), listener, routes, connections, shutdown).await;
+    let done = service::serve(log, Some(consumer), ports, connections, shutdown).await;
     if let Some(showing) = showing {
         showing.abort();
     }

@@ -16,10 +16,11 @@ const BEGIN: &str = "cargo test -p standalone --test manual settings` -->\n";
 const END: &str = "<!-- end of settings -->";
 
 /// The documents whose links are checked.
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "data/README.md",
     MANUAL,
     "deploy/bench/README.md",

@@ -1,9 +1,11 @@
 //! The limits of the endpoint.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
+
+use shared::access::TrustedProxies;
 
 /// Limits on what a client may send.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EndpointOptions {
     /// The largest number of events in a batch.
     pub max_events: usize,
@@ -18,7 +20,9 @@ pub struct EndpointOptions {
     /// The time by which an event may be later than the service's clock, in milliseconds.
     pub future_tolerance_ms: i64,
     /// The number of events per second that one client address may send; `None` for no limit.
-    pub quota_events_per_second: Option<u32>,
+    pub quota_events_per_second: Option<NonZeroU32>,
+    /// The proxies that report the address of a client.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl Default for EndpointOptions {
@@ -31,6 +35,7 @@ impl Default for EndpointOptions {
             append_timeout: Duration::from_secs(12),
             future_tolerance_ms: 5 * shared::timestamp::MINUTE,
             quota_events_per_second: None,
+            trusted_proxies: TrustedProxies::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use shared::{
     event::UserKey,
-    http::{Params, Request},
+    http::{KEY_PARAMETER, Params, Request},
 };
 
 use super::refusal::Refusal;
@@ -14,7 +14,7 @@ pub(super) const USER_KEY: &str = "id";
 /// know.
 pub(super) fn user_key(request: &Request) -> Result<UserKey, Refusal> {
     let read = if request.route.starts_with("/v1/") { Params::parse } else { Params::parse_known };
-    match read(&request.query, &[USER_KEY])?.one(USER_KEY) {
+    match read(&request.query, &[USER_KEY, KEY_PARAMETER])?.one(USER_KEY) {
         None => Ok(UserKey::Either),
         Some("user_id") => Ok(UserKey::UserId),
         Some("player_id") => Ok(UserKey::PlayerId),

@@ -49,8 +49,8 @@ impl IngestMetrics {
             )?,
             requests: register.counters(
                 "bookend_ingest_requests_total",
-                "Number of responses, by status",
-                &["status"],
+                "Number of responses, by status and key; `none` without a key",
+                &["status", "key"],
             )?,
             request_duration: register.seconds(
                 "bookend_ingest_request_duration_seconds",
@@ -113,7 +113,7 @@ impl IngestMetrics {
     }
 
     /// Counts a response.
-    pub fn answered(&self, status: u16) {
-        self.requests.with_label_values(&[status.to_string()]).inc();
+    pub fn answered(&self, status: u16, key: &str) {
+        self.requests.with_label_values(&[status.to_string().as_str(), key]).inc();
     }
 }

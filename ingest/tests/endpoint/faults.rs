@@ -1,6 +1,6 @@
 //! Faults: the log does not accept a batch, a client is over its quota, or the process is stopped.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use ingest::http::EndpointOptions;
 use shared::http::ServeOptions;
@@ -26,7 +26,11 @@ async fn begin(server: &Server, length: usize) -> Connection {
 }
 
 fn quota(rate: u32, max_events: usize) -> EndpointOptions {
-    EndpointOptions { quota_events_per_second: Some(rate), max_events, ..Default::default() }
+    EndpointOptions {
+        quota_events_per_second: NonZeroU32::new(rate),
+        max_events,
+        ..Default::default()
+    }
 }
 
 #[tokio::test]
@@ -104,6 +108,24 @@ async fn more_than_the_quota_is_429_with_the_time_to_wait() {
     assert!((4..=6).contains(&wait), "{wait}");
     assert_eq!(server.appended(), 10);
     assert_eq!(server.accepted(), 10.0);
+}
+
+#[tokio::test]
+async fn clients_behind_a_trusted_proxy_have_a_quota_each() {
+    let from = async |server: &Server, client: &str| {
+        let header = format!("x-forwarded-for: {client}");
+        ask(server.address, request("POST", "/v1/events", &[&header], batch(10))).await.status
+    };
+    let trusted_proxies = ["127.0.0.0/8".parse().unwrap()].into_iter().collect();
+    let server = Server::limited(EndpointOptions { trusted_proxies, ..quota(1, 10) }).await;
+    assert_eq!(from(&server, "192.0.2.1").await, 200);
+    assert_eq!(from(&server, "192.0.2.1").await, 429);
+    assert_eq!(from(&server, "192.0.2.2").await, 200);
+    assert_eq!(from(&server, "192.0.2.3, 192.0.2.2").await, 429);
+    // Without trust, everybody behind the proxy is one client.
+    let server = Server::limited(quota(1, 10)).await;
+    assert_eq!(from(&server, "192.0.2.1").await, 200);
+    assert_eq!(from(&server, "192.0.2.2").await, 429);
 }
 
 #[tokio::test]

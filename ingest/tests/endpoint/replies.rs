@@ -381,8 +381,8 @@ async fn what_is_counted_is_what_was_sent() {
     assert_eq!(events(r#"code="expired",outcome="discarded""#), 1.0);
     assert_eq!(events(r#"code="missing_user_id",outcome="rejected""#), 2.0);
     assert_eq!(events(r#"code="future",outcome="rejected""#), 1.0);
-    assert_eq!(server.metric(r#"bookend_ingest_requests_total{status="200"}"#), 1.0);
-    assert_eq!(server.metric(r#"bookend_ingest_requests_total{status="400"}"#), 2.0);
+    assert_eq!(server.metric(r#"bookend_ingest_requests_total{key="none",status="200"}"#), 1.0);
+    assert_eq!(server.metric(r#"bookend_ingest_requests_total{key="none",status="400"}"#), 2.0);
     assert_eq!(server.metric("bookend_ingest_batch_events_sum"), 6.0);
     assert_eq!(server.metric("bookend_log_queue_records"), 0.0);
     assert_eq!(server.inflight(), 0.0);

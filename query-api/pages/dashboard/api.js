@@ -1,5 +1,7 @@
 // Requests to the service that served this page, and never to another host. Errors are a Failure with a message for the reader.
 
+import { current, refused } from "./key.js";
+
 /** The base URL of the service, which may include a path prefix of a proxy. */
 const ROOT = new URL("../", import.meta.url);
 
@@ -32,10 +34,13 @@ export async function fetchText(path, signal) {
 }
 
 async function reply(url, signal, read) {
-  const limits = [AbortSignal.timeout(TIMEOUT), signal].filter(Boolean);
+  const limits = AbortSignal.any([AbortSignal.timeout(TIMEOUT), signal].filter(Boolean));
+  const key = current();
+  const headers = key ? { authorization: `Bearer ${key}` } : {};
   try {
-    const response = await fetch(url, { signal: AbortSignal.any(limits), cache: "no-store" });
-    if (!response.ok) throw await failure(response);
+    // A redirect could lead the key to another host.
+    const response = await fetch(url, { signal: limits, cache: "no-store", redirect: "error", headers });
+    if (!response.ok) throw await failure(response, key);
     return await read(response);
   } catch (error) {
     if (error instanceof Failure || error.name === "AbortError") throw error;
@@ -44,9 +49,10 @@ async function reply(url, signal, read) {
   }
 }
 
-async function failure(response) {
+async function failure(response, key) {
   const body = await response.json().catch(() => ({}));
   const message = body?.error?.message ?? `the service replied with status ${response.status}`;
+  if (response.status === 401) refused(key, message);
   const retryAfter = Number(response.headers.get("retry-after")) || 0;
   return new Failure(message, { status: response.status, code: body?.error?.code, retryAfter });
 }

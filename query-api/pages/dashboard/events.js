@@ -20,7 +20,18 @@ export class Events {
 
   /** `report(state, message)` is called with the state of the requests. */
   constructor(report) {
-    this.poll = new Poll((signal) => this.#refresh(signal), report);
+    this.poll = new Poll((signal) => this.#refresh(signal), (state, message, status) => {
+      if (state === "refused") this.#explain(message, status);
+      report(state, message);
+    });
+  }
+
+  /** Says why there are no metrics. */
+  #explain(message, status) {
+    const elsewhere = "this service serves its metrics at another address, that of --operations-listen";
+    notice(byId("events-notice"), `Events and lag cannot be shown: ${status === 404 ? elsewhere : message}.`);
+    byId("events-answer").hidden = true;
+    byId("metrics-link").hidden = true;
   }
 
   async #refresh(signal) {

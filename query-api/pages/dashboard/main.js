@@ -2,6 +2,7 @@
 
 import { byId } from "./dom.js";
 import { Events } from "./events.js";
+import { keyForm } from "./keyform.js";
 import { Starts } from "./starts.js";
 import { Status } from "./status.js";
 import { User } from "./user.js";
@@ -14,6 +15,13 @@ const starts = new Starts(view, status.reporter("starts"));
 const events = new Events(status.reporter("events"));
 const user = new User(view);
 windowForm(view, () => starts.window);
+
+/** Sends the requests of all sections. */
+function ask() {
+  starts.poll.now();
+  events.poll.now();
+  user.show();
+}
 
 let paused = false;
 
@@ -32,7 +40,6 @@ byId("pause").addEventListener("click", () => {
 });
 document.addEventListener("visibilitychange", pauseOrResume);
 
-starts.poll.now();
-events.poll.now();
-user.show();
+keyForm(ask);
+ask();
 pauseOrResume();

@@ -13,7 +13,8 @@ export class Poll {
 
   /**
    * `refresh(signal)` sends the request, shows the reply, and returns the milliseconds until the next request.
-   * `report(state, message)` is called with `live`, with `retrying` and the reason, or with `refused` if a retry cannot succeed.
+   * `report(state, message, status)` is called with `live`, with `retrying` and the reason, with `locked` if the service wants
+   * another API key, or with `refused` and the reason if a retry cannot succeed.
    */
   constructor(refresh, report) {
     this.#refresh = refresh;
@@ -54,7 +55,8 @@ export class Poll {
     } catch (error) {
       if (request.signal.aborted) return;
       this.#failures += 1;
-      this.#report(error.isTransient ? "retrying" : "refused", error.message);
+      const refused = error.status === 401 ? "locked" : "refused";
+      this.#report(error.isTransient ? "retrying" : refused, error.message, error.status);
       if (error.isTransient === undefined) throw error;
       if (!error.isTransient) return;
       // The jitter keeps pages that lost the service together from returning together.

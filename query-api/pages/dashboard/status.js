@@ -22,13 +22,16 @@ export class Status {
   #show() {
     const states = [...this.#states.values()];
     const failed = states.find(({ state }) => state === "retrying");
+    const locked = states.some(({ state }) => state === "locked");
     const [state, text] = this.#paused
       ? ["paused", "Paused"]
       : failed
         ? ["retrying", `Retrying: ${failed.message}`]
-        : states.length > 0
-          ? ["live", "Live"]
-          : ["loading", "Loading"];
+        : locked
+          ? ["locked", "Waiting for an API key"]
+          : states.length > 0
+            ? ["live", "Live"]
+            : ["loading", "Loading"];
     byId("state").dataset.state = state;
     setText(byId("state"), text);
   }

@@ -1,6 +1,7 @@
 // The hint for an empty service: a command that sends a batch.
 
 import { byId, setText } from "./dom.js";
+import { current } from "./key.js";
 
 const EVENTS_URL = new URL("../v1/events", import.meta.url);
 const MINUTE = 60_000;
@@ -16,5 +17,7 @@ export function welcome(isEmpty, to) {
     { user_id: "u1", session_id: "s1", event: "end", ts: at(15) },
   ];
   const lines = events.map((event) => `  ${JSON.stringify(event)}`).join(",\n");
-  setText(byId("welcome-command"), `curl -X POST ${EVENTS_URL} -d '[\n${lines}\n]'`);
+  // The shell knows the key, and the command may be copied to anywhere.
+  const key = current() ? ' -H "Authorization: Bearer $BOOKEND_API_KEY"' : "";
+  setText(byId("welcome-command"), `curl -X POST ${EVENTS_URL}${key} -d '[\n${lines}\n]'`);
 }

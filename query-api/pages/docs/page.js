@@ -2,8 +2,48 @@
 
 /** How many characters of a reply are shown. Millions of characters would freeze the browser. */
 const MAX_SHOWN = 200_000;
-const DAY = 86_400_000;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+/** Where this tab keeps its API key. The dashboard uses the same name. */
+const KEY = "bookend-api-key";
 const TIME = /("ts":\s*")(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(Z?")/g;
+
+/** The API key of this tab, or "". */
+function storedKey() {
+  try {
+    return sessionStorage.getItem(KEY) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/** Keeps a key until the tab is closed; "" forgets it. */
+function keepKey(value) {
+  try {
+    if (value) sessionStorage.setItem(KEY, value);
+    else sessionStorage.removeItem(KEY);
+  } catch {
+    // The browser stores nothing for this page. Swagger UI keeps the key until the page is closed.
+  }
+}
+
+/** Keeps what a reader enters under “Authorize”. Swagger UI itself could only keep it for all tabs, beyond their end. */
+const keepingKey = () => ({
+  statePlugins: {
+    auth: {
+      wrapActions: {
+        authorize: (authorize) => (given) => {
+          keepKey(Object.values(given)[0]?.value ?? "");
+          return authorize(given);
+        },
+        logout: (logout) => (names) => {
+          keepKey("");
+          return logout(names);
+        },
+      },
+    },
+  },
+});
 
 /** The examples of all request bodies, each as `{ value }`. */
 function requestExamples(description) {
@@ -12,22 +52,26 @@ function requestExamples(description) {
   return bodies.flatMap((body) => Object.values(body.examples ?? {}));
 }
 
+/** One hour ago by the clock of the service, or of the browser if the service does not tell. */
+async function hourAgo() {
+  const headers = storedKey() ? { authorization: `Bearer ${storedKey()}` } : {};
+  const answer = await fetch("v1/session-starts/counts?hours=1&country=ZZ", { headers, redirect: "error" });
+  return answer.ok ? Date.parse((await answer.json()).from) : Date.now() - HOUR;
+}
+
 /**
  * Moves the examples into the retention: the service discards events older than a year and rejects future ones, and a reader
- * who sends an example should find it in later replies. All times move by the same number of days, to before one hour ago, if
- * any example would not be accepted by the service's own clock.
+ * who sends an example should find it in later replies. All times move by the same number of days, to before `latest`, if any
+ * example would not be accepted.
  */
-async function moveToRetention(description) {
-  const answer = await fetch("v1/session-starts/counts?hours=1&country=ZZ");
-  if (!answer.ok) return;
-  const hourAgo = Date.parse((await answer.json()).from);
+function moveToRetention(description, latest) {
   const examples = requestExamples(description);
   // An example that is a string holds lines of JSON.
   const text = ({ value }) => (typeof value === "string" ? value : JSON.stringify(value));
   const found = examples.flatMap((example) => [...text(example).matchAll(TIME)]);
   const times = found.map(([, , time]) => Date.parse(`${time}Z`));
-  if (times.every((time) => hourAgo - 365 * DAY < time && time < hourAgo)) return;
-  const days = Math.floor((hourAgo - Math.max(...times)) / DAY) * DAY;
+  if (times.every((time) => latest - 365 * DAY < time && time < latest)) return;
+  const days = Math.floor((latest - Math.max(...times)) / DAY) * DAY;
   const move = (time) => new Date(Date.parse(`${time}Z`) + days).toISOString().slice(0, 19);
   for (const example of examples) {
     const moved = text(example).replace(TIME, (_, before, time, after) => before + move(time) + after);
@@ -39,14 +83,18 @@ async function show() {
   const answer = await fetch("openapi.json");
   const spec = await answer.json();
   // Outdated examples are better than none.
-  await moveToRetention(spec).catch(console.warn);
-  SwaggerUIBundle({
+  await hourAgo().then((latest) => moveToRetention(spec, latest)).catch(console.warn);
+  const page = SwaggerUIBundle({
     spec,
     dom_id: "#calls",
     deepLinking: true,
     tryItOutEnabled: true,
     displayRequestDuration: true,
     defaultModelsExpandDepth: 0,
+    plugins: [keepingKey],
+    onComplete: () => storedKey() && page.preauthorizeApiKey("bearer", storedKey()),
+    // A redirect could lead the key to another host.
+    requestInterceptor: (request) => Object.assign(request, { redirect: "error" }),
     responseInterceptor(response) {
       const length = response.text?.length ?? 0;
       if (length <= MAX_SHOWN) return response;

@@ -42,9 +42,9 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         "dashboard": [
             CSS "style.css", CSS "tables.css", SVG "icon.svg", JS "main.js", JS "api.js",
             JS "charts.js", JS "dom.js", JS "events.js", JS "explain.js", JS "format.js",
-            JS "metrics.js", JS "poll.js", JS "ranking.js", JS "rates.js", JS "span.js",
-            JS "stack.js", JS "starts.js", JS "status.js", JS "timeline.js", JS "user.js",
-            JS "view.js", JS "welcome.js", JS "window.js",
+            JS "key.js", JS "keyform.js", JS "metrics.js", JS "poll.js", JS "ranking.js",
+            JS "rates.js", JS "span.js", JS "stack.js", JS "starts.js", JS "status.js",
+            JS "timeline.js", JS "user.js", JS "view.js", JS "welcome.js", JS "window.js",
         ],
         "vendor": [JS "uplot/uPlot.iife.min.js", CSS "uplot/uPlot.min.css", TEXT "uplot/LICENSE"],
     ];

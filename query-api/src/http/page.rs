@@ -79,7 +79,7 @@ impl File {
 /// The route of a file, which is counted as `label`.
 pub(super) fn route(file: &'static File, label: &'static str) -> Route<QueryService> {
     let handler = move |service: Arc<QueryService>, request: Request| async move {
-        let measured = service.metrics.begin(request.route);
+        let measured = service.metrics.begin(request.route, &request.caller);
         let response = file.answer(&request.headers);
         measured.answered(response.status().as_u16());
         response

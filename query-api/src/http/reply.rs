@@ -161,6 +161,9 @@ impl QueryError {
 
     /// The error as a client receives it.
     pub(super) fn http(&self) -> HttpError {
+        if let Self::Denied(denial) = self {
+            return denial.http();
+        }
         let error = HttpError::new(self.status(), self.code(), self.to_string());
         if error.status == StatusCode::SERVICE_UNAVAILABLE {
             error.retry_after(RETRY_AFTER)
@@ -187,6 +190,7 @@ impl QueryError {
             | Self::InvalidBody => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::Denied(denial) => denial.http().status,
             Self::UnknownSession => StatusCode::NOT_FOUND,
             Self::Busy | Self::Crowded | Self::Slow(_) | Self::Unavailable(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -237,6 +241,7 @@ mod tests {
     use warp::Filter;
 
     use shared::{
+        http::Caller,
         store::{EmbeddedStore, Store, StoreError, embedded::EmbeddedStoreOptions},
         timestamp::Timestamp,
     };
@@ -286,7 +291,7 @@ mod tests {
                     chunk
                 });
                 let answer = Answer::streamed(chunks, permit(), STALL).await.unwrap();
-                answer.into_response(metrics.begin("/"), false)
+                answer.into_response(metrics.begin("/", &Caller::default()), false)
             }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -305,21 +310,30 @@ mod tests {
     async fn a_streamed_reply_ends_with_the_last_chunk() {
         let (text, metrics) = wire(|| vec![chunk("{"), chunk("}")]).await;
         assert!(text.ends_with("1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"), "{text:?}");
-        assert!(metrics.contains(r#"requests_total{route="/",status="200"} 1"#), "{metrics}");
+        assert!(
+            metrics.contains(r#"requests_total{key="none",route="/",status="200"} 1"#),
+            "{metrics}"
+        );
     }
 
     #[tokio::test]
     async fn a_store_that_fails_on_the_way_breaks_the_reply_off_without_its_end() {
         let (text, metrics) = wire(|| vec![chunk("{"), Err(down().into())]).await;
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && !text.contains("0\r\n\r\n"), "{text:?}");
-        assert!(metrics.contains(r#"requests_total{route="/",status="aborted"} 1"#), "{metrics}");
+        assert!(
+            metrics.contains(r#"requests_total{key="none",route="/",status="aborted"} 1"#),
+            "{metrics}"
+        );
     }
 
     #[tokio::test]
     async fn a_store_that_makes_no_progress_breaks_the_reply_off() {
         let (text, metrics) = wire(|| vec![chunk("{"), chunk(NEVER), chunk("}")]).await;
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && !text.contains("0\r\n\r\n"), "{text:?}");
-        assert!(metrics.contains(r#"requests_total{route="/",status="aborted"} 1"#), "{metrics}");
+        assert!(
+            metrics.contains(r#"requests_total{key="none",route="/",status="aborted"} 1"#),
+            "{metrics}"
+        );
     }
 
     #[test]

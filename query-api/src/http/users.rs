@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use shared::{
     event::{SessionId, UserId},
-    http::{Params, Request, percent_decode},
+    http::{Access, Params, Request, percent_decode},
     session::{SessionKey, Status},
     timestamp::RETENTION,
 };
@@ -65,6 +65,7 @@ impl QueryService {
     /// `/v1/users/{user_id}/sessions`
     pub(super) async fn sessions(&self, request: Request) -> Result<Answer, QueryError> {
         let user = decoded(request.segment(0), UserId::stored).ok_or(QueryError::InvalidUserId)?;
+        request.caller.may_read(&user)?;
         let params = Params::parse(&request.query, &SESSIONS)?;
         self.list(user, &params).await
     }
@@ -73,6 +74,7 @@ impl QueryService {
     pub(super) async fn sessions_by_query(&self, request: Request) -> Result<Answer, QueryError> {
         let params = Params::parse(&request.query, &SESSIONS_BY_QUERY)?;
         let user = body::either(params.one("user_id"), None, body::IN_QUERY)?;
+        request.caller.may_read(&user)?;
         self.list(user, &params).await
     }
 
@@ -122,6 +124,7 @@ impl QueryService {
     /// `/v1/users/{user_id}/sessions/{session_id}`
     pub(super) async fn session(&self, request: Request) -> Result<Answer, QueryError> {
         let user = decoded(request.segment(0), UserId::stored).ok_or(QueryError::InvalidUserId)?;
+        request.caller.may_read(&user)?;
         let session = decoded(request.segment(1), SessionId::stored);
         let session = session.ok_or(QueryError::InvalidSessionId)?;
         Params::parse(&request.query, &[])?;
@@ -132,6 +135,7 @@ impl QueryService {
     pub(super) async fn session_by_query(&self, request: Request) -> Result<Answer, QueryError> {
         let params = Params::parse(&request.query, &SESSION_BY_QUERY)?;
         let user = body::either(params.one("user_id"), None, body::IN_QUERY)?;
+        request.caller.may_read(&user)?;
         let session = params.one("session_id").ok_or(QueryError::MissingSessionId)?;
         let session = SessionId::stored(session).ok_or(QueryError::InvalidSessionId)?;
         self.explain(SessionKey { user, session }).await
@@ -148,6 +152,7 @@ impl QueryService {
     pub(super) async fn last_sessions(&self, request: Request) -> Result<Answer, QueryError> {
         let params = Params::parse_known(&request.query, &LAST_SESSIONS)?;
         let user = body::either(params.one("user_id"), params.one("player_id"), body::IN_QUERY)?;
+        request.caller.may_read(&user)?;
         let sessions = self.last(&user).await?;
         let rows = sessions.len();
         Answer::json(&BTreeMap::from([(user, sessions)]), rows)
@@ -160,7 +165,9 @@ impl QueryService {
         if body.trim_ascii().is_empty() {
             return Ok(Answer::Page(docs::page()));
         }
+        request.caller.may_use(Access::ReadUser)?;
         let user = body::user(&body)?;
+        request.caller.may_read(&user)?;
         self.in_time(Reach::Point, async {
             let sessions = self.last(&user).await?;
             Answer::json(&sessions, sessions.len())

@@ -70,6 +70,6 @@ async fn the_page_takes_get_and_head_and_is_one_route_in_the_metrics() {
     let head = warp::test::request().method("HEAD").path("/dashboard").reply(&world.routes).await;
     assert_eq!(head.status(), StatusCode::OK);
     world.reply("/dashboard/main.js").await;
-    let counted = r#"bookend_query_requests_total{route="/dashboard",status="200"} 2"#;
+    let counted = r#"bookend_query_requests_total{key="none",route="/dashboard",status="200"} 2"#;
     assert!(world.metrics().contains(counted), "{}", world.metrics());
 }

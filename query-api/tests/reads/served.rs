@@ -210,7 +210,7 @@ async fn a_get_of_the_root_without_a_body_is_a_page_that_asks_nobody_else() {
     );
     let (head, body) = wire(&world, "HEAD / HTTP/1.1").await;
     assert!(head.starts_with("http/1.1 200 ok\r\n") && body.is_empty(), "{head}");
-    assert!(world.metrics().contains(r#"requests_total{route="/docs",status="200"}"#));
+    assert!(world.metrics().contains(r#"requests_total{key="none",route="/docs",status="200"}"#));
 }
 
 #[tokio::test]
@@ -238,10 +238,10 @@ async fn requests_rows_and_durations_are_counted_by_route() {
     }
     let metrics = world.metrics();
     for line in [
-        r#"bookend_query_requests_total{route="/v1/session-starts",status="200"} 1"#,
-        r#"bookend_query_requests_total{route="/v1/session-starts",status="400"} 1"#,
-        r#"bookend_query_requests_total{route="/user/last-events",status="200"} 1"#,
-        r#"bookend_query_requests_total{route="/v1/users/{user_id}/sessions/{session_id}",status="404"} 1"#,
+        r#"bookend_query_requests_total{key="none",route="/v1/session-starts",status="200"} 1"#,
+        r#"bookend_query_requests_total{key="none",route="/v1/session-starts",status="400"} 1"#,
+        r#"bookend_query_requests_total{key="none",route="/user/last-events",status="200"} 1"#,
+        r#"bookend_query_requests_total{key="none",route="/v1/users/{user_id}/sessions/{session_id}",status="404"} 1"#,
         r#"bookend_query_request_duration_seconds_count{route="/v1/session-starts"} 2"#,
         r#"bookend_query_rows_total{route="/v1/session-starts"} 2"#,
         r#"bookend_query_rows_total{route="/user/last-events"} 2"#,

@@ -134,7 +134,8 @@ impl KeyHash {
         Self(hash)
     }
 
-    /// Whether it is the hash of `key`. The time that it takes does not depend on where they differ.
+    /// Whether it is the hash of `key`. The time that this takes does not depend on where the two
+    /// differ.
     #[must_use]
     pub fn is_of(&self, key: &[u8]) -> bool {
         verify_slices_are_equal(&self.0, digest(&SHA256, key).as_ref()).is_ok()

@@ -137,7 +137,7 @@ fn default_port(scheme: &str) -> Option<&'static str> {
 fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         let address = address.strip_suffix(']');
-        return address.is_some_and(|text| is_canonical::<Ipv6Addr>(text));
+        return address.is_some_and(is_canonical::<Ipv6Addr>);
     }
     // A name whose last label is a number is an IPv4 address to a browser.
     let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();

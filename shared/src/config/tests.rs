@@ -324,3 +324,21 @@ fn a_secret_is_a_variable_or_a_file_that_a_variable_names_and_is_never_shown() {
     let command = Command::new("test").no_binary_name(true).args(args(&SETTINGS));
     assert!(command.try_get_matches_from(["--password", "hush"]).is_err());
 }
+
+#[test]
+fn a_command_without_settings_reads_its_secret_as_a_service_does() {
+    let read = |given: &Given| {
+        let secret = secret_from(&SETTINGS[6], |name| given.variables.get(name).cloned());
+        secret.map(|secret| secret.map(|secret| secret.reveal().to_owned()))
+    };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, "hush\n").unwrap();
+    let none = Given::default().variable("BOOKEND_PASSWORD", "");
+    assert_eq!(read(&none).unwrap(), None);
+    let given = none.variable("BOOKEND_PASSWORD_FILE", file.path().to_str().unwrap());
+    assert_eq!(read(&given).unwrap().unwrap(), "hush");
+    assert_eq!(read(&given.variable("BOOKEND_PASSWORD", "loud")).unwrap().unwrap(), "loud");
+    let gone = Given::default().variable("BOOKEND_PASSWORD_FILE", "/nowhere/secret");
+    let Mistakes(all) = read(&gone).unwrap_err();
+    assert!(all[0].starts_with("BOOKEND_PASSWORD_FILE: /nowhere/secret cannot be read"), "{all:?}");
+}

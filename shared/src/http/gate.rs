@@ -1,4 +1,34 @@
-//! What a caller needs to use a route.
+//! Decides whether a request may reach its handler: by where it comes from, by its key, and by the
+//! right that its route needs.
+//!
+//! Nothing of a body is read before the decision. A denial never says whether a user, a session or
+//! another key exists.
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use prometheus::{IntCounterVec, Opts, Registry};
+use warp::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
+use super::{
+    caller::Caller,
+    denial::{Denial, Reason},
+    params::Params,
+    request::Request,
+};
+use crate::{
+    access::{AllowedOrigin, Key, Keys, Origin, Right, Unfit},
+    clock::Clock,
+    telemetry::Repeats,
+};
+
+/// The header that carries a key for clients that cannot set `Authorization`.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// By whom a browser says that a request was made; no page can set it.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// The parameter that carries a key for `navigator.sendBeacon`, which cannot set headers.
+pub const KEY_PARAMETER: &str = "key";
+/// The authentication scheme of a key in `Authorization`.
+const SCHEME: &[u8] = b"Bearer ";
 
 /// What a caller needs to use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,8 +39,199 @@ pub enum Access {
     Ingest,
     /// The right to read about every user.
     ReadAll,
-    /// The right to read about the user that the request names.
+    /// The right to read about the user that the request names: the handler calls
+    /// [`Caller::may_read`].
     ReadUser,
     /// The right to read the metrics.
     Operate,
 }
+
+/// The gate in front of all routes of a process.
+#[derive(Debug, Default)]
+pub struct Gate {
+    keys: Option<Arc<Keys>>,
+    /// The names, beside those of this machine, by which a service on loopback may be called;
+    /// `None` allows every name.
+    hosts: Option<BTreeSet<String>>,
+    /// The origins whose pages may call a service without keys.
+    origins: Vec<AllowedOrigin>,
+    /// Whether it is that of the port for operators.
+    operations: bool,
+    metrics: Option<IntCounterVec>,
+    repeats: Repeats,
+}
+
+impl Access {
+    /// The right that a key needs, if the route needs a key.
+    #[must_use]
+    pub fn right(self) -> Option<Right> {
+        match self {
+            Self::Public => None,
+            Self::Ingest => Some(Right::Ingest),
+            Self::ReadAll | Self::ReadUser => Some(Right::Read),
+            Self::Operate => Some(Right::Operate),
+        }
+    }
+}
+
+impl Gate {
+    /// A gate that asks for one of `keys`.
+    #[must_use]
+    pub fn with_keys(self, keys: Arc<Keys>) -> Self {
+        Self { keys: Some(keys), ..self }
+    }
+
+    /// Without keys, refuses requests to other hosts than this machine and `names`.
+    #[must_use]
+    pub fn with_hosts(self, names: BTreeSet<String>) -> Self {
+        Self { hosts: Some(names), ..self }
+    }
+
+    /// Without keys, lets the pages of `origins` call the service.
+    #[must_use]
+    pub fn with_origins(self, origins: Vec<AllowedOrigin>) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// Counts denials in `registry`.
+    pub fn counted(self, registry: &Registry) -> prometheus::Result<Self> {
+        let help = "Number of requests that were denied access, by reason";
+        let counter =
+            IntCounterVec::new(Opts::new("bookend_access_refused_total", help), &["reason"])?;
+        registry.register(Box::new(counter.clone()))?;
+        for reason in Reason::ALL {
+            counter.with_label_values(&[reason.as_str()]);
+        }
+        Ok(Self { metrics: Some(counter), ..self })
+    }
+
+    /// The gate of the port for operators, which is not called by browsers.
+    #[must_use]
+    pub fn for_operations(&self) -> Self {
+        let (keys, metrics) = (self.keys.clone(), self.metrics.clone());
+        Self { keys, metrics, operations: true, ..Self::default() }
+    }
+
+    pub(super) fn has_keys(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    pub(super) fn is_for_operations(&self) -> bool {
+        self.operations
+    }
+
+    /// Without keys, refuses the requests that web pages make in the name of a developer: those of
+    /// another origin, and those to a name that an attacker pointed at this machine.
+    pub(super) fn source(&self, headers: &HeaderMap) -> Result<(), Denial> {
+        if self.keys.is_some() {
+            return Ok(());
+        }
+        let is_own =
+            |host: &HeaderValue| self.hosts.as_ref().is_none_or(|names| is_here(host, names));
+        if !headers.get_all(header::HOST).iter().all(is_own) {
+            return Err(self.deny(Denial::ForeignHost));
+        }
+        let is_same =
+            || headers.get(FETCH_SITE).is_some_and(|site| site == "same-origin" || site == "none");
+        let may_call = |origin: &HeaderValue| {
+            is_same()
+                || is_host(origin, headers.get(header::HOST))
+                || is_allowed(origin, &self.origins)
+        };
+        if headers.get_all(header::ORIGIN).iter().all(may_call) {
+            Ok(())
+        } else {
+            Err(self.deny(Denial::ForeignOrigin))
+        }
+    }
+
+    /// Finds the key of a request.
+    pub(super) fn caller(self: &Arc<Self>, request: &Request) -> Caller {
+        let found = self.keys.as_ref().map(|keys| {
+            let key = find(keys, request)?;
+            let mut origins = request.headers.get_all(header::ORIGIN).iter();
+            let is_own =
+                key.origins.is_empty() || origins.all(|origin| is_allowed(origin, &key.origins));
+            if is_own { Ok(key) } else { Err(Denial::ForeignOrigin) }
+        });
+        Caller::new(Arc::clone(self), found.transpose())
+    }
+
+    /// Counts and logs a denial.
+    pub(super) fn deny(&self, denial: Denial) -> Denial {
+        let reason = denial.reason();
+        if let Some(metrics) = &self.metrics {
+            metrics.with_label_values(&[reason.as_str()]).inc();
+        }
+        if let Some(suppressed) = self.repeats.due(reason.as_str()) {
+            tracing::warn!(reason = reason.as_str(), suppressed, "a request was denied access");
+        }
+        denial
+    }
+}
+
+/// The key that a request gives, if it is valid.
+fn find(keys: &Keys, request: &Request) -> Result<Arc<Key>, Denial> {
+    let headers = &request.headers;
+    let bearer = headers.get_all(header::AUTHORIZATION).iter().filter_map(bearer);
+    let in_headers = bearer.chain(headers.get_all(API_KEY).iter().map(HeaderValue::as_bytes));
+    let in_query = if request.method == Method::POST { in_query(&request.query) } else { None };
+    let mut given = in_headers.chain(in_query.as_deref().map(str::as_bytes));
+    let first = given.next().ok_or(Denial::NoKey)?;
+    if given.any(|other| other != first) {
+        return Err(Denial::SeveralKeys);
+    }
+    // Not the clock of --as-of: that of old data would bring expired keys back.
+    let now = Clock::machine().now();
+    let key = keys.current().find(first, now).map(Arc::clone).map_err(|unfit| match unfit {
+        Unfit::Malformed => Denial::MalformedKey,
+        Unfit::Unknown => Denial::UnknownKey,
+        Unfit::Expired => Denial::ExpiredKey,
+    })?;
+    // An address ends up in the logs of proxies and in the history of browsers.
+    if in_query.is_some() && !key.rights.only(Right::Ingest) {
+        return Err(Denial::KeyInAddress);
+    }
+    Ok(key)
+}
+
+fn bearer(value: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, key) = value.as_bytes().split_at_checked(SCHEME.len())?;
+    scheme.eq_ignore_ascii_case(SCHEME).then(|| key.trim_ascii())
+}
+
+fn in_query(query: &str) -> Option<String> {
+    // The handler refuses a query string that cannot be read.
+    let params = Params::parse_known(query, &[KEY_PARAMETER]).ok()?;
+    params.one(KEY_PARAMETER).map(str::to_owned)
+}
+
+/// Whether a `Host` is a name of this machine or one of `names`. A name with a dot can be pointed
+/// at this machine by anybody who owns it.
+fn is_here(host: &HeaderValue, names: &BTreeSet<String>) -> bool {
+    let Ok(host) = host.to_str() else { return false };
+    let host = host.to_ascii_lowercase();
+    if host.starts_with('[') {
+        return true;
+    }
+    let name = host.split(':').next().unwrap_or_default();
+    let name = name.strip_suffix('.').unwrap_or(name);
+    !name.contains('.')
+        || name.parse::<IpAddr>().is_ok()
+        || name.ends_with(".localhost")
+        || names.contains(name)
+}
+
+/// Whether an `Origin` is that of the pages of this `host`.
+fn is_host(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+    let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Origin>().ok());
+    let host = host.and_then(|host| host.to_str().ok());
+    origin.zip(host).is_some_and(|(origin, host)| origin.has_host(host))
+}
+
+fn is_allowed(origin: &HeaderValue, allowed: &[AllowedOrigin]) -> bool {
+    origin.to_str().is_ok_and(|origin| allowed.iter().any(|allowed| allowed.allows(origin)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,16 +6,17 @@
 mod call;
 pub(crate) mod process;
 mod schema;
+mod security;
 
 pub use utoipa::openapi::OpenApi;
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApiBuilder, Server, tag::TagBuilder};
 use warp::http::Method;
 
-pub(super) use self::process::itself;
 pub use self::{
     call::{Call, Example, Tag},
     schema::{Schemas, SentBatch, array_of, by_country, object_schema, register, schema_ref},
 };
+pub(super) use self::{process::itself, security::guarded};
 
 const WHAT: &str = "\
     Every session of a user begins with a *start* event and ends with an *end* event. Clients \
@@ -36,6 +37,11 @@ const HOW: &str = "\
     path that does not support the method returns 405 `method_not_allowed`, and the header \
     `Allow` lists the methods that it supports. Calls under `/v1` refuse unknown query \
     parameters with 400 `unknown_parameter`; older calls and pages ignore them.\n\
+    - A service with `--keys` needs an API key for each call that names a right below: as \
+    `Authorization: Bearer KEY` or `X-API-Key: KEY`. A key that may only send events can also be \
+    sent as `?key=KEY`. Without a valid key, these calls return 401. They return 403 if the key \
+    lacks the right, is for other users, or is not for the origin of the page that sends it. The \
+    documentation page keeps a key until its tab is closed.\n\
     - An idle connection is closed 75 seconds after its last reply, or sooner when a new one \
     needs its place. When all connections are busy, a new one receives 503 `unavailable`. A reply \
     that is sent before the whole request was read, or while the process is stopping, has \
@@ -82,6 +88,7 @@ pub fn document(calls: impl IntoIterator<Item = (Method, &'static str, Call)>) -
     for (method, path, call) in calls {
         call.enter(&method, path, &mut document);
     }
+    security::declare(&mut document);
     document
 }
 

@@ -1,8 +1,13 @@
 //! The limits on connections and on a shutdown, with their defaults.
 
-use std::{future::ready, time::Duration};
+use std::{future::ready, num::NonZero, time::Duration};
 
 use futures_util::future::BoxFuture;
+
+use crate::config::{Bytes, Settings};
+
+/// The least value of --max-reply-bytes: with less, few replies fit at a time.
+const LEAST_REPLY_BYTES: u64 = 1 << 20;
 
 /// Limits on connections.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +30,25 @@ pub struct ServeOptions {
     pub drain_window: Duration,
     /// The time that the requests in flight may take after the drain window.
     pub drain_timeout: Duration,
+}
+
+impl ServeOptions {
+    /// Reads the settings and records mistakes in `given`.
+    pub(crate) fn read(given: &mut Settings) -> Self {
+        let reply_bytes = given.get_or("max-reply-bytes", Bytes(LEAST_REPLY_BYTES)).0;
+        if reply_bytes < LEAST_REPLY_BYTES {
+            given.mistake("max-reply-bytes", "must be at least 1MiB");
+        }
+        Self {
+            max_connections: given.get_or("max-connections", NonZero::<usize>::MIN).get(),
+            header_timeout: given.duration("header-timeout"),
+            idle_timeout: given.duration("idle-timeout"),
+            write_timeout: given.duration("write-timeout"),
+            max_reply_bytes: usize::try_from(reply_bytes).unwrap_or(usize::MAX),
+            drain_window: given.duration("drain-window"),
+            drain_timeout: given.duration("drain-timeout"),
+        }
+    }
 }
 
 impl Default for ServeOptions {

@@ -66,6 +66,10 @@ impl HttpError {
     #[must_use]
     pub fn to_response(&self) -> Response {
         let mut reply = json_reply(self.status, &self.body());
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"bookend\"");
+            reply.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
         if let Some(seconds) = self.retry_after {
             reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -6,6 +6,8 @@ use futures_util::Stream;
 use hyper::body::Bytes;
 use warp::http::{HeaderMap, Method};
 
+use super::caller::Caller;
+
 /// What the accept loop knows about a request; it adds this to the request's extensions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Connected {
@@ -40,6 +42,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The connection that the request came on.
     pub connected: Connected,
+    /// Who sent the request, and what the caller may do.
+    pub caller: Caller,
     /// The body, of which nothing has been read yet.
     pub body: RequestBody,
 }

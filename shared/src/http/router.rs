@@ -4,7 +4,7 @@
 //! for an unknown path, 405 with `Allow` for another method, HEAD, the OpenAPI document, and the
 //! label of a route in metrics. The router decides nothing else about a reply.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt, future::BoxFuture};
 use hyper::body::Buf;
@@ -16,12 +16,19 @@ use warp::{
 };
 
 use super::{
-    gate::Access,
+    caller::Caller,
+    denial::Denial,
+    gate::{Access, Gate},
     openapi::{self, Call, OpenApi},
     reply::HttpError,
     request::{Connected, Request, RequestBody},
     sent::Length,
 };
+
+/// The largest body of a denied request that is read, in bytes.
+const SMALL_BODY: usize = 64 << 10;
+/// The time that it may take.
+const SMALL_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The path of the OpenAPI document.
 const DOCUMENT: &str = "/openapi.json";
@@ -46,6 +53,7 @@ pub struct Route<S> {
 struct BoundRoute {
     method: Method,
     template: &'static str,
+    access: Access,
     label: &'static str,
     handler: Box<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>,
 }
@@ -53,6 +61,7 @@ struct BoundRoute {
 /// The table of all routes of a program.
 #[derive(Default)]
 pub struct Router {
+    gate: Arc<Gate>,
     routes: Vec<BoundRoute>,
     calls: Vec<(Method, &'static str, Call)>,
 }
@@ -102,15 +111,30 @@ impl<S> Route<S> {
         self.template
     }
 
-    /// The description with the method and the path template; `None` for a route that clients do
-    /// not call themselves, such as a file of a page.
+    /// The description with the method, the path template and what callers need; `None` for a
+    /// route that clients do not call themselves, such as a file of a page.
     #[must_use]
     pub fn description(&self) -> Option<(Method, &'static str, Call)> {
-        Some((self.method.clone(), self.template, self.description.clone()?))
+        let call = openapi::guarded(self.description.clone()?, self.access);
+        Some((self.method.clone(), self.template, call))
     }
 }
 
 impl Router {
+    /// The same table behind `gate`.
+    #[must_use]
+    pub fn behind(self, gate: Arc<Gate>) -> Self {
+        Self { gate, ..self }
+    }
+
+    /// Adds the routes of another table.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.routes.extend(other.routes);
+        self.calls.extend(other.calls);
+        self
+    }
+
     /// Adds the routes of a crate, with the state that their handlers share.
     #[must_use]
     pub fn with<S: Send + Sync + 'static>(mut self, state: &Arc<S>, routes: Vec<Route<S>>) -> Self {
@@ -120,6 +144,7 @@ impl Router {
             self.routes.push(BoundRoute {
                 method: route.method,
                 template: route.template,
+                access: route.access,
                 label: route.label,
                 handler: Box::new(move |request| handler(Arc::clone(&state), request)),
             });
@@ -131,9 +156,14 @@ impl Router {
     pub fn into_filter(self) -> serde_json::Result<Routes> {
         let text = Arc::new(openapi::text(&document(self.calls.iter().cloned()))?);
         let serve = |text: Arc<String>, _| async move { document_reply(text.as_str()) };
-        let router = Arc::new(self.with(&text, vec![Route::get(DOCUMENT, Access::Public, serve)]));
+        Ok(self.with(&text, vec![Route::get(DOCUMENT, Access::Public, serve)]).into_bare_filter())
+    }
+
+    /// The same without the document.
+    pub fn into_bare_filter(self) -> Routes {
+        let router = Arc::new(self);
         let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-        Ok(warp::method()
+        warp::method()
             .and(warp::path::full())
             .and(query)
             .and(warp::header::headers_cloned())
@@ -144,19 +174,28 @@ impl Router {
             .and(warp::body::stream())
             .then(move |method, path: FullPath, query, headers: HeaderMap, connected, body| {
                 let (route, segments, body) = ("", Vec::new(), boxed(body));
-                let request = Request { method, route, segments, query, headers, connected, body };
+                let caller = Caller::unknown(&router.gate);
+                let request =
+                    Request { method, route, segments, query, headers, connected, caller, body };
                 router.answer(path.as_str(), request)
             })
             .map(Length::note)
-            .boxed())
+            .boxed()
     }
 
     fn answer(&self, path: &str, mut request: Request) -> BoxFuture<'static, Response> {
+        if let Err(denial) = self.gate.source(&request.headers) {
+            return Box::pin(denied(denial, request));
+        }
         let matching = || self.routes.iter().filter(|route| matches(route.template, path));
         let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
         if let Some(route) = matching().find(|route| route.method == *method) {
             request.route = route.label;
             request.segments = variables(route.template, path);
+            request.caller = self.gate.caller(&request);
+            if let Err(denial) = request.caller.may_use(route.access) {
+                return Box::pin(denied(denial, request));
+            }
             return (route.handler)(request);
         }
         let methods: Vec<_> = match request.method {
@@ -197,6 +236,25 @@ fn not_routed(methods: &[&str]) -> Response {
         reply.headers_mut().insert(header::ALLOW, allow);
     }
     reply
+}
+
+/// Denies a request. A small body is read to its end, so that the connection is kept.
+async fn denied(denial: Denial, request: Request) -> Response {
+    let Request { headers, mut body, .. } = request;
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+    let is_small = length.is_none_or(|length: usize| length <= SMALL_BODY);
+    // Reading would ask a client that waits with its body to send it.
+    if is_small && !headers.contains_key(header::EXPECT) {
+        let mut left = SMALL_BODY;
+        let rest = async {
+            while let Some(Ok(piece)) = body.next().await {
+                let Some(rest) = left.checked_sub(piece.len()) else { return };
+                left = rest;
+            }
+        };
+        tokio::time::timeout(SMALL_BODY_TIMEOUT, rest).await.ok();
+    }
+    denial.http().to_response()
 }
 
 fn is_variable(segment: &str) -> bool {
@@ -285,5 +343,27 @@ mod tests {
         let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
         assert_eq!(paths, ["/a", "/openapi.json"]);
+    }
+
+    #[tokio::test]
+    async fn what_a_call_needs_follows_from_the_right_of_its_route() {
+        let routes = [Access::Public, Access::Ingest, Access::ReadUser, Access::Operate];
+        let routes = ["/public", "/ingest", "/read", "/operate"].into_iter().zip(routes);
+        let routes = routes.map(|(template, access)| {
+            let call = Call::new(Tag::Process, "Summary", "Description.");
+            Route { access, ..route(Method::GET, template) }.described(call)
+        });
+        let (_, _, body) = ask(routes.collect(), "GET", "/openapi.json").await;
+        let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let needed = |path: &str| {
+            let call = &document["paths"][path]["get"];
+            let statuses = call["responses"].as_object().unwrap().keys().cloned();
+            (call["security"].to_string(), statuses.collect::<Vec<_>>().join(","))
+        };
+        assert_eq!(needed("/public"), ("null".to_owned(), String::new()));
+        for (path, right) in [("/ingest", "ingest"), ("/read", "read"), ("/operate", "operate")] {
+            let security = format!(r#"[{{"bearer":["{right}"]}},{{"api_key":["{right}"]}},{{}}]"#);
+            assert_eq!(needed(path), (security, "401,403".to_owned()), "{path}");
+        }
     }
 }

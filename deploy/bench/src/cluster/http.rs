@@ -3,6 +3,7 @@
 use std::{
     io::Write as _,
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,31 +11,42 @@ use anyhow::Context;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use standalone::client::ClientOptions;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use warp::Filter;
 
 use super::topic;
-use crate::load;
+use crate::{load, service::Service};
 
 /// The number of clients, each with one request at a time.
 const CLIENTS: u32 = 16;
 
-/// Posts `batches` batches of ten events to `url` and returns the acknowledged events per second.
-pub(crate) async fn measure(url: &str, batches: u32) -> anyhow::Result<f64> {
-    let address: SocketAddr = url.trim_start_matches("http://").parse()?;
-    let requests = |client| (client..batches).step_by(CLIENTS as usize).map(request).collect();
+/// A connection, with or without TLS.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Posts `batches` batches of ten events and returns the acknowledged events per second.
+pub(crate) async fn measure(service: &Service, batches: u32) -> anyhow::Result<f64> {
+    let (_, address) = service.url.split_once("://").context("a URL without a scheme")?;
+    let address: SocketAddr = address.parse()?;
+    let requests = |client| {
+        let numbers = (client..batches).step_by(CLIENTS as usize);
+        numbers.map(|number| request(number, &service.client)).collect()
+    };
     let requests: Vec<Vec<Vec<u8>>> = (0..CLIENTS).map(requests).collect();
     let begun = Instant::now();
     let clients = requests.into_iter().map(|requests| {
+        let options = service.client.clone();
         tokio::spawn(async move {
-            let mut stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
+            let mut stream = connect(address, &options).await?;
             let mut reply = vec![0; 4_096];
             for request in requests {
-                post(&mut stream, &request, &mut reply).await?;
+                post(stream.as_mut(), &request, &mut reply).await?;
             }
             anyhow::Ok(())
         })
@@ -46,16 +58,25 @@ pub(crate) async fn measure(url: &str, batches: u32) -> anyhow::Result<f64> {
 }
 
 /// Builds a request before the measurement, because the clients share the processors.
-fn request(number: u32) -> Vec<u8> {
+fn request(number: u32, options: &ClientOptions) -> Vec<u8> {
     let body = load::ten_events(number);
-    let head = format!(
-        "POST /v1/events HTTP/1.1\r\nhost: bench\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), &body[..]].concat()
+    let mut head =
+        format!("POST /v1/events HTTP/1.1\r\nhost: bench\r\ncontent-length: {}\r\n", body.len());
+    if let Some(key) = &options.key {
+        head += &format!("authorization: Bearer {}\r\n", key.reveal());
+    }
+    [head.as_bytes(), b"\r\n", &body[..]].concat()
 }
 
-async fn post(stream: &mut TcpStream, request: &[u8], reply: &mut [u8]) -> anyhow::Result<()> {
+async fn connect(address: SocketAddr, options: &ClientOptions) -> anyhow::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let Some(tls) = options.tls()? else { return Ok(Box::new(stream)) };
+    let connector = TlsConnector::from(Arc::new(tls));
+    Ok(Box::new(connector.connect(ServerName::from(address.ip()), stream).await?))
+}
+
+async fn post(stream: &mut dyn Stream, request: &[u8], reply: &mut [u8]) -> anyhow::Result<()> {
     stream.write_all(request).await?;
     let mut read = 0;
     loop {

@@ -80,10 +80,10 @@ async fn run(
 async fn post(programs: &Programs, stack: &Stack) -> anyhow::Result<Pass> {
     let mut args = flags(stack, TOPIC);
     args.extend(["--role=http".to_owned(), format!("--kafka-topic={TOPIC}")]);
-    let endpoint = Service::start(&programs.ingest, args).await?;
+    let endpoint = Service::start(&programs.ingest, args, &programs.client).await?;
     let (servers_before, machine) = (stack.cpu_seconds()?, Machine::read()?);
     Ok(Pass {
-        events_per_second: http::measure(&endpoint.url, BATCHES).await?,
+        events_per_second: http::measure(&endpoint, BATCHES).await?,
         cpu_seconds: endpoint.cpu_seconds()?,
         servers_cpu_seconds: stack.cpu_seconds()? - servers_before,
         steal_percent: machine.since()?.stolen,

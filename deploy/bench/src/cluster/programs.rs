@@ -5,6 +5,8 @@ use std::{
     process::Command,
 };
 
+use standalone::client::ClientOptions;
+
 use super::stack::Stack;
 
 /// The paths of the programs.
@@ -14,6 +16,8 @@ pub(crate) struct Programs {
     pub(crate) query_api: PathBuf,
     /// This program.
     pub(crate) bench: PathBuf,
+    /// How requests are sent to them.
+    pub(crate) client: ClientOptions,
 }
 
 /// Creates a keyspace, and topics of the same name.
@@ -47,7 +51,11 @@ pub(super) fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 /// Finds the other programs in the directory of `bookend`.
-pub(crate) fn find(bookend: &Path, bench: PathBuf) -> anyhow::Result<Programs> {
+pub(crate) fn find(
+    bookend: &Path,
+    bench: PathBuf,
+    client: &ClientOptions,
+) -> anyhow::Result<Programs> {
     let beside = |name: &str| {
         let path = bookend.with_file_name(name);
         anyhow::ensure!(
@@ -62,5 +70,6 @@ pub(crate) fn find(bookend: &Path, bench: PathBuf) -> anyhow::Result<Programs> {
         ingest: beside("ingest")?,
         query_api: beside("query-api")?,
         bench,
+        client: client.clone(),
     })
 }

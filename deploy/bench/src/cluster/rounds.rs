@@ -118,7 +118,7 @@ impl<'a> Backlog<'a> {
         args.extend(["--role=consumer".to_owned(), "--kafka-topic=bench".to_owned()]);
         args.push(format!("--kafka-group={}", self.keyspace));
         let begun = Instant::now();
-        let service = Service::start(&programs.ingest, args).await?;
+        let service = Service::start(&programs.ingest, args, &programs.client).await?;
         load::drain_since(begun, &service, self.events).await?;
         let pass = Pass {
             events_per_second: self.events as f64 / begun.elapsed().as_secs_f64(),

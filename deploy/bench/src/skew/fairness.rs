@@ -113,9 +113,9 @@ impl Campaign<'_> {
 
     /// Sends the cheap queries while loops ask for `path`.
     async fn beside(&self, path: &str, idle: &Run) -> anyhow::Result<Value> {
-        let alone = Loops::once(&self.service.url, path).await;
+        let alone = Loops::once(&self.service, path).await;
         let before = self.place.cpu(&self.service)?;
-        let loops = Loops::start(&self.service.url, path)?;
+        let loops = Loops::start(&self.service, path)?;
         tokio::time::sleep(LEAD).await;
         let run = self.cheap(PACE).await?;
         let dear = loops.stop().await;

@@ -11,6 +11,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use standalone::client::ClientOptions;
 
 use super::events::{EventFile, Events};
 use crate::{
@@ -22,6 +23,8 @@ use crate::{
 /// The log and the store to measure on.
 pub(crate) struct Place {
     backend: Backend,
+    /// How requests are sent to the processes.
+    client: ClientOptions,
     dir: PathBuf,
     shrink: u32,
 }
@@ -56,14 +59,22 @@ pub(super) struct Load {
 impl Place {
     /// The embedded log and store of `program` in `dir`. All numbers of events are divided by
     /// `shrink`.
-    pub(crate) fn embedded(program: &Path, dir: &Path, shrink: u32) -> Self {
-        Self { backend: Backend::Embedded(program.to_owned()), dir: dir.to_owned(), shrink }
+    pub(crate) fn embedded(
+        program: &Path,
+        client: &ClientOptions,
+        dir: &Path,
+        shrink: u32,
+    ) -> Self {
+        let backend = Backend::Embedded(program.to_owned());
+        Self { backend, client: client.clone(), dir: dir.to_owned(), shrink }
     }
 
     /// Cassandra, which this function starts, and the embedded log in `dir`.
     pub(crate) fn cassandra(programs: Programs, dir: &Path, shrink: u32) -> anyhow::Result<Self> {
         let stack = Stack::up(&dir.join("stack"), "periodic")?;
-        Ok(Self { backend: Backend::Cassandra(programs, stack), dir: dir.to_owned(), shrink })
+        let client = programs.client.clone();
+        let backend = Backend::Cassandra(programs, stack);
+        Ok(Self { backend, client, dir: dir.to_owned(), shrink })
     }
 
     /// The name of the store in figures.
@@ -100,7 +111,8 @@ impl Place {
                 anyhow::ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
                 let data_dir = format!("--data-dir={}", self.dir.join(data).display());
                 let serve = ["serve".to_owned(), "--store=cassandra".to_owned(), data_dir];
-                let service = Service::start(&programs.bookend, serve.iter().chain(&store)).await?;
+                let args = serve.iter().chain(&store);
+                let service = Service::start(&programs.bookend, args, &self.client).await?;
                 (&programs.bookend, service)
             }
         };
@@ -122,9 +134,11 @@ impl Place {
     /// Starts a process that answers queries about `data`.
     pub(super) async fn query(&self, data: &str) -> anyhow::Result<Service> {
         match &self.backend {
-            Backend::Embedded(program) => Service::serve(program, &self.dir.join(data)).await,
+            Backend::Embedded(program) => {
+                Service::serve(program, &self.dir.join(data), &self.client).await
+            }
             Backend::Cassandra(programs, stack) => {
-                Service::start(&programs.query_api, keyspace(stack, data)).await
+                Service::start(&programs.query_api, keyspace(stack, data), &self.client).await
             }
         }
     }

@@ -11,6 +11,7 @@ use shared::{
 };
 
 use crate::{
+    client::API_KEY,
     demo::DemoArgs,
     generate::GenerateArgs,
     key::{ListArgs, NewArgs, RevokeArgs},
@@ -97,7 +98,7 @@ const ROTATED: &[&str] = &[
 const SERVICE_ONLY: &[&str] = &[
     "listen", "max-connections", "header-timeout", "idle-timeout", "write-timeout", "drain-window",
     "drain-timeout", "body-timeout", "max-batch-events", "max-body", "max-inflight", "quota",
-    "consumer-batch",
+    "consumer-batch", "trusted-proxies",
 ];
 
 /// The arguments of `bookend setup` and `bookend verify` besides the settings of `serve`.
@@ -149,7 +150,10 @@ fn data_commands(program: Command) -> Command {
         ]))
         .subcommand(with_args::<DemoArgs>("demo",
             "Run a service with artificial data and print example replies",
-            &[section("Example", &["bookend demo --sessions 1000 --once"])],
+            &[
+                section("Example", &["bookend demo --sessions 1000 --once"]),
+                config::secrets_help(&[API_KEY]),
+            ],
         ))
         .subcommand(with_args::<GenerateArgs>("generate",
             "Generate an artificial data set as JSON lines, one event per line", &[
@@ -165,6 +169,7 @@ fn data_commands(program: Command) -> Command {
             section("Input", LOADABLE),
             section("Lines of --rejects", REJECTED),
             section("Output with --json", LOADED),
+            config::secrets_help(&[API_KEY]),
         ]))
 }
 

@@ -6,12 +6,15 @@ use anyhow::Context;
 use serde::{Deserialize, de::DeserializeOwned};
 use shared::cli;
 
+use crate::client::{self, ClientOptions};
+
 /// The most rows that a table shows.
 const ROWS: usize = 8;
 
 /// A client of the running service.
 pub(super) struct QueryClient {
     url: String,
+    has_key: bool,
     http: reqwest::Client,
 }
 
@@ -47,14 +50,14 @@ struct Session {
 }
 
 impl QueryClient {
-    pub(super) fn new(url: &str) -> anyhow::Result<Self> {
-        Ok(Self { url: url.to_owned(), http: reqwest::Client::builder().no_proxy().build()? })
+    pub(super) fn new(url: &str, options: &ClientOptions) -> anyhow::Result<Self> {
+        let http = options.builder(&url.parse()?)?.no_proxy().build()?;
+        Ok(Self { url: url.to_owned(), has_key: options.key.is_some(), http })
     }
 
     pub(super) async fn text(&self, path: &str) -> anyhow::Result<String> {
-        let reply =
-            self.http.get(format!("{}{path}", self.url)).send().await?.error_for_status()?;
-        Ok(reply.text().await?)
+        let body = client::fetch(self.http.get(format!("{}{path}", self.url))).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
     async fn ask<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
@@ -63,7 +66,9 @@ impl QueryClient {
     }
 
     fn curl(&self, path: &str) -> String {
-        format!("  curl '{}{path}'", self.url)
+        // The shell knows the key, which must not be printed.
+        let key = if self.has_key { r#" -H "Authorization: Bearer $BOOKEND_API_KEY""# } else { "" };
+        format!("  curl{key} '{}{path}'", self.url)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::client::ClientOptions;
+
 /// What to send, and how.
 #[derive(clap::Args, Clone, Debug)]
 pub struct LoadArgs {
@@ -33,6 +35,10 @@ pub struct LoadOptions {
     #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
     pub url: String,
 
+    /// How to prove who sends, and whom to trust.
+    #[command(flatten)]
+    pub client: ClientOptions,
+
     /// Maximum events per request
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub batch: u32,
@@ -63,6 +69,7 @@ impl Default for LoadOptions {
     fn default() -> Self {
         Self {
             url: DEFAULT_URL.to_owned(),
+            client: ClientOptions::default(),
             batch: DEFAULT_BATCH,
             concurrency: DEFAULT_CONCURRENCY,
             tries: DEFAULT_TRIES,

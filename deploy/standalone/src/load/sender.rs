@@ -7,12 +7,14 @@ use std::{
 
 use anyhow::Context;
 use reqwest::{StatusCode, Url, header};
+use shared::config::Mistakes;
 
 use super::{
     batch::{Place, RequestBatch},
     options::LoadOptions,
     reply::{BatchReport, Refused},
 };
+use crate::client;
 
 /// The code of an event that is too long for a request.
 const TOO_LONG: &str = "too_long";
@@ -29,6 +31,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 pub(super) struct Sender {
     http: reqwest::Client,
     url: Url,
+    has_key: bool,
     tries: u32,
     backoff: Duration,
 }
@@ -53,22 +56,27 @@ enum Attempt {
 
 impl Sender {
     pub(super) fn new(options: &LoadOptions) -> anyhow::Result<Self> {
-        let url = Url::parse(&options.url).ok().filter(|url| url.scheme() == "http");
-        let mut url = url.with_context(|| {
-            format!("--url: {:?} is not valid: expected http://HOST:PORT", options.url)
+        let url = Url::parse(&options.url).ok();
+        let url = url.filter(|url| ["http", "https"].contains(&url.scheme()));
+        let mut url = url.ok_or_else(|| {
+            let mistake = format!(
+                "--url: {:?} is not valid: expected http://HOST:PORT or https://HOST:PORT",
+                options.url
+            );
+            Mistakes(vec![mistake])
         })?;
         url.set_path(&format!("{}/v1/events", url.path().trim_end_matches('/')));
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("bookend/", env!("CARGO_PKG_VERSION")))
+        let http = options
+            .client
+            .builder(&url)?
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REPLY_TIMEOUT)
             .tcp_nodelay(true)
             .pool_max_idle_per_host(usize::from(options.concurrency))
-            // A redirected POST may become a GET, so a redirect is reported and not followed.
-            .redirect(reqwest::redirect::Policy::none())
             .build()
             .context("cannot create an HTTP client")?;
-        Ok(Self { http, url, tries: options.tries, backoff: options.backoff })
+        let has_key = options.client.key.is_some();
+        Ok(Self { http, url, has_key, tries: options.tries, backoff: options.backoff })
     }
 
     /// Sends `batch`, with retries, and in parts if it is too large for one request.
@@ -126,19 +134,19 @@ impl Sender {
             self.http.post(self.url.clone()).header(header::CONTENT_TYPE, "application/x-ndjson");
         let response = match request.body(batch.body.clone()).send().await {
             Ok(response) => response,
-            Err(error) => return self.transient(&error),
+            Err(error) => return self.unanswered(&error),
         };
-        let status = response.status();
-        let retry_after = retry_after(response.headers());
+        let (status, headers) = (response.status(), response.headers().clone());
+        let retry_after = retry_after(&headers);
         let body = match response.bytes().await {
             Ok(body) => body,
-            Err(error) => return self.transient(&error),
+            Err(error) => return self.unanswered(&error),
         };
         match status {
             StatusCode::OK | StatusCode::BAD_REQUEST => {
                 match BatchReport::read(&body, &batch.places) {
                     Some(report) => Attempt::Final(report),
-                    None => Attempt::Fatal(self.unexpected(status, &body)),
+                    None => Attempt::Fatal(self.unexpected(status, &headers, &body)),
                 }
             }
             StatusCode::PAYLOAD_TOO_LARGE => Attempt::TooLarge,
@@ -148,9 +156,9 @@ impl Sender {
             | StatusCode::REQUEST_TIMEOUT
             | StatusCode::BAD_GATEWAY
             | StatusCode::GATEWAY_TIMEOUT => {
-                Attempt::Transient { why: self.unexpected(status, &body), retry_after }
+                Attempt::Transient { why: self.unexpected(status, &headers, &body), retry_after }
             }
-            _ => Attempt::Fatal(self.unexpected(status, &body)),
+            _ => Attempt::Fatal(self.unexpected(status, &headers, &body)),
         }
     }
 
@@ -169,19 +177,22 @@ impl Sender {
         }
     }
 
-    /// A network error is retried: the batch may have arrived, but repeating it is harmless.
-    fn transient(&self, error: &reqwest::Error) -> Attempt {
-        let cause =
-            std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
-                .last();
-        let cause = cause.map(ToString::to_string).unwrap_or_default();
-        let why = format!("no reply from {}: {cause}", self.url);
+    /// A network error is retried: the batch may have arrived, but repeating it is harmless. A
+    /// certificate that is not trusted now is not trusted later.
+    fn unanswered(&self, error: &reqwest::Error) -> Attempt {
+        let why = format!("no reply from {}: {}", self.url, client::root_cause(error));
+        if client::is_untrusted(error) {
+            return Attempt::Fatal(why);
+        }
         Attempt::Transient { why, retry_after: None }
     }
 
-    fn unexpected(&self, status: StatusCode, body: &[u8]) -> String {
-        let text: String = String::from_utf8_lossy(body).chars().take(300).collect();
-        format!("{} returned {status}: {}", self.url, text.trim())
+    fn unexpected(&self, status: StatusCode, headers: &header::HeaderMap, body: &[u8]) -> String {
+        let cause = format!("{} {}", self.url, client::describe(status, headers, body));
+        if status == StatusCode::UNAUTHORIZED && !self.has_key {
+            return format!("{cause}; set BOOKEND_API_KEY or BOOKEND_API_KEY_FILE");
+        }
+        cause
     }
 }
 

@@ -68,31 +68,43 @@ pub fn settings() -> Vec<Setting> {
 }
 
 impl ServeConfig {
-    /// Reads the settings.
+    /// Reads the settings for a command that serves nothing.
     pub fn from_settings(mut given: Settings) -> Result<Self, Mistakes> {
+        let config = Self::read(&mut given);
+        given.finish(config)
+    }
+
+    /// Reads the settings for the service.
+    pub fn for_service(mut given: Settings) -> Result<Self, Mistakes> {
+        let config = Self::read(&mut given);
+        config.process.check_access(false, &mut given);
+        given.finish(config)
+    }
+
+    fn read(given: &mut Settings) -> Self {
         let data_dir: PathBuf = given.get("data-dir");
         let reserve_bytes = given.get_or("min-free-disk", Bytes(0)).0;
         let mut log = match given.get("log") {
-            LogBackend::Embedded => LogConfig::embedded(&mut given, &data_dir, reserve_bytes),
-            LogBackend::Kafka => LogConfig::kafka(&mut given),
+            LogBackend::Embedded => LogConfig::embedded(given, &data_dir, reserve_bytes),
+            LogBackend::Kafka => LogConfig::kafka(given),
         };
-        let limits = Limits::read(&mut given, &mut log);
+        let limits = Limits::read(given, &mut log);
         let tolerance = limits.endpoint.future_tolerance_ms;
-        let queries = QueryOptions::read(&mut given, tolerance);
+        let queries = QueryOptions::read(given, tolerance);
         let store = match given.get("store") {
-            StoreBackend::Embedded => StoreConfig::embedded(&mut given, &data_dir, reserve_bytes),
-            StoreBackend::Cassandra => StoreConfig::cassandra(&mut given),
+            StoreBackend::Embedded => StoreConfig::embedded(given, &data_dir, reserve_bytes),
+            StoreBackend::Cassandra => StoreConfig::cassandra(given),
         };
         let config = Self {
-            process: ProcessConfig::read(&mut given),
+            process: ProcessConfig::read(given),
             store: store.for_queries(queries.deadline),
             queries,
             limits,
             log,
             data_dir,
         };
-        config.store.check_files(&mut given);
-        given.finish(config)
+        config.store.check_files(given);
+        config
     }
 }
 

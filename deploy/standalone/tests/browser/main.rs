@@ -17,6 +17,8 @@ mod calls;
 #[cfg(test)]
 mod driver;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod live;
 #[cfg(test)]
 mod look;

@@ -1,9 +1,14 @@
 //! Statements of an operator, by the native protocol of Cassandra.
 
 use std::{
+    ffi::OsStr,
     io::{Read, Write},
     net::TcpStream,
+    path::Path,
+    process::Command,
 };
+
+use crate::stack::Stack;
 
 /// A connection to a Cassandra node by its native protocol, version 4.
 pub(crate) struct Cql(TcpStream);
@@ -41,4 +46,26 @@ fn text(text: &str) -> Vec<u8> {
 /// The value of the flag `name`.
 pub(crate) fn flag<'a>(flags: &'a [String], name: &str) -> &'a str {
     &flags[flags.iter().position(|flag| flag == name).unwrap() + 1]
+}
+
+/// Executes CQL as the superuser of a stack.
+pub(crate) fn as_superuser(stack: &Stack, statements: &[impl AsRef<OsStr>]) {
+    let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stack");
+    let program = "\
+import sys
+from pathlib import Path
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+from launcher import cql_wire
+from launcher.plan import USER, Plan
+plan = Plan.load(Path(sys.argv[2]))
+with cql_wire.Connection(plan, 1, USER, plan.password) as session:
+    for statement in sys.argv[3:]:
+        session.query(statement)
+";
+    let mut python = Command::new("python3");
+    let done =
+        python.args(["-c", program]).args([&launcher, stack.dir()]).args(statements).output();
+    let done = done.unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }

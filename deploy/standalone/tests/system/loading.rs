@@ -8,10 +8,12 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
+use test_support::origin::Origin;
+use tokio::runtime::Runtime;
 
 use crate::{
     client::Client,
-    command_line::said,
+    command_line::{bookend, said},
     data::{ENDING_AT, generate, joined, project},
     service::{BOOKEND, Service},
 };
@@ -176,4 +178,41 @@ fn ctrl_c_ends_a_load_with_the_summary_so_far() {
     assert!(said(&done).starts_with("bookend: interrupted"), "{}", said(&done));
     assert_eq!(shown(&summary, "sent"), 20, "{summary}");
     service.stop();
+}
+
+#[test]
+fn the_key_is_read_from_the_environment_sent_to_the_service_and_never_printed() {
+    let (runtime, dir) = (Runtime::new().unwrap(), tempfile::tempdir().unwrap());
+    let reply = r#"{"message":"POST success","accepted":1,"discarded":[],"rejected":[]}"#;
+    let origin = runtime.block_on(Origin::start(None, "200 OK", reply));
+    let (events, key) = (dir.path().join("events.ndjson"), dir.path().join("key"));
+    std::fs::write(&events, "{}\n").unwrap();
+    std::fs::write(&key, "bk_file_secret\n").unwrap();
+    let key = key.to_str().unwrap();
+    for (variable, value, sent) in [
+        ("BOOKEND_API_KEY", "bk_variable_secret", "bk_variable_secret"),
+        ("BOOKEND_API_KEY_FILE", key, "bk_file_secret"),
+    ] {
+        let mut command = Command::new(BOOKEND);
+        command.env_clear().env(variable, value).args(["load", "--url", &origin.url()]);
+        let done = command.arg(&events).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+        let request = origin.requests().pop().unwrap();
+        assert!(request.contains(&format!("authorization: bearer {sent}\r\n")), "{request}");
+        assert!(!said(&done).contains("secret"), "{}", said(&done));
+    }
+
+    let missing = [("BOOKEND_API_KEY_FILE", "/nowhere/key")];
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().envs(missing).args(["load", "--url", &origin.url()]).arg(&events);
+    let done = command.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(done.status.code(), Some(64), "{}", said(&done));
+    assert!(said(&done).contains("BOOKEND_API_KEY_FILE: /nowhere/key"), "{}", said(&done));
+    let flag = bookend(&["load", "--api-key", "bk_flag_secret", "-"]);
+    assert_eq!(flag.status.code(), Some(64), "a key is never a flag");
+    for command in ["load", "demo"] {
+        let help = bookend(&[command, "--help"]);
+        let help = String::from_utf8_lossy(&help.stdout);
+        assert!(help.contains("BOOKEND_API_KEY, or a file: BOOKEND_API_KEY_FILE"), "{help}");
+    }
 }

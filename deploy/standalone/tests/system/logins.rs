@@ -12,6 +12,8 @@ use crate::{
     stack::Stack,
 };
 
+mod rights;
+
 /// The command `name` with the servers and the login in variables; `more` are its last flags.
 fn command(name: &str, stack: &Stack, more: &[(&str, &str)]) -> Command {
     let mut command = Command::new(BOOKEND);

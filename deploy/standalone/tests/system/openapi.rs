@@ -29,7 +29,9 @@ const AS_OF: [&str; 2] = ["--as-of", "2019-05-13T12:00:00Z"];
 const SEED: &str = "data/seed-batch.json";
 
 /// The names of the examples that are not tried, each with the reason.
-const UNTRIED: [(&str, &str); 8] = [
+const UNTRIED: [(&str, &str); 10] = [
+    ("no_key", "needs a service with keys"),
+    ("missing_right", "needs a service with keys"),
     ("late", "needs a log that hangs for 12 seconds; ingest/tests/endpoint.rs has one"),
     ("log_refused", "needs a topic with another limit; brokers.rs has one"),
     ("throttled", "needs brokers with a quota; brokers.rs has one"),

@@ -149,7 +149,9 @@ fn the_clients_deliver_their_events_and_come_again_after_a_429() {
         service.wait_until_answered(number + 1);
     }
     assert_eq!(blocks.len(), 3);
-    assert!(service.metrics().sum("bookend_ingest_requests_total{status=\"429\"}") > 0.0);
+    assert!(
+        service.metrics().sum("bookend_ingest_requests_total{key=\"none\",status=\"429\"}") > 0.0
+    );
 }
 
 #[test]

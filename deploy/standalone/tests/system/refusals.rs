@@ -2,7 +2,6 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -18,6 +17,7 @@ use tokio::runtime::Runtime;
 use crate::{
     apart::path_of,
     backends::Backends,
+    cql::as_superuser,
     data::ENDING_AT,
     service::{BOOKEND, Service, eventually, pause, serve},
     stack::{self, Stack},
@@ -268,28 +268,6 @@ fn a_question_that_the_store_does_not_answer_is_a_503_by_its_deadline() {
     proxied.rules(Vec::new());
     service.stop();
     proxied.stop();
-}
-
-/// Executes CQL as the superuser of a stack.
-fn as_superuser(stack: &Stack, statements: &[&str]) {
-    let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../stack");
-    let program = "\
-import sys
-from pathlib import Path
-sys.dont_write_bytecode = True
-sys.path.insert(0, sys.argv[1])
-from launcher import cql_wire
-from launcher.plan import USER, Plan
-plan = Plan.load(Path(sys.argv[2]))
-with cql_wire.Connection(plan, 1, USER, plan.password) as session:
-    for statement in sys.argv[3:]:
-        session.query(statement)
-";
-    let mut python = Command::new("python3");
-    let done =
-        python.args(["-c", program]).args([&launcher, stack.dir()]).args(statements).output();
-    let done = done.unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 #[test]

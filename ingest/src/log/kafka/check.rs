@@ -26,7 +26,8 @@ impl KafkaLogOptions {
         }
         let scram = self.security.authenticates() && self.mechanism != Mechanism::Plain;
         if (self.security.is_encrypted() || scram) && !cfg!(feature = "kafka-tls") {
-            let cause = "this program was built without TLS and SCRAM; build it with the cargo feature ingest/kafka-tls";
+            let cause = "this program was built without TLS and SCRAM for Kafka; use the image, or build it with the cargo \
+                         feature ingest/kafka-tls-vendored";
             return mistake("kafka-security", cause.to_owned());
         }
         if self.security.authenticates() && (self.username.is_none() || self.password.is_none()) {

@@ -16,6 +16,10 @@ use super::{
 /// The driver's limit on the size of a record. The brokers' own limit is lower and decides.
 const RECORD_BYTES: &str = "16000000";
 
+/// The driver looks for the system's certificates. An OpenSSL that was built with it looks only
+/// where it was built to be installed.
+const SYSTEM_CA: &str = "probe";
+
 /// No client creates a topic, even if the brokers allow it. An operator cannot override this.
 pub(super) const AUTO_CREATE: &str = "allow.auto.create.topics";
 
@@ -151,10 +155,9 @@ fn common(options: &KafkaLogOptions) -> ClientConfig {
         config.set("sasl.username", options.username.clone().unwrap_or_default());
         config.set("sasl.password", options.password.as_ref().map_or("", |secret| secret.reveal()));
     }
-    if options.security.is_encrypted()
-        && let Some(file) = &options.ca_file
-    {
-        config.set("ssl.ca.location", file.display().to_string());
+    if options.security.is_encrypted() {
+        let file = options.ca_file.as_ref().map(|file| file.display().to_string());
+        config.set("ssl.ca.location", file.unwrap_or_else(|| SYSTEM_CA.to_owned()));
     }
     config
 }
@@ -206,5 +209,18 @@ mod tests {
             let names = ["linger.ms", "queue.buffering.max.ms"].map(|name| config.get(name));
             assert_eq!(names, [Some("5"), None]);
         }
+    }
+
+    #[test]
+    fn brokers_are_verified_against_the_given_certificates_or_those_of_the_system() {
+        let verified_by = |security, file: Option<&str>| {
+            let ca_file = file.map(Into::into);
+            let options = KafkaLogOptions { security, ca_file, ..KafkaLogOptions::default() };
+            producer(&options).get("ssl.ca.location").map(str::to_owned)
+        };
+        let given = Some("ca.pem");
+        assert_eq!(verified_by(Security::Tls, given).as_deref(), given);
+        assert_eq!(verified_by(Security::SaslTls, None).as_deref(), Some("probe"));
+        assert_eq!(verified_by(Security::Plaintext, None), None);
     }
 }

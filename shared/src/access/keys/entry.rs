@@ -18,12 +18,12 @@ const FIELDS: [&str; 7] = ["id", "sha256", "rights", "quota", "origins", "expire
 /// The longest user id.
 const MAX_PREFIX: usize = 128;
 
-/// What the file says about a key, without its hash.
+/// A key as the file describes it, without its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// Its name in metrics and logs.
     pub id: KeyId,
-    /// What it may do.
+    /// Its rights.
     pub rights: Rights,
     /// The number of events that it may send in a second.
     pub quota: Option<NonZeroU32>,
@@ -31,7 +31,7 @@ pub struct Key {
     pub origins: Vec<AllowedOrigin>,
     /// When it ends: the first instant at which it is not valid.
     pub expires: Option<Timestamp>,
-    /// What the ids of its users begin with; `None` if it may use all users.
+    /// The prefix of the ids of its users; `None` if it may use all users.
     pub users_prefix: Option<String>,
 }
 

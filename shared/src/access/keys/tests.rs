@@ -141,6 +141,14 @@ fn every_mistake_of_an_entry_is_named() {
             entry("web", "rights = [\"ingest\"]\nquota = \"5\""),
             "`quota` of web is not valid: expected a whole number from 1 to 4294967295",
         ),
+    ] {
+        assert_eq!(mistakes(&text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn every_mistake_of_a_field_that_may_be_missing_is_named() {
+    for (text, expected) in [
         (
             entry("web", "rights = [\"ingest\"]\norigins = [\"https://game.example/\"]"),
             "`origins` of web is not valid: an origin ends after the host or port; remove the path, also a single /",
@@ -169,6 +177,14 @@ fn every_mistake_of_an_entry_is_named() {
             entry("web", "rights = [\"read\", \"operate\"]\nusers_prefix = \"t1:\""),
             "`users_prefix` of web is not valid: a key with `operate` sees the metrics of all users",
         ),
+    ] {
+        assert_eq!(mistakes(&text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_an_entry_is_a_mistake() {
+    for (text, expected) in [
         (
             entry("web", "rights = [\"read\"]\nright = \"read\""),
             "unknown field \"right\" of web; expected one of id, sha256, rights, quota, origins, expires, users_prefix",

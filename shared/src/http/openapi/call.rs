@@ -12,6 +12,7 @@ use utoipa::{
         request_body::RequestBody,
         response::Response,
         schema::AdditionalProperties,
+        security::SecurityRequirement,
     },
 };
 use warp::http::{Method, StatusCode};
@@ -153,6 +154,16 @@ impl Call {
         self
     }
 
+    /// Adds the alternatives of what callers need.
+    #[must_use]
+    pub(super) fn requiring(
+        mut self,
+        alternatives: impl IntoIterator<Item = SecurityRequirement>,
+    ) -> Self {
+        self.operation.security.get_or_insert_default().extend(alternatives);
+        self
+    }
+
     pub(super) fn tag(&self) -> Tag {
         self.tag
     }
@@ -205,6 +216,8 @@ impl Example {
 /// The description of a reply with an error.
 fn meaning(status: StatusCode) -> &'static str {
     match status {
+        StatusCode::UNAUTHORIZED => "The service has keys, and the request has no valid one.",
+        StatusCode::FORBIDDEN => "The key does not have the right, or is for other users.",
         StatusCode::NOT_FOUND => "No events of this session are stored.",
         StatusCode::REQUEST_TIMEOUT => "The body did not arrive in time.",
         StatusCode::PAYLOAD_TOO_LARGE => "The body is too large.",

@@ -81,6 +81,14 @@ impl Stack {
         Self::start_own(1, true, &[&only[..], &["--cassandra-setting", setting]].concat())
     }
 
+    /// Starts a stack for one test with TLS, one node of each service, and `users` without rights.
+    /// Their password is that of the stack.
+    #[must_use]
+    pub fn own_with_users(users: &[&str]) -> Self {
+        let words: Vec<_> = users.iter().flat_map(|user| ["--user", user]).collect();
+        Self::start_own(1, true, &words)
+    }
+
     /// The value of `--kafka-brokers`.
     #[must_use]
     pub fn kafka_brokers(&self) -> &str {

@@ -13,7 +13,10 @@ use reqwest::{Client, StatusCode, header::RETRY_AFTER};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::round;
+use crate::{
+    round,
+    service::{Service, connect},
+};
 
 /// The number of loops.
 pub(super) const LOOPS: usize = 16;
@@ -58,9 +61,9 @@ enum Reply {
 
 impl Loops {
     /// Starts loops with connections of their own.
-    pub(super) fn start(url: &str, path: &str) -> anyhow::Result<Self> {
-        let (http, tally) = (client()?, Arc::new(Tally::default()));
-        let url = format!("{url}{path}");
+    pub(super) fn start(service: &Service, path: &str) -> anyhow::Result<Self> {
+        let (http, tally) = (connect(&service.client, &service.url)?, Arc::new(Tally::default()));
+        let url = format!("{}{path}", service.url);
         let running = (0..LOOPS).map(|_| repeat(http.clone(), url.clone(), tally.clone()));
         Ok(Self { running: running.collect(), tally, begun: Instant::now() })
     }
@@ -77,10 +80,10 @@ impl Loops {
     }
 
     /// Asks once, without loops, to show how dear the query is.
-    pub(super) async fn once(url: &str, path: &str) -> Value {
+    pub(super) async fn once(service: &Service, path: &str) -> Value {
         let (begun, bytes) = (Instant::now(), AtomicU64::new(0));
-        let reply = match client() {
-            Ok(http) => ask(&http, &format!("{url}{path}"), &bytes).await,
+        let reply = match connect(&service.client, &service.url) {
+            Ok(http) => ask(&http, &format!("{}{path}", service.url), &bytes).await,
             Err(error) => Err(error),
         };
         let mut figure = json!({
@@ -91,10 +94,6 @@ impl Loops {
         }
         figure
     }
-}
-
-fn client() -> anyhow::Result<Client> {
-    Ok(Client::builder().no_proxy().build()?)
 }
 
 async fn repeat(http: Client, url: String, tally: Arc<Tally>) {

@@ -7,16 +7,17 @@ use std::{path::PathBuf, sync::Arc};
 
 use scylla::client::session::TlsContext;
 use tokio_rustls::rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
 use super::error::CassandraOpenError;
+use crate::authorities;
 
 /// TLS settings. The server's certificate is always verified.
 #[derive(Clone, Debug)]
@@ -39,16 +40,8 @@ pub(super) fn context(options: &CassandraTls) -> Result<TlsContext, CassandraOpe
     let unusable = |cause: String| {
         CassandraOpenError::Certificate(format!("{}: {cause}", options.ca_file.display()))
     };
-    let mut authorities = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(&options.ca_file)
-        .map_err(|error| unusable(error.to_string()))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        authorities.add(certificate).map_err(|error| unusable(error.to_string()))?;
-    }
-    if authorities.is_empty() {
-        return Err(unusable("the file has no PEM certificate".to_owned()));
-    }
+    let authorities =
+        authorities::read(&options.ca_file).map_err(CassandraOpenError::Certificate)?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let authorities = Arc::new(authorities);
     let verifier = WebPkiServerVerifier::builder_with_provider(

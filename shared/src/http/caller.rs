@@ -1,0 +1,101 @@
+//! Who sent a request, and what the caller may do.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    denial::Denial,
+    gate::{Access, Gate},
+};
+use crate::{
+    access::{Key, Right},
+    event::UserId,
+};
+
+/// The value of the metrics' label `key` for a request without a valid key.
+const NO_KEY: &str = "none";
+
+/// The caller of a request.
+#[derive(Clone)]
+pub struct Caller {
+    gate: Arc<Gate>,
+    /// The key; `None` if the service asks for none.
+    key: Result<Option<Arc<Key>>, Denial>,
+}
+
+impl Caller {
+    /// A caller whose key was not looked at.
+    pub(super) fn unknown(gate: &Arc<Gate>) -> Self {
+        let key = if gate.has_keys() { Err(Denial::NoKey) } else { Ok(None) };
+        Self::new(Arc::clone(gate), key)
+    }
+
+    pub(super) fn new(gate: Arc<Gate>, key: Result<Option<Arc<Key>>, Denial>) -> Self {
+        Self { gate, key }
+    }
+
+    /// The valid key of the request, if it has one.
+    #[must_use]
+    pub fn key(&self) -> Option<&Arc<Key>> {
+        self.key.as_ref().ok()?.as_ref()
+    }
+
+    /// The id of the key as the value of a label.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        self.key().map_or(NO_KEY, |key| key.id.as_str())
+    }
+
+    /// The text with which the ids of all users of the caller begin, if it is not for all users.
+    #[must_use]
+    pub fn users_prefix(&self) -> Option<&str> {
+        self.key()?.users_prefix.as_deref()
+    }
+
+    /// Whether the caller may know why the process is not ready.
+    #[must_use]
+    pub fn may_know_causes(&self) -> bool {
+        let is_operator = |key: &Arc<Key>| key.rights.contains(Right::Operate);
+        self.gate.is_for_operations()
+            || self.key.as_ref().is_ok_and(|key| key.as_ref().is_none_or(is_operator))
+    }
+
+    /// Checks that the caller may use a route that needs `access`.
+    pub fn may_use(&self, access: Access) -> Result<(), Denial> {
+        let Some(right) = access.right() else { return Ok(()) };
+        let Some(key) = self.key.as_ref().map_err(|denial| self.gate.deny(*denial))? else {
+            return Ok(());
+        };
+        if !key.rights.contains(right) {
+            return Err(self.gate.deny(Denial::MissingRight(right)));
+        }
+        let is_bound = key.users_prefix.is_some();
+        if is_bound && matches!(access, Access::ReadAll | Access::Operate) {
+            return Err(self.gate.deny(Denial::ForeignUser));
+        }
+        Ok(())
+    }
+
+    /// Checks that the caller may read about `user`.
+    pub fn may_read(&self, user: &UserId) -> Result<(), Denial> {
+        self.may_use(Access::ReadUser)?;
+        match self.users_prefix() {
+            Some(prefix) if !user.as_str().starts_with(prefix) => {
+                Err(self.gate.deny(Denial::ForeignUser))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The caller of a service that asks for no key.
+impl Default for Caller {
+    fn default() -> Self {
+        Self::unknown(&Arc::default())
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Caller").field(&self.key_id()).finish()
+    }
+}

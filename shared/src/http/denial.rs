@@ -1,0 +1,128 @@
+//! Why a request is denied access, and the reply.
+
+use thiserror::Error;
+use warp::http::StatusCode;
+
+use super::reply::HttpError;
+use crate::access::Right;
+
+/// Why a request is denied access. The text is for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Denial {
+    /// The request has no key.
+    #[error("a key is missing; send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`")]
+    NoKey,
+    /// The key can never have been valid.
+    #[error("the key is mistyped: its last six characters do not fit the others; copy it again")]
+    MalformedKey,
+    /// The request has two keys.
+    #[error("the request has several keys; send one")]
+    SeveralKeys,
+    /// A key with more rights than to send events is in the address.
+    #[error(
+        "only a key whose sole right is `ingest` may be in the address; send this one in a header"
+    )]
+    KeyInAddress,
+    /// The key is not valid, or no longer.
+    #[error("the key is not known; it may have been revoked")]
+    UnknownKey,
+    /// The key was valid once.
+    #[error("the key has expired; ask the operator for another one")]
+    ExpiredKey,
+    /// The key lacks the right that the route needs.
+    #[error("the key does not have the right `{0}`")]
+    MissingRight(Right),
+    /// The key is for other users.
+    #[error("the key is not for this user, or not for questions about all users")]
+    ForeignUser,
+    /// The page that sent the request is not of an allowed origin.
+    #[error(
+        "pages of this origin may not call the service; allow it with --cors-origin, or in the key"
+    )]
+    ForeignOrigin,
+    /// The request was sent to a name that may belong to anybody.
+    #[error("the service does not answer to this host name; allow it with --allowed-host")]
+    ForeignHost,
+}
+
+/// The kinds of denials: the codes in replies and the values of a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// See [`Denial::NoKey`].
+    NoKey,
+    /// See [`Denial::MalformedKey`].
+    MalformedKey,
+    /// See [`Denial::UnknownKey`].
+    UnknownKey,
+    /// See [`Denial::ExpiredKey`].
+    ExpiredKey,
+    /// See [`Denial::MissingRight`].
+    MissingRight,
+    /// See [`Denial::ForeignUser`].
+    ForeignUser,
+    /// See [`Denial::ForeignOrigin`].
+    ForeignOrigin,
+    /// See [`Denial::ForeignHost`].
+    ForeignHost,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::NoKey,
+        Self::MalformedKey,
+        Self::UnknownKey,
+        Self::ExpiredKey,
+        Self::MissingRight,
+        Self::ForeignUser,
+        Self::ForeignOrigin,
+        Self::ForeignHost,
+    ];
+
+    /// The code.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoKey => "no_key",
+            Self::MalformedKey => "malformed_key",
+            Self::UnknownKey => "unknown_key",
+            Self::ExpiredKey => "expired_key",
+            Self::MissingRight => "missing_right",
+            Self::ForeignUser => "foreign_user",
+            Self::ForeignOrigin => "foreign_origin",
+            Self::ForeignHost => "foreign_host",
+        }
+    }
+}
+
+impl Denial {
+    /// The kind of the denial.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::NoKey => Reason::NoKey,
+            Self::MalformedKey | Self::SeveralKeys | Self::KeyInAddress => Reason::MalformedKey,
+            Self::UnknownKey => Reason::UnknownKey,
+            Self::ExpiredKey => Reason::ExpiredKey,
+            Self::MissingRight(_) => Reason::MissingRight,
+            Self::ForeignUser => Reason::ForeignUser,
+            Self::ForeignOrigin => Reason::ForeignOrigin,
+            Self::ForeignHost => Reason::ForeignHost,
+        }
+    }
+
+    /// The error as a client receives it.
+    #[must_use]
+    pub fn http(self) -> HttpError {
+        let status = match self.reason() {
+            Reason::NoKey | Reason::MalformedKey | Reason::UnknownKey | Reason::ExpiredKey => {
+                StatusCode::UNAUTHORIZED
+            }
+            Reason::MissingRight
+            | Reason::ForeignUser
+            | Reason::ForeignOrigin
+            | Reason::ForeignHost => StatusCode::FORBIDDEN,
+        };
+        HttpError::new(status, self.reason().as_str(), self.to_string())
+    }
+}

@@ -1,0 +1,326 @@
+use std::{fs, sync::LazyLock};
+
+use tempfile::TempDir;
+use warp::{Reply as _, test::RequestBuilder};
+
+use super::*;
+use crate::{
+    access::{KeyHash, generate},
+    config::Secret,
+    event::UserId,
+    http::router::{Route, Router, Routes},
+};
+
+/// A service behind a gate, and the keys in its file.
+struct Service {
+    routes: Routes,
+    registry: Registry,
+    file: TempDir,
+}
+
+static INGEST: LazyLock<Made> = LazyLock::new(|| made("ingest", "rights = [\"ingest\"]"));
+static READ: LazyLock<Made> = LazyLock::new(|| made("read", "rights = [\"read\"]"));
+static OPERATE: LazyLock<Made> = LazyLock::new(|| made("operate", "rights = [\"operate\"]"));
+static ERASE: LazyLock<Made> = LazyLock::new(|| made("erase", "rights = [\"erase\"]"));
+static OLD: LazyLock<Made> =
+    LazyLock::new(|| made("old", "rights = [\"ingest\", \"read\"]\nexpires = 2020-01-01"));
+static TENANT: LazyLock<Made> =
+    LazyLock::new(|| made("tenant", "rights = [\"ingest\", \"read\"]\nusers_prefix = \"t1:\""));
+static GAME: LazyLock<Made> =
+    LazyLock::new(|| made("game", "rights = [\"ingest\"]\norigins = [\"https://game.example\"]"));
+
+/// A key, and its entry in the file.
+struct Made {
+    key: Secret,
+    entry: String,
+}
+
+fn made(id: &str, more: &str) -> Made {
+    let key = generate(&id.parse().unwrap()).unwrap();
+    let hash = KeyHash::of(key.reveal().as_bytes());
+    Made { key, entry: format!("[[key]]\nid = \"{id}\"\nsha256 = \"{hash}\"\n{more}\n") }
+}
+
+impl Service {
+    /// One that asks for a key.
+    fn keyed() -> Self {
+        let file = tempfile::tempdir().unwrap();
+        let path = file.path().join("keys.toml");
+        let all = [&INGEST, &READ, &OPERATE, &ERASE, &OLD, &TENANT, &GAME];
+        fs::write(&path, all.map(|made| made.entry.clone()).concat()).unwrap();
+        let keys = Arc::new(Keys::open(&path).unwrap());
+        Self::behind(Gate::default().with_keys(keys), file)
+    }
+
+    /// One that asks for no key, on loopback.
+    fn open() -> Self {
+        let hosts = BTreeSet::from(["bookend.example".to_owned()]);
+        let origins = vec!["https://game.example".parse().unwrap()];
+        let gate = Gate::default().with_hosts(hosts).with_origins(origins);
+        Self::behind(gate, tempfile::tempdir().unwrap())
+    }
+
+    fn behind(gate: Gate, file: TempDir) -> Self {
+        let registry = Registry::new();
+        let gate = gate.counted(&registry).unwrap();
+        let answer = async |_, request: Request| request.caller.key_id().to_owned().into_response();
+        let user = async |_, request: Request| {
+            let user = UserId::new(request.segment(0)).unwrap();
+            let denied = request.caller.may_read(&user).err();
+            denied.map_or_else(|| "".into_response(), |denial| denial.http().to_response())
+        };
+        let routes = vec![
+            Route::get("/public", Access::Public, answer),
+            Route::post("/events", Access::Ingest, answer),
+            Route::get("/all", Access::ReadAll, answer),
+            Route::get("/users/{user}", Access::ReadUser, user),
+            Route::get("/metrics", Access::Operate, answer),
+        ];
+        let router = Router::default().with(&Arc::new(()), routes).behind(Arc::new(gate));
+        Self { routes: router.into_filter().unwrap(), registry, file }
+    }
+
+    /// The status and, of an error, its code.
+    async fn ask(&self, request: RequestBuilder) -> (u16, String) {
+        let reply = request.reply(&self.routes).await;
+        let challenge = reply.headers().contains_key("www-authenticate");
+        assert_eq!(challenge, reply.status() == 401, "{:?}", reply.headers());
+        let error: Option<serde_json::Value> = serde_json::from_slice(reply.body()).ok();
+        let code = error.map(|error| error["error"]["code"].as_str().unwrap().to_owned());
+        (reply.status().as_u16(), code.unwrap_or_default())
+    }
+
+    async fn with_key(&self, method: &str, path: &str, key: &str) -> (u16, String) {
+        self.ask(request(method, path).header("authorization", format!("Bearer {key}"))).await
+    }
+
+    fn denied(&self, reason: &str) -> f64 {
+        let families = self.registry.gather();
+        let family =
+            families.iter().find(|it| it.name() == "bookend_access_refused_total").unwrap();
+        let of_reason = family.get_metric().iter();
+        let mut of_reason = of_reason.filter(|it| it.get_label()[0].value() == reason);
+        of_reason.next().unwrap().get_counter().get_value()
+    }
+}
+
+fn request(method: &str, path: &str) -> RequestBuilder {
+    warp::test::request().method(method).path(path)
+}
+
+fn ok() -> (u16, String) {
+    (200, String::new())
+}
+
+fn denied(status: u16, code: &str) -> (u16, String) {
+    (status, code.to_owned())
+}
+
+#[tokio::test]
+async fn a_key_has_its_rights_and_no_other() {
+    let service = Service::keyed();
+    let all = [&INGEST, &READ, &OPERATE, &ERASE].map(|made| made.key.reveal());
+    for (method, path, allowed) in [
+        ("GET", "/public", [true, true, true, true]),
+        ("POST", "/events", [true, false, false, false]),
+        ("GET", "/all", [false, true, false, false]),
+        ("HEAD", "/all", [false, true, false, false]),
+        ("GET", "/users/u", [false, true, false, false]),
+        ("GET", "/metrics", [false, false, true, false]),
+    ] {
+        for (key, allowed) in all.iter().zip(allowed) {
+            let code = if method == "HEAD" { "" } else { "missing_right" };
+            let expected = if allowed { ok() } else { denied(403, code) };
+            assert_eq!(service.with_key(method, path, key).await, expected, "{path} {key}");
+        }
+    }
+    assert_eq!(service.denied("missing_right"), 15.0);
+}
+
+#[tokio::test]
+async fn without_a_key_that_is_in_force_only_public_paths_answer() {
+    let service = Service::keyed();
+    let (right, unknown) = (READ.key.reveal(), made("read", "").key);
+    let mistyped = right.replacen("bk_read_", "bk_reads_", 1);
+    let long = "b".repeat(97);
+    for (key, code) in [
+        ("", "malformed_key"),
+        (&mistyped, "malformed_key"),
+        (&right[..right.len() - 1], "malformed_key"),
+        (&long, "malformed_key"),
+        (unknown.reveal(), "unknown_key"),
+        (OLD.key.reveal(), "expired_key"),
+    ] {
+        assert_eq!(service.with_key("GET", "/public", key).await, ok(), "{key}");
+        for (method, path) in [("POST", "/events"), ("GET", "/all"), ("GET", "/metrics")] {
+            assert_eq!(service.with_key(method, path, key).await, denied(401, code), "{key}");
+        }
+        // The path and the method are judged before the key.
+        assert_eq!(service.with_key("GET", "/none", key).await, denied(404, "not_found"));
+        assert_eq!(service.with_key("PUT", "/all", key).await.0, 405);
+    }
+    assert_eq!(service.ask(request("GET", "/users/u")).await, denied(401, "no_key"));
+    assert_eq!(service.ask(request("GET", "/public")).await, ok());
+    assert_eq!((service.denied("no_key"), service.denied("malformed_key")), (1.0, 12.0));
+    assert_eq!((service.denied("unknown_key"), service.denied("expired_key")), (3.0, 3.0));
+}
+
+#[tokio::test]
+async fn a_key_may_be_in_either_header_and_one_only_for_events_in_the_address() {
+    let service = Service::keyed();
+    let (ingest, read) = (INGEST.key.reveal(), READ.key.reveal());
+    let post = |headers: &[(&str, String)], query: &str| {
+        let first = request("POST", &format!("/events{query}"));
+        headers.iter().fold(first, |request, (name, value)| request.header(*name, value))
+    };
+    let bearer = |key: &str| ("authorization", format!("Bearer {key}"));
+    let plain = |key: &str| ("x-api-key", key.to_owned());
+    let basic = || ("authorization", "Basic dTpw".to_owned());
+    let lower = |key: &str| ("Authorization", format!("bearer  {key} "));
+    let address = |key: &str| format!("?id=user_id&key={key}");
+    for (headers, query, expected) in [
+        (vec![bearer(ingest)], String::new(), ok()),
+        (vec![lower(ingest)], String::new(), ok()),
+        (vec![plain(ingest)], String::new(), ok()),
+        (vec![basic(), plain(ingest)], String::new(), ok()),
+        (vec![basic()], String::new(), denied(401, "no_key")),
+        (vec![bearer(ingest), plain(ingest)], address(ingest), ok()),
+        (vec![], address(ingest), ok()),
+        (vec![], address(&ingest.replace('_', "%5F")), ok()),
+        (vec![], address(TENANT.key.reveal()), denied(401, "malformed_key")),
+        (vec![], address("x"), denied(401, "malformed_key")),
+        (vec![bearer(ingest), plain(read)], String::new(), denied(401, "malformed_key")),
+        (vec![plain(ingest), plain(read)], String::new(), denied(401, "malformed_key")),
+        (vec![bearer(ingest)], address(read), denied(401, "malformed_key")),
+    ] {
+        let outcome = service.ask(post(&headers, &query)).await;
+        assert_eq!(outcome, expected, "{headers:?} {query}");
+    }
+    // Only POST needs it.
+    let in_address = request("GET", &format!("/all?key={read}"));
+    assert_eq!(service.ask(in_address).await, denied(401, "no_key"));
+}
+
+#[tokio::test]
+async fn a_tenant_reads_its_own_users_and_nothing_about_all() {
+    let service = Service::keyed();
+    let tenant = TENANT.key.reveal();
+    for (method, path, expected) in [
+        ("GET", "/users/t1:a", ok()),
+        ("GET", "/users/t1:", ok()),
+        ("GET", "/users/t1", denied(403, "foreign_user")),
+        ("GET", "/users/T1:a", denied(403, "foreign_user")),
+        ("GET", "/all", denied(403, "foreign_user")),
+        ("GET", "/metrics", denied(403, "missing_right")),
+        ("POST", "/events", ok()),
+        ("GET", "/public", ok()),
+    ] {
+        assert_eq!(service.with_key(method, path, tenant).await, expected, "{path}");
+    }
+    assert_eq!(service.denied("foreign_user"), 3.0);
+}
+
+#[tokio::test]
+async fn a_key_with_origins_is_not_for_pages_of_others() {
+    let service = Service::keyed();
+    for (key, origin, expected) in [
+        (&GAME, Some("https://game.example"), ok()),
+        (&GAME, None, ok()),
+        (&GAME, Some("https://game.example.org"), denied(403, "foreign_origin")),
+        (&GAME, Some("http://game.example"), denied(403, "foreign_origin")),
+        (&GAME, Some("null"), denied(403, "foreign_origin")),
+        (&INGEST, Some("https://other.example"), ok()),
+    ] {
+        let request = request("POST", "/events").header("x-api-key", key.key.reveal());
+        let request = origin.into_iter().fold(request, |it, origin| it.header("origin", origin));
+        assert_eq!(service.ask(request).await, expected, "{origin:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_works_from_its_entry_to_its_removal() {
+    let service = Service::keyed();
+    assert_eq!(service.with_key("GET", "/all", READ.key.reveal()).await, ok());
+    let path = service.file.path().join("keys.toml");
+    let keys = Arc::new(Keys::open(&path).unwrap());
+    let gate = Gate::default().with_keys(Arc::clone(&keys));
+    fs::write(&path, "").unwrap();
+    keys.watch(&Registry::new(), futures_util::stream::iter([()])).unwrap().await;
+    let service = Service::behind(gate, tempfile::tempdir().unwrap());
+    let revoked = service.with_key("GET", "/all", READ.key.reveal()).await;
+    assert_eq!(revoked, denied(401, "unknown_key"));
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_does_not_reach_an_open_service() {
+    let service = Service::open();
+    let foreign = || denied(403, "foreign_origin");
+    for (host, origin, site, expected) in [
+        ("127.0.0.1:5000", None, None, ok()),
+        ("127.0.0.1:5000", Some("http://127.0.0.1:5000"), None, ok()),
+        ("127.0.0.1:5000", Some("http://127.0.0.1:5001"), None, foreign()),
+        ("127.0.0.1:5000", Some("http://localhost:5000"), None, foreign()),
+        ("127.0.0.1:5000", Some("https://evil.example"), Some("cross-site"), foreign()),
+        ("127.0.0.1:5000", Some("null"), Some("cross-site"), foreign()),
+        ("127.0.0.1:5000", Some("null"), Some("same-origin"), ok()),
+        ("127.0.0.1:5000", Some("http://127.0.0.1:5001"), Some("same-site"), foreign()),
+        ("127.0.0.1:5000", Some("https://evil.example"), Some("none"), ok()),
+        ("127.0.0.1:5000", Some("https://game.example"), Some("cross-site"), ok()),
+        ("localhost", Some("http://localhost"), None, ok()),
+        ("localhost:80", Some("http://localhost"), None, ok()),
+    ] {
+        for (method, path) in [("POST", "/events"), ("GET", "/all"), ("GET", "/none")] {
+            let request = request(method, path).header("host", host);
+            let request =
+                origin.into_iter().fold(request, |it, origin| it.header("origin", origin));
+            let request =
+                site.into_iter().fold(request, |it, site| it.header("sec-fetch-site", site));
+            let expected = if path == "/none" && expected == ok() {
+                denied(404, "not_found")
+            } else {
+                expected.clone()
+            };
+            assert_eq!(service.ask(request).await, expected, "{host} {origin:?} {site:?}");
+        }
+    }
+    let several = request("POST", "/events").header("host", "localhost:1");
+    let several =
+        several.header("origin", "http://localhost:1").header("origin", "http://evil.example");
+    assert_eq!(service.ask(several).await, foreign());
+}
+
+#[tokio::test]
+async fn a_name_that_an_attacker_may_point_at_this_machine_does_not_reach_an_open_service() {
+    let service = Service::open();
+    for (host, is_here) in [
+        ("127.0.0.1", true),
+        ("127.0.0.1:5000", true),
+        ("10.0.0.1", true),
+        ("[::1]:5000", true),
+        ("localhost", true),
+        ("LOCALHOST:5000", true),
+        ("localhost.:5000", true),
+        ("a.b.localhost", true),
+        ("machine", true),
+        ("Bookend.example:5000", true),
+        ("bookend.example.", true),
+        ("rebound.example", false),
+        ("rebound.example.:5000", false),
+        ("127.0.0.1.rebound.example", false),
+        ("localhost.example", false),
+        ("notlocalhost.example", false),
+        ("a.bookend.example", false),
+        ("127.1", false),
+    ] {
+        let outcome = service.ask(request("GET", "/all").header("host", host)).await;
+        let expected = if is_here { ok() } else { denied(403, "foreign_host") };
+        assert_eq!(outcome, expected, "{host}");
+    }
+    assert_eq!(service.ask(request("GET", "/all")).await, ok());
+    let two = request("GET", "/all").header("host", "localhost").header("host", "rebound.example");
+    assert_eq!(service.ask(two).await, denied(403, "foreign_host"));
+    // A service that other machines reach has the names that its operator gave it.
+    let reachable = Service::behind(Gate::default(), tempfile::tempdir().unwrap());
+    let outcome = reachable.ask(request("GET", "/all").header("host", "bookend.example")).await;
+    assert_eq!(outcome, ok());
+}
