@@ -149,8 +149,8 @@ impl ProcessConfig {
         let gate = Gate::default().with_origins(cors_origins.clone()).counted(registry)?;
         if self.tls.is_none() && self.access.shows_keys(self.listen) {
             tracing::warn!(
-                "keys are readable on their way to {}: use --tls-cert and --tls-key, or let a \
-                 proxy encrypt and name it with --trusted-proxies",
+                "keys are readable on their way to {}: set --tls-cert and --tls-key, or let a proxy \
+                 encrypt and name it with --trusted-proxies",
                 self.listen
             );
         }
