@@ -147,10 +147,10 @@ impl ProcessConfig {
     pub fn gate(&self, registry: &Registry) -> anyhow::Result<(Gate, BoxFuture<'static, ()>)> {
         let AccessConfig { open, allowed_hosts, cors_origins, .. } = &self.access;
         let gate = Gate::default().with_origins(cors_origins.clone()).counted(registry)?;
-        if self.access.shows_keys(self.listen) {
+        if self.tls.is_none() && self.access.shows_keys(self.listen) {
             tracing::warn!(
-                "keys are readable on their way to {}: encrypt the connections, or let a proxy do \
-                 so and name it with --trusted-proxies",
+                "keys are readable on their way to {}: set --tls-cert and --tls-key, or let a proxy \
+                 encrypt and name it with --trusted-proxies",
                 self.listen
             );
         }
