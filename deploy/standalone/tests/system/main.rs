@@ -5,6 +5,8 @@
 //! the expected replies from the same lines and shares no code with the service.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod apart;
 #[cfg(test)]
 mod backends;
