@@ -29,6 +29,9 @@ const DOCUMENTS: [&str; 10] = [
     "specification/README.md",
 ];
 
+/// The folders with sources.
+const CRATES: [&str; 4] = ["deploy/standalone", "ingest", "query-api", "shared"];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
@@ -171,4 +174,34 @@ fn missing(text: &str) -> Vec<String> {
 fn architecture_names_only_files_that_exist() {
     assert_eq!(missing(&read("ARCHITECTURE.md")), Vec::<String>::new());
     assert_eq!(missing("`shared/src/store.rs` `shared/no.rs` `no/no.rs`"), ["shared/no.rs"]);
+}
+
+/// The text of every source of `dir`.
+fn sources(dir: &Path) -> String {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let text = |path: PathBuf| match path.is_dir() {
+        true => sources(&path),
+        false if path.extension().is_some_and(|kind| kind == "rs") => {
+            fs::read_to_string(path).unwrap()
+        }
+        false => String::new(),
+    };
+    entries.map(text).collect()
+}
+
+#[test]
+fn security_names_only_files_and_tests_that_exist() {
+    let security = read("SECURITY.md");
+    assert_eq!(missing(&security), Vec::<String>::new());
+    let sources: String = CRATES.iter().map(|folder| sources(&root().join(folder))).collect();
+    let is_name = |span: &&str| {
+        let mut letters = span.chars();
+        span.contains('_') && letters.all(|letter| letter.is_ascii_lowercase() || letter == '_')
+    };
+    let spans = security.split('`').skip(1).step_by(2);
+    let tests: Vec<_> = spans.filter(is_name).filter(|span| *span != "users_prefix").collect();
+    assert!(tests.len() > 20, "{tests:?}");
+    for test in tests {
+        assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}");
+    }
 }

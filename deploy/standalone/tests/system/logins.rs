@@ -12,6 +12,7 @@ use crate::{
     stack::Stack,
 };
 
+#[cfg(test)]
 mod rights;
 
 /// The command `name` with the servers and the login in variables; `more` are its last flags.
