@@ -53,7 +53,8 @@ pub async fn run(
         router = router.with(serving, crate::http::routes());
     }
     let ready = ready(log.clone(), endpoint, consumer.clone());
-    let gate = config.process.gate(&registry)?;
+    let (gate, watching) = config.process.gate(&registry)?;
+    tokio::spawn(watching);
     let probes = Router::default().with(&Probes::new(registry, ready), telemetry::routes());
     let ports = Ports::new(listeners.into(), gate, router, probes)?;
     tracing::info!(address = %ports.address()?, role = ?config.role, "serving");

@@ -1,12 +1,17 @@
 //! The frame around a service: the settings of every process, its runtime, signals and exit status.
 
 use std::{
-    future::Future, net::SocketAddr, num::NonZero, process::ExitCode, thread, time::Duration,
+    future::{Future, ready},
+    net::SocketAddr,
+    num::NonZero,
+    process::ExitCode,
+    thread,
+    time::Duration,
 };
 
 use anyhow::Context;
 use clap::Command;
-use futures_util::Stream;
+use futures_util::{Stream, future::BoxFuture};
 use prometheus::Registry;
 use tokio::{
     net::TcpListener,
@@ -81,7 +86,6 @@ pub fn settings(listen: &'static str) -> Vec<Setting> {
         Setting::new("write-timeout", "TIME", "30s", "Close a connection whose client reads nothing of a reply for this long"),
         Setting::new("drain-window", "TIME", "5s", "How long requests are still accepted after SIGTERM, while /readyz is 503"),
         Setting::new("drain-timeout", "TIME", "20s", "How long requests in flight may take to finish after the drain window"),
-        Setting::list("trusted-proxies", "CIDR", "Networks of proxies whose X-Forwarded-For names the client, for --quota"),
     ];
     all.extend(access::config::settings());
     all
@@ -139,17 +143,25 @@ impl ProcessConfig {
         Ok(Listeners { main, operations })
     }
 
-    /// Opens the gate in front of all routes, which follows the file of keys.
-    pub fn gate(&self, registry: &Registry) -> anyhow::Result<Gate> {
+    /// Opens the gate in front of all routes. The future follows the file of keys.
+    pub fn gate(&self, registry: &Registry) -> anyhow::Result<(Gate, BoxFuture<'static, ()>)> {
         let AccessConfig { open, allowed_hosts, cors_origins, .. } = &self.access;
         let gate = Gate::default().with_origins(cors_origins.clone()).counted(registry)?;
+        if self.access.shows_keys(self.listen) {
+            tracing::warn!(
+                "keys are readable on their way to {}: encrypt the connections, or let a proxy do \
+                 so and name it with --trusted-proxies",
+                self.listen
+            );
+        }
         if let Some(keys) = self.access.open_keys()? {
-            tokio::spawn(keys.watch(registry, looks()?)?);
-            return Ok(gate.with_keys(keys));
+            let watching = Box::pin(keys.watch(registry, looks()?)?);
+            return Ok((gate.with_keys(keys), watching));
         }
         access::register_without_keys(registry)?;
         let is_local = self.listen.ip().to_canonical().is_loopback() && !open;
-        Ok(if is_local { gate.with_hosts(allowed_hosts.clone()) } else { gate })
+        let gate = if is_local { gate.with_hosts(allowed_hosts.clone()) } else { gate };
+        Ok((gate, Box::pin(ready(()))))
     }
 
     /// The limits on connections, lowered if the limit on open files requires it.

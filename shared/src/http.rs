@@ -25,13 +25,14 @@ use self::connection::Server;
 pub use self::{
     caller::Caller,
     denial::Denial,
-    gate::{Access, Gate, KEY_PARAMETER},
+    gate::{Gate, KEY_PARAMETER},
     id::RequestId,
     options::{DrainEnd, ServeOptions},
     params::{COUNTRY, Params, ParamsError, percent_decode},
     ports::{Listeners, Ports},
     reply::{ErrorReply, Fault, HttpError, json_reply},
     request::{Connected, Request, RequestBody},
+    right::Access,
     router::{Route, Router, Routes, document},
 };
 use crate::telemetry::repeats::Repeats;
@@ -51,6 +52,7 @@ mod params;
 mod ports;
 mod reply;
 mod request;
+mod right;
 mod router;
 mod stream;
 mod template;

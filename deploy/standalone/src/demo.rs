@@ -7,11 +7,16 @@ use std::{ffi::OsString, future::Future, net::SocketAddr, path::Path, time::Dura
 use anyhow::Context;
 use indicatif::HumanCount;
 use ingest::metrics::{LAG, RECORDS_HANDLED};
-use shared::{clock::Clock, config::Secret, http::DrainEnd, progress::Progress};
+use shared::{
+    clock::Clock,
+    config::{self, Mistakes, Secret},
+    http::DrainEnd,
+    progress::Progress,
+};
 use tokio::net::TcpListener;
 
 use crate::{
-    client::ClientOptions,
+    client::{API_KEY, ClientOptions},
     generate::{Dataset, GenerateArgs},
     load::{self, LoadOptions, Summary},
     serve::{self, ServeConfig},
@@ -51,7 +56,7 @@ pub struct DemoArgs {
     #[arg(long)]
     pub once: bool,
 
-    /// The API key for the own requests, needed if the service has keys.
+    /// The API key, which [`read_key`](Self::read_key) sets.
     #[arg(skip)]
     pub key: Option<Secret>,
 }
@@ -68,6 +73,17 @@ impl DemoArgs {
         ];
         let own = own.into_iter().filter_map(|(flag, value)| Some([flag.into(), value?]));
         embedded.map(OsString::from).into_iter().chain(own.flatten()).collect()
+    }
+
+    /// Reads the API key from the environment. A demo whose service has keys needs one itself.
+    pub fn read_key(&mut self, config: &ServeConfig) -> Result<(), Mistakes> {
+        self.key = config::read_secret(&API_KEY)?;
+        if config.process.access.keys.is_some() && self.key.is_none() {
+            let mistake = "--keys: the demo needs a key for its own requests, with the rights \
+                           ingest, read and operate; set BOOKEND_API_KEY or BOOKEND_API_KEY_FILE";
+            return Err(Mistakes(vec![mistake.to_owned()]));
+        }
+        Ok(())
     }
 }
 

@@ -50,7 +50,8 @@ pub async fn run(
     let routes = Router::default()
         .with(&endpoint, ingest::http::routes())
         .with(&Arc::new(queries), query_api::routes());
-    let gate = config.process.gate(&registry)?;
+    let (gate, watching) = config.process.gate(&registry)?;
+    tokio::spawn(watching);
     let probes = Router::default().with(&Probes::new(registry, ready), telemetry::routes());
     let ports = Ports::new(listeners.into(), gate, routes, probes)?;
     tracing::info!(address = %ports.address()?, data_dir = %config.data_dir.display(), "serving");

@@ -120,7 +120,7 @@ async fn clients_behind_a_trusted_proxy_have_a_quota_each() {
         let header = format!("x-forwarded-for: {client}");
         ask(server.address, request("POST", "/v1/events", &[&header], batch(10))).await.status
     };
-    let trusted_proxies = ["127.0.0.0/8".parse().unwrap()].into_iter().collect();
+    let trusted_proxies = "127.0.0.0/8".parse().unwrap();
     let server = Server::limited(EndpointOptions { trusted_proxies, ..quota(1, 10) }).await;
     assert_eq!(from(&server, "192.0.2.1").await, 200);
     assert_eq!(from(&server, "192.0.2.1").await, 429);

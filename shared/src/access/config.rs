@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
 
-use super::{AllowedOrigin, Keys};
+use super::{AllowedOrigin, Keys, TrustedProxies};
 use crate::{
     config::{Setting, Settings},
     words,
@@ -19,6 +19,8 @@ pub struct AccessConfig {
     pub allowed_hosts: BTreeSet<String>,
     /// The origins whose pages may call the service, beside those of its keys.
     pub cors_origins: Vec<AllowedOrigin>,
+    /// The proxies that report the address of a client.
+    pub trusted_proxies: TrustedProxies,
     /// The address of the port for operators.
     pub operations: Option<SocketAddr>,
 }
@@ -40,6 +42,7 @@ pub fn settings() -> Vec<Setting> {
         Setting::new("access", "MODE", "", "open: allow everybody to use a service without --keys that other machines can reach"),
         Setting::list("allowed-host", "NAME", "Further host name by which an open service on loopback may be called"),
         Setting::list("cors-origin", "ORIGIN", "Origin whose web pages may call the service, for example https://game.example; or *"),
+        Setting::list("trusted-proxies", "CIDR", "Network of proxies whose X-Forwarded-For names the client, for --quota"),
         Setting::new("operations-listen", "ADDRESS", "", "Second address, in clear text, for /metrics, /livez and /readyz; the first one then has none of them"),
     ]
     .map(|setting| setting.under("Access"))
@@ -55,6 +58,7 @@ impl AccessConfig {
             open: given.get_optional::<Mode>("access").is_some(),
             allowed_hosts: names.into_iter().map(|name| name.to_ascii_lowercase()).collect(),
             cors_origins: given.get_list("cors-origin"),
+            trusted_proxies: TrustedProxies::all(given.get_list("trusted-proxies")),
             operations: given.get_optional("operations-listen"),
         };
         if config.keys.is_none() && config.cors_origins.contains(&AllowedOrigin::Any) {
@@ -91,6 +95,13 @@ impl AccessConfig {
         }
     }
 
+    /// Whether keys travel in clear text to `listen` from other machines.
+    #[must_use]
+    pub fn shows_keys(&self, listen: SocketAddr) -> bool {
+        let is_local = listen.ip().to_canonical().is_loopback();
+        self.keys.is_some() && !is_local && self.trusted_proxies.is_empty()
+    }
+
     /// Opens the file of keys, if there is one.
     pub fn open_keys(&self) -> anyhow::Result<Option<Arc<Keys>>> {
         let opened = self.keys.as_ref().map(|path| {
@@ -110,11 +121,24 @@ mod tests {
     use crate::config::args;
 
     fn read(flags: &[&str]) -> Result<AccessConfig, String> {
-        let flags = ["test"].iter().chain(flags);
-        let matches = Command::new("test").args(args(&settings())).get_matches_from(flags);
+        let matches = Command::new("test").args(args(&settings()));
+        let matches = matches.get_matches_from(["test"].iter().chain(flags));
         let mut given = Settings::with_variables(&settings(), &matches, |_| None);
         let config = AccessConfig::read(&mut given);
         given.finish(config).map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn keys_travel_in_clear_text_to_another_address_than_loopback_without_a_proxy() {
+        let (here, everywhere) = ("127.0.0.1:1".parse().unwrap(), "0.0.0.0:1".parse().unwrap());
+        let keys = read(&["--keys", "keys.toml"]).unwrap();
+        assert!(keys.shows_keys(everywhere) && !keys.shows_keys(here));
+        assert!(keys.shows_keys("[::]:1".parse().unwrap()));
+        assert!(!keys.shows_keys("[::1]:1".parse().unwrap()));
+        let behind =
+            read(&["--keys", "keys.toml", "--trusted-proxies", "10.0.0.0/8,fd00::1"]).unwrap();
+        assert!(!behind.shows_keys(everywhere));
+        assert!(!read(&["--access", "open"]).unwrap().shows_keys(everywhere));
     }
 
     #[test]

@@ -16,14 +16,14 @@ use warp::{
 };
 
 use super::{
-    caller::Caller,
     cors::Cors,
     denial::Denial,
-    gate::{Access, Gate},
+    gate::Gate,
     headers::ReplyHeaders,
     id::RequestId,
     openapi::{self, Call, OpenApi},
     request::{Connected, Request, RequestBody},
+    right::Access,
     template::{matches, variables},
     unrouted::unrouted,
 };
@@ -178,7 +178,7 @@ impl Router {
             .then(move |method, path: FullPath, query, headers: HeaderMap, connected, body| {
                 let request = Request {
                     id: RequestId::of(&headers),
-                    caller: Caller::unknown(&router.gate),
+                    caller: router.gate.stranger(),
                     route: "",
                     segments: Vec::new(),
                     body: boxed(body),
