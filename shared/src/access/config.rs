@@ -17,10 +17,10 @@ pub struct AccessConfig {
     pub open: bool,
     /// Further names by which a service on loopback may be called.
     pub allowed_hosts: BTreeSet<String>,
-    /// The origins whose pages may call the service, beside those of its keys.
-    pub cors_origins: Vec<AllowedOrigin>,
     /// The proxies that report the address of a client.
     pub trusted_proxies: TrustedProxies,
+    /// The origins whose pages may call the service, beside those of its keys.
+    pub cors_origins: Vec<AllowedOrigin>,
     /// The address of the port for operators.
     pub operations: Option<SocketAddr>,
 }
@@ -41,8 +41,8 @@ pub fn settings() -> Vec<Setting> {
         Setting::new("keys", "FILE", "", "File of API keys (see `bookend key`); requests then need a key, on loopback too"),
         Setting::new("access", "MODE", "", "open: allow everybody to use a service without --keys that other machines can reach"),
         Setting::list("allowed-host", "NAME", "Further host name by which an open service on loopback may be called"),
-        Setting::list("cors-origin", "ORIGIN", "Origin whose web pages may call the service, for example https://game.example; or *"),
         Setting::list("trusted-proxies", "CIDR", "Network of proxies whose X-Forwarded-For names the client, for --quota"),
+        Setting::list("cors-origin", "ORIGIN", "Origin whose web pages may call the service, for example https://game.example; or *"),
         Setting::new("operations-listen", "ADDRESS", "", "Second address, in clear text, for /metrics, /livez and /readyz; the first one then has none of them"),
     ]
     .map(|setting| setting.under("Access"))
@@ -57,8 +57,8 @@ impl AccessConfig {
             keys: given.get_optional("keys"),
             open: given.get_optional::<Mode>("access").is_some(),
             allowed_hosts: names.into_iter().map(|name| name.to_ascii_lowercase()).collect(),
-            cors_origins: given.get_list("cors-origin"),
             trusted_proxies: TrustedProxies::all(given.get_list("trusted-proxies")),
+            cors_origins: given.get_list("cors-origin"),
             operations: given.get_optional("operations-listen"),
         };
         if config.keys.is_none() && config.cors_origins.contains(&AllowedOrigin::Any) {
@@ -121,8 +121,8 @@ mod tests {
     use crate::config::args;
 
     fn read(flags: &[&str]) -> Result<AccessConfig, String> {
-        let matches = Command::new("test").args(args(&settings()));
-        let matches = matches.get_matches_from(["test"].iter().chain(flags));
+        let flags = ["test"].iter().chain(flags);
+        let matches = Command::new("test").args(args(&settings())).get_matches_from(flags);
         let mut given = Settings::with_variables(&settings(), &matches, |_| None);
         let config = AccessConfig::read(&mut given);
         given.finish(config).map_err(|mistakes| mistakes.to_string())
@@ -135,9 +135,8 @@ mod tests {
         assert!(keys.shows_keys(everywhere) && !keys.shows_keys(here));
         assert!(keys.shows_keys("[::]:1".parse().unwrap()));
         assert!(!keys.shows_keys("[::1]:1".parse().unwrap()));
-        let behind =
-            read(&["--keys", "keys.toml", "--trusted-proxies", "10.0.0.0/8,fd00::1"]).unwrap();
-        assert!(!behind.shows_keys(everywhere));
+        let behind = read(&["--keys", "keys.toml", "--trusted-proxies", "10.0.0.0/8,fd00::1"]);
+        assert!(!behind.unwrap().shows_keys(everywhere));
         assert!(!read(&["--access", "open"]).unwrap().shows_keys(everywhere));
     }
 
