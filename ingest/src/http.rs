@@ -21,7 +21,8 @@ use warp::{
 
 pub use self::options::EndpointOptions;
 use self::{
-    body::{Body, BodyError, InFlight},
+    body::{Body, BodyError},
+    in_flight::InFlight,
     quota::Quotas,
     refusal::Refusal,
     reply::Report,
@@ -32,6 +33,7 @@ use crate::{
 };
 
 mod body;
+mod in_flight;
 mod judge;
 mod openapi;
 mod options;
@@ -116,7 +118,8 @@ impl Endpoint {
         let EndpointOptions { max_events, max_body_bytes, body_timeout, .. } = self.options;
         let format = body::format(&headers)?;
         let body =
-            Body::read(&headers, body, max_body_bytes, &self.in_flight, body_timeout).await?;
+            Body::read(&headers, connected, body, max_body_bytes, &self.in_flight, body_timeout)
+                .await?;
         let sender = Sender { user_key, users_prefix: caller.users_prefix() };
         let batch = EventBatch::decode_by(body.bytes(), format, max_events, sender)?;
         let sent = batch.events.len();

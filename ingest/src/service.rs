@@ -53,10 +53,11 @@ pub async fn run(
         router = router.with(serving, crate::http::routes());
     }
     let ready = ready(log.clone(), endpoint, consumer.clone());
+    let tls = config.process.start_tls(&registry)?;
     let (gate, watching) = config.process.gate(&registry)?;
     tokio::spawn(watching);
     let probes = Router::default().with(&Probes::new(registry, ready), telemetry::routes());
-    let ports = Ports::new(listeners.into(), gate, router, probes)?;
+    let ports = Ports::new(listeners.into(), gate, router, probes)?.secured(tls);
     tracing::info!(address = %ports.address()?, role = ?config.role, "serving");
     serve(log, consumer, ports, config.process.connections(), shutdown).await
 }

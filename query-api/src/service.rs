@@ -25,11 +25,12 @@ pub async fn run(
         let store = store.clone();
         async move { store.ready().await.map_err(|error| error.to_string()) }
     };
+    let tls = config.process.start_tls(&registry)?;
     let (gate, watching) = config.process.gate(&registry)?;
     tokio::spawn(watching);
     let routes = Router::default().with(&Arc::new(service), crate::routes());
     let probes = Router::default().with(&Probes::new(registry, ready), telemetry::routes());
-    let ports = Ports::new(listeners.into(), gate, routes, probes)?;
+    let ports = Ports::new(listeners.into(), gate, routes, probes)?.secured(tls);
     tracing::info!(address = %ports.address()?, "serving");
     ports.serve(config.process.connections(), shutdown).await;
     tracing::info!("stopped");

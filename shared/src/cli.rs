@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     num::NonZero,
     process::ExitCode,
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -29,6 +30,7 @@ use crate::{
     open_files,
     telemetry::{self, LogFormat},
     timestamp::Timestamp,
+    tls::{self, Tls, TlsFiles},
 };
 
 pub mod help;
@@ -67,6 +69,8 @@ pub struct ProcessConfig {
     pub log_level: String,
     /// Limits on connections.
     pub connections: ServeOptions,
+    /// The files of the TLS certificate; `None` without TLS.
+    pub tls: Option<TlsFiles>,
     /// Who may use the process.
     pub access: AccessConfig,
 }
@@ -80,13 +84,15 @@ pub fn settings(listen: &'static str) -> Vec<Setting> {
         Setting::new("as-of", "TIME", "", "Run as if it were this time, for example 2019-05-13T12:00:00Z (for old data)"),
         Setting::new("log-format", "FORMAT", "human", "Format of log lines: human or json"),
         Setting::new("log-level", "FILTER", "info", "Level of log lines: error, warn, info, debug, or a filter as in ingest=debug,info"),
-        Setting::new("max-connections", "N", "4096", "Maximum number of open connections; then the longest idle one is closed, or 503"),
+        Setting::new("max-connections", "N", "4096", "Maximum number of open connections, and of requests; then the longest idle one closes, or 503"),
         Setting::new("header-timeout", "TIME", "15s", "Time limit for request headers, and for the first request of a connection"),
         Setting::new("idle-timeout", "TIME", "75s", "Close a connection that is idle for this long after an answered request"),
-        Setting::new("write-timeout", "TIME", "30s", "Close a connection whose client reads nothing of a reply for this long"),
+        Setting::new("write-timeout", "TIME", "30s", "Close a connection, or reset a stream, whose client reads nothing of a reply for this long"),
+        Setting::new("max-reply-bytes", "BYTES", "128MiB", "Total size of replies that clients have not read yet; 503 when it is used up"),
         Setting::new("drain-window", "TIME", "5s", "How long requests are still accepted after SIGTERM, while /readyz is 503"),
         Setting::new("drain-timeout", "TIME", "20s", "How long requests in flight may take to finish after the drain window"),
     ];
+    all.extend(tls::settings());
     all.extend(access::config::settings());
     all
 }
@@ -100,14 +106,8 @@ impl ProcessConfig {
             as_of: given.get_optional("as-of"),
             log_format: given.get("log-format"),
             log_level: given.get("log-level"),
-            connections: ServeOptions {
-                max_connections: given.get_or("max-connections", NonZero::<usize>::MIN).get(),
-                header_timeout: given.duration("header-timeout"),
-                idle_timeout: given.duration("idle-timeout"),
-                write_timeout: given.duration("write-timeout"),
-                drain_window: given.duration("drain-window"),
-                drain_timeout: given.duration("drain-timeout"),
-            },
+            connections: ServeOptions::read(given),
+            tls: TlsFiles::read(given),
             access: AccessConfig::read(given),
         };
         if let Err(cause) = telemetry::check_filter(&config.log_level) {
@@ -162,6 +162,11 @@ impl ProcessConfig {
         let is_local = self.listen.ip().to_canonical().is_loopback() && !open;
         let gate = if is_local { gate.with_hosts(allowed_hosts.clone()) } else { gate };
         Ok((gate, Box::pin(ready(()))))
+    }
+
+    /// Starts TLS if it is configured, with its metrics in `registry`.
+    pub fn start_tls(&self, registry: &Registry) -> anyhow::Result<Option<Arc<Tls>>> {
+        self.tls.as_ref().map(|files| Tls::start(files.clone(), registry)).transpose()
     }
 
     /// The limits on connections, lowered if the limit on open files requires it.

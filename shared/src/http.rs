@@ -31,11 +31,11 @@ pub use self::{
     params::{COUNTRY, Params, ParamsError, percent_decode},
     ports::{Listeners, Ports},
     reply::{ErrorReply, Fault, HttpError, json_reply},
-    request::{Connected, Request, RequestBody},
+    request::{Connected, ConnectionId, Request, RequestBody},
     right::Access,
     router::{Route, Router, Routes, document},
 };
-use crate::telemetry::repeats::Repeats;
+use crate::{telemetry::repeats::Repeats, tls::Tls};
 
 mod activity;
 mod caller;
@@ -43,6 +43,7 @@ mod compression;
 mod connection;
 mod cors;
 mod denial;
+mod frames;
 mod gate;
 mod headers;
 mod id;
@@ -50,30 +51,62 @@ pub mod openapi;
 mod options;
 mod params;
 mod ports;
+mod received;
 mod reply;
 mod request;
 mod right;
 mod router;
+mod sent;
 mod stream;
+mod streams;
 mod template;
 mod unrouted;
 mod waiting;
 
+/// The interval at which the files of the TLS certificate are read.
+const RELOAD: Duration = Duration::from_secs(1);
 /// The pause after a failed accept, for example because the process has too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where a server listens, and whether with TLS.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: TcpListener,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Listener {
+    /// A listener whose clients use TLS if `tls` is given.
+    #[must_use]
+    pub fn new(tcp: TcpListener, tls: Option<Arc<Tls>>) -> Self {
+        Self { tcp, tls }
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(tcp: TcpListener) -> Self {
+        Self { tcp, tls: None }
+    }
+}
 
 /// Serves `routes` on `listener` until `shutdown` resolves.
 ///
 /// Then the process is not ready, but requests are still answered for the drain window, each with
-/// `Connection: close`: a balancer needs a moment to send them elsewhere. The result of `shutdown`
+/// `Connection: close`, or GOAWAY: a balancer needs a moment to send them elsewhere. The result of `shutdown`
 /// may end the window early. After it, the listener and the connections that wait for a request
 /// are closed, and requests in flight that take longer than the drain timeout are aborted.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     routes: Routes,
     options: ServeOptions,
     shutdown: impl Future<Output = DrainEnd>,
 ) {
+    let listener = listener.into();
+    // Dropping it ends the task.
+    let mut reloading = JoinSet::new();
+    if let Some(tls) = listener.tls.clone() {
+        reloading.spawn(reload(tls));
+    }
     let server = Arc::new(Server::new(routes, options));
     let permits = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
     let (connections, repeats) = (JoinSet::new(), Repeats::default());
@@ -89,7 +122,7 @@ pub async fn serve(
     accepting.until(window).await;
     let Accepting { listener, server, mut connections, .. } = accepting;
     drop(listener);
-    server.waiting.close_all();
+    server.close();
     let finished = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(options.drain_timeout, finished).await.is_err() {
         tracing::warn!("requests that did not finish within the drain timeout were aborted");
@@ -97,9 +130,23 @@ pub async fn serve(
     connections.shutdown().await;
 }
 
+/// Uses the files of the certificate as they are replaced.
+async fn reload(tls: Arc<Tls>) {
+    let mut tick = tokio::time::interval(RELOAD);
+    loop {
+        tick.tick().await;
+        let tls = Arc::clone(&tls);
+        // A disk of the network may take its time.
+        let looked = tokio::task::spawn_blocking(move || tls.look()).await;
+        if let Err(error) = looked {
+            tracing::error!(%error, "reading the TLS certificate panicked");
+        }
+    }
+}
+
 /// The listener, and the connections that it accepted.
 struct Accepting {
-    listener: TcpListener,
+    listener: Listener,
     server: Arc<Server>,
     permits: Arc<Semaphore>,
     connections: JoinSet<Result<(), Aborted>>,
@@ -115,7 +162,7 @@ impl Accepting {
                 biased;
                 ended = &mut end => return ended,
                 Some(_ended) = self.connections.join_next() => continue,
-                accepted = self.listener.accept() => accepted,
+                accepted = self.listener.tcp.accept() => accepted,
             };
             match accepted {
                 Ok((stream, client)) => self.admit(stream, client).await,
@@ -135,7 +182,9 @@ impl Accepting {
 
     async fn admit(&mut self, stream: TcpStream, client: SocketAddr) {
         let Some(permit) = self.permit().await else {
-            if let Err(error) = refuse(stream) {
+            // Words in clear text are of no use to a client that speaks TLS.
+            let refused = if self.listener.tls.is_none() { refuse(stream) } else { Ok(()) };
+            if let Err(error) = refused {
                 tracing::debug!(%error, "a client left before its connection was refused");
             }
             return;
@@ -143,7 +192,8 @@ impl Accepting {
         // Otherwise a small reply may wait for the client's delayed acknowledgement.
         stream.set_nodelay(true).ok();
         let (handle, registration) = AbortHandle::new_pair();
-        let connected = Arc::clone(&self.server).connect(stream, client.ip(), handle);
+        let (server, tls) = (Arc::clone(&self.server), self.listener.tls.clone());
+        let connected = server.connect(stream, tls, client.ip(), handle);
         let connection = async move {
             connected.await;
             drop(permit);

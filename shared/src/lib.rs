@@ -19,3 +19,4 @@ pub mod skew;
 pub mod store;
 pub mod telemetry;
 pub mod timestamp;
+pub mod tls;

@@ -1,11 +1,11 @@
-//! The accept loop over real sockets: limits on clients, the shutdown, compression, health and
-//! metrics.
+//! The accept loop over real sockets: HTTP/1.1, HTTP/2 and TLS, limits on clients, the shutdown,
+//! compression, health and metrics.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{collections::BTreeSet, future::pending, net::SocketAddr, sync::Arc};
 
 use shared::{
-    http::{Access, DrainEnd, Request, Route, Router, ServeOptions, serve},
+    http::{Access, DrainEnd, Listener, Request, Route, Router, ServeOptions, serve},
     telemetry::{self, Probes},
 };
 use test_support::connection::{Connection, LIMIT, ask, bare, request};
@@ -16,16 +16,22 @@ use tokio::{
 };
 use warp::{Reply as _, reply::Response};
 
+#[path = "serve/attacks.rs"]
+mod attacks;
 #[path = "serve/balancer.rs"]
 mod balancer;
 #[path = "serve/compression.rs"]
 mod compression;
 #[path = "serve/headers.rs"]
 mod headers;
+#[path = "serve/http2.rs"]
+mod http2;
 #[path = "serve/limits.rs"]
 mod limits;
 #[path = "serve/stopping.rs"]
 mod stopping;
+#[path = "serve/tls.rs"]
+mod tls;
 
 struct Server {
     address: SocketAddr,
@@ -35,9 +41,19 @@ struct Server {
 
 impl Server {
     async fn start(router: Router, options: ServeOptions) -> Self {
+        Self::start_with(router, options, Listener::from).await
+    }
+
+    /// The same with a listener made of a TCP port.
+    async fn start_with(
+        router: Router,
+        options: ServeOptions,
+        listener: impl FnOnce(TcpListener) -> Listener,
+    ) -> Self {
         let routes = router.into_filter().unwrap();
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = port.local_addr().unwrap();
+        let listener = listener(port);
         let (stop, stopped) = oneshot::channel::<DrainEnd>();
         let served = tokio::spawn(serve(listener, routes, options, async {
             stopped.await.unwrap_or_else(|_dropped| DrainEnd::at_once())

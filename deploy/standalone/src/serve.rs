@@ -50,10 +50,11 @@ pub async fn run(
     let routes = Router::default()
         .with(&endpoint, ingest::http::routes())
         .with(&Arc::new(queries), query_api::routes());
+    let tls = config.process.start_tls(&registry)?;
     let (gate, watching) = config.process.gate(&registry)?;
     tokio::spawn(watching);
     let probes = Router::default().with(&Probes::new(registry, ready), telemetry::routes());
-    let ports = Ports::new(listeners.into(), gate, routes, probes)?;
+    let ports = Ports::new(listeners.into(), gate, routes, probes)?.secured(tls);
     tracing::info!(address = %ports.address()?, data_dir = %config.data_dir.display(), "serving");
     let showing = replay.map(|replay| tokio::spawn(replay.show()));
     let connections = config.process.connections();

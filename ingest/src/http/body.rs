@@ -3,21 +3,21 @@
 
 use std::{
     io::{self, Read},
-    sync::Arc,
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use flate2::bufread::GzDecoder;
 use futures_util::StreamExt;
-use prometheus::IntGauge;
-use shared::{event::BatchFormat, http::RequestBody};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
+use shared::{
+    event::BatchFormat,
+    http::{Connected, RequestBody},
 };
+use tokio::time::{Instant, timeout_at};
 use warp::http::{HeaderMap, header};
 use zstd::zstd_safe::{self, zstd_sys::ZSTD_ErrorCode};
+
+use super::in_flight::{Full, Held, InFlight};
 
 /// The error of the library for output that does not fit.
 const ZSTD_TOO_SMALL: usize = ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall as usize;
@@ -27,13 +27,6 @@ const ZSTD_WRONG_SIZE: usize = ZSTD_ErrorCode::ZSTD_error_srcSize_wrong as usize
 
 /// The bytes with which a gzip begins.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-
-/// The bytes that all bodies in flight may hold together.
-#[derive(Debug)]
-pub(super) struct InFlight {
-    free: Arc<Semaphore>,
-    held: IntGauge,
-}
 
 /// A body that was read and decompressed; dropping it releases the bytes that it holds.
 #[derive(Debug)]
@@ -60,36 +53,9 @@ enum Encoding {
     Zstd,
 }
 
-#[derive(Debug)]
-struct Held {
-    permit: OwnedSemaphorePermit,
-    gauge: IntGauge,
-}
-
-impl InFlight {
-    pub(super) fn new(bytes: usize, held: IntGauge) -> Self {
-        Self { free: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))), held }
-    }
-
-    fn hold(&self) -> Result<Held, BodyError> {
-        let permit =
-            Arc::clone(&self.free).try_acquire_many_owned(0).map_err(|_| BodyError::Busy)?;
-        Ok(Held { permit, gauge: self.held.clone() })
-    }
-
-    fn grow(&self, held: &mut Held, bytes: usize) -> Result<(), BodyError> {
-        let more = u32::try_from(bytes).map_err(|_| BodyError::Busy)?;
-        let permit =
-            Arc::clone(&self.free).try_acquire_many_owned(more).map_err(|_| BodyError::Busy)?;
-        held.permit.merge(permit);
-        held.gauge.add(i64::from(more));
-        Ok(())
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.gauge.sub(i64::try_from(self.permit.num_permits()).unwrap_or(i64::MAX));
+impl From<Full> for BodyError {
+    fn from(Full: Full) -> Self {
+        Self::Busy
     }
 }
 
@@ -97,6 +63,7 @@ impl Body {
     /// Reads a body of at most `limit` bytes to its end, within `timeout`.
     pub(super) async fn read(
         headers: &HeaderMap,
+        connected: Connected,
         mut chunks: RequestBody,
         limit: usize,
         in_flight: &InFlight,
@@ -110,7 +77,7 @@ impl Body {
         if announced.is_some_and(|length: usize| length > limit) {
             return Err(BodyError::TooLarge { limit });
         }
-        let mut held = in_flight.hold()?;
+        let mut held = in_flight.hold(connected.many, limit)?;
         // Announced bytes count as held, and take memory, only when they arrive; reserving their
         // address space now saves a reallocation.
         let mut body = BytesMut::with_capacity(announced.unwrap_or(0));

@@ -1,52 +1,58 @@
 //! One connection: its requests, its limits, and how it is closed.
 //!
-//! A reply says `Connection: close` when the rest of its request was not read, and when the process
-//! is stopping. The connection knows no path; the router does.
+//! With HTTP/1.1 a reply says `Connection: close` when the rest of its request was not read, and
+//! when the process is stopping. With HTTP/2 the connection says GOAWAY when the process is
+//! stopping. The connection knows no path; the router does.
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
-    io,
+    error::Error,
+    future::{pending, poll_fn},
     net::IpAddr,
-    pin::Pin,
+    pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::Poll,
     time::Duration,
 };
 
 use futures_util::future::AbortHandle;
 use hyper::{
-    Response,
-    body::{Body, Bytes, Frame, Incoming, SizeHint},
+    Method, Response, Version,
+    body::{Body, Bytes, Incoming},
     header::{CONNECTION, HeaderValue},
-    server::conn::http1,
     service::{Service, service_fn},
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    sync::OwnedSemaphorePermit,
+    sync::{Semaphore, watch},
+    time::Instant,
 };
-use warp::http::StatusCode;
 
 use super::{
     activity::Activity,
     compression::Compressing,
     options::ServeOptions,
-    reply::HttpError,
-    request::Connected,
+    received::{ReceivedBody, complete},
+    request::{Connected, ConnectionId},
     router::Routes,
-    stream::ClientStream,
+    sent::{self, Length, ReplyBytes, SentBody, UnderWay},
+    stream::{ClientStream, Transport},
+    streams::{Begun, Streams},
     waiting::{WaitLimits, WaitingConnections, Watch},
 };
+use crate::tls::Tls;
 
 /// The largest size of a connection's read buffer, in bytes; it also limits a request's headers.
 const BUFFER: usize = 64 << 10;
-/// The first bytes of a client that speaks HTTP/2 without asking first.
-const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The bytes that a client of HTTP/2 may send before they are read, of a request and of all.
+const WINDOW: u32 = 64 << 10;
+/// The requests that a client of HTTP/2 may send at once.
+const STREAMS: u32 = 100;
+/// The bytes of a reply that the library takes before a client of HTTP/2 lets it send them.
+const SEND_BUFFER: usize = 16 << 10;
 
 /// What the connections of a server share.
 pub(super) struct Server {
@@ -54,26 +60,39 @@ pub(super) struct Server {
     routes: Routes,
     options: ServeOptions,
     compressing: Compressing,
+    replies: ReplyBytes,
+    /// The requests that are being answered.
+    requests: Arc<Semaphore>,
+    /// The number of connections so far.
+    connections: AtomicU64,
     stopping: AtomicBool,
+    /// Whether the drain window has ended.
+    closed: watch::Sender<bool>,
 }
 
-/// The body of a request; notes when it was read to its end.
-pub(super) struct ReceivedBody {
-    body: Incoming,
+/// What the requests of a connection share.
+struct Connection {
+    id: ConnectionId,
+    server: Arc<Server>,
     activity: Arc<Activity>,
-}
-
-/// The body of a reply; dropping it notes that the library has all of it.
-struct SentBody<B> {
-    body: B,
-    activity: Arc<Activity>,
-    _compressing: Option<OwnedSemaphorePermit>,
+    client: IpAddr,
+    is_encrypted: bool,
 }
 
 impl Server {
     pub(super) fn new(routes: Routes, options: ServeOptions) -> Self {
-        let (waiting, compressing) = (Arc::default(), Compressing::default());
-        Self { waiting, routes, options, compressing, stopping: AtomicBool::new(false) }
+        let most = options.max_connections.min(Semaphore::MAX_PERMITS);
+        Self {
+            waiting: Arc::default(),
+            routes,
+            options,
+            compressing: Compressing::default(),
+            replies: ReplyBytes::new(options.max_reply_bytes),
+            requests: Arc::new(Semaphore::new(most)),
+            connections: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            closed: watch::Sender::new(false),
+        }
     }
 
     /// Makes every further reply the last one of its connection.
@@ -81,63 +100,44 @@ impl Server {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
+    /// Closes every connection once its requests are answered.
+    pub(super) fn close(&self) {
+        self.closed.send_replace(true);
+        self.waiting.close_all();
+    }
+
     /// Serves `stream` until it ends, waits too long, or `handle` ends it.
     pub(super) async fn connect(
         self: Arc<Self>,
-        stream: impl AsyncRead + AsyncWrite + Unpin,
+        stream: impl Transport + 'static,
+        tls: Option<Arc<Tls>>,
         client: IpAddr,
         handle: AbortHandle,
     ) {
-        let ServeOptions { header_timeout, idle_timeout, write_timeout, .. } = self.options;
-        let activity = Arc::new(Activity::default());
+        let ServeOptions { header_timeout, idle_timeout, .. } = self.options;
+        let activity = Arc::new(Activity::new(Instant::now()));
         let limits = WaitLimits { head: header_timeout, idle: idle_timeout };
         let waiting = Arc::clone(&self.waiting);
         let mut watch = Watch::new(waiting, Arc::clone(&activity), handle, limits);
-        let stream = ClientStream::new(stream, write_timeout, Arc::clone(&activity));
-        let routes = self.compressing.wrap(self.routes.clone());
-        let service = service_fn(|request| self.answer(request, client, &routes, &activity));
-        let mut connection = http1::Builder::new()
-            .header_read_timeout(None::<Duration>)
-            .max_buf_size(BUFFER)
-            .serve_connection(TokioIo::new(stream), service);
-        let ended = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-            Poll::Ready(ended) => Poll::Ready(ended),
-            Poll::Pending => watch.poll_expired(cx).map(Ok),
-        });
-        let Err(error) = ended.await else { return };
-        // A client that disconnects early is not worth a line at the default level.
-        tracing::debug!(%error, "a connection ended early");
-        let parts = connection.into_parts();
-        if parts.read_buf.starts_with(HTTP2)
-            && let Err(error) = refuse_http2(parts.io.into_inner()).await
-        {
-            tracing::debug!(%error, "a client left before its connection was refused");
-        }
-    }
-
-    fn answer<S, B>(
-        &self,
-        mut request: hyper::Request<Incoming>,
-        client: IpAddr,
-        routes: &S,
-        activity: &Arc<Activity>,
-    ) -> impl Future<Output = Result<Response<SentBody<B>>, Infallible>>
-    where
-        S: Service<hyper::Request<ReceivedBody>, Response = Response<B>, Error = Infallible>,
-    {
-        activity.begun(request.body().is_end_stream());
-        let (client, stopping) = (Some(client.to_canonical()), self.is_stopping());
-        request.extensions_mut().insert(Connected { client, stopping, tls: false });
-        let received = Arc::clone(activity);
-        let reply = routes.call(request.map(|body| ReceivedBody { body, activity: received }));
-        async move {
-            let mut reply = reply.await?;
-            if self.is_stopping() || !activity.is_body_read() {
-                reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        let is_encrypted = tls.is_some();
+        let id = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
+        let server = Arc::clone(&self);
+        let connection = Connection { id, server, activity, client, is_encrypted };
+        let ended = match tls {
+            None => connection.serve(Box::new(stream), None, &mut watch).await,
+            Some(tls) => {
+                let (accepted, authorities) = tls.accept(stream);
+                match watch.within(accepted).await {
+                    Ok(stream) => {
+                        connection.serve(Box::new(stream), Some(authorities), &mut watch).await
+                    }
+                    Err(error) => Err(error.into()),
+                }
             }
-            let compressing = self.compressing.begin(&mut reply);
-            let activity = Arc::clone(activity);
-            Ok(reply.map(|body| SentBody { body, activity, _compressing: compressing }))
+        };
+        if let Err(error) = ended {
+            // A client that disconnects early is not worth a line at the default level.
+            tracing::debug!(%error, "a connection ended early");
         }
     }
 
@@ -146,68 +146,139 @@ impl Server {
     }
 }
 
-async fn refuse_http2(
-    mut stream: ClientStream<impl AsyncRead + AsyncWrite + Unpin>,
-) -> io::Result<()> {
-    stream.write_all(http2_not_served().to_last_reply().as_bytes()).await?;
-    stream.shutdown().await
-}
+impl Connection {
+    /// Answers the requests that arrive on `stream`. The client is told to leave when the drain
+    /// window has ended, and when `authorities` change.
+    async fn serve(
+        self,
+        stream: Box<dyn Transport>,
+        authorities: Option<watch::Receiver<u64>>,
+        watch: &mut Watch,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let this = Arc::new(self);
+        let (server, activity) = (&this.server, &this.activity);
+        let write_timeout = server.options.write_timeout;
+        let stream = ClientStream::new(stream, write_timeout, Arc::clone(activity));
+        let begun = Begun::default();
+        let mut streams = Streams::new(begun.clone(), write_timeout);
+        let (mut closed, is_encrypted) = (server.closed.subscribe(), authorities.is_some());
+        let mut closed = pin!(async move { closed.wait_for(|closed| *closed).await.is_ok() });
+        let mut replaced = pin!(replaced(authorities));
+        let routes = server.compressing.wrap(server.routes.clone());
+        let answering = Arc::clone(&this);
+        let service = service_fn(move |request| answering.answer(request, &routes));
+        let builder = protocols(begun);
+        let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let mut leaves = false;
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
+                    return Poll::Ready(ended);
+                }
+                streams.poll(cx);
+                if !leaves {
+                    let is_told = activity.is_leaving()
+                        || activity.is_http2() && closed.as_mut().poll(cx).is_ready()
+                        || is_encrypted && replaced.as_mut().poll(cx).is_ready();
+                    if is_told {
+                        leaves = true;
+                        activity.leave();
+                        serving.as_mut().graceful_shutdown();
+                        continue;
+                    }
+                }
+                return watch.poll_expired(cx).map(Ok);
+            }
+        })
+        .await
+    }
 
-/// The reply to a client that speaks HTTP/2.
-pub(super) fn http2_not_served() -> HttpError {
-    let message = "HTTP/2 is not served; use HTTP/1.1";
-    HttpError::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http2_not_served", message)
-}
-
-impl Body for ReceivedBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        let is_ok = frame.as_ref().is_none_or(Result::is_ok);
-        if is_ok && (frame.is_none() || self.body.is_end_stream()) {
-            self.activity.body_ended();
+    fn answer<S, B>(
+        self: &Arc<Self>,
+        mut request: hyper::Request<Incoming>,
+        routes: &S,
+    ) -> impl Future<Output = Result<Response<SentBody<B>>, Infallible>> + Send + use<S, B>
+    where
+        S: Service<
+                hyper::Request<ReceivedBody>,
+                Response = Response<B>,
+                Error = Infallible,
+                Future: Send,
+            >,
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let this = Arc::clone(self);
+        let permit = Arc::clone(&this.server.requests).try_acquire_owned().ok();
+        let is_admitted = permit.is_some();
+        let under_way = UnderWay::begin(&this.activity, permit);
+        let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+        let is_http2 = request.version() == Version::HTTP_2;
+        // The library leaves out the body of HTTP/1.1 only.
+        let is_bodiless = is_http2 && request.method() == Method::HEAD;
+        complete(&mut request);
+        let (client, stopping) = (Some(this.client.to_canonical()), this.server.is_stopping());
+        let (tls, many) = (this.is_encrypted, is_http2.then_some(this.id));
+        request.extensions_mut().insert(Connected { client, stopping, tls, many });
+        let reply = is_admitted.then(|| {
+            let is_read = Arc::clone(&is_read);
+            routes.call(request.map(|body| ReceivedBody::new(body, is_read)))
+        });
+        async move {
+            let mut reply = match reply {
+                Some(reply) => this.sent(reply.await?, under_way),
+                None => SentBody::refuse(Response::new(()), &sent::too_many_requests(), under_way),
+            };
+            if is_bodiless {
+                SentBody::leave_out(&mut reply);
+            }
+            let stopping = this.server.is_stopping();
+            if is_http2 && stopping {
+                this.activity.leave();
+            } else if !is_http2 && (stopping || !is_read.load(Ordering::Relaxed)) {
+                reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(reply)
         }
-        Poll::Ready(frame)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl<B: Body + Unpin> Body for SentBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    /// The reply of a route as it is sent.
+    fn sent<B: Body<Data = Bytes>>(
+        &self,
+        mut reply: Response<B>,
+        under_way: UnderWay,
+    ) -> Response<SentBody<B>> {
+        let length = reply.extensions_mut().remove().unwrap_or_else(|| Length::of(&reply));
+        let Some(held) = self.server.replies.hold(length) else {
+            let error = sent::too_many_replies();
+            return SentBody::refuse(reply.map(drop), &error, under_way);
+        };
+        let compressing = self.server.compressing.begin(&mut reply);
+        reply.map(|body| SentBody::new(body, held, compressing, under_way))
     }
 }
 
-impl<B> Drop for SentBody<B> {
-    fn drop(&mut self) {
-        self.activity.answered();
+/// Completes when the client CA certificates are others than when the connection began.
+async fn replaced(authorities: Option<watch::Receiver<u64>>) {
+    if let Some(mut authorities) = authorities
+        && authorities.changed().await.is_ok()
+    {
+        return;
     }
+    pending().await
+}
+
+/// HTTP/1.1 and HTTP/2, within the limits of a connection.
+fn protocols(begun: Begun) -> auto::Builder<Begun> {
+    let mut builder = auto::Builder::new(begun);
+    builder.http1().header_read_timeout(None::<Duration>).max_buf_size(BUFFER);
+    builder
+        .http2()
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(BUFFER).unwrap_or(u32::MAX))
+        .max_send_buf_size(SEND_BUFFER);
+    builder
 }
 
 #[cfg(test)]
@@ -216,8 +287,8 @@ mod tests {
 
     use futures_util::future::Abortable;
     use tokio::{
-        io::{AsyncReadExt, DuplexStream, duplex},
-        time::{Instant, advance},
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        time::advance,
     };
     use warp::Reply as _;
 
@@ -247,7 +318,7 @@ mod tests {
         let (client, stream) = duplex(1 << 10);
         let (handle, registration) = AbortHandle::new_pair();
         let server = Arc::new(Server::new(routes, options));
-        let connection = server.connect(stream, Ipv4Addr::LOCALHOST.into(), handle);
+        let connection = server.connect(stream, None, Ipv4Addr::LOCALHOST.into(), handle);
         tokio::spawn(Abortable::new(connection, registration));
         client
     }
@@ -314,5 +385,73 @@ mod tests {
         client.write_all([REQUEST, REQUEST].concat().as_bytes()).await.unwrap();
         reply(&mut client).await;
         reply(&mut client).await;
+    }
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0pingping";
+    /// The headers of `GET /hello`.
+    const HEADERS: &[u8] = b"\x82\x86\x04\x06/hello\x41\x04test";
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+
+    /// The headers of a request on the stream `stream`.
+    fn headers(stream: u8, flags: u8) -> Vec<u8> {
+        let length = u8::try_from(HEADERS.len()).unwrap();
+        [&[0, 0, length, 1, flags, 0, 0, 0, stream], HEADERS].concat()
+    }
+
+    /// Sends `repeated` every five seconds until the connection is closed; the time until then.
+    async fn until_closed_though(client: DuplexStream, repeated: &'static [u8]) -> Duration {
+        let begun = Instant::now();
+        let (mut replies, mut requests) = tokio::io::split(client);
+        tokio::spawn(async move {
+            while requests.write_all(repeated).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        });
+        tokio::io::copy(&mut replies, &mut tokio::io::sink()).await.ok();
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_request_of_http2_has_the_time_for_headers_whatever_else_is_sent() {
+        let mut client = client(Duration::ZERO);
+        client.write_all(PREFACE).await.unwrap();
+        let waited = until_closed_though(client, PING).await;
+        assert!(is_after(waited, HEADER_TIMEOUT), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_of_http2_is_closed_whatever_else_is_sent() {
+        let mut client = client(Duration::ZERO);
+        client.write_all(PREFACE).await.unwrap();
+        client.write_all(&headers(1, END_STREAM | END_HEADERS)).await.unwrap();
+        reply(&mut client).await;
+        let waited = until_closed_though(client, PING).await;
+        assert!(is_after(waited, IDLE_TIMEOUT), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn headers_of_http2_that_do_not_end_have_their_time_also_while_a_request_is_answered() {
+        const CONTINUATION: &[u8] = b"\0\0\0\x09\0\0\0\0\x03";
+        for pause in [Duration::ZERO, 10 * IDLE_TIMEOUT] {
+            let mut client = client(pause);
+            client.write_all(PREFACE).await.unwrap();
+            client.write_all(&headers(1, END_STREAM | END_HEADERS)).await.unwrap();
+            advance(Duration::from_secs(60)).await;
+            client.write_all(&headers(3, END_STREAM)).await.unwrap();
+            let waited = until_closed_though(client, CONTINUATION).await;
+            assert!(is_after(waited, HEADER_TIMEOUT), "{waited:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reply_of_http2_may_take_longer_than_any_wait_for_a_client() {
+        let mut client = client(10 * IDLE_TIMEOUT);
+        client.write_all(PREFACE).await.unwrap();
+        for stream in [1, 3] {
+            client.write_all(&headers(stream, END_STREAM | END_HEADERS)).await.unwrap();
+            reply(&mut client).await;
+        }
     }
 }

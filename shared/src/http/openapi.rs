@@ -48,7 +48,11 @@ const HOW: &str = "\
     - An idle connection is closed 75 seconds after its last reply, or sooner when a new one \
     needs its place. When all connections are busy, a new one receives 503 `unavailable`. A reply \
     that is sent before the whole request was read, or while the process is stopping, has \
-    `Connection: close`. A client that begins with HTTP/2 receives 505 `http2_not_served`.\n\
+    `Connection: close`; with HTTP/2, the stream is reset without an error or the connection \
+    says GOAWAY. Requests of HTTP/2, of which a connection may have 100 at once, count as \
+    connections do.\n\
+    - HTTP/1.1 and HTTP/2 are served, HTTP/2 by ALPN or, without TLS, by prior knowledge. A reply \
+    that a client does not read for 30 seconds is given up.\n\
     - Every example of a reply comes with the command that returns it. The examples were recorded \
     with the clock set back and the batch of the first seed: `bookend serve --as-of \
     2019-05-13T12:00:00Z`, then `curl -X POST http://127.0.0.1:5000/user/batches -d \

@@ -7,11 +7,13 @@ use futures_util::future::join;
 use tokio::{net::TcpListener, sync::oneshot};
 
 use super::{
+    Listener,
     gate::Gate,
     options::{DrainEnd, ServeOptions},
     router::{Router, Routes},
     serve,
 };
+use crate::tls::Tls;
 
 /// The sockets that a process listens on.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub struct Ports {
 }
 
 struct Port {
-    listener: TcpListener,
+    listener: Listener,
     routes: Routes,
 }
 
@@ -53,16 +55,23 @@ impl Ports {
             None => (main.and(probes), None),
             Some(listener) => {
                 let routes = probes.behind(Arc::new(gate.for_operations())).into_bare_filter();
-                (main, Some(Port { listener, routes }))
+                (main, Some(Port { listener: listener.into(), routes }))
             }
         };
         let routes = main.behind(Arc::new(gate)).into_filter()?;
-        Ok(Self { main: Port { listener, routes }, operations })
+        Ok(Self { main: Port { listener: listener.into(), routes }, operations })
+    }
+
+    /// The same with TLS on the main port, if `tls` is given.
+    #[must_use]
+    pub fn secured(mut self, tls: Option<Arc<Tls>>) -> Self {
+        self.main.listener.tls = tls;
+        self
     }
 
     /// The address of the main port.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.main.listener.local_addr()
+        self.main.listener.tcp.local_addr()
     }
 
     /// Serves both ports until `shutdown` resolves, as [`serve`] does. The port for operators ends

@@ -78,10 +78,15 @@ impl HttpError {
         reply
     }
 
+    /// The body of the reply as JSON.
+    pub(super) fn to_json(&self) -> String {
+        json!(self.body()).to_string()
+    }
+
     /// The reply as it is written to a connection that no HTTP library serves and that is closed
     /// then. No request was read, so no id of a client is kept.
     pub(super) fn to_last_reply(&self) -> String {
-        let body = json!(self.body()).to_string();
+        let body = self.to_json();
         let mut headers = HeaderMap::from_iter([
             (header::CONNECTION, HeaderValue::from_static("close")),
             (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),

@@ -17,7 +17,13 @@ pub struct Connected {
     pub stopping: bool,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// The connection if it is one of HTTP/2, which carries many requests at once.
+    pub many: Option<ConnectionId>,
 }
+
+/// A connection among those of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionId(pub u64);
 
 /// The body of a request, in the pieces in which it arrives.
 pub type RequestBody = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;

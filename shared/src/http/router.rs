@@ -24,6 +24,7 @@ use super::{
     openapi::{self, Call, OpenApi},
     request::{Connected, Request, RequestBody},
     right::Access,
+    sent::Length,
     template::{matches, variables},
     unrouted::unrouted,
 };
@@ -189,6 +190,7 @@ impl Router {
                 };
                 router.reply(path.as_str(), request)
             })
+            .map(Length::note)
             .boxed()
     }
 
@@ -226,7 +228,11 @@ impl Router {
             }
             return (route.handler)(request);
         }
-        let methods: Vec<_> = matching().flat_map(BoundRoute::methods).collect();
+        let methods: Vec<_> = match request.method {
+            // It names no path, and no path supports it.
+            Method::CONNECT => vec!["GET", "HEAD", "POST"],
+            _ => matching().flat_map(BoundRoute::methods).collect(),
+        };
         Box::pin(std::future::ready(unrouted(&request.method, &methods, cors)))
     }
 }

@@ -28,14 +28,18 @@ const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 16 << 20;
 
 /// A connection with a limit on a stalled write and on the time that closing takes.
-#[derive(Debug)]
-pub(super) struct ClientStream<S> {
-    stream: S,
+pub(super) struct ClientStream {
+    stream: Box<dyn Transport>,
     write_timeout: Duration,
     activity: Arc<Activity>,
     stalled: Option<Pin<Box<Sleep>>>,
     lingering: Option<Lingering>,
 }
+
+/// The bytes of a connection, encrypted or not.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Transport for S {}
 
 /// The limits on what a client may still send after its last reply.
 #[derive(Debug)]
@@ -45,17 +49,21 @@ struct Lingering {
     bytes: usize,
 }
 
-impl<S> ClientStream<S> {
+impl ClientStream {
     /// Wraps `stream`; a write that makes no progress for `write_timeout` fails.
-    pub(super) fn new(stream: S, write_timeout: Duration, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(
+        stream: Box<dyn Transport>,
+        write_timeout: Duration,
+        activity: Arc<Activity>,
+    ) -> Self {
         Self { stream, write_timeout, activity, stalled: None, lingering: None }
     }
 
-    fn unless_stalled(
+    fn unless_stalled<T>(
         &mut self,
-        written: Poll<io::Result<usize>>,
+        written: Poll<io::Result<T>>,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<io::Result<T>> {
         self.activity.written(written.is_ready());
         if written.is_ready() {
             self.stalled = None;
@@ -85,7 +93,7 @@ impl Lingering {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
+impl AsyncRead for ClientStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -93,14 +101,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.activity.received();
+        let received = &buf.filled()[before..];
+        if !received.is_empty() {
+            self.activity.received(received);
         }
         read
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
+impl AsyncWrite for ClientStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -123,8 +132,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         self.stream.is_write_vectored()
     }
 
+    /// With TLS, the bytes of a write are encrypted at once and may be sent here only.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_ready() && self.stalled.is_none() {
+            return flushed;
+        }
+        self.unless_stalled(flushed, cx)
     }
 
     /// Ends the sending side, then discards what still arrives until the client closes its side.
@@ -132,7 +146,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         let this = &mut *self;
         if this.lingering.is_none() {
             this.activity.closing();
-            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            let ended = Pin::new(&mut this.stream).poll_shutdown(cx);
+            ready!(this.unless_stalled(ended, cx))?;
         }
         let lingering = this.lingering.get_or_insert_with(Lingering::begin);
         let mut scratch = [0; 8 << 10];

@@ -5,7 +5,9 @@
 
 use std::{
     collections::BTreeMap,
-    pin::Pin,
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -16,6 +18,11 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::activity::{Activity, Phase};
+
+/// The time that a client has to close a connection that takes no further request.
+const LEAVING: Duration = Duration::from_secs(1);
+/// A limit without end.
+const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The connections of a server that wait for a request, in the order in which they began to wait.
 #[derive(Debug, Default)]
@@ -32,6 +39,8 @@ struct Waiting {
 struct WaitingConnection {
     /// Whether a request was answered on it.
     idle: bool,
+    /// Whether it says to its client that it ends, and ends then.
+    leaves: bool,
     handle: AbortHandle,
 }
 
@@ -48,7 +57,7 @@ pub(super) struct Watch {
     activity: Arc<Activity>,
     handle: AbortHandle,
     limits: WaitLimits,
-    seen: Option<(Phase, u64)>,
+    seen: Option<(Phase, Instant)>,
     place: Option<u64>,
     /// When the connection has waited too long; counts only in a phase with a limit.
     deadline: Pin<Box<Sleep>>,
@@ -67,25 +76,27 @@ impl WaitingConnections {
         true
     }
 
-    /// Closes every connection that waits for a request, now or later.
+    /// Closes every connection that waits for a request, now or later, unless it leaves by itself.
     pub(super) fn close_all(&self) {
         let mut waiting = self.0.lock();
         waiting.closed = true;
-        for connection in std::mem::take(&mut waiting.connections).into_values() {
-            connection.handle.abort();
-        }
+        waiting.connections.retain(|_, connection| {
+            if !connection.leaves {
+                connection.handle.abort();
+            }
+            connection.leaves
+        });
     }
 
     /// Adds a connection and returns its place.
-    fn enter(&self, idle: bool, handle: &AbortHandle) -> u64 {
+    fn enter(&self, connection: WaitingConnection) -> u64 {
         let mut waiting = self.0.lock();
         let place = waiting.next;
         waiting.next += 1;
-        if waiting.closed {
-            handle.abort();
+        if waiting.closed && !connection.leaves {
+            connection.handle.abort();
         } else {
-            let handle = handle.clone();
-            waiting.connections.insert(place, WaitingConnection { idle, handle });
+            waiting.connections.insert(place, connection);
         }
         place
     }
@@ -113,7 +124,7 @@ impl Watch {
         let now = self.activity.now();
         if self.seen != Some(now) {
             self.seen = Some(now);
-            self.begin(now.0);
+            self.begin(now);
         }
         if self.limit(now.0).is_some() {
             ready!(self.deadline.as_mut().poll(cx));
@@ -122,13 +133,29 @@ impl Watch {
         Poll::Pending
     }
 
-    fn begin(&mut self, phase: Phase) {
+    /// Completes with the outcome of `work`, or fails when the connection has waited too long.
+    pub(super) async fn within<T>(
+        &mut self,
+        work: impl Future<Output = io::Result<T>>,
+    ) -> io::Result<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(outcome),
+            Poll::Pending => self.poll_expired(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+        })
+        .await
+    }
+
+    fn begin(&mut self, (phase, since): (Phase, Instant)) {
         self.leave();
         if matches!(phase, Phase::New | Phase::Idle) {
-            self.place = Some(self.waiting.enter(phase == Phase::Idle, &self.handle));
+            let (idle, leaves) = (phase == Phase::Idle, self.activity.is_http2());
+            let connection = WaitingConnection { idle, leaves, handle: self.handle.clone() };
+            self.place = Some(self.waiting.enter(connection));
         }
         if let Some(limit) = self.limit(phase) {
-            self.deadline.as_mut().reset(Instant::now() + limit);
+            let deadline = since.checked_add(limit).unwrap_or_else(|| since + FAR);
+            self.deadline.as_mut().reset(deadline);
         }
     }
 
@@ -136,6 +163,7 @@ impl Watch {
         match phase {
             Phase::New | Phase::Head => Some(self.limits.head),
             Phase::Idle => Some(self.limits.idle),
+            Phase::Leaving => Some(LEAVING),
             Phase::Busy | Phase::Closing => None,
         }
     }

@@ -79,6 +79,8 @@ mod strays;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod topics;
 #[cfg(test)]
 mod upgrade;
