@@ -57,3 +57,21 @@ fn a_demo_with_keys_needs_one_for_its_own_requests_and_prints_it_nowhere() {
     let curl = r#"curl -H "Authorization: Bearer $BOOKEND_API_KEY" 'http://127.0.0.1:"#;
     assert!(shown.contains(curl) && !shown.contains("bk_"), "{shown}");
 }
+
+#[test]
+fn a_demo_with_tls_sends_its_own_requests_to_the_certificate_that_it_trusts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
+    let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(&certificate, pair.cert.pem()).unwrap();
+    std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    let authorities = certificate.to_str().unwrap();
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().args(["demo", "--once", "--sessions", "50", "--listen", "127.0.0.1:0"]);
+    command.env("BOOKEND_TLS_CERT", &certificate).env("BOOKEND_TLS_KEY", &key);
+    let done = command.args(["--tls-ca", authorities]).stdin(Stdio::null()).output().unwrap();
+    let shown = String::from_utf8_lossy(&done.stdout);
+    assert_eq!(done.status.code(), Some(0), "{shown}{}", said(&done));
+    let curl = format!("curl --cacert '{authorities}' 'https://127.0.0.1:");
+    assert!(shown.contains(&curl), "{shown}");
+}
