@@ -3,6 +3,7 @@
 use std::num::NonZero;
 
 use shared::{
+    access::TrustedProxies,
     cli::{ProcessConfig, Threads},
     config::{Bytes, DurationValue, Mistakes, Setting, Settings},
     store::config::{StoreConfig, cassandra_settings},
@@ -74,7 +75,7 @@ pub fn settings() -> Vec<Setting> {
         setting("max-body", "BYTES", "1MiB", "Maximum size of a request body, before and after decompression"),
         setting("max-inflight", "BYTES", "64MiB", "Maximum total size of request bodies in memory; further requests get 503"),
         setting("future-tolerance", "TIME", "5m", "How far in the future the time of an event may be"),
-        setting("quota", "N", "", "Events per second per client address; behind a proxy all are one without --trusted-proxies"),
+        setting("quota", "N", "", "Events/s per address, one bucket behind a proxy without --trusted-proxies [default: no limit]"),
         setting("consumer-batch", "BYTES", "", "Size of the records that the consumer processes together [default: 1MiB embedded, 24MiB Kafka]"),
         setting("log-partitions", "N", "6", "Number of partitions of a new log"),
     ]
@@ -107,7 +108,7 @@ impl Limits {
                 body_timeout: given.duration("body-timeout"),
                 future_tolerance_ms,
                 quota_events_per_second: given.get_optional("quota"),
-                trusted_proxies: given.get_list("trusted-proxies").into_iter().collect(),
+                trusted_proxies: TrustedProxies::all(given.get_list("trusted-proxies")),
                 append_timeout: log
                     .append_deadline()
                     .unwrap_or(EndpointOptions::default().append_timeout),

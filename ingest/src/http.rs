@@ -10,7 +10,7 @@ use bytes::Bytes;
 use shared::{
     clock::Clock,
     event::{BatchShape, EventBatch, Sender, SessionEvent},
-    http::{Access, Request, Route},
+    http::{Access, Request, RequestId, Route},
     telemetry::Repeats,
     timestamp::Timestamp,
 };
@@ -98,11 +98,12 @@ impl Endpoint {
         let timer = self.metrics.request_duration.start_timer();
         // The clients of the second seed look for the text alone.
         let text_for_rows = request.route == "/" && !wants_json(&request.headers);
+        let request_id = request.id.clone();
         let caller = request.caller.clone();
         let reply = match self.take(request).await {
             Ok((shape, report)) => report.to_response(text_for_rows && shape == BatchShape::Rows),
             Err(refusal) => {
-                self.log_failure(&refusal);
+                self.log_failure(&refusal, &request_id);
                 refusal.to_response()
             }
         };
@@ -149,7 +150,7 @@ impl Endpoint {
 
     /// Logs why a batch was refused although it may be valid, once for many: all clients meet the
     /// same fault.
-    fn log_failure(&self, refusal: &Refusal) {
+    fn log_failure(&self, refusal: &Refusal, request_id: &RequestId) {
         let kind = match refusal {
             Refusal::Log(LogError::Refused { cause, .. }) => cause.as_str(),
             Refusal::Log(LogError::Throttled { .. }) => "throttled",
@@ -161,16 +162,27 @@ impl Endpoint {
         let Some(suppressed) = self.repeats.due(kind) else { return };
         match refusal {
             Refusal::Log(error @ LogError::Refused { .. }) => {
-                tracing::error!(%error, suppressed, "a batch was refused; the client gets a 503");
+                tracing::error!(
+                    %error,
+                    %request_id,
+                    suppressed,
+                    "a batch was refused; the client gets a 503"
+                );
             }
             Refusal::Log(error) => tracing::warn!(
                 %error,
+                %request_id,
                 suppressed,
                 "the log did not accept a batch; the client gets a 503"
             ),
             _ => {
                 let error = refusal.error().message;
-                tracing::warn!(error, suppressed, "a batch was refused; the client gets a 503");
+                tracing::warn!(
+                    error,
+                    %request_id,
+                    suppressed,
+                    "a batch was refused; the client gets a 503"
+                );
             }
         }
     }

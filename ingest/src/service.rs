@@ -54,7 +54,8 @@ pub async fn run(
     }
     let ready = ready(log.clone(), endpoint, consumer.clone());
     let tls = config.process.start_tls(&registry)?;
-    let gate = config.process.gate(&registry)?;
+    let (gate, watching) = config.process.gate(&registry)?;
+    tokio::spawn(watching);
     let probes = Router::default().with(&Probes::new(registry, ready), telemetry::routes());
     let ports = Ports::new(listeners.into(), gate, router, probes)?.secured(tls);
     tracing::info!(address = %ports.address()?, role = ?config.role, "serving");

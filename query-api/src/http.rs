@@ -121,11 +121,11 @@ fn measured(
 ) -> Route<QueryService> {
     let handler = move |service: Arc<QueryService>, request: Request| async move {
         let measured = service.metrics.begin(request.route, &request.caller);
-        let head = request.method == Method::HEAD;
+        let (head, id) = (request.method == Method::HEAD, request.id.clone());
         match answer(&service, request).await {
-            Ok(answer) => answer.into_response(measured, head),
+            Ok(answer) => answer.into_response(measured, head, id),
             Err(error) => {
-                let response = error.to_response();
+                let response = error.to_response(&id);
                 measured.answered(response.status().as_u16());
                 response
             }

@@ -26,7 +26,8 @@ pub async fn run(
         async move { store.ready().await.map_err(|error| error.to_string()) }
     };
     let tls = config.process.start_tls(&registry)?;
-    let gate = config.process.gate(&registry)?;
+    let (gate, watching) = config.process.gate(&registry)?;
+    tokio::spawn(watching);
     let routes = Router::default().with(&Arc::new(service), crate::routes());
     let probes = Router::default().with(&Probes::new(registry, ready), telemetry::routes());
     let ports = Ports::new(listeners.into(), gate, routes, probes)?.secured(tls);

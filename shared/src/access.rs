@@ -4,10 +4,10 @@
 //! is decided where routes are, in [`crate::http`].
 
 pub use self::{
-    forwarded::{ProxyNet, TrustedProxies},
+    forwarded::TrustedProxies,
     key::{KeyHash, KeyId, generate},
     keys::{Key, KeySet, Keys, Unfit, parse_day},
-    metrics::register_without_keys,
+    metrics::{register_denials, register_without_keys},
     origin::{AllowedOrigin, Origin},
     right::{Right, Rights},
 };

@@ -1,27 +1,31 @@
-//! The frame around a service: the settings of every process, its runtime, signals and exit status.
+//! The frame around a service: the settings of every process, its runtime and exit status.
 
 use std::{
-    future::Future, net::SocketAddr, num::NonZero, process::ExitCode, sync::Arc, thread,
+    future::{Future, ready},
+    net::SocketAddr,
+    num::NonZero,
+    process::ExitCode,
+    sync::Arc,
+    thread,
     time::Duration,
 };
 
 use anyhow::Context;
 use clap::Command;
-use futures_util::Stream;
+use futures_util::future::BoxFuture;
 use prometheus::Registry;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    time::MissedTickBehavior,
-};
+use tokio::net::TcpListener;
 
-pub use self::output::{Reported, exit, print, print_report, say, usage};
+pub use self::{
+    output::{Reported, exit, print, print_report, say, usage},
+    signals::{interrupted, looks, stopped},
+};
 use crate::{
     access::{self, config::AccessConfig},
     build_info,
     clock::Clock,
     config::{self, Mistakes, Setting, Settings},
-    http::{DrainEnd, Gate, Listeners, ServeOptions},
+    http::{Gate, Listeners, ServeOptions},
     open_files,
     telemetry::{self, LogFormat},
     timestamp::Timestamp,
@@ -31,15 +35,13 @@ use crate::{
 pub mod help;
 mod output;
 pub mod packaging;
+mod signals;
 
 /// The most threads that may block on the disk at once.
 const BLOCKING_THREADS: usize = 32;
 
 /// The longest time that blocked threads may delay the exit of the process.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The time between two looks at a file that a service follows.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The number of worker threads of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +88,6 @@ pub fn settings(listen: &'static str) -> Vec<Setting> {
         Setting::new("max-reply-bytes", "BYTES", "128MiB", "Total size of replies that clients have not read yet; 503 when it is used up"),
         Setting::new("drain-window", "TIME", "5s", "How long requests are still accepted after SIGTERM, while /readyz is 503"),
         Setting::new("drain-timeout", "TIME", "20s", "How long requests in flight may take to finish after the drain window"),
-        Setting::list("trusted-proxies", "CIDR", "Networks of proxies whose X-Forwarded-For names the client, for --quota"),
     ];
     all.extend(tls::settings());
     all.extend(access::config::settings());
@@ -139,17 +140,25 @@ impl ProcessConfig {
         Ok(Listeners { main, operations })
     }
 
-    /// Opens the gate in front of all routes, which follows the file of keys.
-    pub fn gate(&self, registry: &Registry) -> anyhow::Result<Gate> {
-        let AccessConfig { open, allowed_hosts, .. } = &self.access;
-        let gate = Gate::default().counted(registry)?;
+    /// Opens the gate in front of all routes. The future follows the file of keys.
+    pub fn gate(&self, registry: &Registry) -> anyhow::Result<(Gate, BoxFuture<'static, ()>)> {
+        let AccessConfig { open, allowed_hosts, cors_origins, .. } = &self.access;
+        let gate = Gate::default().with_origins(cors_origins.clone()).counted(registry)?;
+        if self.tls.is_none() && self.access.shows_keys(self.listen) {
+            tracing::warn!(
+                "keys are readable on their way to {}: set --tls-cert and --tls-key, or let a proxy \
+                 encrypt and name it with --trusted-proxies",
+                self.listen
+            );
+        }
         if let Some(keys) = self.access.open_keys()? {
-            tokio::spawn(keys.watch(registry, looks()?)?);
-            return Ok(gate.with_keys(keys));
+            let watching = Box::pin(keys.watch(registry, looks()?)?);
+            return Ok((gate.with_keys(keys), watching));
         }
         access::register_without_keys(registry)?;
         let is_local = self.listen.ip().to_canonical().is_loopback() && !open;
-        Ok(if is_local { gate.with_hosts(allowed_hosts.clone()) } else { gate })
+        let gate = if is_local { gate.with_hosts(allowed_hosts.clone()) } else { gate };
+        Ok((gate, Box::pin(ready(()))))
     }
 
     /// Starts TLS if it is configured, with its metrics in `registry`.
@@ -240,54 +249,6 @@ fn block_on_threads<T>(
     // A blocked thread must not keep the process alive.
     runtime.shutdown_timeout(EXIT_TIMEOUT);
     result
-}
-
-/// Returns a future that completes on SIGTERM or SIGINT. The next signal ends the drain window;
-/// after SIGINT, by which a person stops the process, it ends at once.
-pub fn stopped() -> anyhow::Result<impl Future<Output = DrainEnd> + Send + 'static> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        let by_person = tokio::select! {
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => true,
-        };
-        tracing::info!("signal received: finishing the requests in flight");
-        if by_person {
-            return DrainEnd::at_once();
-        }
-        DrainEnd::when(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        })
-    })
-}
-
-/// Returns a future that completes on SIGINT, for a command that sums up what it did so far.
-pub fn interrupted() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        interrupt.recv().await;
-    })
-}
-
-/// Returns a stream with an item whenever files that a service follows are to be looked at: each
-/// second, and at SIGHUP.
-pub fn looks() -> anyhow::Result<impl Stream<Item = ()> + Send + 'static> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut second = tokio::time::interval(LOOK_EVERY);
-    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    Ok(async_stream::stream! {
-        loop {
-            tokio::select! {
-                _ = hangup.recv() => {}
-                _ = second.tick() => {}
-            }
-            yield ();
-        }
-    })
 }
 
 #[cfg(test)]

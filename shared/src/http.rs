@@ -25,12 +25,14 @@ use self::connection::Server;
 pub use self::{
     caller::Caller,
     denial::Denial,
-    gate::{Access, Gate, KEY_PARAMETER},
+    gate::{Gate, KEY_PARAMETER},
+    id::RequestId,
     options::{DrainEnd, ServeOptions},
     params::{COUNTRY, Params, ParamsError, percent_decode},
     ports::{Listeners, Ports},
     reply::{ErrorReply, Fault, HttpError, json_reply},
     request::{Connected, ConnectionId, Request, RequestBody},
+    right::Access,
     router::{Route, Router, Routes, document},
 };
 use crate::{telemetry::repeats::Repeats, tls::Tls};
@@ -39,9 +41,12 @@ mod activity;
 mod caller;
 mod compression;
 mod connection;
+mod cors;
 mod denial;
 mod frames;
 mod gate;
+mod headers;
+mod id;
 pub mod openapi;
 mod options;
 mod params;
@@ -49,10 +54,13 @@ mod ports;
 mod received;
 mod reply;
 mod request;
+mod right;
 mod router;
 mod sent;
 mod stream;
 mod streams;
+mod template;
+mod unrouted;
 mod waiting;
 
 /// The interval at which the files of the TLS certificate are read.

@@ -22,6 +22,8 @@ mod attacks;
 mod balancer;
 #[path = "serve/compression.rs"]
 mod compression;
+#[path = "serve/headers.rs"]
+mod headers;
 #[path = "serve/http2.rs"]
 mod http2;
 #[path = "serve/limits.rs"]
@@ -116,11 +118,14 @@ async fn an_address_that_nobody_has_is_404_in_json() {
 #[tokio::test]
 async fn another_method_is_405_with_those_that_are_allowed() {
     let server = Server::start(hello(), ServeOptions::default()).await;
-    for method in ["POST", "DELETE", "OPTIONS"] {
+    for method in ["POST", "DELETE", "TRACE"] {
         let reply = ask(server.address, request(method, "/hello", &[], "")).await;
         assert_eq!((reply.status, reply.code().as_str()), (405, "method_not_allowed"), "{method}");
         assert_eq!(reply.header("allow"), Some("GET, HEAD"));
     }
+    let reply = ask(server.address, bare("OPTIONS", "/hello")).await;
+    assert_eq!((reply.status, reply.header("allow")), (204, Some("GET, HEAD")));
+    assert_eq!(ask(server.address, bare("OPTIONS", "/nothing")).await.status, 404);
 }
 
 #[tokio::test]

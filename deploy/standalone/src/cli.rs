@@ -12,7 +12,6 @@ use shared::{
 
 use self::commands::{RedriveArgs, ReportArgs};
 use crate::{
-    client::API_KEY,
     demo::{self, DemoArgs},
     generate::{self, GenerateArgs},
     key::{self, ListArgs, NewArgs, RevokeArgs},
@@ -67,12 +66,12 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
         }
         Some(("demo", matches)) => {
             let mut args = DemoArgs::from_arg_matches(matches)?;
-            args.key = config::read_secret(&API_KEY)?;
             // Removed with its data when the demo ends.
             let dir = tempfile::tempdir().context("cannot create a temporary data directory")?;
             let serve = Command::new("serve").args(config::args(&serve::settings()));
             let matches = serve.get_matches_from(args.settings(dir.path()));
             let config = ServeConfig::for_service(Settings::of(&serve::settings(), &matches))?;
+            args.read_key(&config)?;
             telemetry::init(LogFormat::Human, "warn").map_err(anyhow::Error::msg)?;
             block_on(async { demo::run(args, config, stopped()?).await })
         }

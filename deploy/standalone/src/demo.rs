@@ -7,7 +7,7 @@ use std::{ffi::OsString, future::Future, net::SocketAddr, path::Path, time::Dura
 use anyhow::Context;
 use indicatif::HumanCount;
 use ingest::metrics::{LAG, RECORDS_HANDLED};
-use shared::{clock::Clock, config::Secret, http::DrainEnd, progress::Progress};
+use shared::{clock::Clock, config::Mistakes, http::DrainEnd, progress::Progress};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -51,9 +51,9 @@ pub struct DemoArgs {
     #[arg(long)]
     pub once: bool,
 
-    /// The API key for the own requests, needed if the service has keys.
-    #[arg(skip)]
-    pub key: Option<Secret>,
+    /// How the demo sends its own requests.
+    #[command(flatten)]
+    pub client: ClientOptions,
 }
 
 impl DemoArgs {
@@ -69,6 +69,17 @@ impl DemoArgs {
         let own = own.into_iter().filter_map(|(flag, value)| Some([flag.into(), value?]));
         embedded.map(OsString::from).into_iter().chain(own.flatten()).collect()
     }
+
+    /// Reads the API key from the environment. A demo whose service has keys needs one itself.
+    pub fn read_key(&mut self, config: &ServeConfig) -> Result<(), Mistakes> {
+        self.client.read_key()?;
+        if config.process.access.keys.is_some() && self.client.key.is_none() {
+            let mistake = "--keys: the demo needs a key for its own requests, with the rights \
+                           ingest, read and operate; set BOOKEND_API_KEY or BOOKEND_API_KEY_FILE";
+            return Err(Mistakes(vec![mistake.to_owned()]));
+        }
+        Ok(())
+    }
 }
 
 /// Starts the service, loads data, prints replies, and serves until `shutdown`.
@@ -83,7 +94,8 @@ pub async fn run(
             args.listen
         )
     })?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let scheme = if config.process.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", listener.local_addr()?);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let once = args.once;
     let serving = tokio::spawn(serve::run(config, listener, async move {
@@ -109,8 +121,8 @@ async fn show(args: &DemoArgs, url: &str) -> anyhow::Result<()> {
         "Bookend listens on {url}; loading {} events of an artificial month",
         HumanCount(events)
     ))?;
-    let client = ClientOptions { key: args.key.clone(), tls_ca: None };
-    let queries = replies::QueryClient::new(url, &client)?;
+    let queries = replies::QueryClient::new(url, &args.client)?;
+    let client = args.client.clone();
     let options = LoadOptions { url: url.to_owned(), client, ..LoadOptions::default() };
     let template = "loading {wide_bar} {human_pos}/{human_len} events, {msg} events/s";
     let progress = Progress::new(Some(events), template);

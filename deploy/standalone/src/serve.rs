@@ -51,7 +51,8 @@ pub async fn run(
         .with(&endpoint, ingest::http::routes())
         .with(&Arc::new(queries), query_api::routes());
     let tls = config.process.start_tls(&registry)?;
-    let gate = config.process.gate(&registry)?;
+    let (gate, watching) = config.process.gate(&registry)?;
+    tokio::spawn(watching);
     let probes = Router::default().with(&Probes::new(registry, ready), telemetry::routes());
     let ports = Ports::new(listeners.into(), gate, routes, probes)?.secured(tls);
     tracing::info!(address = %ports.address()?, data_dir = %config.data_dir.display(), "serving");

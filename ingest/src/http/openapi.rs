@@ -27,7 +27,7 @@ use super::{
     body::{self, BodyError},
     judge::judge,
     options::EndpointOptions,
-    parameters::USER_KEY,
+    parameters::{PARAMETERS, USER_KEY},
     refusal::Refusal,
     reply::{NothingUsable, Report, SUCCESS, Success},
 };
@@ -207,7 +207,7 @@ fn unusable(path: &str, at: impl Fn(&str) -> String) -> Vec<Example> {
     queries.push(asked("invalid_query", "id=%FF", ParamsError::Invalid.http()));
     // Older calls ignore parameters that they do not know.
     if path.starts_with("/v1/") {
-        let unknown = ParamsError::unknown("ids", &[USER_KEY]).http();
+        let unknown = ParamsError::unknown("ids", &PARAMETERS).http();
         queries.push(asked("unknown_parameter", "ids=1", unknown));
     }
     sent.into_iter().chain(damaged).map(example).chain(words).chain(queries).collect()

@@ -54,12 +54,16 @@ async fn a_full_disk_is_503_and_nothing_is_counted_as_sent() {
 async fn an_outage_of_the_log_is_one_line_however_often_clients_repeat() {
     let (lines, _guard) = Lines::collect();
     let server = Server::with(Options { reserve: u64::MAX, ..Options::default() }).await;
+    let first = post(&server, batch(1)).await;
+    assert_eq!(first.status, 503);
     for _ in 0..100 {
         assert_eq!(post(&server, batch(1)).await.status, 503);
     }
     let refused = lines.with("the client gets a 503");
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert!(refused[0].contains("WARN") && refused[0].contains("suppressed=0"), "{refused:?}");
+    let id = format!("request_id={}", first.header("x-request-id").unwrap());
+    assert!(refused[0].contains(&id), "{id}: {refused:?}");
 }
 
 #[tokio::test]
@@ -116,7 +120,7 @@ async fn clients_behind_a_trusted_proxy_have_a_quota_each() {
         let header = format!("x-forwarded-for: {client}");
         ask(server.address, request("POST", "/v1/events", &[&header], batch(10))).await.status
     };
-    let trusted_proxies = ["127.0.0.0/8".parse().unwrap()].into_iter().collect();
+    let trusted_proxies = "127.0.0.0/8".parse().unwrap();
     let server = Server::limited(EndpointOptions { trusted_proxies, ..quota(1, 10) }).await;
     assert_eq!(from(&server, "192.0.2.1").await, 200);
     assert_eq!(from(&server, "192.0.2.1").await, 429);

@@ -62,8 +62,6 @@ impl File {
             |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
         set(header::CONTENT_TYPE, self.kind);
         set(header::CONTENT_SECURITY_POLICY, self.policy);
-        set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-        set(header::REFERRER_POLICY, "no-referrer");
         // The browser asks every time whether the file has changed; the reply is mostly 304.
         set(header::CACHE_CONTROL, "no-cache");
         headers.extend(self.tag.clone().map(|tag| (header::ETAG, tag)));

@@ -10,7 +10,11 @@ use std::{
 use async_stream::stream;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
-use shared::{http::HttpError, store::Pulse, telemetry::Repeats};
+use shared::{
+    http::{HttpError, RequestId},
+    store::Pulse,
+    telemetry::Repeats,
+};
 use tokio::sync::OwnedSemaphorePermit;
 use warp::{
     Reply,
@@ -61,8 +65,13 @@ impl Answer {
         Ok(Self::Streamed(Box::pin(chunks), permit))
     }
 
-    /// The reply.
-    pub(super) fn into_response(self, measured: Measured, head: bool) -> Response {
+    /// The reply to the request with this id.
+    pub(super) fn into_response(
+        self,
+        measured: Measured,
+        head: bool,
+        request_id: RequestId,
+    ) -> Response {
         let status = StatusCode::OK;
         let body = match self {
             Self::Page(page) => {
@@ -78,7 +87,7 @@ impl Answer {
                 measured.answered(status.as_u16());
                 warp::reply().into_response()
             }
-            Self::Streamed(chunks, permit) => send(chunks, permit, measured),
+            Self::Streamed(chunks, permit) => send(chunks, permit, measured, request_id),
         };
         as_json(body, status)
     }
@@ -104,7 +113,12 @@ fn unless_stalled(
 
 /// Sends chunks as fast as the client reads them. When the store fails meanwhile, the body ends
 /// without its last chunk, which no client can mistake for a complete reply.
-fn send(mut chunks: Chunks, permit: OwnedSemaphorePermit, measured: Measured) -> Response {
+fn send(
+    mut chunks: Chunks,
+    permit: OwnedSemaphorePermit,
+    measured: Measured,
+    request_id: RequestId,
+) -> Response {
     let body = stream! {
         while let Some(chunk) = chunks.next().await {
             match chunk {
@@ -114,7 +128,12 @@ fn send(mut chunks: Chunks, permit: OwnedSemaphorePermit, measured: Measured) ->
                 }
                 Err(error) => {
                     if let Some(suppressed) = REPEATS.due("aborted") {
-                        tracing::error!(%error, suppressed, "a streamed reply was aborted");
+                        tracing::error!(
+                            %error,
+                            %request_id,
+                            suppressed,
+                            "a streamed reply was aborted"
+                        );
                     }
                     yield Err(error);
                     return;
@@ -128,29 +147,34 @@ fn send(mut chunks: Chunks, permit: OwnedSemaphorePermit, measured: Measured) ->
 }
 
 impl QueryError {
-    /// The reply; an error of the store is also logged with its cause.
-    pub(super) fn to_response(&self) -> Response {
+    /// The reply to the request with this id; an error of the store is also logged with its cause.
+    pub(super) fn to_response(&self, request_id: &RequestId) -> Response {
         // A client may repeat a query that fails as often as it likes.
         match self {
             Self::Unavailable(cause) => {
                 if let Some(suppressed) = REPEATS.due("unavailable") {
-                    tracing::warn!(%cause, suppressed, "the store was not available for a query");
+                    tracing::warn!(
+                        %cause,
+                        %request_id,
+                        suppressed,
+                        "the store was not available for a query"
+                    );
                 }
             }
             Self::Slow(limit) => {
                 if let Some(suppressed) = REPEATS.due("slow") {
                     let slow = "the store was too slow for a query, which was given up";
-                    tracing::warn!(?limit, suppressed, "{slow}");
+                    tracing::warn!(?limit, %request_id, suppressed, "{slow}");
                 }
             }
             Self::Damaged(cause) => {
                 if let Some(suppressed) = REPEATS.due("damaged") {
-                    tracing::error!(%cause, suppressed, "a query read a damaged row");
+                    tracing::error!(%cause, %request_id, suppressed, "a query read a damaged row");
                 }
             }
             Self::Unwritable(cause) => {
                 if let Some(suppressed) = REPEATS.due("unwritable") {
-                    tracing::error!(%cause, suppressed, "a reply could not be written");
+                    tracing::error!(%cause, %request_id, suppressed, "a reply could not be written");
                 }
             }
             _ => {}
@@ -204,7 +228,6 @@ fn as_json(mut response: Response, status: StatusCode) -> Response {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Replies change from one moment to the next, and the reply at `/` depends on a request body,
     // which caches ignore.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -291,7 +314,8 @@ mod tests {
                     chunk
                 });
                 let answer = Answer::streamed(chunks, permit(), STALL).await.unwrap();
-                answer.into_response(metrics.begin("/", &Caller::default()), false)
+                let measured = metrics.begin("/", &Caller::default());
+                answer.into_response(measured, false, RequestId::random())
             }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -349,7 +373,7 @@ mod tests {
             QueryError::Damaged(StoreError::Corrupt("a row".to_owned())),
         ] {
             for _ in 0..20 {
-                error.to_response();
+                error.to_response(&RequestId::random());
             }
         }
         let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
@@ -409,13 +433,15 @@ mod tests {
     #[tokio::test]
     async fn a_passing_fault_is_a_503_that_says_when_to_come_again_and_tells_no_inner_matter() {
         for error in [down(), StoreError::Poisoned("the disk has gone".to_owned())] {
-            let response = QueryError::from(error).to_response();
+            let response = QueryError::from(error).to_response(&RequestId::random());
             assert_eq!(
                 (response.status(), &response.headers()["retry-after"]),
                 (StatusCode::SERVICE_UNAVAILABLE, &HeaderValue::from_static("1"))
             );
             let reply = warp::test::request()
-                .reply(&warp::any().map(|| QueryError::from(down()).to_response()))
+                .reply(
+                    &warp::any().map(|| QueryError::from(down()).to_response(&RequestId::random())),
+                )
                 .await;
             assert_eq!(
                 reply.body(),
@@ -426,7 +452,8 @@ mod tests {
 
     #[test]
     fn a_damaged_row_is_a_500_for_no_repetition_heals_it() {
-        let response = QueryError::from(StoreError::Corrupt("starts".to_owned())).to_response();
+        let response = QueryError::from(StoreError::Corrupt("starts".to_owned()))
+            .to_response(&RequestId::random());
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!response.headers().contains_key("retry-after"));
     }

@@ -109,7 +109,7 @@ async fn replies_are_compressed_for_a_client_that_asks_streams_too() {
         "/v1/session-starts/counts?days=30&step=hour",
     ] {
         let (head, plain) = wire(&world, &format!("GET {path} HTTP/1.1")).await;
-        assert!(head.contains("vary: accept-encoding\r\n"), "{path}: {head}");
+        assert!(head.contains("vary: accept-encoding, origin\r\n"), "{path}: {head}");
         assert!(!head.contains("content-encoding"), "{path}: {head}");
         let asked = format!("GET {path} HTTP/1.1\r\naccept-encoding: gzip");
         let (head, body) = wire(&world, &asked).await;

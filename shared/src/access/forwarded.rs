@@ -7,13 +7,9 @@ use std::{
 
 use ipnet::IpNet;
 
-/// The addresses of the proxies whose `X-Forwarded-For` counts.
+/// The networks of the proxies whose `X-Forwarded-For` counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<ProxyNet>);
-
-/// A network of trusted proxies, or the address of a single one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProxyNet(IpNet);
+pub struct TrustedProxies(Vec<IpNet>);
 
 /// A text that is not a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,28 +44,34 @@ impl TrustedProxies {
         hop
     }
 
+    /// All of these proxies.
+    #[must_use]
+    pub fn all(lists: Vec<Self>) -> Self {
+        Self(lists.into_iter().flat_map(|Self(nets)| nets).collect())
+    }
+
     fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|ProxyNet(net)| net.contains(&address))
+        self.0.iter().any(|net| net.contains(&address))
     }
 }
 
-impl FromIterator<ProxyNet> for TrustedProxies {
-    fn from_iter<T: IntoIterator<Item = ProxyNet>>(nets: T) -> Self {
-        Self(nets.into_iter().collect())
-    }
-}
-
-impl FromStr for ProxyNet {
+/// Separated by commas.
+impl FromStr for TrustedProxies {
     type Err = NotANetwork;
 
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
-        let net = match text.parse::<IpAddr>() {
-            Ok(address) => IpNet::from(address.to_canonical()),
-            Err(_) => text.parse().map_err(|_| NotANetwork)?,
-        };
-        // A mapped network would contain nothing: addresses in it are compared as IPv4.
-        if net.addr().to_canonical() == net.addr() { Ok(Self(net)) } else { Err(NotANetwork) }
+        text.split(',').map(|net| network(net.trim())).collect::<Result<_, _>>().map(Self)
     }
+}
+
+/// A network, or a single address.
+fn network(text: &str) -> Result<IpNet, NotANetwork> {
+    let net = match text.parse::<IpAddr>() {
+        Ok(address) => IpNet::from(address.to_canonical()),
+        Err(_) => text.parse().map_err(|_| NotANetwork)?,
+    };
+    // A mapped network would contain nothing: addresses in it are compared as IPv4.
+    if net.addr().to_canonical() == net.addr() { Ok(net) } else { Err(NotANetwork) }
 }
 
 /// Returns the address in one entry of the header: `ip`, `ip:port` or `[v6]:port`.
@@ -85,14 +87,15 @@ mod tests {
     use super::*;
 
     fn client(trusted: &[&str], peer: &str, lines: &[&str]) -> String {
-        let proxies: TrustedProxies = trusted.iter().map(|net| net.parse().unwrap()).collect();
+        let lists = trusted.iter().map(|list| list.parse().unwrap()).collect();
+        let proxies = TrustedProxies::all(lists);
         let lines = lines.iter().map(|line| line.as_bytes());
         proxies.client(peer.parse().unwrap(), lines).to_string()
     }
 
     #[test]
     fn the_client_is_the_last_address_that_no_trusted_proxy_has() {
-        let two = &["10.0.0.0/8", "fd00::/8"];
+        let two = &["10.0.0.0/8, fd00::/8"];
         for (peer, lines, expected) in [
             // Without the header, or from a peer that is not trusted, the peer is the client.
             ("10.0.0.1", &[][..], "10.0.0.1"),
@@ -136,7 +139,7 @@ mod tests {
         }
         assert_eq!(client(&[], "10.0.0.1", &["203.0.113.7"]), "10.0.0.1");
         let no_text = [&b"203.0.113.7, \xff"[..]];
-        let proxies: TrustedProxies = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();
+        let proxies: TrustedProxies = "10.0.0.0/8".parse().unwrap();
         let peer: IpAddr = "10.0.0.1".parse().unwrap();
         assert_eq!(proxies.client(peer, no_text.into_iter()), peer);
     }
@@ -150,9 +153,26 @@ mod tests {
     }
 
     #[test]
+    fn several_lists_are_one() {
+        let trusted = ["10.0.0.1", "10.0.0.2,10.0.0.3"];
+        assert_eq!(
+            client(&trusted, "10.0.0.1", &["203.0.113.7, 10.0.0.3, 10.0.0.2"]),
+            "203.0.113.7"
+        );
+    }
+
+    #[test]
     fn what_is_no_network_is_a_mistake() {
-        for wrong in ["", "10.0.0.0/33", "10.0.0/8", "proxy.example", "*", "::ffff:10.0.0.0/104"] {
-            assert_eq!(wrong.parse::<ProxyNet>(), Err(NotANetwork), "{wrong}");
+        for wrong in [
+            "",
+            "10.0.0.0/8,",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "proxy.example",
+            "*",
+            "::ffff:10.0.0.0/104",
+        ] {
+            assert_eq!(wrong.parse::<TrustedProxies>(), Err(NotANetwork), "{wrong}");
         }
     }
 }

@@ -15,7 +15,7 @@ pub use self::{
     entry::{Key, parse_day},
     set::{KeySet, Unfit},
 };
-use super::metrics;
+use super::{metrics, origin::AllowedOrigin};
 
 mod entry;
 mod set;
@@ -23,6 +23,8 @@ mod set;
 /// The keys in use. All requests share them; they change when the file does.
 pub struct Keys {
     path: PathBuf,
+    /// The origins that are allowed with every key.
+    origins: Vec<AllowedOrigin>,
     current: RwLock<Arc<KeySet>>,
     /// The content at the last look, or the text of the error.
     seen: Mutex<Result<String, String>>,
@@ -34,11 +36,21 @@ impl Keys {
     /// # Errors
     /// Every mistake in the file, or why it cannot be read.
     pub fn open(path: &Path) -> Result<Self, Vec<String>> {
+        Self::open_beside(path, Vec::new())
+    }
+
+    /// The same beside `origins` that are allowed with every key. If they include every origin, a
+    /// key with another right than to ingest is a mistake, now and when the file changes.
+    ///
+    /// # Errors
+    /// Every mistake in the file, or why it cannot be read.
+    pub fn open_beside(path: &Path, origins: Vec<AllowedOrigin>) -> Result<Self, Vec<String>> {
         let text = read(path).map_err(|cause| vec![cause])?;
-        let current = KeySet::parse(&text)?;
+        let current = KeySet::parse_beside(&text, &origins)?;
         warn_if_empty(path, &current);
         Ok(Self {
             path: path.to_owned(),
+            origins,
             current: RwLock::new(Arc::new(current)),
             seen: Mutex::new(Ok(text)),
         })
@@ -78,7 +90,7 @@ impl Keys {
             return;
         }
         let parsed = match &content {
-            Ok(text) => KeySet::parse(text),
+            Ok(text) => KeySet::parse_beside(text, &self.origins),
             Err(cause) => Err(vec![cause.clone()]),
         };
         *seen = content;

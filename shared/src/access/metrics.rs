@@ -1,6 +1,6 @@
-//! The metric of the file of keys.
+//! The metrics of access.
 
-use prometheus::{IntGauge, Registry};
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 /// Registers the metric of a process without keys: one set of rules serves every process, so each
 /// has the series.
@@ -17,4 +17,12 @@ pub(super) fn reload_ok(registry: &Registry) -> prometheus::Result<IntGauge> {
     gauge.set(1);
     registry.register(Box::new(gauge.clone()))?;
     Ok(gauge)
+}
+
+/// Registers the counter of requests that were denied access.
+pub fn register_denials(registry: &Registry) -> prometheus::Result<IntCounterVec> {
+    let help = "Number of requests that were denied access, by reason";
+    let counter = IntCounterVec::new(Opts::new("bookend_access_refused_total", help), &["reason"])?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
 }

@@ -1,8 +1,8 @@
 //! Converts the JSON values of an element's known keys to an event, or to the first error.
 //!
-//! Fields are checked in the order `user_id`, `session_id`, `event`, `ts`, `country`. A user that is
-//! not one of the sender's is reported before the other fields. Within a
-//! field, a repeated key is reported before a missing value, and that before an invalid value.
+//! Fields are checked in the order `user_id`, `session_id`, `event`, `ts`, `country`. A user that
+//! is not one of the sender's is reported before any fault of the fields after it. Within a field,
+//! a repeated key is reported before a missing value, and that before an invalid value.
 
 use std::borrow::Cow;
 

@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    denial::Denial,
-    gate::{Access, Gate},
+    denial::{Denial, Denials},
+    right::Access,
 };
 use crate::{
     access::{Key, Right},
@@ -17,20 +17,20 @@ const NO_KEY: &str = "none";
 /// The caller of a request.
 #[derive(Clone)]
 pub struct Caller {
-    gate: Arc<Gate>,
+    denials: Arc<Denials>,
+    /// Whether the request came to the port for operators.
+    operations: bool,
     /// The key; `None` if the service asks for none.
     key: Result<Option<Arc<Key>>, Denial>,
 }
 
 impl Caller {
-    /// A caller whose key was not looked at.
-    pub(super) fn unknown(gate: &Arc<Gate>) -> Self {
-        let key = if gate.has_keys() { Err(Denial::NoKey) } else { Ok(None) };
-        Self::new(Arc::clone(gate), key)
-    }
-
-    pub(super) fn new(gate: Arc<Gate>, key: Result<Option<Arc<Key>>, Denial>) -> Self {
-        Self { gate, key }
+    pub(super) fn new(
+        denials: Arc<Denials>,
+        key: Result<Option<Arc<Key>>, Denial>,
+        operations: bool,
+    ) -> Self {
+        Self { denials, operations, key }
     }
 
     /// The valid key of the request, if it has one.
@@ -55,22 +55,21 @@ impl Caller {
     #[must_use]
     pub fn may_know_causes(&self) -> bool {
         let is_operator = |key: &Arc<Key>| key.rights.contains(Right::Operate);
-        self.gate.is_for_operations()
-            || self.key.as_ref().is_ok_and(|key| key.as_ref().is_none_or(is_operator))
+        self.operations || self.key.as_ref().is_ok_and(|key| key.as_ref().is_none_or(is_operator))
     }
 
     /// Checks that the caller may use a route that needs `access`.
     pub fn may_use(&self, access: Access) -> Result<(), Denial> {
         let Some(right) = access.right() else { return Ok(()) };
-        let Some(key) = self.key.as_ref().map_err(|denial| self.gate.deny(*denial))? else {
+        let Some(key) = self.key.as_ref().map_err(|denial| self.denials.deny(*denial))? else {
             return Ok(());
         };
         if !key.rights.contains(right) {
-            return Err(self.gate.deny(Denial::MissingRight(right)));
+            return Err(self.denials.deny(Denial::MissingRight(right)));
         }
         let is_bound = key.users_prefix.is_some();
         if is_bound && matches!(access, Access::ReadAll | Access::Operate) {
-            return Err(self.gate.deny(Denial::ForeignUser));
+            return Err(self.denials.deny(Denial::ForeignUser));
         }
         Ok(())
     }
@@ -80,7 +79,7 @@ impl Caller {
         self.may_use(Access::ReadUser)?;
         match self.users_prefix() {
             Some(prefix) if !user.as_str().starts_with(prefix) => {
-                Err(self.gate.deny(Denial::ForeignUser))
+                Err(self.denials.deny(Denial::ForeignUser))
             }
             _ => Ok(()),
         }
@@ -90,7 +89,7 @@ impl Caller {
 /// The caller of a service that asks for no key.
 impl Default for Caller {
     fn default() -> Self {
-        Self::unknown(&Arc::default())
+        Self::new(Arc::default(), Ok(None), false)
     }
 }
 

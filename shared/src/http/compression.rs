@@ -10,7 +10,7 @@ use std::{convert::Infallible, error::Error, sync::Arc};
 use hyper::{
     Request, Response,
     body::{Body, Bytes},
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY},
     service::Service,
 };
 use hyper_util::service::TowerToHyperService;
@@ -68,9 +68,8 @@ impl Compressing {
     pub(super) fn begin<B>(&self, reply: &mut Response<B>) -> Option<OwnedSemaphorePermit> {
         let headers = reply.headers_mut();
         // Also without a body: a cache takes the headers of a 304 or of a small reply for the rest.
-        if is_text(headers) && !headers.contains_key(VARY) {
-            headers.insert(VARY, ACCEPT_ENCODING.into());
-        }
+        let varies = if is_text(headers) { "accept-encoding, origin" } else { "origin" };
+        headers.insert(VARY, HeaderValue::from_static(varies));
         let is_compressed = headers.contains_key(CONTENT_ENCODING);
         // Without a permit another reply took the last one at the same moment, which is harmless.
         is_compressed.then(|| Arc::clone(&self.0).try_acquire_owned().ok()).flatten()

@@ -294,7 +294,7 @@ mod tests {
 
     use super::*;
     use crate::http::{
-        gate::Access,
+        right::Access,
         router::{Route, Router},
     };
 

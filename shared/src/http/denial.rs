@@ -1,10 +1,14 @@
 //! Why a request is denied access, and the reply.
 
+use prometheus::{IntCounterVec, Registry};
 use thiserror::Error;
 use warp::http::StatusCode;
 
 use super::reply::HttpError;
-use crate::access::Right;
+use crate::{
+    access::{Right, register_denials},
+    telemetry::Repeats,
+};
 
 /// Why a request is denied access. The text is for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -124,5 +128,36 @@ impl Denial {
             | Reason::ForeignHost => StatusCode::FORBIDDEN,
         };
         HttpError::new(status, self.reason().as_str(), self.to_string())
+    }
+}
+
+/// Counts and logs denials.
+#[derive(Debug, Default)]
+pub(super) struct Denials {
+    counter: Option<IntCounterVec>,
+    repeats: Repeats,
+}
+
+impl Denials {
+    pub(super) fn counted(registry: &Registry) -> prometheus::Result<Self> {
+        let counter = register_denials(registry)?;
+        // Every series starts at 0: `rate` misses the increment with which a series appears.
+        for reason in Reason::ALL {
+            counter.with_label_values(&[reason.as_str()]);
+        }
+        Ok(Self { counter: Some(counter), repeats: Repeats::default() })
+    }
+
+    /// Counts and logs a denial. The line names neither a key nor an address, which a stranger
+    /// chooses.
+    pub(super) fn deny(&self, denial: Denial) -> Denial {
+        let reason = denial.reason().as_str();
+        if let Some(counter) = &self.counter {
+            counter.with_label_values(&[reason]).inc();
+        }
+        if let Some(suppressed) = self.repeats.due(reason) {
+            tracing::warn!(reason, suppressed, "a request was denied access");
+        }
+        denial
     }
 }

@@ -6,19 +6,18 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::Registry;
 use warp::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::{
     caller::Caller,
-    denial::{Denial, Reason},
+    denial::{Denial, Denials},
     params::Params,
     request::Request,
 };
 use crate::{
     access::{AllowedOrigin, Key, Keys, Origin, Right, Unfit},
     clock::Clock,
-    telemetry::Repeats,
 };
 
 /// The header that carries a key for clients that cannot set `Authorization`.
@@ -30,22 +29,6 @@ pub const KEY_PARAMETER: &str = "key";
 /// The authentication scheme of a key in `Authorization`.
 const SCHEME: &[u8] = b"Bearer ";
 
-/// What a caller needs to use a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Nothing.
-    Public,
-    /// The right to send events.
-    Ingest,
-    /// The right to read about every user.
-    ReadAll,
-    /// The right to read about the user that the request names: the handler calls
-    /// [`Caller::may_read`].
-    ReadUser,
-    /// The right to read the metrics.
-    Operate,
-}
-
 /// The gate in front of all routes of a process.
 #[derive(Debug, Default)]
 pub struct Gate {
@@ -53,25 +36,11 @@ pub struct Gate {
     /// The names, beside those of this machine, by which a service on loopback may be called;
     /// `None` allows every name.
     hosts: Option<BTreeSet<String>>,
-    /// The origins whose pages may call a service without keys.
+    /// The origins whose pages may call the service, beside those of its keys.
     origins: Vec<AllowedOrigin>,
     /// Whether it is that of the port for operators.
     operations: bool,
-    metrics: Option<IntCounterVec>,
-    repeats: Repeats,
-}
-
-impl Access {
-    /// The right that a key needs, if the route needs a key.
-    #[must_use]
-    pub fn right(self) -> Option<Right> {
-        match self {
-            Self::Public => None,
-            Self::Ingest => Some(Right::Ingest),
-            Self::ReadAll | Self::ReadUser => Some(Right::Read),
-            Self::Operate => Some(Right::Operate),
-        }
-    }
+    denials: Arc<Denials>,
 }
 
 impl Gate {
@@ -87,7 +56,7 @@ impl Gate {
         Self { hosts: Some(names), ..self }
     }
 
-    /// Without keys, lets the pages of `origins` call the service.
+    /// Lets the pages of `origins` call the service and read its replies.
     #[must_use]
     pub fn with_origins(self, origins: Vec<AllowedOrigin>) -> Self {
         Self { origins, ..self }
@@ -95,29 +64,28 @@ impl Gate {
 
     /// Counts denials in `registry`.
     pub fn counted(self, registry: &Registry) -> prometheus::Result<Self> {
-        let help = "Number of requests that were denied access, by reason";
-        let counter =
-            IntCounterVec::new(Opts::new("bookend_access_refused_total", help), &["reason"])?;
-        registry.register(Box::new(counter.clone()))?;
-        for reason in Reason::ALL {
-            counter.with_label_values(&[reason.as_str()]);
-        }
-        Ok(Self { metrics: Some(counter), ..self })
+        Ok(Self { denials: Arc::new(Denials::counted(registry)?), ..self })
     }
 
     /// The gate of the port for operators, which is not called by browsers.
     #[must_use]
     pub fn for_operations(&self) -> Self {
-        let (keys, metrics) = (self.keys.clone(), self.metrics.clone());
-        Self { keys, metrics, operations: true, ..Self::default() }
+        let (keys, denials) = (self.keys.clone(), Arc::clone(&self.denials));
+        Self { keys, denials, operations: true, ..Self::default() }
     }
 
-    pub(super) fn has_keys(&self) -> bool {
-        self.keys.is_some()
+    /// Whether pages of this `origin` may send requests and read replies.
+    pub(super) fn allows_page(&self, origin: &HeaderValue) -> bool {
+        let of_keys = |keys: &Arc<Keys>| {
+            origin.to_str().is_ok_and(|origin| keys.current().allows_origin(origin))
+        };
+        is_allowed(origin, &self.origins) || self.keys.as_ref().is_some_and(of_keys)
     }
 
-    pub(super) fn is_for_operations(&self) -> bool {
-        self.operations
+    /// A caller whose key was not looked at.
+    pub(super) fn stranger(&self) -> Caller {
+        let key = if self.keys.is_some() { Err(Denial::NoKey) } else { Ok(None) };
+        self.caller_with(key)
     }
 
     /// Without keys, refuses the requests that web pages make in the name of a developer: those of
@@ -129,7 +97,7 @@ impl Gate {
         let is_own =
             |host: &HeaderValue| self.hosts.as_ref().is_none_or(|names| is_here(host, names));
         if !headers.get_all(header::HOST).iter().all(is_own) {
-            return Err(self.deny(Denial::ForeignHost));
+            return Err(self.denials.deny(Denial::ForeignHost));
         }
         let is_same =
             || headers.get(FETCH_SITE).is_some_and(|site| site == "same-origin" || site == "none");
@@ -141,12 +109,12 @@ impl Gate {
         if headers.get_all(header::ORIGIN).iter().all(may_call) {
             Ok(())
         } else {
-            Err(self.deny(Denial::ForeignOrigin))
+            Err(self.denials.deny(Denial::ForeignOrigin))
         }
     }
 
     /// Finds the key of a request.
-    pub(super) fn caller(self: &Arc<Self>, request: &Request) -> Caller {
+    pub(super) fn caller(&self, request: &Request) -> Caller {
         let found = self.keys.as_ref().map(|keys| {
             let key = find(keys, request)?;
             let mut origins = request.headers.get_all(header::ORIGIN).iter();
@@ -154,19 +122,11 @@ impl Gate {
                 key.origins.is_empty() || origins.all(|origin| is_allowed(origin, &key.origins));
             if is_own { Ok(key) } else { Err(Denial::ForeignOrigin) }
         });
-        Caller::new(Arc::clone(self), found.transpose())
+        self.caller_with(found.transpose())
     }
 
-    /// Counts and logs a denial.
-    pub(super) fn deny(&self, denial: Denial) -> Denial {
-        let reason = denial.reason();
-        if let Some(metrics) = &self.metrics {
-            metrics.with_label_values(&[reason.as_str()]).inc();
-        }
-        if let Some(suppressed) = self.repeats.due(reason.as_str()) {
-            tracing::warn!(reason = reason.as_str(), suppressed, "a request was denied access");
-        }
-        denial
+    fn caller_with(&self, key: Result<Option<Arc<Key>>, Denial>) -> Caller {
+        Caller::new(Arc::clone(&self.denials), key, self.operations)
     }
 }
 

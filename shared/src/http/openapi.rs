@@ -35,8 +35,11 @@ const HOW: &str = "\
     or `zstd`. They are sent uncompressed when many others are being compressed.\n\
     - Every path that supports GET also supports HEAD. An unknown path returns 404 `not_found`. A \
     path that does not support the method returns 405 `method_not_allowed`, and the header \
-    `Allow` lists the methods that it supports. Calls under `/v1` refuse unknown query \
-    parameters with 400 `unknown_parameter`; older calls and pages ignore them.\n\
+    `Allow` lists the methods that it supports; OPTIONS returns 204 with the same header. Calls \
+    under `/v1` refuse unknown query parameters with 400 `unknown_parameter`; older calls and \
+    pages ignore them.\n\
+    - Every reply has an `X-Request-Id`, which log lines about the request contain. A request's \
+    own is kept if it has 1 to 64 letters, digits and hyphens.\n\
     - A service with `--keys` needs an API key for each call that names a right below: as \
     `Authorization: Bearer KEY` or `X-API-Key: KEY`. A key that may only send events can also be \
     sent as `?key=KEY`. Without a valid key, these calls return 401. They return 403 if the key \

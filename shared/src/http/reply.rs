@@ -4,9 +4,11 @@ use serde::Serialize;
 use serde_json::json;
 use warp::{
     Reply as _,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     reply::Response,
 };
+
+use super::headers::ReplyHeaders;
 
 /// The body of every error: `{"error":{"code","message"}}`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -82,13 +84,22 @@ impl HttpError {
     }
 
     /// The reply as it is written to a connection that no HTTP library serves and that is closed
-    /// then.
+    /// then. No request was read, so no id of a client is kept.
     pub(super) fn to_last_reply(&self) -> String {
-        let (status, kind) = (self.status, "content-type: application/json");
-        let again = self.retry_after.map(|seconds| format!("retry-after: {seconds}\r\n"));
-        let (again, body) = (again.unwrap_or_default(), self.to_json());
-        let head = format!("HTTP/1.1 {status}\r\n{again}connection: close\r\n{kind}\r\n");
-        format!("{head}content-length: {}\r\n\r\n{body}", body.len())
+        let body = self.to_json();
+        let mut headers = HeaderMap::from_iter([
+            (header::CONNECTION, HeaderValue::from_static("close")),
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (header::CONTENT_LENGTH, body.len().into()),
+            (header::VARY, header::ORIGIN.into()),
+        ]);
+        headers.extend(self.retry_after.map(|seconds| (header::RETRY_AFTER, seconds.into())));
+        ReplyHeaders::unasked().complete(&mut headers);
+        let mut head = format!("HTTP/1.1 {}\r\n", self.status);
+        for (name, value) in &headers {
+            head += &format!("{name}: {}\r\n", value.to_str().unwrap_or_default());
+        }
+        head + "\r\n" + &body
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::Stream;
 use hyper::body::Bytes;
 use warp::http::{HeaderMap, Method};
 
-use super::caller::Caller;
+use super::{caller::Caller, id::RequestId};
 
 /// What the accept loop knows about a request; it adds this to the request's extensions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Request {
     pub query: String,
     /// The headers.
     pub headers: HeaderMap,
+    /// The id, for log lines.
+    pub id: RequestId,
     /// The connection that the request came on.
     pub connected: Connected,
     /// Who sent the request, and what the caller may do.

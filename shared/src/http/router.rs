@@ -11,18 +11,22 @@ use hyper::body::Buf;
 use warp::{
     Filter, Reply as _,
     filters::{BoxedFilter, path::FullPath},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, header},
     reply::Response,
 };
 
 use super::{
-    caller::Caller,
+    cors::Cors,
     denial::Denial,
-    gate::{Access, Gate},
+    gate::Gate,
+    headers::ReplyHeaders,
+    id::RequestId,
     openapi::{self, Call, OpenApi},
-    reply::HttpError,
     request::{Connected, Request, RequestBody},
+    right::Access,
     sent::Length,
+    template::{matches, variables},
+    unrouted::unrouted,
 };
 
 /// The largest body of a denied request that is read, in bytes.
@@ -173,17 +177,43 @@ impl Router {
             )
             .and(warp::body::stream())
             .then(move |method, path: FullPath, query, headers: HeaderMap, connected, body| {
-                let (route, segments, body) = ("", Vec::new(), boxed(body));
-                let caller = Caller::unknown(&router.gate);
-                let request =
-                    Request { method, route, segments, query, headers, connected, caller, body };
-                router.answer(path.as_str(), request)
+                let request = Request {
+                    id: RequestId::of(&headers),
+                    caller: router.gate.stranger(),
+                    route: "",
+                    segments: Vec::new(),
+                    body: boxed(body),
+                    method,
+                    query,
+                    headers,
+                    connected,
+                };
+                router.reply(path.as_str(), request)
             })
             .map(Length::note)
             .boxed()
     }
 
-    fn answer(&self, path: &str, mut request: Request) -> BoxFuture<'static, Response> {
+    /// The reply to a request, with the headers of every reply.
+    fn reply(&self, path: &str, request: Request) -> impl Future<Output = Response> + use<> {
+        let Request { method, headers, id, connected, .. } = &request;
+        let cors = Cors::of(method, headers, |origin| self.gate.allows_page(origin));
+        let headers = ReplyHeaders::of(id, headers, connected.tls);
+        let reply = self.answer(path, request, &cors);
+        async move {
+            let mut reply = reply.await;
+            cors.complete(reply.headers_mut());
+            headers.complete(reply.headers_mut());
+            reply
+        }
+    }
+
+    fn answer(
+        &self,
+        path: &str,
+        mut request: Request,
+        cors: &Cors,
+    ) -> BoxFuture<'static, Response> {
         if let Err(denial) = self.gate.source(&request.headers) {
             return Box::pin(denied(denial, request));
         }
@@ -203,7 +233,7 @@ impl Router {
             Method::CONNECT => vec!["GET", "HEAD", "POST"],
             _ => matching().flat_map(BoundRoute::methods).collect(),
         };
-        Box::pin(std::future::ready(not_routed(&methods)))
+        Box::pin(std::future::ready(unrouted(&request.method, &methods, cors)))
     }
 }
 
@@ -220,22 +250,6 @@ impl BoundRoute {
 pub fn document(calls: impl IntoIterator<Item = (Method, &'static str, Call)>) -> OpenApi {
     let itself = (Method::GET, DOCUMENT, openapi::itself());
     openapi::document(calls.into_iter().chain([itself]))
-}
-
-/// The reply when no route matches: 405 if the path supports other `methods`, else 404.
-fn not_routed(methods: &[&str]) -> Response {
-    if methods.is_empty() {
-        let message = "nothing is served at this path; GET /openapi.json lists the paths";
-        return HttpError::new(StatusCode::NOT_FOUND, "not_found", message).to_response();
-    }
-    let allow = methods.join(", ");
-    let message = format!("this path does not support this method; use {}", methods.join(" or "));
-    let error = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
-    let mut reply = error.to_response();
-    if let Ok(allow) = HeaderValue::from_str(&allow) {
-        reply.headers_mut().insert(header::ALLOW, allow);
-    }
-    reply
 }
 
 /// Denies a request. A small body is read to its end, so that the connection is kept.
@@ -257,27 +271,6 @@ async fn denied(denial: Denial, request: Request) -> Response {
     denial.http().to_response()
 }
 
-fn is_variable(segment: &str) -> bool {
-    segment.starts_with('{')
-}
-
-/// Whether a raw path matches `template`. A slash within an id is sent as `%2F`, so raw slashes
-/// always separate segments.
-fn matches(template: &str, path: &str) -> bool {
-    if !template.contains('{') {
-        return template == path;
-    }
-    let mut segments = path.split('/');
-    template.split('/').all(|expected| {
-        segments.next().is_some_and(|found| is_variable(expected) || expected == found)
-    }) && segments.next().is_none()
-}
-
-fn variables(template: &str, path: &str) -> Vec<String> {
-    let pairs = template.split('/').zip(path.split('/'));
-    pairs.filter(|(expected, _)| is_variable(expected)).map(|(_, found)| found.to_owned()).collect()
-}
-
 fn boxed(body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send + 'static) -> RequestBody {
     Box::pin(body.map(|piece| piece.map(|mut piece| piece.copy_to_bytes(piece.remaining()))))
 }
@@ -286,7 +279,6 @@ fn document_reply(text: &str) -> Response {
     let mut reply = text.to_owned().into_response();
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     reply
 }
@@ -328,11 +320,12 @@ mod tests {
         let routes = || vec![route(Method::POST, "/"), route(Method::GET, "/").labelled("label")];
         assert_eq!(&ask(routes(), "POST", "/").await.2[..], b"POST / [] ");
         assert_eq!(&ask(routes(), "HEAD", "/").await.2[..], b"HEAD label [] ");
-        let (status, headers, _) = ask(routes(), "OPTIONS", "/").await;
-        assert_eq!(
-            (status, &headers["allow"]),
-            (405, &HeaderValue::from_static("POST, GET, HEAD"))
-        );
+        for (method, expected) in [("DELETE", 405), ("TRACE", 405), ("OPTIONS", 204)] {
+            let (status, headers, _) = ask(routes(), method, "/").await;
+            let allow = HeaderValue::from_static("POST, GET, HEAD");
+            assert_eq!((status, &headers["allow"]), (expected, &allow), "{method}");
+        }
+        assert_eq!(ask(routes(), "OPTIONS", "/a").await.0, 404);
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ async fn a_connection_too_many_hears_503_in_json_and_a_place_is_given_back() {
     assert_eq!((refused.status, refused.code().as_str()), (503, "unavailable"));
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(refused.header("connection"), Some("close"));
+    headers::assert_complete(&refused);
 
     drop(first);
     let served = tokio::time::timeout(LIMIT, async {

@@ -14,7 +14,8 @@ const ROWS: usize = 8;
 /// A client of the running service.
 pub(super) struct QueryClient {
     url: String,
-    has_key: bool,
+    /// The arguments of curl for the key and the CA.
+    curl: String,
     http: reqwest::Client,
 }
 
@@ -52,7 +53,15 @@ struct Session {
 impl QueryClient {
     pub(super) fn new(url: &str, options: &ClientOptions) -> anyhow::Result<Self> {
         let http = options.builder(&url.parse()?)?.no_proxy().build()?;
-        Ok(Self { url: url.to_owned(), has_key: options.key.is_some(), http })
+        let mut curl = String::new();
+        if options.key.is_some() {
+            // The shell knows the key, which must not be printed.
+            curl += r#" -H "Authorization: Bearer $BOOKEND_API_KEY""#;
+        }
+        if let Some(authorities) = &options.tls_ca {
+            curl += &format!(" --cacert '{}'", authorities.display());
+        }
+        Ok(Self { url: url.to_owned(), curl, http })
     }
 
     pub(super) async fn text(&self, path: &str) -> anyhow::Result<String> {
@@ -66,9 +75,7 @@ impl QueryClient {
     }
 
     fn curl(&self, path: &str) -> String {
-        // The shell knows the key, which must not be printed.
-        let key = if self.has_key { r#" -H "Authorization: Bearer $BOOKEND_API_KEY""# } else { "" };
-        format!("  curl{key} '{}{path}'", self.url)
+        format!("  curl{} '{}{path}'", self.curl, self.url)
     }
 }
 

@@ -1,91 +1,40 @@
-//! The pages of a service that wants an API key: they ask for it, keep it for the tab only, and say
-//! what a key lacks. The service in front of the real pages only knows two keys.
+//! The pages of a service with keys: they ask for one, keep it for the tab only, and say what it
+//! lacks.
 
-use std::{future::pending, net::SocketAddr, sync::Arc};
-
-use query_api::{QueryMetrics, QueryOptions, QueryService};
 use serde_json::{Value, json};
-use shared::{
-    clock::Clock,
-    http::{self, HttpError, Router, Routes, ServeOptions},
-    store::{EmbeddedStore, Store, embedded::EmbeddedStoreOptions},
-    telemetry::{self, Probes},
-};
 use tempfile::TempDir;
-use tokio::{net::TcpListener, runtime::Runtime};
-use warp::{Filter, http::StatusCode, path::FullPath, reply::Response};
 
 use crate::{
     driver::{Browser, ENTER},
     page::texts,
-    service::eventually,
+    service::{Service, eventually, new_key, serve},
 };
-
-/// A key with every right.
-const FULL: &str = "bk_full_secret";
-/// A key that may not read the metrics.
-const READER: &str = "bk_reader_secret";
 
 /// A service with keys, and a browser.
 struct Locked {
-    address: SocketAddr,
+    service: Service,
     browser: Browser,
-    _runtime: Runtime,
+    /// A key with the rights that the pages use.
+    full: String,
+    /// A key that may not read the metrics.
+    reader: String,
     _data: TempDir,
 }
 
-/// Whether a request is refused: only pages and the description need no key.
-fn refusal(path: &str, key: Option<&str>) -> Option<HttpError> {
-    let error = |status, code, message: &str| Some(HttpError::new(status, code, message));
-    match (path, key) {
-        (path, _) if !path.starts_with("/v1/") && path != "/metrics" => None,
-        (_, None) => error(StatusCode::UNAUTHORIZED, "no_key", "give a key"),
-        ("/metrics", Some(READER)) => {
-            error(StatusCode::FORBIDDEN, "missing_right", "this key lacks the right operate")
-        }
-        (_, Some(FULL | READER)) => None,
-        _ => error(StatusCode::UNAUTHORIZED, "unknown_key", "no such key"),
-    }
-}
-
-/// Judges requests before `routes` do.
-fn guarded(routes: Routes) -> Routes {
-    let judge = async |path: FullPath, bearer: Option<String>| -> Result<Response, _> {
-        let key = bearer.as_deref().and_then(|bearer| bearer.strip_prefix("Bearer "));
-        let refused = refusal(path.as_str(), key);
-        refused.map(|error| error.to_response()).ok_or_else(warp::reject::not_found)
-    };
-    let bearer = warp::header::optional("authorization");
-    warp::path::full().and(bearer).and_then(judge).or(routes).unify().boxed()
-}
-
 impl Locked {
-    /// Serves an empty store, with or without metrics at this address.
-    fn start(has_metrics: bool) -> Self {
+    /// Starts a service that has processed nothing, with the flags `more`.
+    fn start(more: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let options = EmbeddedStoreOptions {
-            cache_bytes: 8 << 20,
-            write_buffer_bytes: 16 << 20,
-            reserve_bytes: 0,
-        };
-        let store = Store::Embedded(EmbeddedStore::open(data.path(), options).unwrap());
-        let registry = telemetry::registry("none").unwrap();
-        let metrics = Arc::new(QueryMetrics::new(&registry).unwrap());
-        let queries = QueryService::new(store, Clock::machine(), metrics, QueryOptions::default());
-        let mut router = Router::default().with(&Arc::new(queries), query_api::routes());
-        if has_metrics {
-            router = router.with(&Probes::new(registry, async || Ok(())), telemetry::routes());
-        }
-        let routes = guarded(router.into_filter().unwrap());
-        let runtime = Runtime::new().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
-        runtime.spawn(http::serve(listener, routes, ServeOptions::default(), pending()));
-        Self { address, browser: Browser::start(), _runtime: runtime, _data: data }
+        let file = data.path().join("keys.toml");
+        let full = new_key(&file, "full", "ingest,read,operate");
+        let reader = new_key(&file, "reader", "read");
+        let keys = ["--keys", file.to_str().unwrap()];
+        let service = Service::begin(serve(&data.path().join("data"), &[&keys, more].concat()));
+        Self { service, browser: Browser::start(), full, reader, _data: data }
     }
 
     fn open(&self, path: &str) {
-        self.browser.open(&format!("http://{}{path}", self.address));
+        self.browser.open(&format!("http://{}{path}", self.service.client().0));
     }
 
     /// Waits until the first visible element that matches `selector` has a text with `part`.
@@ -122,20 +71,20 @@ impl Locked {
 
 #[test]
 fn the_dashboard_asks_for_a_key_says_why_one_is_refused_and_keeps_it_for_the_tab() {
-    let page = Locked::start(true);
+    let page = Locked::start(&[]);
     page.open("/dashboard?user=ann");
     page.wait_for("#state", "Waiting for an API key");
     assert_eq!(texts(&page.browser, "main h2"), ["This service needs an API key"]);
-    page.give("bk_wrong_secret");
-    page.wait_for("#key-notice", "The service refused this key: no such key.");
+    page.give(&page.full.replace("bk_full", "bk_none"));
+    page.wait_for("#key-notice", "The service refused this key: the key is mistyped");
     assert_eq!(page.stored(), ["", "", ""], "a refused key is not kept");
 
-    page.give(FULL);
+    page.give(&page.full);
     page.wait_for("#user-summary", "has no sessions");
-    page.wait_for("#events-notice", "only serves queries");
+    page.wait_for("#lag-records", "0");
     page.wait_for("#welcome-command", "-H \"Authorization: Bearer $BOOKEND_API_KEY\"");
     assert!(texts(&page.browser, "#key").is_empty(), "the form is closed");
-    assert_eq!(page.stored(), [FULL, "", ""]);
+    assert_eq!(page.stored(), [page.full.as_str(), "", ""]);
 
     page.open("/dashboard?user=ann");
     page.wait_for("#user-summary", "has no sessions");
@@ -144,15 +93,15 @@ fn the_dashboard_asks_for_a_key_says_why_one_is_refused_and_keeps_it_for_the_tab
     assert_eq!(page.stored(), ["", "", ""]);
     let addresses = page.addresses();
     assert!(addresses.contains("/v1/session-starts/counts"), "{addresses}");
-    assert!(!addresses.contains("secret"), "{addresses}");
+    assert!(!addresses.contains("bk_"), "{addresses}");
 }
 
 #[test]
 fn a_right_that_a_key_lacks_is_named_where_its_data_would_be() {
-    let page = Locked::start(true);
+    let page = Locked::start(&[]);
     page.open("/dashboard");
-    page.give(READER);
-    let said = "Events and lag cannot be shown: this key lacks the right operate.";
+    page.give(&page.reader);
+    let said = "Events and lag cannot be shown: the key does not have the right `operate`.";
     page.wait_for("#events-notice", said);
     page.wait_for("#starts-summary", "No session starts");
     assert!(texts(&page.browser, "#key, #metrics-link").is_empty());
@@ -160,9 +109,9 @@ fn a_right_that_a_key_lacks_is_named_where_its_data_would_be() {
 
 #[test]
 fn metrics_at_another_address_are_said_and_the_other_sections_are_shown() {
-    let page = Locked::start(false);
+    let page = Locked::start(&["--operations-listen", "127.0.0.1:0"]);
     page.open("/dashboard");
-    page.give(FULL);
+    page.give(&page.full);
     page.wait_for("#events-notice", "serves its metrics at another address");
     page.wait_for("#starts-summary", "No session starts");
     assert!(texts(&page.browser, "#events-answer").is_empty());
@@ -191,7 +140,7 @@ const AUTHORIZE: &str = r"
 
 #[test]
 fn the_documentation_keeps_its_key_for_the_tab_and_shares_it_with_the_dashboard() {
-    let page = Locked::start(true);
+    let page = Locked::start(&[]);
     page.open("/");
     let answered = |status: &str| {
         // Once, because each attempt clears the reply to the one before.
@@ -199,9 +148,9 @@ fn the_documentation_keeps_its_key_for_the_tab_and_shares_it_with_the_dashboard(
         page.wait_for(STATUS, status);
     };
     answered("401");
-    let authorized = || page.browser.run(AUTHORIZE, &[json!(FULL)]) == true;
+    let authorized = || page.browser.run(AUTHORIZE, &[json!(page.full)]) == true;
     eventually("there is a dialogue", || authorized().then_some(()));
-    eventually("the key is kept", || (page.stored() == [FULL, "", ""]).then_some(()));
+    eventually("the key is kept", || (page.stored() == [page.full.as_str(), "", ""]).then_some(()));
     answered("200");
     page.open("/");
     eventually("the key is used again", || {
@@ -210,5 +159,5 @@ fn the_documentation_keeps_its_key_for_the_tab_and_shares_it_with_the_dashboard(
     answered("200");
     page.open("/dashboard");
     page.wait_for("#starts-summary", "No session starts");
-    assert!(!page.addresses().contains("secret"));
+    assert!(!page.addresses().contains("bk_"));
 }

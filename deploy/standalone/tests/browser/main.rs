@@ -23,6 +23,8 @@ mod live;
 #[cfg(test)]
 mod look;
 #[cfg(test)]
+mod origins;
+#[cfg(test)]
 mod page;
 #[cfg(test)]
 mod starts;

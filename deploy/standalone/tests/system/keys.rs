@@ -10,7 +10,10 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{command_line::said, service::BOOKEND};
+use crate::{
+    command_line::said,
+    service::{BOOKEND, Service, eventually},
+};
 
 /// A directory with room for a file of keys.
 struct Place {
@@ -199,4 +202,75 @@ fn keys_that_are_made_at_once_are_all_kept() {
         listed["keys"].as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap()).collect();
     kept.sort_unstable();
     assert_eq!(kept, ids);
+}
+
+/// A batch of `count` events.
+fn batch(count: usize) -> Vec<u8> {
+    let event =
+        json!({"user_id": "ada", "session_id": "s", "event": "end", "ts": "2019-05-13T12:00:00Z"});
+    serde_json::to_vec(&vec![event; count]).unwrap()
+}
+
+/// The status of a batch that is sent with `key`.
+fn sent(service: &Service, key: &str, count: usize) -> u16 {
+    let headers = [("content-type", "application/json"), ("x-api-key", key)];
+    service.client().post("/v1/events", &headers, &batch(count)).unwrap().status
+}
+
+impl Place {
+    /// Makes a key that may send events.
+    fn sender(&self, id: &str, more: &[&str]) -> String {
+        self.done(&[&["new", "--id", id, "--rights", "ingest"], more].concat())
+            .trim_end()
+            .to_owned()
+    }
+
+    /// A service that follows the file, at the time of the batches.
+    fn service(&self, more: &[&str]) -> Service {
+        let (data, file) = (self.dir.path().join("data"), self.file());
+        let flags = ["--as-of", "2019-05-13T12:00:00Z", "--keys", file.to_str().unwrap()];
+        Service::start(&data, &[&flags[..], more].concat())
+    }
+}
+
+#[test]
+fn keys_are_rotated_while_the_service_runs() {
+    let place = Place::new();
+    let earlier = place.sender("earlier", &[]);
+    let service = place.service(&[]);
+    assert_eq!(sent(&service, &earlier, 1), 200);
+    let later = place.sender("later", &[]);
+    eventually("the new key is valid", || (sent(&service, &later, 1) == 200).then_some(()));
+    assert_eq!(sent(&service, &earlier, 1), 200, "both are valid");
+    place.done(&["revoke", "--id", "earlier"]);
+    eventually("the earlier key is not valid", || {
+        (sent(&service, &earlier, 1) == 401).then_some(())
+    });
+
+    // A broken file changes nothing; SIGHUP is a reason to look at it, not to stop.
+    let text = place.text();
+    fs::write(place.file(), format!("{text}quota = 0\n")).unwrap();
+    service.signal("HUP");
+    let broken = "the earlier keys stay in use";
+    eventually("the mistake is logged", || service.said().contains(broken).then_some(()));
+    assert!(service.said().contains("`quota` of later is not valid"), "{}", service.said());
+    assert_eq!(sent(&service, &later, 1), 200);
+    fs::write(place.file(), "").unwrap();
+    eventually("no key is valid", || (sent(&service, &later, 1) == 401).then_some(()));
+    service.stop();
+}
+
+#[test]
+fn each_key_has_its_own_quota() {
+    let place = Place::new();
+    let [one, other] = ["one", "other"].map(|id| place.sender(id, &["--quota", "1"]));
+    let free = place.sender("free", &[]);
+    let service = place.service(&["--max-batch-events", "100"]);
+    assert_eq!(sent(&service, &one, 100), 200);
+    assert_eq!(sent(&service, &one, 100), 429);
+    assert_eq!(sent(&service, &other, 100), 200);
+    for _ in 0..3 {
+        assert_eq!(sent(&service, &free, 100), 200);
+    }
+    service.stop();
 }

@@ -13,6 +13,8 @@ mod brokers;
 #[cfg(test)]
 mod by_hand;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod clocks;
 #[cfg(test)]
 mod command_line;
@@ -34,6 +36,7 @@ mod full_disk;
 mod hostile_clients;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod loading;

@@ -18,7 +18,7 @@ use crate::{
     client::{Client, LINES, Reply, read_reply},
     data::project,
     seeds::ADDRESS,
-    service::{Service, eventually},
+    service::{Service, eventually, new_key},
 };
 
 use self::shown::{Shown, members, shown};
@@ -29,9 +29,7 @@ const AS_OF: [&str; 2] = ["--as-of", "2019-05-13T12:00:00Z"];
 const SEED: &str = "data/seed-batch.json";
 
 /// The names of the examples that are not tried, each with the reason.
-const UNTRIED: [(&str, &str); 10] = [
-    ("no_key", "needs a service with keys"),
-    ("missing_right", "needs a service with keys"),
+const UNTRIED: [(&str, &str); 8] = [
     ("late", "needs a log that hangs for 12 seconds; ingest/tests/endpoint.rs has one"),
     ("log_refused", "needs a topic with another limit; brokers.rs has one"),
     ("throttled", "needs brokers with a quota; brokers.rs has one"),
@@ -115,7 +113,8 @@ fn an_example_without_a_command_line_is_tried_by_a_test_or_named_with_the_reason
     let all = shown(&description(&service));
     let left: BTreeSet<_> =
         all.iter().filter(|one| one.command().is_none()).map(|one| one.name.as_str()).collect();
-    let tried = ["slow_body", "over_quota", "inflight", "log", "full_disk"];
+    let tried =
+        ["slow_body", "over_quota", "inflight", "log", "full_disk", "no_key", "missing_right"];
     assert_eq!(left, UNTRIED.iter().map(|(name, _)| *name).chain(tried).collect());
 }
 
@@ -186,6 +185,26 @@ fn a_client_over_its_quota_is_answered_as_the_examples_say() {
             (reply.status == 429).then_some(reply)
         });
         assert_shown(&all, "POST", path, "over_quota", &refused);
+    }
+}
+
+#[test]
+fn who_has_no_key_or_one_with_other_rights_is_answered_as_the_examples_say() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("keys.toml");
+    let key = format!("Bearer {}", new_key(&file, "other", "erase"));
+    let keys = ["--keys", file.to_str().unwrap()];
+    let service = Service::start(&data.path().join("data"), &[&AS_OF[..], &keys].concat());
+    let all = shown(&description(&service));
+    let denied: Vec<_> = all.iter().filter(|one| [401, 403].contains(&one.status)).collect();
+    assert_eq!(denied.len(), 2 * 12);
+    for Shown { method, path, name, .. } in denied {
+        let bearer = ("authorization", key.as_str());
+        let headers = if name == "no_key" { &[][..] } else { &[bearer] };
+        let reply = service.client().send(method, &path.replace(['{', '}'], ""), headers, b"");
+        let reply = reply.unwrap();
+        assert_shown(&all, method, path, name, &reply);
+        assert_eq!(reply.header("www-authenticate").is_some(), reply.status == 401, "{path}");
     }
 }
 

@@ -48,6 +48,15 @@ pub(crate) fn serve(data: &Path, more: &[&str]) -> Command {
     command
 }
 
+/// Makes a key with `rights` in `file`, which is created if it does not exist.
+pub(crate) fn new_key(file: &Path, id: &str, rights: &str) -> String {
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().args(["key", "new", "--id", id, "--rights", rights, "--keys"]);
+    let done = command.arg(file).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap().trim().to_owned()
+}
+
 /// Calls `look` until it returns a value.
 pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();

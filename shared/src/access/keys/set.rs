@@ -1,6 +1,6 @@
 //! A set of keys, valid as a whole.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use indexmap::IndexMap;
 
@@ -14,10 +14,15 @@ use crate::{
     timestamp::Timestamp,
 };
 
+/// The text of [`AllowedOrigin::Any`].
+const ANY: &str = "*";
+
 /// The keys of one file.
 #[derive(Debug, Default)]
 pub struct KeySet {
     keys: IndexMap<KeyId, (Arc<Key>, KeyHash)>,
+    /// The origins of all keys, as texts.
+    origins: HashSet<String>,
 }
 
 /// Why a text is not a key in force.
@@ -37,14 +42,21 @@ impl KeySet {
     /// # Errors
     /// Every mistake, as a sentence that names its entry.
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
+        Self::parse_beside(text, &[])
+    }
+
+    /// The same beside `origins` that are allowed with every key.
+    pub(super) fn parse_beside(text: &str, origins: &[AllowedOrigin]) -> Result<Self, Vec<String>> {
         let (entries, mut mistakes) = entry::read(text);
-        mistakes.extend(mistakes_between(&entries));
+        mistakes.extend(mistakes_between(&entries, origins));
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
+        let origins = entries.iter().flat_map(|entry| &entry.key.origins);
+        let origins = origins.map(AllowedOrigin::to_string).collect();
         let keys =
             entries.into_iter().map(|Entry { key, hash }| (key.id.clone(), (Arc::new(key), hash)));
-        Ok(Self { keys: keys.collect() })
+        Ok(Self { keys: keys.collect(), origins })
     }
 
     /// Returns the key that `given` is at `now`, by the machine's clock.
@@ -62,9 +74,10 @@ impl KeySet {
         self.keys.values().map(|(key, _)| key)
     }
 
-    /// Returns the origins of all keys; some more than once.
-    pub fn origins(&self) -> impl Iterator<Item = &AllowedOrigin> {
-        self.iter().flat_map(|key| &key.origins)
+    /// Whether a page with the `Origin` header `given` may use one of the keys.
+    #[must_use]
+    pub fn allows_origin(&self, given: &str) -> bool {
+        self.origins.contains(given) || self.origins.contains(ANY)
     }
 
     /// The number of keys.
@@ -81,20 +94,23 @@ impl KeySet {
 }
 
 /// Returns the mistakes that only show when entries are compared.
-fn mistakes_between(entries: &[Entry]) -> Vec<String> {
+fn mistakes_between(entries: &[Entry], allowed: &[AllowedOrigin]) -> Vec<String> {
     let mut mistakes = Vec::new();
     let star = entries.iter().find(|entry| entry.key.origins.contains(&AllowedOrigin::Any));
+    let star = match star {
+        _ if allowed.contains(&AllowedOrigin::Any) => Some("--cors-origin".to_owned()),
+        star => star.map(|star| format!("`origins` of {}", star.key.id)),
+    };
     for (at, Entry { key, .. }) in entries.iter().enumerate() {
         let id = &key.id;
         if entries[..at].iter().any(|other| other.key.id == *id) {
             mistakes.push(format!("duplicate id {id}"));
         }
-        if let Some(star) = star
+        if let Some(star) = &star
             && !key.rights.only(Right::Ingest)
         {
             mistakes.push(format!(
-                "`origins` of {} allows `*`, but {id} has another right than ingest; list the origins",
-                star.key.id
+                "{star} allows `*`, but {id} has another right than ingest; list the origins"
             ));
         }
         let Some(prefix) = &key.users_prefix else { continue };

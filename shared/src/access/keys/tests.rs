@@ -65,7 +65,8 @@ fn a_key_is_found_with_what_its_entry_says() {
             users_prefix: Some("t1:".to_owned()),
         }
     );
-    assert_eq!(set.origins().count(), 2);
+    // `*` among its origins.
+    assert!(set.allows_origin("https://other.example"));
 }
 
 #[test]
@@ -252,6 +253,18 @@ fn keys_that_contradict_each_other_are_a_mistake() {
     }
 }
 
+#[test]
+fn the_origins_of_all_keys_are_allowed() {
+    let of = |id, origin| entry(id, &format!("rights = [\"read\"]\norigins = [\"{origin}\"]"));
+    let set = KeySet::parse(&(of("one", "https://one.example") + &of("two", "http://two:81")));
+    let set = set.unwrap();
+    let allowed = ["https://one.example", "http://two:81"].map(|origin| set.allows_origin(origin));
+    assert_eq!(allowed, [true, true]);
+    let foreign = ["http://one.example", "http://two", "null", "*", ""];
+    assert_eq!(foreign.map(|origin| set.allows_origin(origin)), [false; 5]);
+    assert!(!KeySet::default().allows_origin("https://one.example"));
+}
+
 /// A file of keys that was opened.
 struct Opened {
     keys: Arc<Keys>,
@@ -262,10 +275,15 @@ struct Opened {
 
 impl Opened {
     fn new(text: &str) -> Self {
+        Self::beside(text, Vec::new())
+    }
+
+    /// The same beside origins that are allowed with every key.
+    fn beside(text: &str, origins: Vec<AllowedOrigin>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys.toml");
         fs::write(&path, text).unwrap();
-        let keys = Arc::new(Keys::open(&path).unwrap());
+        let keys = Arc::new(Keys::open_beside(&path, origins).unwrap());
         let reload_ok = IntGauge::new("reload_ok", "A gauge.").unwrap();
         Self { keys, reload_ok, path, _dir: dir }
     }
@@ -302,6 +320,20 @@ fn a_changed_file_changes_the_keys_and_a_broken_one_does_not() {
     // The content of before is valid again.
     assert_eq!(opened.after(web.as_bytes()), (one, 1));
     assert_eq!(opened.after(b"# none\n"), (Vec::new(), 1));
+}
+
+#[test]
+fn with_every_origin_allowed_a_key_may_only_ingest() {
+    let beacon = entry("beacon", "rights = [\"ingest\"]");
+    let opened = Opened::beside(&beacon, vec![AllowedOrigin::Any]);
+    let both = beacon.clone() + &entry("dash", "rights = [\"read\"]");
+    let (lines, _guard) = Lines::collect();
+    assert_eq!(opened.after(both.as_bytes()), (vec!["beacon".to_owned()], 0));
+    let mistake = "--cors-origin allows `*`, but dash has another right than ingest";
+    assert_eq!(lines.with(mistake).len(), 1);
+    let mistakes = Keys::open_beside(&opened.path, vec![AllowedOrigin::Any]).err().unwrap();
+    assert!(mistakes.len() == 1 && mistakes[0].starts_with(mistake), "{mistakes:?}");
+    assert!(Keys::open(&opened.path).is_ok());
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! What a gate lets through, by key, origin and host.
+
 use std::{fs, sync::LazyLock};
 
 use tempfile::TempDir;
@@ -8,7 +10,10 @@ use crate::{
     access::{KeyHash, generate},
     config::Secret,
     event::UserId,
-    http::router::{Route, Router, Routes},
+    http::{
+        right::Access,
+        router::{Route, Router, Routes},
+    },
 };
 
 /// A service behind a gate, and the keys in its file.

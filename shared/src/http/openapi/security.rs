@@ -13,7 +13,7 @@ use warp::http::StatusCode;
 use super::call::{Call, Example};
 use crate::{
     access::Right,
-    http::{gate::Access, reply::HttpError},
+    http::{denial::Denial, right::Access},
 };
 
 /// The names of the schemes. Pages use the first.
@@ -21,7 +21,7 @@ const SCHEMES: [&str; 2] = ["bearer", "api_key"];
 
 /// Describes `call` as one that needs `access`.
 pub(in crate::http) fn guarded(call: Call, access: Access) -> Call {
-    let Some(right) = right(access) else { return call };
+    let Some(right) = access.right() else { return call };
     let keys = SCHEMES.map(|scheme| SecurityRequirement::new(scheme, [right.as_str()]));
     // Without --keys, a service needs none.
     let nothing = SecurityRequirement::default();
@@ -44,26 +44,14 @@ pub(super) fn declare(document: &mut OpenApi) {
     }
 }
 
-/// The right that a key must have.
-fn right(access: Access) -> Option<Right> {
-    match access {
-        Access::Public => None,
-        Access::Ingest => Some(Right::Ingest),
-        Access::ReadAll | Access::ReadUser => Some(Right::Read),
-        Access::Operate => Some(Right::Operate),
-    }
-}
-
 /// A request without a key.
 fn no_key() -> Example {
-    let message = "this service needs an API key; send it as `Authorization: Bearer KEY`";
-    let error = HttpError::new(StatusCode::UNAUTHORIZED, "no_key", message);
-    Example::error("no_key", "When the service has keys and the request has none.", &error)
+    let about = "When the service has keys and the request has none.";
+    Example::error("no_key", about, &Denial::NoKey.http())
 }
 
 /// A request with a key that has other rights.
 fn missing_right(right: Right) -> Example {
-    let message = format!("this key does not have the right `{right}`");
-    let error = HttpError::new(StatusCode::FORBIDDEN, "missing_right", message);
-    Example::error("missing_right", "When the key of the request has other rights.", &error)
+    let about = "When the key of the request has other rights.";
+    Example::error("missing_right", about, &Denial::MissingRight(right).http())
 }
