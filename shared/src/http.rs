@@ -92,9 +92,9 @@ impl From<TcpListener> for Listener {
 /// Serves `routes` on `listener` until `shutdown` resolves.
 ///
 /// Then the process is not ready, but requests are still answered for the drain window, each with
-/// `Connection: close`, or GOAWAY: a balancer needs a moment to send them elsewhere. The result of `shutdown`
-/// may end the window early. After it, the listener and the connections that wait for a request
-/// are closed, and requests in flight that take longer than the drain timeout are aborted.
+/// `Connection: close`, or GOAWAY: a balancer needs a moment to send them elsewhere. The result of
+/// `shutdown` may end the window early. After it, the listener and the connections that wait for a
+/// request are closed, and requests in flight that take longer than the drain timeout are aborted.
 pub async fn serve(
     listener: impl Into<Listener>,
     routes: Routes,
