@@ -9,6 +9,7 @@ pub use self::server::Tls;
 use crate::config::{Setting, Settings};
 
 mod files;
+mod metrics;
 mod server;
 
 const CERTIFICATE: &str = "tls-cert";

@@ -120,7 +120,7 @@ mod tests {
         in_flight.grow(&mut first, 30).unwrap();
         in_flight.grow(&mut second, 20).unwrap();
         assert!(in_flight.grow(&mut second, 1).is_err());
-        // What was refused is not held.
+        // The refused bytes are not held.
         let mut neighbour = in_flight.hold(Some(other), 10).unwrap();
         in_flight.grow(&mut neighbour, 50).unwrap();
         assert!(in_flight.grow(&mut in_flight.hold(None, 10).unwrap(), 1).is_err());

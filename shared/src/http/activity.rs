@@ -41,7 +41,7 @@ struct State {
     answered: Instant,
     /// Whether the client has not taken yet what was written.
     unsent: bool,
-    /// When it was told to take no further request.
+    /// Since when it takes no further request.
     leaving: Option<Instant>,
     closing: bool,
 }
@@ -112,7 +112,7 @@ impl Activity {
         self.0.lock().leaving.get_or_insert_with(Instant::now);
     }
 
-    /// Whether it was told to take no further request.
+    /// Whether it takes no further request.
     pub(super) fn is_leaving(&self) -> bool {
         self.0.lock().leaving.is_some()
     }

@@ -147,8 +147,8 @@ impl Server {
 }
 
 impl Connection {
-    /// Answers the requests that arrive on `stream`. The client is told to leave when the drain
-    /// window has ended, and when `authorities` change.
+    /// Serves the requests on `stream`. It takes no more of them after the end of the drain window,
+    /// and after `authorities` change.
     async fn serve(
         self,
         stream: Box<dyn Transport>,

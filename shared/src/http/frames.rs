@@ -1,5 +1,5 @@
-//! The frames of HTTP/2 that a connection receives, as far as its limits need them: whether the
-//! client has begun a block of headers and not completed it.
+//! The frames of HTTP/2 that a connection receives. They show whether the client has begun a block
+//! of headers and not completed it.
 //!
 //! The HTTP library reads the same bytes and does not say so. While a block is incomplete it can
 //! read nothing else of the connection.

@@ -19,8 +19,8 @@ use super::{activity::Activity, reply::HttpError, streams::Handed};
 
 /// The size of a piece of a reply, in bytes. A piece is the least that the library takes of it.
 const PIECE: usize = 16 << 10;
-/// What a reply of unknown length counts for: it is made piece by piece, and the library holds only
-/// some of them.
+/// The bytes that a reply of unknown length counts for: it is made piece by piece, and the library
+/// holds only some of them.
 const STREAMED: usize = 64 << 10;
 
 /// The bytes that all replies may hold. Those of one piece have a part of their own: who leaves

@@ -7,7 +7,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use prometheus::{IntGauge, Registry};
+use prometheus::Registry;
 use tokio::{
     io::{self, AsyncRead, AsyncWrite},
     sync::watch,
@@ -17,6 +17,7 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use super::{
     TlsFault, TlsFiles,
     files::{Contents, Loaded},
+    metrics::TlsMetrics,
 };
 use crate::{config::Mistakes, timestamp::Timestamp};
 
@@ -29,8 +30,7 @@ pub struct Tls {
     served: Mutex<Served>,
     /// Changes when the client CA certificates do.
     authorities: watch::Sender<u64>,
-    reload_ok: IntGauge,
-    expiry: IntGauge,
+    metrics: TlsMetrics,
 }
 
 /// What new connections get.
@@ -56,28 +56,11 @@ impl Tls {
         // They were checked with the other settings, and may be others by now.
         let loaded = files.load().map_err(|fault| Mistakes(vec![fault.to_string()]));
         let (contents, Loaded { config, expiry }) = loaded?;
-        let gauge = |name, help| -> prometheus::Result<IntGauge> {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
+        let metrics = TlsMetrics::new(registry)?;
         let served = Mutex::new(Served { config, contents, rejected: None });
         let (authorities, _) = watch::channel(0);
-        let tls = Self {
-            files,
-            served,
-            authorities,
-            reload_ok: gauge(
-                "bookend_tls_reload_ok",
-                "Whether the files of the TLS certificate are those that are used: 1, or 0 when they \
-                 cannot be used and the earlier ones are",
-            )?,
-            expiry: gauge(
-                "bookend_tls_certificate_expiry_timestamp_seconds",
-                "Time at which the TLS certificate in use expires, in seconds since 1970",
-            )?,
-        };
-        tls.reload_ok.set(1);
+        let tls = Self { files, served, authorities, metrics };
+        tls.metrics.reload_ok.set(1);
         tls.show_expiry(expiry);
         Ok(Arc::new(tls))
     }
@@ -93,7 +76,7 @@ impl Tls {
         let mut served = self.served.lock();
         if contents.as_ref() == Ok(&served.contents) {
             if served.rejected.take().is_some() {
-                self.reload_ok.set(1);
+                self.metrics.reload_ok.set(1);
             }
             return;
         }
@@ -110,7 +93,7 @@ impl Tls {
                 };
                 if !rejected.is_reported && now.duration_since(rejected.since) >= PATIENCE {
                     rejected.is_reported = true;
-                    self.reload_ok.set(0);
+                    self.metrics.reload_ok.set(0);
                     tracing::error!(
                         %fault,
                         "the TLS files cannot be used; the earlier certificate stays in use"
@@ -123,7 +106,7 @@ impl Tls {
     fn replace(&self, served: &mut Served, contents: Contents, loaded: Loaded) {
         let other_authorities = contents.client_ca != served.contents.client_ca;
         *served = Served { config: loaded.config, contents, rejected: None };
-        self.reload_ok.set(1);
+        self.metrics.reload_ok.set(1);
         self.show_expiry(loaded.expiry);
         if other_authorities {
             self.authorities.send_modify(|generation| *generation += 1);
@@ -132,7 +115,7 @@ impl Tls {
     }
 
     fn show_expiry(&self, expiry: Timestamp) {
-        self.expiry.set(expiry.millis().div_euclid(1_000));
+        self.metrics.expiry.set(expiry.millis().div_euclid(1_000));
     }
 
     /// Begins TLS on `stream`. The second value changes when the client CA certificates do.
@@ -184,15 +167,15 @@ mod tests {
         let second = write(directory.path(), "second.test", Some(&other));
         tls.look_at(begin);
         tls.look_at(begin + PATIENCE - Duration::from_millis(1));
-        assert_eq!((tls.reload_ok.get(), is_first()), (1, true));
+        assert_eq!((tls.metrics.reload_ok.get(), is_first()), (1, true));
         tls.look_at(begin + PATIENCE);
-        assert_eq!((tls.reload_ok.get(), is_first()), (0, true));
+        assert_eq!((tls.metrics.reload_ok.get(), is_first()), (0, true));
         fs::remove_file(&key).unwrap();
         tls.look_at(begin + PATIENCE);
-        assert_eq!((tls.reload_ok.get(), is_first()), (0, true));
+        assert_eq!((tls.metrics.reload_ok.get(), is_first()), (0, true));
         fs::write(&key, second).unwrap();
         tls.look_at(begin + PATIENCE);
-        assert_eq!((tls.reload_ok.get(), is_first()), (1, false));
+        assert_eq!((tls.metrics.reload_ok.get(), is_first()), (1, false));
         assert_eq!(tls.authorities.subscribe().borrow().to_owned(), 0);
     }
 }

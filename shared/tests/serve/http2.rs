@@ -268,7 +268,7 @@ async fn a_stop_says_goaway_with_the_next_reply() {
         hurried.await.ok();
     });
     server.stop.send(window).ok().unwrap();
-    // Until the server has noticed, replies are not the last ones.
+    // Later replies of HTTP/1.1 say that they are the last.
     let stopped = timeout(LIMIT, async {
         while ask(server.address, bare("GET", "/hello")).await.header("connection").is_none() {}
     });

@@ -71,7 +71,7 @@ impl Authority {
     }
 
     fn write(&self, name: &str, text: &str) {
-        // By rename, as those who replace certificates do.
+        // By rename, as tools that renew certificates do.
         fs::write(self.path("new"), text).unwrap();
         fs::rename(self.path("new"), self.path(name)).unwrap();
     }
