@@ -25,9 +25,12 @@ tokio::task_local! {
 #[derive(Debug, Default)]
 pub(super) struct Handed(Mutex<Option<Instant>>);
 
+/// The answering of a request, and its piece of a reply.
+type Answering = (BoxFuture<'static, ()>, Arc<Handed>);
+
 /// Takes the requests that the library begins.
 #[derive(Clone, Default)]
-pub(super) struct Begun(Arc<Mutex<Vec<(BoxFuture<'static, ()>, Arc<Handed>)>>>);
+pub(super) struct Begun(Arc<Mutex<Vec<Answering>>>);
 
 /// The requests that are being answered.
 pub(super) struct Streams {

@@ -59,7 +59,7 @@ pub(super) async fn read(reply: ResponseFuture) -> Result<(u16, HeaderMap, Bytes
         Ok((head.status.as_u16(), head.headers, bytes.into()))
     })
     .await
-    .expect("no whole reply within the limit")
+    .unwrap()
 }
 
 /// `GET /hello` echoes the header Host.
