@@ -6,7 +6,6 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    time::Duration,
 };
 
 use reqwest::{Certificate, Client, ClientBuilder, Method, Response};
@@ -178,19 +177,7 @@ async fn send(client: &Client, base: &str, key: Option<&str>, call: &Call) -> Re
     request.send().await.unwrap()
 }
 
-/// Asks until the service at `base` is ready.
-async fn ready(client: &Client, base: &str) {
-    let ready = call(Method::GET, "/readyz", Access::Public);
-    let asked = async {
-        while send(client, base, None, &ready).await.status() != 200 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, asked).await.unwrap();
-}
-
 async fn every_call(world: &World, client: &Client, base: &str, through: &str) {
-    ready(client, base).await;
     for call in calls() {
         for given in &world.keys {
             let place = format!("{through}: {} {} with key {}", call.method, call.path, given.name);
@@ -229,6 +216,14 @@ fn every_route_is_for_callers_with_its_right_and_for_no_other() {
     let clear = format!("http://{LOCAL}:{}", plain.client().0.port());
     let tls = format!("https://{LOCAL}:{}", secure.client().0.port());
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    for base in [&clear, &tls] {
+        let (client, readyz) =
+            (client(|client| client), call(Method::GET, "/readyz", Access::Public));
+        eventually("the service is ready", || {
+            let reply = runtime.block_on(send(&client, base, None, &readyz));
+            (reply.status() == 200).then_some(())
+        });
+    }
     runtime.block_on(async {
         every_call(&world, &client(ClientBuilder::http1_only), &clear, "h1").await;
         every_call(&world, &client(ClientBuilder::http2_prior_knowledge), &clear, "h2c").await;
