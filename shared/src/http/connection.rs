@@ -34,6 +34,7 @@ use tokio::{
 use super::{
     activity::Activity,
     compression::Compressing,
+    headers,
     options::ServeOptions,
     received::{ReceivedBody, complete},
     request::{Connected, ConnectionId},
@@ -218,6 +219,10 @@ impl Connection {
         complete(&mut request);
         let (client, stopping) = (Some(this.client.to_canonical()), this.server.is_stopping());
         let (tls, many) = (this.is_encrypted, is_http2.then_some(this.id));
+        let mut refused = Response::new(());
+        if !is_admitted {
+            headers::of_a_refusal(request.headers(), tls, refused.headers_mut());
+        }
         request.extensions_mut().insert(Connected { client, stopping, tls, many });
         let reply = is_admitted.then(|| {
             let is_read = Arc::clone(&is_read);
@@ -226,7 +231,7 @@ impl Connection {
         async move {
             let mut reply = match reply {
                 Some(reply) => this.sent(reply.await?, under_way),
-                None => SentBody::refuse(Response::new(()), &sent::too_many_requests(), under_way),
+                None => SentBody::refuse(refused, &sent::too_many_requests(), under_way),
             };
             if is_bodiless {
                 SentBody::leave_out(&mut reply);

@@ -24,11 +24,6 @@ impl ReplyHeaders {
         Self { id: id.clone(), tls_only }
     }
 
-    /// For a reply without a request.
-    pub(super) fn unasked() -> Self {
-        Self { id: RequestId::random(), tls_only: false }
-    }
-
     /// Completes the headers of the reply.
     pub(super) fn complete(self, reply: &mut HeaderMap) {
         reply.insert(REQUEST_ID, self.id.into());
@@ -39,6 +34,12 @@ impl ReplyHeaders {
             reply.insert(header::STRICT_TRANSPORT_SECURITY, tls_only);
         }
     }
+}
+
+/// Completes the headers of a refusal that no route and no gate decided.
+pub(super) fn of_a_refusal(request: &HeaderMap, tls: bool, reply: &mut HeaderMap) {
+    ReplyHeaders::of(&RequestId::of(request), request, tls).complete(reply);
+    reply.insert(header::VARY, header::ORIGIN.into());
 }
 
 /// Whether a browser may remember that it reaches `host` by TLS only. It ignores ports: after one

@@ -8,7 +8,7 @@ use warp::{
     reply::Response,
 };
 
-use super::headers::ReplyHeaders;
+use super::headers;
 
 /// The body of every error: `{"error":{"code","message"}}`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -91,10 +91,9 @@ impl HttpError {
             (header::CONNECTION, HeaderValue::from_static("close")),
             (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (header::CONTENT_LENGTH, body.len().into()),
-            (header::VARY, header::ORIGIN.into()),
         ]);
         headers.extend(self.retry_after.map(|seconds| (header::RETRY_AFTER, seconds.into())));
-        ReplyHeaders::unasked().complete(&mut headers);
+        headers::of_a_refusal(&HeaderMap::new(), false, &mut headers);
         let mut head = format!("HTTP/1.1 {}\r\n", self.status);
         for (name, value) in &headers {
             head += &format!("{name}: {}\r\n", value.to_str().unwrap_or_default());

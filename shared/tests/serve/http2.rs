@@ -165,6 +165,9 @@ async fn requests_on_all_connections_are_as_many_as_connections_may_be() {
         assert_eq!(status, 503);
         assert!(body.starts_with(br#"{"error":{"code":"unavailable""#));
         assert!(!over || headers["retry-after"] == "1");
+        for name in ["x-request-id", "x-content-type-options", "referrer-policy", "vary"] {
+            assert!(!over || headers.contains_key(name), "{name}");
+        }
     }
     for reply in two {
         free.notify_one();

@@ -185,7 +185,9 @@ async fn both_protocols_and_both_versions_of_tls_are_served() {
         let mut stream = connect(server.address, &one, "bookend.test").await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
         assert_eq!(stream.get_ref().1.protocol_version(), Some(expected));
-        assert!(hello(&mut stream).await.unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
+        let reply = hello(&mut stream).await.unwrap();
+        assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+        assert!(reply.contains("strict-transport-security: max-age=31536000\r\n"), "{reply}");
 
         let two = client(&authority, None, b"h2", version);
         let stream = connect(server.address, &two, "bookend.test").await.unwrap();
