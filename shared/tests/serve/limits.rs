@@ -151,6 +151,26 @@ async fn a_reply_to_a_request_whose_body_was_not_read_is_the_last_one() {
 }
 
 #[tokio::test]
+async fn the_small_body_of_a_denied_request_is_read_and_its_connection_is_kept() {
+    let server = Server::start(hello(), ServeOptions::default()).await;
+    let denied = "origin: https://evil.example";
+    let mut connection = Connection::open(server.address).await;
+    for _ in 0..2 {
+        connection.send(request("POST", "/hello", &[denied], "x".repeat(64 << 10))).await;
+        let reply = connection.reply().await.unwrap();
+        assert_eq!((reply.status, reply.header("connection")), (403, None));
+    }
+    // A longer one is not, and a client that waits with its body is not asked for it.
+    for length in ["content-length: 65537", "content-length: 1\r\nexpect: 100-continue"] {
+        let mut connection = Connection::open(server.address).await;
+        let head = format!("POST /hello HTTP/1.1\r\nhost: test\r\n{denied}\r\n{length}\r\n\r\n");
+        connection.send(head).await;
+        let reply = connection.reply().await.unwrap();
+        assert_eq!((reply.status, reply.header("connection")), (403, Some("close")), "{length}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_sends_on_and_on_after_its_last_reply_is_cut_off() {
     let server = Server::start(hello(), ServeOptions::default()).await;
     let mut connection = Connection::open(server.address).await;
