@@ -91,14 +91,14 @@ fn lines_of(text: &str, id: &KeyId) -> Option<(usize, usize)> {
     Some((begin, end))
 }
 
-/// The entry of `key` in TOML.
+/// The entry of `key` in TOML. Its hash comes last: an entry of which only the begin was written is
+/// a mistake, not a key with fewer restrictions.
 fn entry(key: &Key, hash: &KeyHash) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let list =
         |values: Vec<String>| values.iter().map(|it| quoted(it)).collect::<Vec<_>>().join(", ");
     let rights = list(key.rights.iter().map(|right| right.to_string()).collect());
-    let mut entry =
-        format!("[[key]]\nid = \"{}\"\nsha256 = \"{hash}\"\nrights = [{rights}]\n", key.id);
+    let mut entry = format!("[[key]]\nid = \"{}\"\nrights = [{rights}]\n", key.id);
     // Writing to a string cannot fail.
     let mut line = |field: &str, value: String| writeln!(entry, "{field} = {value}").ok();
     if let Some(quota) = key.quota {
@@ -114,6 +114,7 @@ fn entry(key: &Key, hash: &KeyHash) -> String {
     if let Some(prefix) = &key.users_prefix {
         line("users_prefix", quoted(prefix));
     }
+    line("sha256", format!("\"{hash}\""));
     entry
 }
 

@@ -27,7 +27,7 @@ pub struct KeyId(String);
 
 /// A text that is not the id of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected 1 to {MAX_ID} of a-z, 0-9 and -")]
+#[error("expected 1 to {MAX_ID} of a-z, 0-9 and -, and not `none`")]
 pub struct NotAKeyId;
 
 /// The SHA-256 hash of a whole key.
@@ -108,7 +108,8 @@ impl FromStr for KeyId {
     type Err = NotAKeyId;
 
     fn from_str(text: &str) -> Result<Self, NotAKeyId> {
-        if is_id(text) { Ok(Self(text.to_owned())) } else { Err(NotAKeyId) }
+        // In metrics, `none` is the key of a request without one.
+        if is_id(text) && text != "none" { Ok(Self(text.to_owned())) } else { Err(NotAKeyId) }
     }
 }
 

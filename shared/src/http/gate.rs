@@ -115,6 +115,9 @@ impl Gate {
 
     /// Finds the key of a request.
     pub(super) fn caller(&self, request: &Request) -> Caller {
+        if self.keys.is_none() && is_foreign(&request.headers) {
+            return self.caller_with(Err(Denial::ForeignOrigin));
+        }
         let found = self.keys.as_ref().map(|keys| {
             let key = find(keys, request)?;
             let mut origins = request.headers.get_all(header::ORIGIN).iter();
@@ -136,7 +139,9 @@ fn find(keys: &Keys, request: &Request) -> Result<Arc<Key>, Denial> {
     let bearer = headers.get_all(header::AUTHORIZATION).iter().filter_map(bearer);
     let in_headers = bearer.chain(headers.get_all(API_KEY).iter().map(HeaderValue::as_bytes));
     let in_query = if request.method == Method::POST { in_query(&request.query) } else { None };
-    let mut given = in_headers.chain(in_query.as_deref().map(str::as_bytes));
+    let given = in_headers.chain(in_query.as_deref().map(str::as_bytes));
+    // HTTP/1.1 and HTTP/2 differ in whether they keep the blank after a scheme without a key.
+    let mut given = given.filter(|key| !key.is_empty());
     let first = given.next().ok_or(Denial::NoKey)?;
     if given.any(|other| other != first) {
         return Err(Denial::SeveralKeys);
@@ -164,6 +169,13 @@ fn in_query(query: &str) -> Option<String> {
     // The handler refuses a query string that cannot be read.
     let params = Params::parse_known(query, &[KEY_PARAMETER]).ok()?;
     params.one(KEY_PARAMETER).map(str::to_owned)
+}
+
+/// Whether a page of another origin made the request without naming its origin. Browsers do so when
+/// they load an image or a link: the page cannot read the reply, but it learns the status.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let of_others = |site: &HeaderValue| site == "cross-site" || site == "same-site";
+    !headers.contains_key(header::ORIGIN) && headers.get(FETCH_SITE).is_some_and(of_others)
 }
 
 /// Whether a `Host` is a name of this machine or one of `names`. A name with a dot can be pointed

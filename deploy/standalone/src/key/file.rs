@@ -32,6 +32,10 @@ impl KeyFile {
         let dir = File::open(dir).with_context(|| format!("cannot open {}", dir.display()))?;
         flock(&dir, FlockOperation::LockExclusive)
             .context("cannot lock the directory of the keys")?;
+        // Replacing a device or a pipe would remove it, and reading one may never end.
+        if fs::metadata(&path).is_ok_and(|file| !file.is_file()) {
+            anyhow::bail!("{} is not a regular file", path.display());
+        }
         let text = match fs::read_to_string(&path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,

@@ -147,8 +147,16 @@ fn what_cannot_be_a_key_is_refused_and_changes_nothing() {
     let missing = place.refused(&["list"], 1);
     assert!(missing.contains("there is no file") && missing.contains("keys.toml"), "{missing}");
     place.refused(&["revoke", "--id", "one"], 1);
+    // As a device or a pipe.
+    fs::create_dir(place.file()).unwrap();
+    for args in [&["list"][..], &["new", "--id", "one", "--rights", "read"]] {
+        let text = place.refused(args, 1);
+        assert!(text.contains("keys.toml is not a regular file"), "{text}");
+    }
+    fs::remove_dir(place.file()).unwrap();
     for (args, meant) in [
         (&["--id", "One", "--rights", "read"][..], "expected 1 to 32 of a-z, 0-9 and -"),
+        (&["--id", "none", "--rights", "read"], "and not `none`"),
         (&["--id", "one", "--rights", "raed"], "expected one of ingest, read, operate, erase"),
         (&["--id", "one", "--rights", "read", "--origin", "https://a.example/"], "remove the path"),
         (

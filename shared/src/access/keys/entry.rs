@@ -102,7 +102,7 @@ fn entry(place: String, fields: &DeTable<'_>, mistakes: &mut Vec<String>) -> Opt
     });
     let id = fields.required("id", |value| parsed(text(value)?));
     let quota = fields.optional("quota", quota);
-    let origins = fields.optional("origins", list);
+    let origins = fields.optional("origins", origins);
     let expires = fields.optional("expires", day);
     let users_prefix = fields.optional("users_prefix", users_prefix);
     if users_prefix.is_some() && rights.is_some_and(|rights| rights.contains(Right::Operate)) {
@@ -171,6 +171,14 @@ fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
 fn list<T: FromStr<Err: fmt::Display>>(value: &DeValue<'_>) -> Result<Vec<T>, String> {
     let values = value.as_array().ok_or("expected an array of strings")?;
     values.iter().map(|value| parsed(text(value.get_ref())?)).collect()
+}
+
+fn origins(value: &DeValue<'_>) -> Result<Vec<AllowedOrigin>, String> {
+    let origins: Vec<_> = list(value)?;
+    if origins.is_empty() {
+        return Err("it is empty; remove it to allow all origins".to_owned());
+    }
+    Ok(origins)
 }
 
 fn quota(value: &DeValue<'_>) -> Result<NonZeroU32, String> {

@@ -112,11 +112,15 @@ fn every_mistake_of_an_entry_is_named() {
     for (text, expected) in [
         (
             entry("Web", rights),
-            "`id` of entry 1 (line 1) is not valid: expected 1 to 32 of a-z, 0-9 and -",
+            "`id` of entry 1 (line 1) is not valid: expected 1 to 32 of a-z, 0-9 and -, and not `none`",
         ),
         (
             format!("\n[[key]]\nsha256 = \"{HASH}\"\n{rights}"),
             "`id` of entry 1 (line 2) is missing",
+        ),
+        (
+            entry("none", rights),
+            "`id` of entry 1 (line 1) is not valid: expected 1 to 32 of a-z, 0-9 and -, and not `none`",
         ),
         (entry("web", ""), "`rights` of web is missing"),
         (entry("web", "rights = []"), "`rights` of web is not valid: name at least one"),
@@ -153,6 +157,10 @@ fn every_mistake_of_a_field_that_may_be_missing_is_named() {
         (
             entry("web", "rights = [\"ingest\"]\norigins = [\"https://game.example/\"]"),
             "`origins` of web is not valid: an origin ends after the host or port; remove the path, also a single /",
+        ),
+        (
+            entry("web", "rights = [\"ingest\"]\norigins = []"),
+            "`origins` of web is not valid: it is empty; remove it to allow all origins",
         ),
         (
             entry("web", "rights = [\"ingest\"]\nexpires = 2027-06-31"),

@@ -166,7 +166,7 @@ async fn without_a_key_that_is_in_force_only_public_paths_answer() {
     let mistyped = right.replacen("bk_read_", "bk_reads_", 1);
     let long = "b".repeat(97);
     for (key, code) in [
-        ("", "malformed_key"),
+        ("", "no_key"),
         (&mistyped, "malformed_key"),
         (&right[..right.len() - 1], "malformed_key"),
         (&long, "malformed_key"),
@@ -183,7 +183,7 @@ async fn without_a_key_that_is_in_force_only_public_paths_answer() {
     }
     assert_eq!(service.ask(request("GET", "/users/u")).await, denied(401, "no_key"));
     assert_eq!(service.ask(request("GET", "/public")).await, ok());
-    assert_eq!((service.denied("no_key"), service.denied("malformed_key")), (1.0, 12.0));
+    assert_eq!((service.denied("no_key"), service.denied("malformed_key")), (4.0, 9.0));
     assert_eq!((service.denied("unknown_key"), service.denied("expired_key")), (3.0, 3.0));
 }
 
@@ -315,6 +315,16 @@ async fn a_page_of_another_origin_does_not_reach_an_open_service() {
             };
             assert_eq!(service.ask(request).await, expected, "{host} {origin:?} {site:?}");
         }
+    }
+    // What a page loads without naming its origin; a link to a page for people is followed.
+    for site in ["cross-site", "same-site", "same-origin", "none"] {
+        let load = |path: &str| request("GET", path).header("sec-fetch-site", site);
+        let is_own = site == "same-origin" || site == "none";
+        let expected = if is_own { ok() } else { foreign() };
+        for path in ["/all", "/users/u", "/metrics"] {
+            assert_eq!(service.ask(load(path)).await, expected, "{site} {path}");
+        }
+        assert_eq!(service.ask(load("/public")).await, ok(), "{site}");
     }
     let lines = |name: HeaderName, lines: [&'static str; 2]| {
         let mut headers = HeaderMap::new();
