@@ -12,6 +12,10 @@ use crate::error::QueryError;
 /// The largest body, in bytes: several times an id of which every byte is escaped.
 pub(super) const LONGEST: usize = 8 << 10;
 
+/// The time for the body of a caller without the right to read. A body that is not blank is refused
+/// then, and until then the request takes the place of another one.
+pub(super) const STRANGER_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// An example of a user in a query string.
 pub(super) const IN_QUERY: &str = "user_id=d6313e1f";
 /// An example of a user in a body.

@@ -161,7 +161,9 @@ impl QueryService {
     /// `/`: the documentation page, or the last sessions of the user in the body.
     pub(super) async fn root(&self, request: Request) -> Result<Answer, QueryError> {
         // The time in which the client sends its body has a limit of its own, and holds no permit.
-        let body = body::read(request.body, self.options.body_timeout).await?;
+        let is_reader = request.caller.could_use(Access::ReadUser);
+        let limit = if is_reader { self.options.body_timeout } else { body::STRANGER_TIMEOUT };
+        let body = body::read(request.body, limit).await?;
         if body.trim_ascii().is_empty() {
             return Ok(Answer::Page(docs::page()));
         }

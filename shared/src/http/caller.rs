@@ -60,16 +60,24 @@ impl Caller {
 
     /// Checks that the caller may use a route that needs `access`.
     pub fn may_use(&self, access: Access) -> Result<(), Denial> {
+        self.judge(access).map_err(|denial| self.denials.deny(denial))
+    }
+
+    /// Whether [`may_use`](Self::may_use) would succeed; nothing is counted.
+    #[must_use]
+    pub fn could_use(&self, access: Access) -> bool {
+        self.judge(access).is_ok()
+    }
+
+    fn judge(&self, access: Access) -> Result<(), Denial> {
         let Some(right) = access.right() else { return Ok(()) };
-        let Some(key) = self.key.as_ref().map_err(|denial| self.denials.deny(*denial))? else {
-            return Ok(());
-        };
+        let Some(key) = self.key.as_ref().map_err(|denial| *denial)? else { return Ok(()) };
         if !key.rights.contains(right) {
-            return Err(self.denials.deny(Denial::MissingRight(right)));
+            return Err(Denial::MissingRight(right));
         }
         let is_bound = key.users_prefix.is_some();
         if is_bound && matches!(access, Access::ReadAll | Access::Operate) {
-            return Err(self.denials.deny(Denial::ForeignUser));
+            return Err(Denial::ForeignUser);
         }
         Ok(())
     }

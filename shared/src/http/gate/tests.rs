@@ -11,6 +11,7 @@ use crate::{
     config::Secret,
     event::UserId,
     http::{
+        denial::Reason,
         id::RequestId,
         request::Connected,
         right::Access,
@@ -72,6 +73,9 @@ impl Service {
         let (registry, keys) = (Registry::new(), gate.keys.clone());
         let gate = gate.counted(&registry).unwrap();
         let answer = async |_, request: Request| request.caller.key_id().to_owned().into_response();
+        let could_read = async |_, request: Request| {
+            request.caller.could_use(Access::ReadUser).to_string().into_response()
+        };
         let user = async |_, request: Request| {
             let user = UserId::new(request.segment(0)).unwrap();
             let denied = request.caller.may_read(&user).err();
@@ -79,6 +83,7 @@ impl Service {
         };
         let routes = vec![
             Route::get("/public", Access::Public, answer),
+            Route::get("/could-read", Access::Public, could_read),
             Route::post("/events", Access::Ingest, answer),
             Route::get("/all", Access::ReadAll, answer),
             Route::get("/users/{user}", Access::ReadUser, user),
@@ -251,6 +256,27 @@ async fn a_tenant_reads_its_own_users_and_nothing_about_all() {
         assert_eq!(service.with_key(method, path, tenant).await, expected, "{path}");
     }
     assert_eq!(service.denied("foreign_user"), 3.0);
+}
+
+#[tokio::test]
+async fn a_public_route_knows_who_could_read_and_counts_nobody() {
+    let service = Service::keyed();
+    for (key, expected) in [
+        (READ.key.reveal(), "true"),
+        (TENANT.key.reveal(), "true"),
+        (INGEST.key.reveal(), "false"),
+        (OLD.key.reveal(), "false"),
+        ("", "false"),
+    ] {
+        let asked = request("GET", "/could-read").header("x-api-key", key);
+        assert_eq!(asked.reply(&service.routes).await.body(), expected, "{key}");
+    }
+    let open = Service::open();
+    let asked = request("GET", "/could-read").reply(&open.routes).await;
+    assert_eq!(asked.body(), "true");
+    for reason in Reason::ALL {
+        assert_eq!(service.denied(reason.as_str()), 0.0, "{reason:?}");
+    }
 }
 
 #[tokio::test]
