@@ -1,4 +1,4 @@
-//! Who sent a request, and what the caller may do.
+//! The sender of a request, and its rights.
 
 use std::{fmt, sync::Arc};
 

@@ -44,7 +44,7 @@ pub struct Request {
     pub id: RequestId,
     /// The connection that the request came on.
     pub connected: Connected,
-    /// Who sent the request, and what the caller may do.
+    /// The sender of the request, and its rights.
     pub caller: Caller,
     /// The body, of which nothing has been read yet.
     pub body: RequestBody,

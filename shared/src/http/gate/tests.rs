@@ -342,7 +342,7 @@ async fn a_page_of_another_origin_does_not_reach_an_open_service() {
             assert_eq!(service.ask(request).await, expected, "{host} {origin:?} {site:?}");
         }
     }
-    // What a page loads without naming its origin; a link to a page for people is followed.
+    // A page may load an image or follow a link without naming its origin.
     for site in ["cross-site", "same-site", "same-origin", "none"] {
         let load = |path: &str| request("GET", path).header("sec-fetch-site", site);
         let is_own = site == "same-origin" || site == "none";
