@@ -71,8 +71,8 @@ fn read_filter(filter: &str) -> Result<EnvFilter, String> {
     let all_known = !filter.is_empty() && filter.split(',').map(str::trim).all(is_known);
     // At `info` the storage engine logs its housekeeping, which does not help an operator. Failures
     // of the Cassandra driver are reported by the code that uses it.
-    // A client without any right can make the TLS library warn without limit.
-    let quiet = format!("fjall=warn,lsm_tree=warn,scylla=off,rustls=error,{filter}");
+    // A client without any right can make the libraries of TLS and HTTP/2 warn without limit.
+    let quiet = format!("fjall=warn,lsm_tree=warn,scylla=off,rustls=error,h2=error,{filter}");
     let filter = all_known.then(|| EnvFilter::try_new(quiet).ok()).flatten();
     filter.ok_or_else(|| format!("expected {LEVELS}, or a filter such as ingest=debug,info"))
 }

@@ -30,6 +30,8 @@ use crate::{
 
 /// The seconds after which a client should repeat a query that got a 503.
 const RETRY_AFTER: u64 = 1;
+/// The bytes that the buffer of a reply may have beside it.
+const SPARE: usize = 16 << 10;
 
 /// An outage of the store fails every query: not each is worth a line.
 static REPEATS: LazyLock<Repeats> = LazyLock::new(Repeats::default);
@@ -49,7 +51,12 @@ type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, ChunkError>> + Send>>;
 impl Answer {
     /// A reply with `value`, which holds `rows` rows.
     pub(super) fn json(value: &impl Serialize, rows: usize) -> Result<Self, QueryError> {
-        Ok(Self::Whole(serde_json::to_vec(value).map_err(QueryError::Unwritable)?, rows))
+        let mut json = serde_json::to_vec(value).map_err(QueryError::Unwritable)?;
+        // The buffer of a long reply has room for twice its length, while the client reads it.
+        if json.capacity() - json.len() > SPARE {
+            json.shrink_to_fit();
+        }
+        Ok(Self::Whole(json, rows))
     }
 
     /// A streamed reply, which ends when the store makes no progress for `stall`. Waits for the

@@ -37,6 +37,8 @@ mod full_disk;
 #[cfg(test)]
 mod hostile_clients;
 #[cfg(test)]
+mod hostile_streams;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod ledger;
