@@ -81,7 +81,7 @@ pub fn settings(listen: &'static str) -> Vec<Setting> {
         Setting::new("as-of", "TIME", "", "Run as if it were this time, for example 2019-05-13T12:00:00Z (for old data)"),
         Setting::new("log-format", "FORMAT", "human", "Format of log lines: human or json"),
         Setting::new("log-level", "FILTER", "info", "Level of log lines: error, warn, info, debug, or a filter as in ingest=debug,info"),
-        Setting::new("max-connections", "N", "4096", "Maximum of open connections and requests; then the longest idle one closes, or 503"),
+        Setting::new("max-connections", "N", "4096", "Maximum of open connections, and of their additional requests with HTTP/2; then 503"),
         Setting::new("header-timeout", "TIME", "15s", "Time limit for request headers, and for the first request of a connection"),
         Setting::new("idle-timeout", "TIME", "75s", "Close a connection that is idle for this long after an answered request"),
         Setting::new("write-timeout", "TIME", "30s", "Close a connection, or reset a stream, whose client reads no reply for this long"),

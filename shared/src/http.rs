@@ -34,6 +34,7 @@ pub use self::{
     request::{Connected, ConnectionId, Request, RequestBody},
     right::Access,
     router::{Route, Router, Routes, document},
+    sent::of_shared_bytes,
 };
 use crate::{telemetry::repeats::Repeats, tls::Tls};
 
@@ -43,6 +44,7 @@ mod compression;
 mod connection;
 mod cors;
 mod denial;
+mod denied;
 mod frames;
 mod gate;
 mod headers;
@@ -50,6 +52,7 @@ mod id;
 pub mod openapi;
 mod options;
 mod params;
+mod places;
 mod ports;
 mod received;
 mod reply;
@@ -57,6 +60,7 @@ mod request;
 mod right;
 mod router;
 mod sent;
+mod shared_limit;
 mod stream;
 mod streams;
 mod template;
@@ -201,10 +205,10 @@ impl Accepting {
         self.connections.spawn(Abortable::new(connection, registration));
     }
 
-    /// A permit for one more connection; the one that has been idle longest gives way to it.
+    /// A permit for one more connection, to which another one may give way.
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         let permits = Arc::clone(&self.permits);
-        if self.permits.available_permits() > 0 || self.server.waiting.close_longest_idle() {
+        if self.permits.available_permits() > 0 || self.server.waiting.close_one() {
             permits.acquire_owned().await.ok()
         } else {
             None

@@ -20,7 +20,7 @@ use warp::{
 
 use crate::{
     build_info, disk,
-    http::{Access, Request, Route, openapi::process},
+    http::{Access, Request, Route, of_shared_bytes, openapi::process},
     progress, words,
 };
 
@@ -126,7 +126,7 @@ impl Probes {
             (self.ready)().await
         };
         match ready {
-            Ok(()) => "ready\n".into_response(),
+            Ok(()) => of_shared_bytes("ready\n".into_response()),
             Err(cause) => {
                 // It may name hosts and files.
                 let shown = if request.caller.may_know_causes() {
@@ -144,6 +144,10 @@ impl Probes {
     }
 }
 
+fn live() -> Response {
+    of_shared_bytes("live\n".into_response())
+}
+
 /// The routes of every process: `/metrics`, `/livez` and `/readyz`.
 #[must_use]
 pub fn routes() -> Vec<Route<Probes>> {
@@ -154,12 +158,11 @@ pub fn routes() -> Vec<Route<Probes>> {
     vec![
         Route::get("/metrics", Access::Operate, async |probes: Arc<Probes>, _| probes.metrics())
             .described(process::metrics(&excerpt)),
-        Route::get("/livez", Access::Public, async |_, _| "live\n".into_response())
-            .described(process::livez()),
+        Route::get("/livez", Access::Public, async |_, _| live()).described(process::livez()),
         Route::get("/readyz", Access::Public, readiness).described(process::readyz(&full)),
         // Probes may be configured with a slash at the end.
         Route::get("/metrics/", Access::Operate, async |probes: Arc<Probes>, _| probes.metrics()),
-        Route::get("/livez/", Access::Public, async |_, _| "live\n".into_response()),
+        Route::get("/livez/", Access::Public, async |_, _| live()),
         Route::get("/readyz/", Access::Public, readiness),
     ]
 }

@@ -30,6 +30,8 @@ mod http2;
 mod limits;
 #[path = "serve/stopping.rs"]
 mod stopping;
+#[path = "serve/strangers.rs"]
+mod strangers;
 #[path = "serve/tls.rs"]
 mod tls;
 

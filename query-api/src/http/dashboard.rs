@@ -1,7 +1,8 @@
 //! The dashboard at `/dashboard`.
 
-use std::{borrow::Cow, sync::LazyLock};
+use std::sync::LazyLock;
 
+use bytes::Bytes;
 use shared::http::{Access, Route};
 use warp::{
     Reply,
@@ -55,7 +56,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
 const SLASHED: &str = "/dashboard/";
 
 fn file(path: &'static str, kind: &'static str, text: &'static str) -> File {
-    File::new(path, kind, POLICY, Cow::Borrowed(text.as_bytes()))
+    File::new(path, kind, POLICY, Bytes::from_static(text.as_bytes()))
 }
 
 /// The routes of the page, its files, and the path with a trailing slash.

@@ -1,11 +1,9 @@
 //! The documentation page at `/`: Swagger UI, which shows every call and lets a reader try it. Its
 //! files are compiled into the program.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, LazyLock},
-};
+use std::sync::{Arc, LazyLock};
 
+use bytes::Bytes;
 use shared::http::Route;
 use utoipa_swagger_ui::Config;
 use warp::{http::HeaderMap, reply::Response};
@@ -36,7 +34,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
     let vendored = vendored.into_iter().filter_map(|(path, kind)| {
         let name = path.strip_prefix("/docs/")?;
         let file = utoipa_swagger_ui::serve(name, Arc::clone(&config)).ok().flatten()?;
-        Some(File::new(path, kind, POLICY, file.bytes))
+        Some(File::new(path, kind, POLICY, file.bytes.into_owned().into()))
     });
     let own = [
         own("/docs/page.css", CSS, include_str!("../../pages/docs/page.css")),
@@ -46,7 +44,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
 });
 
 fn own(path: &'static str, kind: &'static str, text: &'static str) -> File {
-    File::new(path, kind, POLICY, Cow::Borrowed(text.as_bytes()))
+    File::new(path, kind, POLICY, Bytes::from_static(text.as_bytes()))
 }
 
 /// The page itself.

@@ -3,12 +3,12 @@
 //! same queries as any other client.
 
 use std::{
-    borrow::Cow,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
-use shared::http::{Access, Request, Route};
+use bytes::Bytes;
+use shared::http::{Access, Request, Route, of_shared_bytes};
 use warp::{
     Reply,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -25,7 +25,7 @@ pub(super) const JS: &str = "text/javascript; charset=utf-8";
 pub(super) struct File {
     pub(super) path: &'static str,
     pub(super) kind: &'static str,
-    bytes: Cow<'static, [u8]>,
+    bytes: Bytes,
     /// The content security policy.
     policy: &'static str,
     /// Identifies the bytes; `None` makes browsers load the file each time.
@@ -37,7 +37,7 @@ impl File {
         path: &'static str,
         kind: &'static str,
         policy: &'static str,
-        bytes: Cow<'static, [u8]>,
+        bytes: Bytes,
     ) -> Self {
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
@@ -52,10 +52,10 @@ impl File {
         let unchanged = known
             .zip(self.tag.as_ref())
             .is_some_and(|(known, own)| known.split(',').any(|tag| tag.trim() == own));
-        let mut response = match &self.bytes {
-            _ if unchanged => StatusCode::NOT_MODIFIED.into_response(),
-            Cow::Borrowed(bytes) => bytes.into_response(),
-            Cow::Owned(bytes) => bytes.clone().into_response(),
+        let mut response = if unchanged {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            of_shared_bytes(Response::new(self.bytes.clone().into()))
         };
         let headers = response.headers_mut();
         let mut set =
@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn a_file_that_the_browser_has_is_not_sent_again() {
-        let file = |text: &'static str| File::new("/a", HTML, "", Cow::Borrowed(text.as_bytes()));
+        let file =
+            |text: &'static str| File::new("/a", HTML, "", Bytes::from_static(text.as_bytes()));
         let first = file("one").answer(&HeaderMap::new());
         assert_eq!(first.status(), StatusCode::OK);
         let asked =

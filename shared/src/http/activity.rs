@@ -13,8 +13,9 @@ pub(super) enum Phase {
     New,
     /// It has received a part of the headers of a request.
     Head,
-    /// A request is being answered.
-    Busy,
+    /// A request is being answered. Only strangers have sent some, or also a caller with a valid
+    /// key.
+    Busy { strangers: bool },
     /// All of its requests are answered. A part of the next one that came together with the last
     /// one does not count: the library holds it.
     Idle,
@@ -34,9 +35,13 @@ struct State {
     /// The number of requests that are not answered.
     open: usize,
     requests: u64,
+    /// Whether none of them had a valid key that the service asks for.
+    strangers: bool,
     began: Instant,
     /// When the headers began that are incomplete.
     head: Option<Instant>,
+    /// Since when a request is being answered.
+    busy: Instant,
     /// When the last request was answered.
     answered: Instant,
     /// Whether the client has not taken yet what was written.
@@ -53,8 +58,10 @@ impl Activity {
             frames: Frames::default(),
             open: 0,
             requests: 0,
+            strangers: true,
             began,
             head: None,
+            busy: began,
             answered: began,
             unsent: false,
             leaving: None,
@@ -86,8 +93,16 @@ impl Activity {
         if !state.frames.is_http2() {
             state.head = None;
         }
+        if state.open == 0 {
+            state.busy = Instant::now();
+        }
         state.open += 1;
         state.requests += 1;
+    }
+
+    /// A request is not that of a stranger.
+    pub(super) fn recognized(&self) {
+        self.0.lock().strangers = false;
     }
 
     /// The library has the whole reply to a request.
@@ -122,6 +137,11 @@ impl Activity {
         self.0.lock().closing = true;
     }
 
+    /// Whether a request is being answered.
+    pub(super) fn is_answering(&self) -> bool {
+        self.0.lock().open > 0
+    }
+
     /// Whether the client speaks HTTP/2.
     pub(super) fn is_http2(&self) -> bool {
         self.0.lock().frames.is_http2()
@@ -138,7 +158,7 @@ impl Activity {
             }
             State { requests: 0, began, .. } => (Phase::New, began),
             State { open: 0, unsent: false, answered, .. } => (Phase::Idle, answered),
-            State { answered, .. } => (Phase::Busy, answered),
+            State { busy, strangers, .. } => (Phase::Busy { strangers }, busy),
         }
     }
 }

@@ -39,6 +39,11 @@ impl Caller {
         self.key.as_ref().ok()?.as_ref()
     }
 
+    /// Whether the caller has no valid key although the service asks for one.
+    pub(super) fn is_stranger(&self) -> bool {
+        self.key.is_err()
+    }
+
     /// The id of the key as the value of a label.
     #[must_use]
     pub fn key_id(&self) -> &str {

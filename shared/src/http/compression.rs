@@ -5,7 +5,7 @@
 //! limited, because each takes memory until its client has read it; further ones are sent as they
 //! are.
 
-use std::{convert::Infallible, error::Error, sync::Arc};
+use std::{convert::Infallible, error::Error};
 
 use hyper::{
     Request, Response,
@@ -14,13 +14,16 @@ use hyper::{
     service::Service,
 };
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::{
     CompressionLevel,
     compression::{Compression, Predicate, predicate::SizeAbove},
 };
 
-use super::router::Routes;
+use super::{
+    places::Admitted,
+    router::Routes,
+    shared_limit::{SharedLimit, Taken},
+};
 
 /// The most replies that are compressed at a time. With zstd, each takes up to 1.4 MiB.
 const AT_A_TIME: usize = 32;
@@ -33,11 +36,11 @@ const TEXTS: [&str; 3] = ["text/", "application/json", "image/svg+xml"];
 
 /// The replies that are being compressed.
 #[derive(Clone, Debug)]
-pub(super) struct Compressing(Arc<Semaphore>);
+pub(super) struct Compressing(SharedLimit);
 
 impl Default for Compressing {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_A_TIME)))
+        Self(SharedLimit::new(AT_A_TIME))
     }
 }
 
@@ -65,22 +68,22 @@ impl Compressing {
     }
 
     /// Completes the headers of a reply. Returns a permit for the time in which it is compressed.
-    pub(super) fn begin<B>(&self, reply: &mut Response<B>) -> Option<OwnedSemaphorePermit> {
+    pub(super) fn begin<B>(&self, reply: &mut Response<B>, is_stranger: bool) -> Option<Taken> {
         let headers = reply.headers_mut();
         // Also without a body: a cache takes the headers of a 304 or of a small reply for the rest.
         let varies = if is_text(headers) { "accept-encoding, origin" } else { "origin" };
         headers.insert(VARY, HeaderValue::from_static(varies));
         let is_compressed = headers.contains_key(CONTENT_ENCODING);
         // Without a permit another reply took the last one at the same moment, which is harmless.
-        is_compressed.then(|| Arc::clone(&self.0).try_acquire_owned().ok()).flatten()
+        is_compressed.then(|| self.0.take(1, is_stranger)).flatten()
     }
 }
 
 impl Predicate for Compressing {
     fn should_compress<B: Body>(&self, reply: &Response<B>) -> bool {
-        is_text(reply.headers())
-            && WORTHWHILE.should_compress(reply)
-            && self.0.available_permits() > 0
+        let admitted: Option<&Admitted> = reply.extensions().get();
+        let is_stranger = admitted.is_none_or(|admitted| admitted.is_stranger);
+        is_text(reply.headers()) && WORTHWHILE.should_compress(reply) && self.0.has_one(is_stranger)
     }
 }
 

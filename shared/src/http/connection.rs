@@ -12,7 +12,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -26,20 +26,18 @@ use hyper::{
     service::{Service, service_fn},
 };
 use hyper_util::{rt::TokioIo, server::conn::auto};
-use tokio::{
-    sync::{Semaphore, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     activity::Activity,
     compression::Compressing,
-    headers,
     options::ServeOptions,
+    places::Admission,
     received::{ReceivedBody, complete},
     request::{Connected, ConnectionId},
     router::Routes,
     sent::{self, Length, ReplyBytes, SentBody, UnderWay},
+    shared_limit::SharedLimit,
     stream::{ClientStream, Transport},
     streams::{Begun, Streams},
     waiting::{WaitLimits, WaitingConnections, Watch},
@@ -55,6 +53,12 @@ const STREAMS: u32 = 100;
 /// The bytes of a reply that the library takes before a client of HTTP/2 lets it send them.
 const SEND_BUFFER: usize = 16 << 10;
 
+/// The requests of HTTP/2 that may be answered before their bodies are read; then the connection
+/// ends gracefully. The library resets the streams of these, ignores what the client still sends on
+/// the last 50, and ends the connection at once, with all of its requests, after 1,024 frames on
+/// older ones. A client may have four full frames of a body on the way.
+const MAX_UNREAD: usize = 128;
+
 /// What the connections of a server share.
 pub(super) struct Server {
     pub(super) waiting: Arc<WaitingConnections>,
@@ -62,8 +66,8 @@ pub(super) struct Server {
     options: ServeOptions,
     compressing: Compressing,
     replies: ReplyBytes,
-    /// The requests that are being answered.
-    requests: Arc<Semaphore>,
+    /// The places of requests beside those that each connection has of its own.
+    places: SharedLimit,
     /// The number of connections so far.
     connections: AtomicU64,
     stopping: AtomicBool,
@@ -76,20 +80,22 @@ struct Connection {
     id: ConnectionId,
     server: Arc<Server>,
     activity: Arc<Activity>,
+    admission: Admission,
+    /// The number of requests whose bodies were not read to their end.
+    unread: AtomicUsize,
     client: IpAddr,
     is_encrypted: bool,
 }
 
 impl Server {
     pub(super) fn new(routes: Routes, options: ServeOptions) -> Self {
-        let most = options.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
             waiting: Arc::default(),
             routes,
             options,
             compressing: Compressing::default(),
             replies: ReplyBytes::new(options.max_reply_bytes),
-            requests: Arc::new(Semaphore::new(most)),
+            places: SharedLimit::new(options.max_connections),
             connections: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             closed: watch::Sender::new(false),
@@ -123,7 +129,10 @@ impl Server {
         let is_encrypted = tls.is_some();
         let id = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
         let server = Arc::clone(&self);
-        let connection = Connection { id, server, activity, client, is_encrypted };
+        let admission = Admission::new(Arc::clone(&activity), self.places.clone());
+        let unread = AtomicUsize::new(0);
+        let connection =
+            Connection { id, server, activity, admission, unread, client, is_encrypted };
         let ended = match tls {
             None => connection.serve(Box::new(stream), None, &mut watch).await,
             Some(tls) => {
@@ -209,9 +218,7 @@ impl Connection {
         B: Body<Data = Bytes> + Unpin,
     {
         let this = Arc::clone(self);
-        let permit = Arc::clone(&this.server.requests).try_acquire_owned().ok();
-        let is_admitted = permit.is_some();
-        let under_way = UnderWay::begin(&this.activity, permit);
+        let under_way = UnderWay::begin(&this.activity);
         let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
         let is_http2 = request.version() == Version::HTTP_2;
         // The library leaves out the body of HTTP/1.1 only.
@@ -219,45 +226,49 @@ impl Connection {
         complete(&mut request);
         let (client, stopping) = (Some(this.client.to_canonical()), this.server.is_stopping());
         let (tls, many) = (this.is_encrypted, is_http2.then_some(this.id));
-        let mut refused = Response::new(());
-        if !is_admitted {
-            headers::of_a_refusal(request.headers(), tls, refused.headers_mut());
-        }
         request.extensions_mut().insert(Connected { client, stopping, tls, many });
-        let reply = is_admitted.then(|| {
+        request.extensions_mut().insert(this.admission.clone());
+        let reply = {
             let is_read = Arc::clone(&is_read);
             routes.call(request.map(|body| ReceivedBody::new(body, is_read)))
-        });
+        };
         async move {
-            let mut reply = match reply {
-                Some(reply) => this.sent(reply.await?, under_way),
-                None => SentBody::refuse(refused, &sent::too_many_requests(), under_way),
-            };
+            let mut reply = this.sent(reply.await?, under_way);
             if is_bodiless {
                 SentBody::leave_out(&mut reply);
             }
-            let stopping = this.server.is_stopping();
-            if is_http2 && stopping {
-                this.activity.leave();
-            } else if !is_http2 && (stopping || !is_read.load(Ordering::Relaxed)) {
-                reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            let is_read = is_read.load(Ordering::Relaxed);
+            if this.is_last(is_http2, is_read) {
+                if is_http2 {
+                    this.activity.leave();
+                } else {
+                    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
             }
             Ok(reply)
         }
+    }
+
+    /// Whether the connection ends with a reply, whose request was read to its end or not.
+    fn is_last(&self, is_http2: bool, is_read: bool) -> bool {
+        let is_one_too_many = !is_read
+            && (!is_http2 || self.unread.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_UNREAD);
+        is_one_too_many || self.server.is_stopping()
     }
 
     /// The reply of a route as it is sent.
     fn sent<B: Body<Data = Bytes>>(
         &self,
         mut reply: Response<B>,
-        under_way: UnderWay,
+        mut under_way: UnderWay,
     ) -> Response<SentBody<B>> {
+        let is_stranger = under_way.keep_place(&mut reply);
         let length = reply.extensions_mut().remove().unwrap_or_else(|| Length::of(&reply));
-        let Some(held) = self.server.replies.hold(length) else {
+        let Some(held) = self.server.replies.hold(length, is_stranger) else {
             let error = sent::too_many_replies();
             return SentBody::refuse(reply.map(drop), &error, under_way);
         };
-        let compressing = self.server.compressing.begin(&mut reply);
+        let compressing = self.server.compressing.begin(&mut reply, is_stranger);
         reply.map(|body| SentBody::new(body, held, compressing, under_way))
     }
 }

@@ -46,11 +46,12 @@ const HOW: &str = "\
     lacks the right, is for other users, or is not for the origin of the page that sends it. The \
     documentation page keeps a key until its tab is closed.\n\
     - An idle connection is closed 75 seconds after its last reply, or sooner when a new one \
-    needs its place. When all connections are busy, a new one receives 503 `unavailable`. A reply \
-    that is sent before the whole request was read, or while the process is stopping, has \
-    `Connection: close`; with HTTP/2, the stream is reset without an error or the connection \
-    says GOAWAY. Requests of HTTP/2, of which a connection may have 100 at once, count as \
-    connections do.\n\
+    needs its place, as does one without a complete request. When all connections are busy, a \
+    new one receives 503 `unavailable`. A reply that is sent before the whole request was read, \
+    or while the process is stopping, has `Connection: close`; with HTTP/2, the stream is reset \
+    without an error or the connection says GOAWAY. A connection of HTTP/2 may have 100 requests \
+    at once. Only one of them is sure of a place; without a free place, the others receive 503 \
+    without a body.\n\
     - HTTP/1.1 and HTTP/2 are served, HTTP/2 by ALPN or, without TLS, by prior knowledge. A reply \
     that a client does not read for 30 seconds is given up.\n\
     - Every example of a reply comes with the command that returns it. The examples were recorded \

@@ -13,8 +13,10 @@ const LEAST_REPLY_BYTES: u64 = 1 << 20;
 #[derive(Clone, Copy, Debug)]
 pub struct ServeOptions {
     /// The number of connections that may be open. The next one replaces the connection that has
-    /// been idle longest; if none is idle, it gets a 503 and is closed. Also the number of requests
-    /// that may be in flight on all of them; the next one gets a 503.
+    /// been idle longest, then one that has sent no complete request for 1 s, then one with
+    /// requests of strangers alone for 1 s; if there is none, it gets a 503 and is closed. Also the
+    /// number of requests of HTTP/2 that may be in flight beside the first one of each connection,
+    /// a quarter of them without a valid key; the next one gets a 503.
     pub max_connections: usize,
     /// The time that a client may take for a request's headers, and for its first request.
     pub header_timeout: Duration,

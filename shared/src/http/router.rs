@@ -4,35 +4,31 @@
 //! for an unknown path, 405 with `Allow` for another method, HEAD, the OpenAPI document, and the
 //! label of a route in metrics. The router decides nothing else about a reply.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc};
 
 use futures_util::{Stream, StreamExt, future::BoxFuture};
-use hyper::body::Buf;
+use hyper::body::{Buf, Bytes};
 use warp::{
-    Filter, Reply as _,
+    Filter,
     filters::{BoxedFilter, path::FullPath},
-    http::{HeaderMap, HeaderValue, Method, header},
+    http::{HeaderValue, Method, header},
     reply::Response,
 };
 
 use super::{
     cors::Cors,
-    denial::Denial,
+    denied::denied,
     gate::Gate,
     headers::ReplyHeaders,
     id::RequestId,
     openapi::{self, Call, OpenApi},
+    places::Admission,
     request::{Connected, Request, RequestBody},
     right::Access,
-    sent::Length,
+    sent::{self, Length, of_shared_bytes},
     template::{matches, variables},
     unrouted::unrouted,
 };
-
-/// The largest body of a denied request that is read, in bytes.
-const SMALL_BODY: usize = 64 << 10;
-/// The time that it may take.
-const SMALL_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The path of the OpenAPI document.
 const DOCUMENT: &str = "/openapi.json";
@@ -158,8 +154,8 @@ impl Router {
 
     /// The filter that answers every request, and serves the OpenAPI document of the table.
     pub fn into_filter(self) -> serde_json::Result<Routes> {
-        let text = Arc::new(openapi::text(&document(self.calls.iter().cloned()))?);
-        let serve = |text: Arc<String>, _| async move { document_reply(text.as_str()) };
+        let text = Arc::new(Bytes::from(openapi::text(&document(self.calls.iter().cloned()))?));
+        let serve = |text: Arc<Bytes>, _| async move { document_reply(&text) };
         Ok(self.with(&text, vec![Route::get(DOCUMENT, Access::Public, serve)]).into_bare_filter())
     }
 
@@ -175,8 +171,9 @@ impl Router {
                 warp::ext::optional()
                     .map(|connected: Option<Connected>| connected.unwrap_or_default()),
             )
+            .and(warp::ext::optional())
             .and(warp::body::stream())
-            .then(move |method, path: FullPath, query, headers: HeaderMap, connected, body| {
+            .then(move |method, path: FullPath, query, headers, connected, admission, body| {
                 let request = Request {
                     id: RequestId::of(&headers),
                     caller: router.gate.stranger(),
@@ -188,18 +185,23 @@ impl Router {
                     headers,
                     connected,
                 };
-                router.reply(path.as_str(), request)
+                router.reply(path.as_str(), request, admission)
             })
             .map(Length::note)
             .boxed()
     }
 
     /// The reply to a request, with the headers of every reply.
-    fn reply(&self, path: &str, request: Request) -> impl Future<Output = Response> + use<> {
+    fn reply(
+        &self,
+        path: &str,
+        request: Request,
+        admission: Option<Admission>,
+    ) -> impl Future<Output = Response> + use<> {
         let Request { method, headers, id, connected, .. } = &request;
         let cors = Cors::of(method, headers, |origin| self.gate.allows_page(origin));
         let headers = ReplyHeaders::of(id, headers, connected.tls);
-        let reply = self.answer(path, request, &cors);
+        let reply = self.admit(path, request, admission, &cors);
         async move {
             let mut reply = reply.await;
             cors.complete(reply.headers_mut());
@@ -208,36 +210,66 @@ impl Router {
         }
     }
 
-    fn answer(
+    /// The reply to a request if it gets a place, which it keeps with the reply.
+    fn admit(
         &self,
         path: &str,
         mut request: Request,
+        admission: Option<Admission>,
         cors: &Cors,
     ) -> BoxFuture<'static, Response> {
-        if let Err(denial) = self.gate.source(&request.headers) {
-            return Box::pin(denied(denial, request));
-        }
-        let matching = || self.routes.iter().filter(|route| matches(route.template, path));
-        let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
-        if let Some(route) = matching().find(|route| route.method == *method) {
-            request.route = route.label;
-            request.segments = variables(route.template, path);
+        let source = self.gate.source(&request.headers);
+        let route = self.route(&request.method, path).filter(|_| source.is_ok());
+        if route.is_some() {
             request.caller = self.gate.caller(&request);
-            if let Err(denial) = request.caller.may_use(route.access) {
-                return Box::pin(denied(denial, request));
-            }
-            return (route.handler)(request);
         }
-        let methods: Vec<_> = match request.method {
+        let is_stranger = source.is_err() || request.caller.is_stranger();
+        // Only a test of the routes alone has no connection.
+        let admitted = admission.map(|admission| admission.admit(is_stranger).ok_or(()));
+        let Ok(admitted) = admitted.transpose() else {
+            return Box::pin(ready(sent::too_many_requests(request.connected.many.is_some())));
+        };
+        let reply = match (source, route) {
+            (Err(denial), _) => Box::pin(denied(denial, request)),
+            (Ok(()), Some(route)) => route.answer(path, request),
+            (Ok(()), None) => Box::pin(ready(self.unrouted(&request.method, path, cors))),
+        };
+        Box::pin(async move {
+            let mut reply = reply.await;
+            admitted.map(|admitted| reply.extensions_mut().insert(admitted));
+            reply
+        })
+    }
+
+    fn matching(&self, path: &str) -> impl Iterator<Item = &BoundRoute> {
+        self.routes.iter().filter(move |route| matches(route.template, path))
+    }
+
+    fn route(&self, method: &Method, path: &str) -> Option<&BoundRoute> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        self.matching(path).find(|route| route.method == *method)
+    }
+
+    fn unrouted(&self, method: &Method, path: &str, cors: &Cors) -> Response {
+        let methods: Vec<_> = match *method {
             // It names no path, and no path supports it.
             Method::CONNECT => vec!["GET", "HEAD", "POST"],
-            _ => matching().flat_map(BoundRoute::methods).collect(),
+            _ => self.matching(path).flat_map(BoundRoute::methods).collect(),
         };
-        Box::pin(std::future::ready(unrouted(&request.method, &methods, cors)))
+        unrouted(method, &methods, cors)
     }
 }
 
 impl BoundRoute {
+    fn answer(&self, path: &str, mut request: Request) -> BoxFuture<'static, Response> {
+        request.route = self.label;
+        request.segments = variables(self.template, path);
+        match request.caller.may_use(self.access) {
+            Ok(()) => (self.handler)(request),
+            Err(denial) => Box::pin(denied(denial, request)),
+        }
+    }
+
     /// The methods that the route supports.
     fn methods(&self) -> impl Iterator<Item = &str> {
         let head = if self.method == Method::GET { Some("HEAD") } else { None };
@@ -252,31 +284,12 @@ pub fn document(calls: impl IntoIterator<Item = (Method, &'static str, Call)>) -
     openapi::document(calls.into_iter().chain([itself]))
 }
 
-/// Denies a request. A small body is read to its end, so that the connection is kept.
-async fn denied(denial: Denial, request: Request) -> Response {
-    let Request { headers, mut body, .. } = request;
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
-    let is_small = length.is_none_or(|length: usize| length <= SMALL_BODY);
-    // Reading would ask a client that waits with its body to send it.
-    if is_small && !headers.contains_key(header::EXPECT) {
-        let mut left = SMALL_BODY;
-        let rest = async {
-            while let Some(Ok(piece)) = body.next().await {
-                let Some(rest) = left.checked_sub(piece.len()) else { return };
-                left = rest;
-            }
-        };
-        tokio::time::timeout(SMALL_BODY_TIMEOUT, rest).await.ok();
-    }
-    denial.http().to_response()
-}
-
 fn boxed(body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send + 'static) -> RequestBody {
     Box::pin(body.map(|piece| piece.map(|mut piece| piece.copy_to_bytes(piece.remaining()))))
 }
 
-fn document_reply(text: &str) -> Response {
-    let mut reply = text.to_owned().into_response();
+fn document_reply(text: &Bytes) -> Response {
+    let mut reply = of_shared_bytes(Response::new(text.clone().into()));
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -285,7 +298,7 @@ fn document_reply(text: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use hyper::body::Bytes;
+    use warp::{Reply as _, http::HeaderMap};
 
     use super::*;
     use crate::http::openapi::Tag;

@@ -12,10 +12,15 @@ use hyper::{
     body::{Body, Buf, Bytes, Frame, SizeHint},
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use warp::http::StatusCode;
+use warp::{http::StatusCode, reply};
 
-use super::{activity::Activity, reply::HttpError, streams::Handed};
+use super::{
+    activity::Activity,
+    places::Admitted,
+    reply::HttpError,
+    shared_limit::{SharedLimit, Taken},
+    streams::Handed,
+};
 
 /// The size of a piece of a reply, in bytes. A piece is the least that the library takes of it.
 const PIECE: usize = 16 << 10;
@@ -27,18 +32,12 @@ const STREAMED: usize = 64 << 10;
 /// long replies unread takes nothing from probes, refusals and the replies to batches.
 #[derive(Debug)]
 pub(super) struct ReplyBytes {
-    short: Room,
-    long: Room,
-}
-
-#[derive(Debug)]
-struct Room {
-    free: Arc<Semaphore>,
-    total: usize,
+    short: SharedLimit,
+    long: SharedLimit,
 }
 
 /// The bytes that a reply holds.
-pub(super) type Held = Arc<OwnedSemaphorePermit>;
+pub(super) type Held = Arc<Taken>;
 
 /// The length of a reply before compression; `None` if it is made while it is sent.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +47,7 @@ pub(super) struct Length(Option<u64>);
 #[derive(Debug)]
 pub(super) struct UnderWay {
     activity: Arc<Activity>,
-    _permit: Option<OwnedSemaphorePermit>,
+    admitted: Option<Admitted>,
 }
 
 /// The body of a reply; dropping it notes that the library has all of it.
@@ -58,7 +57,7 @@ pub(super) struct SentBody<B> {
     rest: Bytes,
     held: Option<Held>,
     handed: Option<Arc<Handed>>,
-    _compressing: Option<OwnedSemaphorePermit>,
+    _compressing: Option<Taken>,
     _under_way: UnderWay,
 }
 
@@ -77,27 +76,22 @@ pub(super) struct Piece {
 impl ReplyBytes {
     pub(super) fn new(total: usize) -> Self {
         let short = total / 4;
-        Self { short: Room::new(short), long: Room::new(total - short) }
+        Self { short: SharedLimit::new(short), long: SharedLimit::new(total - short) }
     }
 
     /// Room for a reply; `None` if the replies that clients have not taken leave none.
-    pub(super) fn hold(&self, Length(length): Length) -> Option<Held> {
+    pub(super) fn hold(&self, Length(length): Length, is_stranger: bool) -> Option<Held> {
         let bytes = length.map_or(STREAMED, |length| usize::try_from(length).unwrap_or(usize::MAX));
-        if bytes <= PIECE { self.short.hold(bytes) } else { self.long.hold(bytes) }
+        let share = if bytes <= PIECE { &self.short } else { &self.long };
+        share.take(bytes, is_stranger).map(Arc::new)
     }
 }
 
-impl Room {
-    fn new(total: usize) -> Self {
-        let total = total.min(u32::MAX as usize).min(Semaphore::MAX_PERMITS);
-        Self { free: Arc::new(Semaphore::new(total)), total }
-    }
-
-    /// A reply that is longer than all of the room gets it when no other has any of it.
-    fn hold(&self, bytes: usize) -> Option<Held> {
-        let bytes = u32::try_from(bytes.min(self.total)).unwrap_or(u32::MAX);
-        Some(Arc::new(Arc::clone(&self.free).try_acquire_many_owned(bytes).ok()?))
-    }
+/// Marks a reply whose bytes are those of every reply of its kind: it takes no memory of its own.
+#[must_use]
+pub fn of_shared_bytes(mut reply: reply::Response) -> reply::Response {
+    reply.extensions_mut().insert(Length(Some(0)));
+    reply
 }
 
 impl Length {
@@ -108,15 +102,21 @@ impl Length {
     /// Notes the length of a reply in its extensions, before anything changes it.
     pub(super) fn note<B: Body>(mut reply: Response<B>) -> Response<B> {
         let length = Self::of(&reply);
-        reply.extensions_mut().insert(length);
+        reply.extensions_mut().get_or_insert(length);
         reply
     }
 }
 
 impl UnderWay {
-    pub(super) fn begin(activity: &Arc<Activity>, permit: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn begin(activity: &Arc<Activity>) -> Self {
         activity.begun();
-        Self { activity: Arc::clone(activity), _permit: permit }
+        Self { activity: Arc::clone(activity), admitted: None }
+    }
+
+    /// Keeps the place of the request that `reply` answers. Returns whether it is a stranger's.
+    pub(super) fn keep_place<B>(&mut self, reply: &mut Response<B>) -> bool {
+        self.admitted = reply.extensions_mut().remove();
+        self.admitted.as_ref().is_none_or(|admitted| admitted.is_stranger)
     }
 }
 
@@ -131,7 +131,7 @@ impl<B> SentBody<B> {
     pub(super) fn new(
         body: B,
         held: Held,
-        compressing: Option<OwnedSemaphorePermit>,
+        compressing: Option<Taken>,
         under_way: UnderWay,
     ) -> Self {
         let (content, handed) = (Content::Routed(body), Handed::current());
@@ -176,9 +176,16 @@ impl<B> SentBody<B> {
     }
 }
 
-/// The refusal of a request that is one too many.
-pub(super) fn too_many_requests() -> HttpError {
-    unavailable("too many requests are being answered; try again in 1 s")
+/// The refusal of a request that gets no place. With HTTP/2 it has no body, which its client could
+/// leave unread.
+pub(super) fn too_many_requests(is_http2: bool) -> reply::Response {
+    let error = unavailable("too many requests are being answered; try again in 1 s");
+    let mut reply = error.to_response();
+    if is_http2 {
+        *reply.body_mut() = reply::Response::default().into_body();
+        reply.headers_mut().remove(CONTENT_TYPE);
+    }
+    reply
 }
 
 /// The refusal of a request whose reply does not fit beside those that were not taken.

@@ -1,4 +1,4 @@
-//! The connections that wait for a request, and how long each may wait.
+//! The connections that may give way to new ones, and how long each may wait for a request.
 //!
 //! The timer of the HTTP library does not tell a client that is slow with its headers from one that
 //! has no request at the moment. The times differ here, so the library has no timer.
@@ -24,23 +24,45 @@ const LEAVING: Duration = Duration::from_secs(1);
 /// A limit without end.
 const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// The connections of a server that wait for a request, in the order in which they began to wait.
+/// The time for which a connection keeps its place though it has no complete request, or only
+/// those of strangers.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The connections of a server that may give way, in the order in which they do.
 #[derive(Debug, Default)]
 pub(super) struct WaitingConnections(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
-    connections: BTreeMap<u64, WaitingConnection>,
+    /// Those of each rank, by since when they have it.
+    connections: [BTreeMap<(Instant, u64), WaitingConnection>; RANKS.len()],
     closed: bool,
 }
 
+/// The ranks of connections, in the order in which they give way.
+#[derive(Clone, Copy, Debug)]
+enum Rank {
+    /// All of its requests are answered.
+    Idle,
+    /// It has not sent a complete request.
+    Silent,
+    /// It keeps requests of strangers open, and has sent no others.
+    Strangers,
+}
+
+/// The time for which a connection of each rank does not give way.
+const RANKS: [(Rank, Duration); 3] =
+    [(Rank::Idle, Duration::ZERO), (Rank::Silent, GRACE), (Rank::Strangers, GRACE)];
+
+/// The rank of a connection, and its position in it.
+type Standing = (Rank, (Instant, u64));
+
 #[derive(Debug)]
 struct WaitingConnection {
-    /// Whether a request was answered on it.
-    idle: bool,
-    /// Whether it says to its client that it ends, and ends then.
-    leaves: bool,
+    /// Whether it ends when the server takes no more requests: it waits for one, and cannot say to
+    /// its client that it leaves.
+    ends: bool,
     handle: AbortHandle,
 }
 
@@ -58,51 +80,53 @@ pub(super) struct Watch {
     handle: AbortHandle,
     limits: WaitLimits,
     seen: Option<(Phase, Instant)>,
-    place: Option<u64>,
+    standing: Option<Standing>,
     /// When the connection has waited too long; counts only in a phase with a limit.
     deadline: Pin<Box<Sleep>>,
 }
 
 impl WaitingConnections {
-    /// Closes the connection that has been idle longest; returns false if none is idle. The
-    /// connection ends a moment later.
-    pub(super) fn close_longest_idle(&self) -> bool {
+    /// Closes one connection, if any gives way, and returns whether one does: the one that has been
+    /// idle longest, or else the oldest of the next rank. It ends a moment later.
+    pub(super) fn close_one(&self) -> bool {
+        let now = Instant::now();
         let mut waiting = self.0.lock();
-        let mut idle = waiting.connections.iter().filter(|(_, connection)| connection.idle);
-        let Some(place) = idle.next().map(|(place, _)| *place) else { return false };
-        if let Some(connection) = waiting.connections.remove(&place) {
-            connection.handle.abort();
-        }
-        true
+        let found = RANKS.into_iter().find_map(|(rank, grace)| {
+            let oldest = waiting.connections[rank as usize].first_entry()?;
+            (now.duration_since(oldest.key().0) >= grace).then(|| oldest.remove())
+        });
+        found.inspect(|connection| connection.handle.abort()).is_some()
     }
 
     /// Closes every connection that waits for a request, now or later, unless it leaves by itself.
     pub(super) fn close_all(&self) {
         let mut waiting = self.0.lock();
         waiting.closed = true;
-        waiting.connections.retain(|_, connection| {
-            if !connection.leaves {
-                connection.handle.abort();
-            }
-            connection.leaves
-        });
+        for connections in &mut waiting.connections {
+            connections.retain(|_, connection| {
+                if connection.ends {
+                    connection.handle.abort();
+                }
+                !connection.ends
+            });
+        }
     }
 
-    /// Adds a connection and returns its place.
-    fn enter(&self, connection: WaitingConnection) -> u64 {
+    /// Adds a connection that has this rank `since` then, and returns its standing.
+    fn enter(&self, rank: Rank, since: Instant, connection: WaitingConnection) -> Standing {
         let mut waiting = self.0.lock();
-        let place = waiting.next;
+        let at = (since, waiting.next);
         waiting.next += 1;
-        if waiting.closed && !connection.leaves {
+        if waiting.closed && connection.ends {
             connection.handle.abort();
         } else {
-            waiting.connections.insert(place, connection);
+            waiting.connections[rank as usize].insert(at, connection);
         }
-        place
+        (rank, at)
     }
 
-    fn leave(&self, place: u64) {
-        self.0.lock().connections.remove(&place);
+    fn leave(&self, (rank, at): Standing) {
+        self.0.lock().connections[rank as usize].remove(&at);
     }
 }
 
@@ -115,7 +139,7 @@ impl Watch {
         limits: WaitLimits,
     ) -> Self {
         let deadline = Box::pin(sleep(limits.head));
-        Self { waiting, activity, handle, limits, seen: None, place: None, deadline }
+        Self { waiting, activity, handle, limits, seen: None, standing: None, deadline }
     }
 
     /// Completes when the connection has waited too long. Call it whenever the connection may have
@@ -148,10 +172,18 @@ impl Watch {
 
     fn begin(&mut self, (phase, since): (Phase, Instant)) {
         self.leave();
-        if matches!(phase, Phase::New | Phase::Idle) {
-            let (idle, leaves) = (phase == Phase::Idle, self.activity.is_http2());
-            let connection = WaitingConnection { idle, leaves, handle: self.handle.clone() };
-            self.place = Some(self.waiting.enter(connection));
+        let rank = match phase {
+            Phase::Idle => Some(Rank::Idle),
+            Phase::New => Some(Rank::Silent),
+            Phase::Head if !self.activity.is_answering() => Some(Rank::Silent),
+            Phase::Busy { strangers: true } => Some(Rank::Strangers),
+            Phase::Head | Phase::Busy { .. } | Phase::Leaving | Phase::Closing => None,
+        };
+        if let Some(rank) = rank {
+            let waits = matches!(phase, Phase::New | Phase::Idle);
+            let ends = waits && !self.activity.is_http2();
+            let connection = WaitingConnection { ends, handle: self.handle.clone() };
+            self.standing = Some(self.waiting.enter(rank, since, connection));
         }
         if let Some(limit) = self.limit(phase) {
             let deadline = since.checked_add(limit).unwrap_or_else(|| since + FAR);
@@ -164,13 +196,13 @@ impl Watch {
             Phase::New | Phase::Head => Some(self.limits.head),
             Phase::Idle => Some(self.limits.idle),
             Phase::Leaving => Some(LEAVING),
-            Phase::Busy | Phase::Closing => None,
+            Phase::Busy { .. } | Phase::Closing => None,
         }
     }
 
     fn leave(&mut self) {
-        if let Some(place) = self.place.take() {
-            self.waiting.leave(place);
+        if let Some(standing) = self.standing.take() {
+            self.waiting.leave(standing);
         }
     }
 }

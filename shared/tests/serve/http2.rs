@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use h2::{
-    Reason,
+    Reason, SendStream,
     client::{ResponseFuture, SendRequest},
 };
 use hyper::body::Bytes;
@@ -13,10 +13,13 @@ use warp::http::{self, HeaderMap, StatusCode};
 
 use super::*;
 
+/// The headers of a request, beside those that it always has.
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 /// A client of HTTP/2 with one connection.
 pub(super) struct Client {
     sending: SendRequest<Bytes>,
-    connection: JoinHandle<Result<(), h2::Error>>,
+    pub(super) connection: JoinHandle<Result<(), h2::Error>>,
 }
 
 impl Client {
@@ -34,10 +37,48 @@ impl Client {
     }
 
     pub(super) async fn send(&mut self, method: &str, path: &str) -> ResponseFuture {
+        self.send_head(method, path, &[], true).await.0
+    }
+
+    /// Sends `GET path` with `headers`.
+    pub(super) async fn ask_with(&mut self, path: &str, headers: Headers<'_>) -> ResponseFuture {
+        self.send_head("GET", path, headers, true).await.0
+    }
+
+    /// Sends a request without its body.
+    pub(super) async fn begin(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: Headers<'_>,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
+        self.send_head(method, path, headers, false).await
+    }
+
+    async fn send_head(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: Headers<'_>,
+        is_all: bool,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
         let uri = format!("http://host.test{path}");
-        let request = http::Request::builder().method(method).uri(uri).body(()).unwrap();
+        let mut request = http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         let ready = timeout(LIMIT, self.sending.clone().ready()).await.unwrap();
-        ready.unwrap().send_request(request, true).unwrap().0
+        ready.unwrap().send_request(request.body(()).unwrap(), is_all).unwrap()
+    }
+
+    /// Waits until the server has said that it takes no further request.
+    pub(super) async fn until_it_takes_no_more(&self) {
+        let refused = timeout(LIMIT, async {
+            while self.sending.clone().ready().await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        });
+        refused.await.unwrap();
     }
 
     async fn ask(&mut self, method: &str, path: &str) -> (u16, HeaderMap, Bytes) {
@@ -144,36 +185,41 @@ async fn a_connection_answers_many_requests_at_once() {
 }
 
 #[tokio::test]
-async fn requests_on_all_connections_are_as_many_as_connections_may_be() {
+async fn each_connection_has_a_place_and_all_share_as_many_as_connections_may_be() {
     let (begun, free) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let options = ServeOptions { max_connections: 2, ..ServeOptions::default() };
     let server = Server::start(waiting(&begun, &free), options).await;
     let mut client = Client::open(server.address).await;
-    let two = [client.send("GET", "/hello").await, client.send("GET", "/hello").await];
-    for _ in 0..2 {
+    let mut replies = Vec::new();
+    for _ in 0..3 {
+        replies.push(client.send("GET", "/hello").await);
         timeout(LIMIT, begun.notified()).await.unwrap();
     }
-    for over in [true, false] {
-        let (status, headers, body) = match over {
-            true => client.ask("GET", "/hello").await,
-            false => {
-                let reply = ask(server.address, bare("GET", "/hello")).await;
-                assert_eq!(reply.header("retry-after"), Some("1"));
-                (reply.status, HeaderMap::new(), reply.body.into())
-            }
-        };
-        assert_eq!(status, 503);
-        assert!(body.starts_with(br#"{"error":{"code":"unavailable""#));
-        assert!(!over || headers["retry-after"] == "1");
-        for name in ["x-request-id", "x-content-type-options", "referrer-policy", "vary"] {
-            assert!(!over || headers.contains_key(name), "{name}");
-        }
+    let (status, headers, body) = client.ask("GET", "/hello").await;
+    assert_eq!((status, &headers["retry-after"], &body[..]), (503, &1.into(), &b""[..]));
+    for name in ["x-request-id", "x-content-type-options", "referrer-policy", "vary"] {
+        assert!(headers.contains_key(name), "{name}");
     }
-    for reply in two {
+    assert!(!headers.contains_key("content-type"));
+    assert_eq!(ask(server.address, bare("GET", "/nothing")).await.status, 404);
+    for reply in replies {
         free.notify_one();
         assert_eq!(read(reply).await.unwrap().0, 200);
     }
     assert_eq!(client.ask("GET", "/nothing").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_request_of_http2_names_its_connection_so_that_its_share_is_limited() {
+    let router =
+        on_request(async |request| format!("{:?}", request.connected.many).into_response());
+    let server = Server::start(router, ServeOptions::default()).await;
+    let mut client = Client::open(server.address).await;
+    let name = client.ask("GET", "/hello").await.2;
+    assert_eq!(client.ask("GET", "/hello").await.2, name);
+    let mut other = Client::open(server.address).await;
+    assert_ne!(other.ask("GET", "/hello").await.2, name);
+    assert_eq!(ask(server.address, bare("GET", "/hello")).await.text(), "None");
 }
 
 #[tokio::test]
@@ -202,9 +248,7 @@ async fn a_request_that_is_reset_is_not_answered_any_more() {
 async fn a_refusal_before_the_body_is_followed_by_a_reset_without_error() {
     let server = Server::start(echo(), ServeOptions::default()).await;
     let mut client = Client::open(server.address).await;
-    let request = http::Request::post("http://host.test/nothing").body(()).unwrap();
-    let ready = client.sending.clone().ready().await.unwrap();
-    let (reply, mut body) = { ready }.send_request(request, false).unwrap();
+    let (reply, mut body) = client.begin("POST", "/nothing", &[]).await;
     assert_eq!(read(reply).await.unwrap().0, 404);
     let reset = timeout(LIMIT, std::future::poll_fn(|cx| body.poll_reset(cx))).await.unwrap();
     assert_eq!(reset.unwrap(), Reason::NO_ERROR);
@@ -297,12 +341,7 @@ async fn the_end_of_the_drain_window_says_goaway_to_a_connection_that_is_idle_or
     let outcome = timeout(LIMIT, idle.connection).await.unwrap().unwrap();
     assert!(outcome.is_ok(), "{outcome:?}");
     // The busy connection takes no further request, and completes the one that it has.
-    let refused = timeout(LIMIT, async {
-        while busy.sending.clone().ready().await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    });
-    refused.await.unwrap();
+    busy.until_it_takes_no_more().await;
     free.notify_one();
     assert_eq!(read(reply).await.unwrap().2, "at last");
     ended(server.served).await;
