@@ -177,9 +177,10 @@ impl Router {
             )
             .and(warp::body::stream())
             .then(move |method, path: FullPath, query, headers: HeaderMap, connected, body| {
+                let id = RequestId::of(&headers);
                 let request = Request {
-                    id: RequestId::of(&headers),
-                    caller: router.gate.stranger(),
+                    caller: router.gate.stranger(&id),
+                    id,
                     route: "",
                     segments: Vec::new(),
                     body: boxed(body),
@@ -214,7 +215,7 @@ impl Router {
         mut request: Request,
         cors: &Cors,
     ) -> BoxFuture<'static, Response> {
-        if let Err(denial) = self.gate.source(&request.headers) {
+        if let Err(denial) = self.gate.source(&request) {
             return Box::pin(denied(denial, request));
         }
         let matching = || self.routes.iter().filter(|route| matches(route.template, path));
