@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, Permissions},
-    io::{BufRead, BufReader},
+    io::{Read, Seek},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -243,10 +243,16 @@ fn a_command_that_waits_for_the_lock_says_so() {
     let place = Place::new();
     let lock = File::open(place.dir.path()).unwrap();
     lock.lock().unwrap();
+    let mut stderr = tempfile::NamedTempFile::new().unwrap();
     let mut command = place.command(&["new", "--id", "one", "--rights", "read"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+    command.stdout(Stdio::piped()).stderr(stderr.reopen().unwrap());
+    let mut child = command.spawn().unwrap();
+    let line = eventually("it says that it waits", || {
+        let mut text = String::new();
+        stderr.rewind().unwrap();
+        stderr.read_to_string(&mut text).unwrap();
+        text.ends_with('\n').then_some(text)
+    });
     let dir = place.dir.path().canonicalize().unwrap();
     assert!(line.contains("waiting for the process that holds the lock"), "{line}");
     assert!(line.contains(dir.to_str().unwrap()), "{line}");
@@ -261,7 +267,12 @@ fn a_command_gives_up_when_the_lock_is_held_for_long() {
     place.done(&["new", "--id", "one", "--rights", "read"]);
     let lock = File::open(place.dir.path()).unwrap();
     lock.lock().unwrap();
-    let text = place.refused(&["revoke", "--id", "one"], 1);
+    let before = place.text();
+    let mut command = place.command(&["revoke", "--id", "one"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let status = eventually("it gives up", || child.try_wait().unwrap());
+    assert_eq!((status.code(), place.text()), (Some(1), before));
+    let text = said(&child.wait_with_output().unwrap());
     let lines: Vec<_> = text.lines().collect();
     assert!(lines.len() == 2 && lines[0].contains("waiting for the process"), "{text}");
     assert!(lines[1].contains("another process holds the lock on"), "{text}");
