@@ -15,8 +15,8 @@ use crate::{
     progress::Lines,
 };
 
-/// Prints clap's message for `program`. Help and version end with status 0 if they could be written, mistakes
-/// with [`EXIT_USAGE`].
+/// Prints clap's message for `program`. Help and version end with status 0 if they could be
+/// written, mistakes with [`EXIT_USAGE`].
 #[must_use]
 pub fn usage(program: &str, message: &clap::Error) -> ExitCode {
     let printed = without_broken_pipe(message.print().and_then(|()| io::stdout().flush()));
