@@ -17,7 +17,7 @@ use prometheus::Registry;
 use tokio::net::TcpListener;
 
 pub use self::{
-    output::{Reported, exit, print, print_report, say, usage},
+    output::{Reported, deliver, exit, print, print_report, say, usage},
     signals::{interrupted, looks, stopped},
 };
 use crate::{
@@ -223,7 +223,7 @@ where
             });
             exit(program.get_name(), outcome)
         }
-        Err(message) => usage(&message),
+        Err(message) => usage(program.get_name(), &message),
     }
 }
 

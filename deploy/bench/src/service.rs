@@ -54,6 +54,8 @@ impl Service {
     /// Starts `command` and waits until it is ready. It must write log lines as JSON.
     pub(crate) async fn run(mut command: Command, client: &ClientOptions) -> anyhow::Result<Self> {
         let begun = Instant::now();
+        // Its metrics would be at another address than its log line names first.
+        command.env_remove("BOOKEND_OPERATIONS_LISTEN");
         let process = command.stderr(Stdio::piped()).spawn();
         let mut process = process.with_context(|| format!("cannot start {command:?}"))?;
         let lines = BufReader::new(process.stderr.take().context("no standard error")?).lines();

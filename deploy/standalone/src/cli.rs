@@ -38,7 +38,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let program = commands::program();
     let matches = match program.clone().try_get_matches_from(with_command(args.collect())) {
         Ok(matches) => matches,
-        Err(message) => return cli::usage(&message),
+        Err(message) => return cli::usage(program.get_name(), &message),
     };
     let outcome = cli::packaging::run(&program, &matches).unwrap_or_else(|| dispatch(&matches));
     cli::exit(program.get_name(), outcome)

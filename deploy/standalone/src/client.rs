@@ -3,8 +3,9 @@
 //! It sends the API key of the environment with each request. It follows no redirect, so the key
 //! reaches no other host than the one that was named.
 
-use std::{error::Error, io, iter, path::PathBuf, sync::Arc};
+use std::{error::Error, io, iter, net::IpAddr, path::PathBuf, sync::Arc};
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{
     ClientBuilder, RequestBuilder, StatusCode, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION},
@@ -54,9 +55,23 @@ impl ClientOptions {
         Ok(())
     }
 
-    /// A client for the service at `url`.
+    /// A client for the service at `url`. It uses the proxy of the environment, except for
+    /// addresses of this machine, which another machine cannot reach.
+    ///
+    /// # Errors
+    /// The proxy would read the key, or an option is not usable.
     pub fn builder(&self, url: &Url) -> Result<ClientBuilder, Mistakes> {
-        let builder = ClientBuilder::new()
+        let builder = if is_loopback(url) {
+            ClientBuilder::new().no_proxy()
+        } else if self.key.is_some() && url.scheme() == "http" && has_proxy(url) {
+            return Err(mistake(format!(
+                "{url}: the proxy of http_proxy could read the API key; use https, or add the host \
+                 to no_proxy"
+            )));
+        } else {
+            ClientBuilder::new()
+        };
+        let builder = builder
             .user_agent(concat!("bookend/", env!("CARGO_PKG_VERSION")))
             // A redirect may lead to another host, and may change a POST into a GET.
             .redirect(Policy::none())
@@ -96,6 +111,22 @@ impl ClientOptions {
             .map_err(|error| unusable(error.to_string()))?;
         Ok(Some(config.with_root_certificates(authorities).with_no_client_auth()))
     }
+}
+
+/// Whether the host is an address or a name of this machine.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let name = host.strip_suffix('.').unwrap_or(host);
+    address.is_ok_and(|address| address.to_canonical().is_loopback())
+        || name == "localhost"
+        || name.ends_with(".localhost")
+}
+
+/// Whether the environment names a proxy for `url`. The client reads it in the same way.
+fn has_proxy(url: &Url) -> bool {
+    let Ok(url) = url.as_str().parse() else { return false };
+    Matcher::from_system().intercept(&url).is_some()
 }
 
 fn mistake(text: String) -> Mistakes {

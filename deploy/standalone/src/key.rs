@@ -79,7 +79,7 @@ pub struct RevokeArgs {
     id: KeyId,
 }
 
-/// Adds an entry to the file, then prints the key.
+/// Prints a key, then adds its entry to the file: a key that nobody has seen is not added.
 pub fn new(args: NewArgs) -> anyhow::Result<()> {
     let NewArgs { keys: path, id, rights, quota, origin: origins, expires, users_prefix } = args;
     let rights = rights.into_iter().collect();
@@ -92,9 +92,10 @@ pub fn new(args: NewArgs) -> anyhow::Result<()> {
     let secret = generate(&key.id).context("cannot make a key")?;
     let file = KeyFile::open(path)?;
     let changed = with_entry(file.text_or_empty(), &key, &KeyHash::of(secret.reveal().as_bytes()));
-    file.replace(&changed.map_err(|error| told(&file, error))?)?;
-    cli::print(format!("{}\n", secret.reveal()).as_bytes()).with_context(|| {
-        format!("the key was made, but it cannot be printed; revoke {}", key.id)
+    let changed = changed.map_err(|error| told(&file, error))?;
+    file.replace(&changed, || {
+        cli::deliver(format!("{}\n", secret.reveal()).as_bytes())
+            .context("the key cannot be printed to standard output, so it was not added")
     })?;
     say(
         "bookend",
@@ -116,7 +117,7 @@ pub fn list(args: &ListArgs) -> anyhow::Result<()> {
 pub fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     let file = KeyFile::open(args.keys.clone())?;
     let changed = without_entry(file.text()?, &args.id).map_err(|error| told(&file, error))?;
-    file.replace(&changed)?;
+    file.replace(&changed, || Ok(()))?;
     say(
         "bookend",
         format_args!("the key {} was revoked; services refuse it within seconds", args.id),

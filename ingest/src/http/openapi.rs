@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared::{
     event::{BatchFormat, EventBatch, RejectionCode},
     http::{
-        ErrorReply, ParamsError,
+        ErrorReply, KEY_PARAMETER, ParamsError,
         openapi::{Call, Example, SentBatch, Tag, schema_ref},
     },
     timestamp::Timestamp,
@@ -67,7 +67,7 @@ pub(super) fn call(path: &str) -> Call {
     let tag = if path.starts_with("/v1/") { Tag::Events } else { Tag::Older };
     let at = |more: &str| format!("curl -X POST http://127.0.0.1:5000{path} {more}");
     let call = Call::new(tag, "Send a batch of events", ABOUT).with_body::<SentBatch>(body());
-    let call = accepted(call.taking([user_key()]), at)
+    let call = accepted(call.taking([user_key(), api_key()]), at)
         .json::<Refused>("The request contains no usable event.", unusable(path, at))
         .failing(refusals().map(|(name, command, refusal)| {
             let command = command.replace("POST ", &at(""));
@@ -97,6 +97,19 @@ fn user_key() -> Parameter {
         .required(Required::False)
         .description(Some(about))
         .schema(Some(names))
+        .build()
+}
+
+/// The parameter for clients that cannot set headers.
+fn api_key() -> Parameter {
+    let about = "An API key whose sole right is `ingest`, for `navigator.sendBeacon`, which cannot \
+                 set headers. Any other key must be in a header.";
+    ParameterBuilder::new()
+        .name(KEY_PARAMETER)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(about))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build()
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
@@ -48,6 +49,7 @@ impl Keys {
         let text = read(path).map_err(|cause| vec![cause])?;
         let current = KeySet::parse_beside(&text, &origins)?;
         warn_if_empty(path, &current);
+        warn_if_writable(path);
         Ok(Self {
             path: path.to_owned(),
             origins,
@@ -98,6 +100,7 @@ impl Keys {
         match parsed {
             Ok(set) => {
                 warn_if_empty(&self.path, &set);
+                warn_if_writable(&self.path);
                 tracing::info!(%file, keys = set.len(), "the file of keys was read again");
                 *self.current.write() = Arc::new(set);
                 reload_ok.set(1);
@@ -127,6 +130,33 @@ fn warn_if_empty(path: &Path, set: &KeySet) {
     if set.is_empty() {
         let file = path.display();
         tracing::warn!(%file, "the file of keys has no key: every request that needs one is refused");
+    }
+}
+
+/// Warns if other users than the owner may change or replace the file: each can add a key.
+fn warn_if_writable(path: &Path) {
+    // The directory in which a link ends.
+    let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let writable = [Some(file.as_path()), file.parent()].into_iter().flatten().find_map(|path| {
+        let found = fs::metadata(path).ok()?;
+        Some((path.display(), writers(found.mode(), found.uid(), found.gid())?))
+    });
+    if let Some((writable, who)) = writable {
+        let file = path.display();
+        tracing::warn!(%file, %writable, "{who} can add keys to the file of keys; run chmod go-w");
+    }
+}
+
+/// Who, beside the owner, may change a file, or the names in a directory.
+fn writers(mode: u32, owner: u32, group: u32) -> Option<&'static str> {
+    // The group of an ordinary user often has the same number and no other member.
+    let is_shared = ![0, owner].contains(&group);
+    match (mode & 0o002 != 0, mode & 0o020 != 0 && is_shared) {
+        // Users can replace only their own files in such a directory.
+        _ if mode & 0o1000 != 0 => None,
+        (true, _) => Some("everybody on this machine"),
+        (false, true) => Some("the members of its group"),
+        (false, false) => None,
     }
 }
 

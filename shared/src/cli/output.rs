@@ -6,6 +6,8 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context;
+use rustix::fs::{fstat, stat};
 use serde::Serialize;
 
 use crate::{
@@ -13,12 +15,15 @@ use crate::{
     progress::Lines,
 };
 
-/// Prints clap's message. Help and version end with status 0, mistakes with [`EXIT_USAGE`].
+/// Prints clap's message for `program`. Help and version end with status 0 if they could be
+/// written, mistakes with [`EXIT_USAGE`].
 #[must_use]
-pub fn usage(message: &clap::Error) -> ExitCode {
-    // The reader may have closed the pipe, as in `bookend --help | head -1`.
-    message.print().ok();
-    ExitCode::from(if message.use_stderr() { EXIT_USAGE } else { 0 })
+pub fn usage(program: &str, message: &clap::Error) -> ExitCode {
+    let printed = without_broken_pipe(message.print().and_then(|()| io::stdout().flush()));
+    if message.use_stderr() {
+        return ExitCode::from(EXIT_USAGE);
+    }
+    exit(program, printed.context("cannot write to standard output"))
 }
 
 /// The failure of a command that has printed its cause already. Only the exit status is left.
@@ -65,8 +70,31 @@ fn with_causes(error: &anyhow::Error) -> String {
 
 /// Writes `text` to standard output. A closed pipe is not an error.
 pub fn print(text: &[u8]) -> io::Result<()> {
+    without_broken_pipe(write(text))
+}
+
+/// Writes `text`, which cannot be printed again, to standard output.
+///
+/// # Errors
+/// If nobody can read it, which includes a closed pipe, a closed standard output and `/dev/null`.
+pub fn deliver(text: &[u8]) -> io::Result<()> {
+    // Rust opens `/dev/null` in the place of a closed standard output, so writing would succeed.
+    let output = fstat(io::stdout())?;
+    if stat("/dev/null").is_ok_and(|null| null.st_rdev == output.st_rdev) {
+        return Err(io::Error::other("it is closed, or is /dev/null"));
+    }
+    write(text)
+}
+
+fn write(text: &[u8]) -> io::Result<()> {
     let mut output = io::stdout().lock();
-    match output.write_all(text).and_then(|()| output.flush()) {
+    output.write_all(text)?;
+    output.flush()
+}
+
+/// The reader may have closed the pipe, as in `bookend --help | head -1`.
+fn without_broken_pipe(written: io::Result<()>) -> io::Result<()> {
+    match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }

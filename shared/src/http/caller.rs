@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     denial::{Denial, Denials},
+    id::RequestId,
     right::Access,
 };
 use crate::{
@@ -18,6 +19,8 @@ const NO_KEY: &str = "none";
 #[derive(Clone)]
 pub struct Caller {
     denials: Arc<Denials>,
+    /// The id of the request.
+    id: RequestId,
     /// Whether the request came to the port for operators.
     operations: bool,
     /// The key; `None` if the service asks for none.
@@ -27,10 +30,11 @@ pub struct Caller {
 impl Caller {
     pub(super) fn new(
         denials: Arc<Denials>,
+        id: RequestId,
         key: Result<Option<Arc<Key>>, Denial>,
         operations: bool,
     ) -> Self {
-        Self { denials, operations, key }
+        Self { denials, id, operations, key }
     }
 
     /// The valid key of the request, if it has one.
@@ -65,7 +69,7 @@ impl Caller {
 
     /// Checks that the caller may use a route that needs `access`.
     pub fn may_use(&self, access: Access) -> Result<(), Denial> {
-        self.judge(access).map_err(|denial| self.denials.deny(denial))
+        self.judge(access).map_err(|denial| self.deny(denial))
     }
 
     /// Whether [`may_use`](Self::may_use) would succeed; nothing is counted.
@@ -87,22 +91,27 @@ impl Caller {
         Ok(())
     }
 
-    /// Checks that the caller may read about `user`.
+    /// Checks that the caller, who may use the route, may read about `user`.
     pub fn may_read(&self, user: &UserId) -> Result<(), Denial> {
-        self.may_use(Access::ReadUser)?;
-        match self.users_prefix() {
+        let key = self.key.as_ref().map_err(|denial| self.deny(*denial))?;
+        let prefix = key.as_ref().and_then(|key| key.users_prefix.as_deref());
+        match prefix {
             Some(prefix) if !user.as_str().starts_with(prefix) => {
-                Err(self.denials.deny(Denial::ForeignUser))
+                Err(self.deny(Denial::ForeignUser))
             }
             _ => Ok(()),
         }
+    }
+
+    fn deny(&self, denial: Denial) -> Denial {
+        self.denials.deny(denial, &self.id)
     }
 }
 
 /// The caller of a service that asks for no key.
 impl Default for Caller {
     fn default() -> Self {
-        Self::new(Arc::default(), Ok(None), false)
+        Self::new(Arc::default(), RequestId::random(), Ok(None), false)
     }
 }
 

@@ -4,7 +4,7 @@ use prometheus::{IntCounterVec, Registry};
 use thiserror::Error;
 use warp::http::StatusCode;
 
-use super::reply::HttpError;
+use super::{id::RequestId, reply::HttpError};
 use crate::{
     access::{Right, register_denials},
     telemetry::Repeats,
@@ -148,15 +148,15 @@ impl Denials {
         Ok(Self { counter: Some(counter), repeats: Repeats::default() })
     }
 
-    /// Counts and logs a denial. The line names neither a key nor an address, which a stranger
-    /// chooses.
-    pub(super) fn deny(&self, denial: Denial) -> Denial {
+    /// Counts a denial, and logs it with the `id` of its request. The line names neither a key nor
+    /// an address, which a stranger chooses.
+    pub(super) fn deny(&self, denial: Denial, id: &RequestId) -> Denial {
         let reason = denial.reason().as_str();
         if let Some(counter) = &self.counter {
             counter.with_label_values(&[reason]).inc();
         }
         if let Some(suppressed) = self.repeats.due(reason) {
-            tracing::warn!(reason, suppressed, "a request was denied access");
+            tracing::warn!(reason, request_id = %id, suppressed, "a request was denied access");
         }
         denial
     }

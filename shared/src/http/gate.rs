@@ -12,6 +12,7 @@ use warp::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use super::{
     caller::Caller,
     denial::{Denial, Denials},
+    id::RequestId,
     params::Params,
     request::Request,
 };
@@ -83,21 +84,22 @@ impl Gate {
     }
 
     /// A caller whose key was not looked at.
-    pub(super) fn stranger(&self) -> Caller {
+    pub(super) fn stranger(&self, id: &RequestId) -> Caller {
         let key = if self.keys.is_some() { Err(Denial::NoKey) } else { Ok(None) };
-        self.caller_with(key)
+        self.caller_with(id, key)
     }
 
     /// Without keys, refuses the requests that web pages make in the name of a developer: those of
     /// another origin, and those to a name that an attacker pointed at this machine.
-    pub(super) fn source(&self, headers: &HeaderMap) -> Result<(), Denial> {
+    pub(super) fn source(&self, request: &Request) -> Result<(), Denial> {
+        let Request { headers, id, .. } = request;
         if self.keys.is_some() {
             return Ok(());
         }
         let is_own =
             |host: &HeaderValue| self.hosts.as_ref().is_none_or(|names| is_here(host, names));
         if !headers.get_all(header::HOST).iter().all(is_own) {
-            return Err(self.denials.deny(Denial::ForeignHost));
+            return Err(self.denials.deny(Denial::ForeignHost, id));
         }
         let is_same =
             || headers.get(FETCH_SITE).is_some_and(|site| site == "same-origin" || site == "none");
@@ -109,14 +111,14 @@ impl Gate {
         if headers.get_all(header::ORIGIN).iter().all(may_call) {
             Ok(())
         } else {
-            Err(self.denials.deny(Denial::ForeignOrigin))
+            Err(self.denials.deny(Denial::ForeignOrigin, id))
         }
     }
 
     /// Finds the key of a request.
     pub(super) fn caller(&self, request: &Request) -> Caller {
         if self.keys.is_none() && is_foreign(&request.headers) {
-            return self.caller_with(Err(Denial::ForeignOrigin));
+            return self.caller_with(&request.id, Err(Denial::ForeignOrigin));
         }
         let found = self.keys.as_ref().map(|keys| {
             let key = find(keys, request)?;
@@ -125,11 +127,11 @@ impl Gate {
                 key.origins.is_empty() || origins.all(|origin| is_allowed(origin, &key.origins));
             if is_own { Ok(key) } else { Err(Denial::ForeignOrigin) }
         });
-        self.caller_with(found.transpose())
+        self.caller_with(&request.id, found.transpose())
     }
 
-    fn caller_with(&self, key: Result<Option<Arc<Key>>, Denial>) -> Caller {
-        Caller::new(Arc::clone(&self.denials), key, self.operations)
+    fn caller_with(&self, id: &RequestId, key: Result<Option<Arc<Key>>, Denial>) -> Caller {
+        Caller::new(Arc::clone(&self.denials), id.clone(), key, self.operations)
     }
 }
 

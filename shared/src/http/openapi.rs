@@ -12,11 +12,12 @@ pub use utoipa::openapi::OpenApi;
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApiBuilder, Server, tag::TagBuilder};
 use warp::http::Method;
 
+pub(super) use self::process::itself;
 pub use self::{
     call::{Call, Example, Tag},
     schema::{Schemas, SentBatch, array_of, by_country, object_schema, register, schema_ref},
+    security::guarded,
 };
-pub(super) use self::{process::itself, security::guarded};
 
 const WHAT: &str = "\
     Every session of a user begins with a *start* event and ends with an *end* event. Clients \
@@ -43,8 +44,9 @@ const HOW: &str = "\
     - A service with `--keys` needs an API key for each call that names a right below: as \
     `Authorization: Bearer KEY` or `X-API-Key: KEY`. A key that may only send events can also be \
     sent as `?key=KEY`. Without a valid key, these calls return 401. They return 403 if the key \
-    lacks the right, is for other users, or is not for the origin of the page that sends it. The \
-    documentation page keeps a key until its tab is closed.\n\
+    lacks the right, is for other users, or is not for the origin of the page that sends it. A \
+    service without `--keys` returns 403 to pages of other origins, and on loopback to unknown \
+    host names, for every path. The documentation page keeps a key until its tab is closed.\n\
     - An idle connection is closed 75 seconds after its last reply, or sooner when a new one \
     needs its place, as does one without a complete request. When all connections are busy, a \
     new one receives 503 `unavailable`. A reply that is sent before the whole request was read, \

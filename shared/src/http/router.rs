@@ -174,9 +174,10 @@ impl Router {
             .and(warp::ext::optional())
             .and(warp::body::stream())
             .then(move |method, path: FullPath, query, headers, connected, admission, body| {
+                let id = RequestId::of(&headers);
                 let request = Request {
-                    id: RequestId::of(&headers),
-                    caller: router.gate.stranger(),
+                    caller: router.gate.stranger(&id),
+                    id,
                     route: "",
                     segments: Vec::new(),
                     body: boxed(body),
@@ -218,7 +219,7 @@ impl Router {
         admission: Option<Admission>,
         cors: &Cors,
     ) -> BoxFuture<'static, Response> {
-        let source = self.gate.source(&request.headers);
+        let source = self.gate.source(&request);
         let route = self.route(&request.method, path).filter(|_| source.is_ok());
         if route.is_some() {
             request.caller = self.gate.caller(&request);

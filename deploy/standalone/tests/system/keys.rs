@@ -1,7 +1,8 @@
 //! The command `bookend key`: the file that it writes, and what it refuses.
 
 use std::{
-    fs::{self, Permissions},
+    fs::{self, File, Permissions},
+    io::{Read, Seek},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -199,7 +200,7 @@ fn keys_that_are_made_at_once_are_all_kept() {
     let ids: Vec<_> = (0..8).map(|number| format!("key-{number}")).collect();
     let start = |id: &String| {
         let mut command = place.command(&["new", "--rights", "read", "--id", id]);
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
     };
     let running: Vec<Child> = ids.iter().map(start).collect();
     for mut child in running {
@@ -210,6 +211,71 @@ fn keys_that_are_made_at_once_are_all_kept() {
         listed["keys"].as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap()).collect();
     kept.sort_unstable();
     assert_eq!(kept, ids);
+}
+
+#[test]
+fn a_key_that_nobody_can_read_is_not_added() {
+    let place = Place::new();
+    let full = || File::options().write(true).open("/dev/full").unwrap().into();
+    let closed_pipe = || std::io::pipe().unwrap().1.into();
+    let outputs: [(&str, &dyn Fn() -> Stdio); 3] =
+        [("/dev/full", &full), ("a closed pipe", &closed_pipe), ("/dev/null", &Stdio::null)];
+    for (name, output) in outputs {
+        let mut command = place.command(&["new", "--id", "one", "--rights", "read"]);
+        let output = command.stdout(output()).stderr(Stdio::piped()).output().unwrap();
+        not_added(&place, name, &output);
+    }
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$@\" >&-", "sh", BOOKEND, "key", "new", "--keys"]);
+    shell.arg(place.file()).args(["--id", "one", "--rights", "read"]);
+    not_added(&place, "closed", &shell.output().unwrap());
+    place.done(&["new", "--id", "one", "--rights", "read"]);
+}
+
+fn not_added(place: &Place, name: &str, output: &Output) {
+    assert_eq!(output.status.code(), Some(1), "{name}: {}", said(output));
+    assert!(said(output).contains("so it was not added"), "{name}: {}", said(output));
+    assert_eq!(fs::read_dir(place.dir.path()).unwrap().count(), 0, "{name}: nothing is left");
+}
+
+#[test]
+fn a_command_that_waits_for_the_lock_says_so() {
+    let place = Place::new();
+    let lock = File::open(place.dir.path()).unwrap();
+    lock.lock().unwrap();
+    let mut stderr = tempfile::NamedTempFile::new().unwrap();
+    let mut command = place.command(&["new", "--id", "one", "--rights", "read"]);
+    command.stdout(Stdio::piped()).stderr(stderr.reopen().unwrap());
+    let mut child = command.spawn().unwrap();
+    let line = eventually("it says that it waits", || {
+        let mut text = String::new();
+        stderr.rewind().unwrap();
+        stderr.read_to_string(&mut text).unwrap();
+        text.ends_with('\n').then_some(text)
+    });
+    let dir = place.dir.path().canonicalize().unwrap();
+    assert!(line.contains("waiting for the process that holds the lock"), "{line}");
+    assert!(line.contains(dir.to_str().unwrap()), "{line}");
+    lock.unlock().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(place.text().contains("id = \"one\""));
+}
+
+#[test]
+fn a_command_gives_up_when_the_lock_is_held_for_long() {
+    let place = Place::new();
+    place.done(&["new", "--id", "one", "--rights", "read"]);
+    let lock = File::open(place.dir.path()).unwrap();
+    lock.lock().unwrap();
+    let before = place.text();
+    let mut command = place.command(&["revoke", "--id", "one"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let status = eventually("it gives up", || child.try_wait().unwrap());
+    assert_eq!((status.code(), place.text()), (Some(1), before));
+    let text = said(&child.wait_with_output().unwrap());
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines.len() == 2 && lines[0].contains("waiting for the process"), "{text}");
+    assert!(lines[1].contains("another process holds the lock on"), "{text}");
 }
 
 /// A batch of `count` events.

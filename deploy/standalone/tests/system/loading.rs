@@ -1,7 +1,8 @@
 //! `bookend load` of files as people have them: its exit status, its words, and what it delivers.
 
 use std::{
-    io::Write,
+    io::{Read, Write},
+    net::TcpListener,
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -215,4 +216,44 @@ fn the_key_is_read_from_the_environment_sent_to_the_service_and_never_printed() 
         let help = String::from_utf8_lossy(&help.stdout);
         assert!(help.contains("BOOKEND_API_KEY, or a file: BOOKEND_API_KEY_FILE"), "{help}");
     }
+}
+
+#[test]
+fn a_proxy_gets_no_request_for_this_machine_and_no_key_in_clear_text() {
+    let data = tempfile::tempdir().unwrap();
+    let service = Service::start(data.path(), &["--as-of", "2019-05-13T12:00:00Z"]);
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let load = |url: &str, key: Option<&str>| {
+        let mut load = Command::new(BOOKEND);
+        load.env_clear().arg("load").arg(project().join("data/seed-batch.json"));
+        load.args(["--tries", "1", "--url", url]).envs(key.map(|key| ("BOOKEND_API_KEY", key)));
+        let proxy = format!("http://{}", proxy.local_addr().unwrap());
+        load.env("http_proxy", &proxy).env("https_proxy", proxy).stdin(Stdio::null());
+        load.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let address = service.client().0;
+    for host in [address.to_string(), format!("localhost:{}", address.port())] {
+        let done = load(&format!("http://{host}"), Some("a-key")).wait_with_output().unwrap();
+        assert_eq!(done.status.code(), Some(0), "{host}: {}", said(&done));
+    }
+    let done = load("http://bookend.example", Some("a-key")).wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(64), "{}", said(&done));
+    assert!(said(&done).contains("the proxy of http_proxy could read the API key"));
+    assert!(proxy.accept().is_err(), "the proxy was not used until here");
+
+    proxy.set_nonblocking(false).unwrap();
+    for (url, key, line) in [
+        ("http://bookend.example", None, "POST http://bookend.example/v1/events HTTP/1.1"),
+        ("https://bookend.example", Some("a-key"), "CONNECT bookend.example:443 HTTP/1.1"),
+    ] {
+        let running = load(url, key);
+        let (mut stream, _) = proxy.accept().unwrap();
+        let mut received = vec![0; line.len()];
+        stream.read_exact(&mut received).unwrap();
+        assert_eq!(String::from_utf8(received).unwrap(), line);
+        drop(stream);
+        assert_eq!(running.wait_with_output().unwrap().status.code(), Some(1));
+    }
+    service.stop();
 }

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::{
     client::{Client, LINES, Reply, read_reply},
+    command_line::bookend,
     data::project,
     seeds::ADDRESS,
     service::{Service, eventually, new_key},
@@ -114,7 +115,7 @@ fn an_example_without_a_command_line_is_tried_by_a_test_or_named_with_the_reason
     let left: BTreeSet<_> =
         all.iter().filter(|one| one.command().is_none()).map(|one| one.name.as_str()).collect();
     let tried =
-        ["slow_body", "over_quota", "inflight", "log", "full_disk", "no_key", "missing_right"];
+        ["slow_body", "over_quota", "inflight", "log", "full_disk"].into_iter().chain(DENIED);
     assert_eq!(left, UNTRIED.iter().map(|(name, _)| *name).chain(tried).collect());
 }
 
@@ -188,20 +189,29 @@ fn a_client_over_its_quota_is_answered_as_the_examples_say() {
     }
 }
 
+/// The examples of keys that are not enough.
+const DENIED: [&str; 3] = ["no_key", "missing_right", "foreign_user"];
+
 #[test]
 fn who_has_no_key_or_one_with_other_rights_is_answered_as_the_examples_say() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("keys.toml");
-    let key = format!("Bearer {}", new_key(&file, "other", "erase"));
+    let other = format!("Bearer {}", new_key(&file, "other", "erase"));
     let keys = ["--keys", file.to_str().unwrap()];
+    let tenant = ["key", "new", "--id", "tenant", "--rights", "read", "--users-prefix", "t1:"];
+    let tenant = String::from_utf8(bookend(&[&tenant[..], &keys].concat()).stdout).unwrap();
+    let tenant = format!("Bearer {}", tenant.trim_end());
     let service = Service::start(&data.path().join("data"), &[&AS_OF[..], &keys].concat());
     let all = shown(&description(&service));
     let denied: Vec<_> = all.iter().filter(|one| [401, 403].contains(&one.status)).collect();
-    assert_eq!(denied.len(), 2 * 12);
+    // 13 calls, of which 9 are about users.
+    assert_eq!(denied.len(), 2 * 13 + 9);
     for Shown { method, path, name, .. } in denied {
+        let key = if name == "foreign_user" { &tenant } else { &other };
         let bearer = ("authorization", key.as_str());
         let headers = if name == "no_key" { &[][..] } else { &[bearer] };
-        let reply = service.client().send(method, &path.replace(['{', '}'], ""), headers, b"");
+        let user = format!("{}?user_id=user", path.replace(['{', '}'], ""));
+        let reply = service.client().send(method, &user, headers, br#"{"user_id":"user"}"#);
         let reply = reply.unwrap();
         assert_shown(&all, method, path, name, &reply);
         assert_eq!(reply.header("www-authenticate").is_some(), reply.status == 401, "{path}");

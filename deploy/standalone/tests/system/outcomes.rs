@@ -145,6 +145,18 @@ fn a_reader_that_leaves_is_no_failure() {
 }
 
 #[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let data = tempfile::tempdir().unwrap();
+    let setup = format!("setup --data-dir {}", data.path().display());
+    let commands = ["--help", "help serve", "man serve", "completions zsh", "--version"];
+    for args in commands.into_iter().chain(["generate --sessions 1", &setup]) {
+        let output = bash(&format!(r#""$0" {args} > /dev/full"#));
+        assert_eq!(output.status.code(), Some(1), "{args}: {}", said(&output));
+        assert!(said(&output).contains("No space left"), "{args}: {}", said(&output));
+    }
+}
+
+#[test]
 fn a_command_that_a_signal_stops_ends_by_it() {
     let mut load = Command::new(BOOKEND);
     load.env_clear().args(["load", "-", "--url", "http://127.0.0.1:9", "--tries", "1000"]);

@@ -1,7 +1,10 @@
 //! The descriptions of the queries about the sessions of a user.
 
 use serde_json::{Value, json};
-use shared::http::openapi::{Call, Example, Tag};
+use shared::http::{
+    Access,
+    openapi::{Call, Example, Tag, guarded},
+};
 
 use super::{
     Errors, LastSessions, SESSION, SessionsOfUser, USER, complete, curl, failing, parameters,
@@ -190,8 +193,9 @@ pub(in crate::http) fn root() -> Call {
     ];
     let about = format!(
         "Without a body, returns this documentation page. With a body `{{\"player_id\": …}}` or \
-         `{{\"user_id\": …}}`, returns the 20 most recent complete sessions of that user. Browsers \
-         cannot send a body with GET, and OpenAPI cannot describe one. Use curl:\n\n\
+         `{{\"user_id\": …}}`, returns the 20 most recent complete sessions of that user. Only \
+         this needs a key. Browsers cannot send a body with GET, and OpenAPI cannot describe one. \
+         Use curl:\n\n\
          ```sh\n{ask}\n```"
     );
     let slow = "When a client announces a body and does not send it for 10 seconds.";
@@ -204,7 +208,8 @@ pub(in crate::http) fn root() -> Call {
     errors.push(("invalid_body", with("[]"), QueryError::InvalidBody));
     errors.push(("slow_body", slow.to_owned(), QueryError::SlowBody));
     errors.push(("body_too_large", large.to_owned(), QueryError::BodyTooLarge(LONGEST)));
-    failing(call, "/", &[], errors, false)
+    // The page is public.
+    guarded(failing(call, "/", &[], errors, false), Access::ReadUser)
 }
 
 /// The errors for a user that is missing, invalid, or named twice.

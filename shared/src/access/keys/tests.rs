@@ -1,5 +1,7 @@
 //! Tests of the file of keys: its mistakes, its keys and its changes.
 
+use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
 use futures_util::stream;
 use prometheus::IntGauge;
 use tempfile::TempDir;
@@ -358,6 +360,36 @@ fn each_broken_content_is_logged_once() {
         opened.after(b"");
     }
     assert_eq!(lines.with("the file of keys has no key").len(), 1);
+}
+
+#[test]
+fn a_file_that_others_may_change_is_logged_at_the_start_and_at_each_change() {
+    let (lines, _guard) = Lines::collect();
+    let opened = Opened::new("");
+    let dir = opened.path.parent().unwrap();
+    let warnings = || lines.with("can add keys to the file of keys").len();
+    let mut content = String::new();
+    let mut change = |path: &Path, mode| {
+        let before = fs::metadata(path).unwrap().permissions();
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        let earlier = warnings();
+        Keys::open(&opened.path).unwrap();
+        let at_start = warnings() - earlier;
+        content += "#\n";
+        opened.after(content.as_bytes());
+        opened.look();
+        fs::set_permissions(path, before).unwrap();
+        (at_start, warnings() - earlier - at_start)
+    };
+    assert_eq!(change(&opened.path, 0o644), (0, 0));
+    assert_eq!(change(&opened.path, 0o646), (1, 1));
+    assert_eq!(change(dir, 0o777), (1, 1));
+    assert_eq!(change(dir, 0o1777), (0, 0), "nobody can replace a file of another user");
+    assert_eq!(lines.with("everybody on this machine").len(), 4);
+    // Its group has other members than its owner.
+    assert_eq!(writers(0o664, 1_000, 100), Some("the members of its group"));
+    let own = [(0o664, 1_000, 1_000), (0o664, 0, 0), (0o644, 1_000, 100)];
+    assert_eq!(own.map(|(mode, owner, group)| writers(mode, owner, group)), [None; 3]);
 }
 
 #[test]

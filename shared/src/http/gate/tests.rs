@@ -3,6 +3,7 @@
 use std::{fs, sync::LazyLock};
 
 use tempfile::TempDir;
+use test_support::lines::Lines;
 use warp::{Reply as _, test::RequestBuilder};
 
 use super::*;
@@ -311,6 +312,19 @@ async fn a_key_works_from_its_entry_to_its_removal() {
 }
 
 #[tokio::test]
+async fn the_log_line_of_a_denial_has_the_id_of_its_request() {
+    let (lines, _guard) = Lines::collect();
+    let service = Service::keyed();
+    let of = |id: &str, path: &str| request("GET", path).header("x-request-id", id);
+    assert_eq!(service.ask(of("first", "/all")).await, denied(401, "no_key"));
+    assert_eq!(service.ask(of("second", "/all")).await, denied(401, "no_key"));
+    let page = of("third", "/public").header("origin", "https://foreign.example");
+    assert_eq!(Service::open().ask(page).await, denied(403, "foreign_origin"));
+    assert_eq!(lines.with("a request was denied access").len(), 2);
+    assert_eq!(["first", "second", "third"].map(|id| lines.with(id).len()), [1, 0, 1]);
+}
+
+#[tokio::test]
 async fn a_page_of_another_origin_does_not_reach_an_open_service() {
     let service = Service::open();
     let foreign = || denied(403, "foreign_origin");
@@ -358,7 +372,7 @@ async fn a_page_of_another_origin_does_not_reach_an_open_service() {
         for line in lines {
             headers.append(name.clone(), HeaderValue::from_static(line));
         }
-        Gate::default().with_hosts(BTreeSet::new()).source(&headers)
+        Gate::default().with_hosts(BTreeSet::new()).source(&bare(headers))
     };
     let own = "http://localhost:1";
     assert_eq!(lines(header::ORIGIN, [own, own]), Ok(()));

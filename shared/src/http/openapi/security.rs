@@ -19,14 +19,17 @@ use crate::{
 /// The names of the schemes. Pages use the first.
 const SCHEMES: [&str; 2] = ["bearer", "api_key"];
 
-/// Describes `call` as one that needs `access`.
-pub(in crate::http) fn guarded(call: Call, access: Access) -> Call {
+/// Describes `call` as one that needs `access`. The router does so for each route; the handler of a
+/// public route may need it for some requests.
+#[must_use]
+pub fn guarded(call: Call, access: Access) -> Call {
     let Some(right) = access.right() else { return call };
     let keys = SCHEMES.map(|scheme| SecurityRequirement::new(scheme, [right.as_str()]));
     // Without --keys, a service needs none.
     let nothing = SecurityRequirement::default();
+    let for_users = matches!(access, Access::ReadAll | Access::ReadUser).then(foreign_user);
     call.requiring(keys.into_iter().chain([nothing]))
-        .failing([no_key(), missing_right(right)])
+        .failing([no_key(), missing_right(right)].into_iter().chain(for_users))
         .with_header(StatusCode::UNAUTHORIZED, "WWW-Authenticate", "It names the scheme `Bearer`.")
 }
 
@@ -54,4 +57,10 @@ fn no_key() -> Example {
 fn missing_right(right: Right) -> Example {
     let about = "When the key of the request has other rights.";
     Example::error("missing_right", about, &Denial::MissingRight(right).http())
+}
+
+/// A request with a key of a tenant.
+fn foreign_user() -> Example {
+    let about = "When the key of the request has another `users_prefix`.";
+    Example::error("foreign_user", about, &Denial::ForeignUser.http())
 }
