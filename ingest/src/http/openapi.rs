@@ -57,16 +57,21 @@ const NOON: i64 = 1_557_748_800_000;
 enum Refused {}
 
 shared::schemas! {
-    Refused: ErrorReply<'_>, NothingUsable<'_> => OneOfBuilder::new()
-        .item(schema_ref::<ErrorReply<'_>>())
-        .item(schema_ref::<NothingUsable<'_>>());
+    // Clients take the first that fits, and an error fits both.
+    Refused as "BatchRefusal": ErrorReply<'_>, NothingUsable<'_> => OneOfBuilder::new()
+        .item(schema_ref::<NothingUsable<'_>>())
+        .item(schema_ref::<ErrorReply<'_>>());
 }
 
 /// The description of the call at `path`.
 pub(super) fn call(path: &str) -> Call {
-    let tag = if path.starts_with("/v1/") { Tag::Events } else { Tag::Older };
+    let (tag, id, about) = match path {
+        "/v1/events" => (Tag::Events, "sendEvents", ABOUT.to_owned()),
+        "/user/batches" => (Tag::Legacy, "sendBatch", older()),
+        _ => (Tag::Legacy, "sendRows", older()),
+    };
     let at = |more: &str| format!("curl -X POST http://127.0.0.1:5000{path} {more}");
-    let call = Call::new(tag, "Send a batch of events", ABOUT).with_body::<SentBatch>(body());
+    let call = Call::new(tag, id, "Send a batch of events", &about).with_body::<SentBatch>(body());
     let call = accepted(call.taking([user_key()]), at)
         .json::<Refused>("The request contains no usable event.", unusable(path, at))
         .failing(refusals().map(|(name, command, refusal)| {
@@ -83,6 +88,11 @@ pub(super) fn call(path: &str) -> Call {
     }
     let rows = Example::new("rows", at(&format!("-d '{{\"rows\":[{KEPT}]}}'")), SUCCESS);
     call.text("The text that older clients look for.", "text/plain", rows)
+}
+
+/// The description of a path for older clients.
+fn older() -> String {
+    format!("Deprecated: use `/v1/events`. {ABOUT}")
 }
 
 /// The parameter that chooses the key of the user.
@@ -188,7 +198,7 @@ fn unusable(path: &str, at: impl Fn(&str) -> String) -> Vec<Example> {
             Refusal::NothingUsable(report) => json!(report.refusal(error.fault())),
             _ => json!(error.body()),
         };
-        Example::new(error.code, at(&more), body).with(error.status)
+        Example::new(error.code.as_str(), at(&more), body).with(error.status)
     };
     let form = refusal(b"%5B%5D", BatchFormat::Json).error();
     let line = refusal(b"{}{}", BatchFormat::Lines).error();
@@ -215,7 +225,7 @@ fn unusable(path: &str, at: impl Fn(&str) -> String) -> Vec<Example> {
 
 fn body() -> RequestBody {
     let session =
-        [("start", "2018-11-16T18:01:37"), ("end", "2018-11-18T06:24:50")].map(|(event, ts)| {
+        [("start", "2018-11-16T18:01:37Z"), ("end", "2018-11-18T06:24:50Z")].map(|(event, ts)| {
             json!({
                 "user_id": "d6313e1fb7d247a6a034e2aadc30ab3f",
                 "session_id": "5f933591-8cd5-4147-8736-d6237bef5891",

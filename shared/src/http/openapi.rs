@@ -14,7 +14,9 @@ use warp::http::Method;
 
 pub use self::{
     call::{Call, Example, Tag},
-    schema::{Schemas, SentBatch, array_of, by_country, object_schema, register, schema_ref},
+    schema::{
+        EventKind, Schemas, SentBatch, array_of, by_country, object_schema, register, schema_ref,
+    },
 };
 pub(super) use self::{process::itself, security::guarded};
 
@@ -67,7 +69,7 @@ pub fn document(calls: impl IntoIterator<Item = (Method, &'static str, Call)>) -
     let mut tags: Vec<_> = calls.iter().map(|(_, _, call)| call.tag()).collect();
     tags.dedup();
     // Only a program that answers queries serves the dashboard.
-    let people = if tags.contains(&Tag::Questions) {
+    let people = if tags.contains(&Tag::Queries) {
         "For people, there is a [dashboard](dashboard). "
     } else {
         ""

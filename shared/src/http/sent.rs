@@ -15,7 +15,7 @@ use hyper::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use warp::http::StatusCode;
 
-use super::{activity::Activity, reply::HttpError, streams::Handed};
+use super::{activity::Activity, code::ErrorCode, reply::HttpError, streams::Handed};
 
 /// The size of a piece of a reply, in bytes. A piece is the least that the library takes of it.
 const PIECE: usize = 16 << 10;
@@ -187,7 +187,7 @@ pub(super) fn too_many_replies() -> HttpError {
 }
 
 fn unavailable(message: &str) -> HttpError {
-    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message).retry_after(1)
+    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message).retry_after(1)
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for SentBody<B> {
