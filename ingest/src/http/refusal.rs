@@ -30,6 +30,8 @@ pub(super) enum Refusal {
     Params(ParamsError),
     /// The parameter `id` names no key of the user.
     UserKey,
+    /// The parameter `strict` is neither `true` nor `false`.
+    Strict,
     Body(BodyError),
     Batch(BatchError),
     NothingUsable(Report),
@@ -80,6 +82,11 @@ impl Refusal {
                 StatusCode::BAD_REQUEST,
                 ErrorCode::InvalidId,
                 "`id` must be `user_id` or `player_id`, the key that names the user of an event",
+            ),
+            Self::Strict => HttpError::new(
+                StatusCode::BAD_REQUEST,
+                ErrorCode::InvalidStrict,
+                "`strict` must be `true` or `false`",
             ),
             Self::Body(error) => body_error(error),
             Self::Batch(error) => batch_error(error),

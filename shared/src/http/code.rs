@@ -37,7 +37,7 @@ codes! {
     ExpiredKey = "expired_key", MissingRight = "missing_right", ForeignUser = "foreign_user",
     ForeignOrigin = "foreign_origin", ForeignHost = "foreign_host",
     // Of the endpoint.
-    InvalidId = "invalid_id", UnsupportedMediaType = "unsupported_media_type",
+    InvalidId = "invalid_id", InvalidStrict = "invalid_strict", UnsupportedMediaType = "unsupported_media_type",
     UnsupportedEncoding = "unsupported_encoding", DamagedBody = "damaged_body",
     NotJson = "not_json", NotABatch = "not_a_batch", EmptyBatch = "empty_batch",
     TooManyEvents = "too_many_events", NothingUsable = "nothing_usable",

@@ -204,7 +204,7 @@ schemas! {
     SentEvent as "Event": UserId, SessionId, EventKind, SentTime => event(
         "user_id",
         "One event of a session. The alias `player_id` may replace `user_id`. Unknown fields are \
-         ignored.",
+         ignored, or rejected with `strict`.",
     );
 
     PlayerEvent: UserId, SessionId, EventKind, SentTime => event(
