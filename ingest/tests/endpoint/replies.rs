@@ -260,7 +260,7 @@ async fn the_index_of_a_line_counts_events_and_not_lines() {
 async fn an_unknown_field_is_the_last_of_all_faults_and_only_for_who_asks() {
     let server = Server::start().await;
     let unknown = |event: &str| event.replacen('{', r#"{"contry":"SK","x":1,"#, 1);
-    let events = [&start("a"), &start("b"), EXPIRED, NAMELESS, FUTURE].map(|event| unknown(event));
+    let events = [&start("a"), &start("b"), EXPIRED, NAMELESS, FUTURE].map(unknown);
     let known = start("c");
     let body = format!("[{},{known},{}]", events[0], events[1..].join(","));
     let post = async |path: &str| {
