@@ -149,6 +149,7 @@ fn the_hostile_lines_are_judged_alike() {
         };
         codes.extend(verdict.err());
     }
-    // Events of foreign users, with unknown fields, of the future and expired ones match the schema.
+    // Events of foreign users, with unknown fields, of the future and expired ones match the
+    // schema.
     assert_eq!(codes.len(), RejectionCode::ALL.len() - 4, "{codes:?}");
 }

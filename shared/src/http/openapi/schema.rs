@@ -122,7 +122,7 @@ enum SentRows {}
 enum SentEvent {}
 
 /// One event whose user is named by the alias.
-enum PlayerEvent {}
+enum AliasedEvent {}
 
 /// A time, as clients send it.
 enum SentTime {}
@@ -207,7 +207,7 @@ schemas! {
          ignored, or rejected with `strict`.",
     );
 
-    PlayerEvent: UserId, SessionId, EventKind, SentTime => event(
+    AliasedEvent as "PlayerEvent": UserId, SessionId, EventKind, SentTime => event(
         "player_id",
         "One event of a session, whose user older clients name by `player_id`.",
     );
@@ -234,9 +234,9 @@ schemas! {
         object_schema([("events", events::<SentEvent>().into())])
             .description(Some("A batch of events."));
 
-    Row: SentEvent, PlayerEvent => OneOfBuilder::new()
+    Row: SentEvent, AliasedEvent => OneOfBuilder::new()
         .item(schema_ref::<SentEvent>())
-        .item(schema_ref::<PlayerEvent>())
+        .item(schema_ref::<AliasedEvent>())
         .description(Some("One event, whose user has one of two names."));
 
     SentRows as "RowBatch": Row => object_schema([("rows", events::<Row>().into())])
