@@ -113,14 +113,14 @@ impl Endpoint {
     }
 
     async fn take(&self, request: Request) -> Result<(BatchShape, Report), Refusal> {
-        let user_key = parameters::user_key(&request)?;
+        let sender = parameters::sender(&request)?;
         let Request { headers, connected, caller, body, .. } = request;
         let EndpointOptions { max_events, max_body_bytes, body_timeout, .. } = self.options;
         let format = body::format(&headers)?;
         let body =
             Body::read(&headers, connected, body, max_body_bytes, &self.in_flight, body_timeout)
                 .await?;
-        let sender = Sender { user_key, users_prefix: caller.users_prefix() };
+        let sender = Sender { users_prefix: caller.users_prefix(), ..sender };
         let batch = EventBatch::decode_by(body.bytes(), format, max_events, sender)?;
         let sent = batch.events.len();
         self.metrics.batch_events.observe(precise(sent));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::{
     config::Bytes,
-    http::{Denial, ParamsError},
+    http::{Denial, ErrorCode, ParamsError},
     store::StoreError,
 };
 use thiserror::Error;
@@ -83,32 +83,32 @@ pub(crate) enum QueryError {
 
 impl QueryError {
     /// The code in the reply, one of a closed set.
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::Params(error) => error.code(),
-            Self::Denied(denial) => denial.reason().as_str(),
-            Self::MissingWindow(_) => "missing_window",
-            Self::InvalidWindow(_) | Self::InvalidLength { .. } => "invalid_window",
+            Self::Denied(denial) => denial.code(),
+            Self::MissingWindow(_) => ErrorCode::MissingWindow,
+            Self::InvalidWindow(_) | Self::InvalidLength { .. } => ErrorCode::InvalidWindow,
             Self::InvalidNumber(name, _) => match *name {
-                "top" => "invalid_top",
-                _ => "invalid_limit",
+                "top" => ErrorCode::InvalidTop,
+                _ => ErrorCode::InvalidLimit,
             },
-            Self::InvalidStep => "invalid_step",
-            Self::InvalidStatus => "invalid_status",
-            Self::InvalidCursor => "invalid_cursor",
-            Self::MissingUserId(_) => "missing_user_id",
-            Self::InvalidUserId => "invalid_user_id",
-            Self::ConflictingUserId => "conflicting_user_id",
-            Self::MissingSessionId => "missing_session_id",
-            Self::InvalidSessionId => "invalid_session_id",
-            Self::InvalidBody => "invalid_body",
-            Self::BodyTooLarge(_) => "body_too_large",
-            Self::SlowBody => "slow_body",
-            Self::UnknownSession => "unknown_session",
-            Self::Busy | Self::Crowded => "busy",
-            Self::Unavailable(_) | Self::Slow(_) => "unavailable",
-            Self::Damaged(_) => "damaged",
-            Self::Unwritable(_) => "unwritable",
+            Self::InvalidStep => ErrorCode::InvalidStep,
+            Self::InvalidStatus => ErrorCode::InvalidStatus,
+            Self::InvalidCursor => ErrorCode::InvalidCursor,
+            Self::MissingUserId(_) => ErrorCode::MissingUserId,
+            Self::InvalidUserId => ErrorCode::InvalidUserId,
+            Self::ConflictingUserId => ErrorCode::ConflictingUserId,
+            Self::MissingSessionId => ErrorCode::MissingSessionId,
+            Self::InvalidSessionId => ErrorCode::InvalidSessionId,
+            Self::InvalidBody => ErrorCode::InvalidBody,
+            Self::BodyTooLarge(_) => ErrorCode::BodyTooLarge,
+            Self::SlowBody => ErrorCode::SlowBody,
+            Self::UnknownSession => ErrorCode::UnknownSession,
+            Self::Busy | Self::Crowded => ErrorCode::Busy,
+            Self::Unavailable(_) | Self::Slow(_) => ErrorCode::Unavailable,
+            Self::Damaged(_) => ErrorCode::Damaged,
+            Self::Unwritable(_) => ErrorCode::Unwritable,
         }
     }
 }

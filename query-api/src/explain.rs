@@ -6,6 +6,7 @@
 use serde::Serialize;
 use shared::{
     event::{Country, SessionId, UserId},
+    http::openapi::EventKind,
     session::{CompletedSession, SessionFacts, SessionKey, Start, Status},
     timestamp::Timestamp,
 };
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 
 /// The stored events of a session, and the session that they make.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SessionExplanation)]
 pub(crate) struct Explanation {
     user_id: UserId,
     session_id: SessionId,
@@ -33,6 +35,7 @@ pub(crate) struct Explanation {
 struct ShownFact {
     #[serde(skip)]
     order: (Timestamp, bool),
+    #[schema(value_type = EventKind)]
     kind: Kind,
     ts: Timestamp,
     /// The country, which only a start has.
@@ -42,7 +45,7 @@ struct ShownFact {
 }
 
 /// The kind of a stored event.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Start,

@@ -160,7 +160,8 @@ mod tests {
         let metrics = Arc::new(QueryMetrics::new(&registry).unwrap());
         let clock = Clock::machine();
         let service = QueryService::new(store, clock, metrics, QueryOptions::default());
-        let description = Call::new(Tag::Questions, "One more", "A route that only a test has.");
+        let description =
+            Call::new(Tag::Queries, "more", "One more", "A route that only a test has.");
         let more = query("/v1/more/{user_id}", ReadUser, Point, description, |_, request| {
             Box::pin(async move { Answer::json(&request.segment(0), 1) })
         });

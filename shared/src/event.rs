@@ -95,6 +95,8 @@ pub enum RejectionCode {
     /// Older than the retention. The event is discarded, not rejected: it is not the client's
     /// fault.
     Expired,
+    /// Only for senders that ask for it.
+    UnknownField,
 }
 
 /// Why an event is rejected: a code, and a sentence for the client.

@@ -24,6 +24,7 @@ use warp::http::StatusCode;
 use self::connection::Server;
 pub use self::{
     caller::Caller,
+    code::ErrorCode,
     denial::Denial,
     gate::{Gate, KEY_PARAMETER},
     id::RequestId,
@@ -40,6 +41,7 @@ use crate::{telemetry::repeats::Repeats, tls::Tls};
 
 mod activity;
 mod caller;
+mod code;
 mod compression;
 mod connection;
 mod cors;
@@ -222,7 +224,7 @@ impl Accepting {
 fn refuse(stream: TcpStream) -> io::Result<()> {
     let mut stream = stream.into_std()?;
     let message = "too many connections are open; try again in 1 s";
-    let error = HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
+    let error = HttpError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message);
     stream.write_all(error.retry_after(1).to_last_reply().as_bytes())?;
     stream.shutdown(Shutdown::Write)
 }

@@ -235,7 +235,7 @@ fn the_chosen_key_names_the_user_and_the_other_one_is_unknown() {
             body.as_bytes(),
             format,
             10,
-            Sender { user_key: key, users_prefix: None },
+            Sender { user_key: key, ..Sender::default() },
         )
         .unwrap();
         let user = |event: Result<shared::event::SessionEvent, shared::event::Rejection>| {
@@ -253,11 +253,31 @@ fn the_chosen_key_names_the_user_and_the_other_one_is_unknown() {
         assert_eq!(users(key, BatchFormat::Json, &format!("[{event}]"))[0], expected);
         assert_eq!(users(key, BatchFormat::Json, &array)[1], expected);
     }
-    let sender = Sender { user_key: UserKey::PlayerId, users_prefix: None };
+    let sender = Sender { user_key: UserKey::PlayerId, ..Sender::default() };
     let batch = EventBatch::decode_by(START.as_bytes(), BatchFormat::Lines, 1, sender);
     let rejection = batch.unwrap().events.remove(0).unwrap_err();
     assert_eq!(rejection.code, RejectionCode::MissingUserId);
     assert!(rejection.detail.contains("player_id"), "{}", rejection.detail);
+}
+
+#[test]
+fn a_strict_sender_gets_the_unknown_fields_of_an_array_that_is_read_again() {
+    let strict = Sender { strict: true, ..Sender::default() };
+    let known = r#"{"user_id":"u","session_id":"s","event":"end","ts":0}"#;
+    let unknown = known.replace("ts", "time\":{\"user\":1},\"ts");
+    // A number too large for the first attempt, after an event with an unknown field.
+    for (body, positions) in [
+        (format!("[{unknown},1e999,{known},{unknown}]"), [0, 3]),
+        (format!(r#"{{"rows":[{known},{{"a":1}},{unknown},1e999]}}"#), [1, 2]),
+    ] {
+        let batch = EventBatch::decode_by(body.as_bytes(), BatchFormat::Json, 9, strict).unwrap();
+        let found: Vec<_> = batch.unknown_fields.iter().map(|(position, _)| *position).collect();
+        assert_eq!(found, positions, "{body}");
+    }
+    let detail = "unknown field `\\u{9d}…`";
+    let batch = format!("{{\"\\u009d{}\":1}}", "x".repeat(99));
+    let batch = EventBatch::decode_by(batch.as_bytes(), BatchFormat::Lines, 9, strict).unwrap();
+    assert!(batch.unknown_fields[0].1.detail.starts_with(&detail[..20]), "{batch:?}");
 }
 
 #[test]

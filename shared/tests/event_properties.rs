@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json, value::RawValue};
 use shared::event::{
-    BatchError, BatchFormat, Country, EventBatch, Rejection, RejectionCode, SessionEvent,
-    SessionId, UserId,
+    BatchError, BatchFormat, Country, EventBatch, Rejection, RejectionCode, Sender, SessionEvent,
+    SessionId, UserId, UserKey,
 };
 use shared::timestamp::Timestamp;
 use unicode_normalization::UnicodeNormalization;
@@ -259,6 +259,39 @@ proptest! {
         let batch = EventBatch::decode(body.as_bytes(), format, 20);
         let events = batch.map(|batch| batch.events.into_iter().map(code).collect());
         prop_assert_eq!(events, Ok(values.iter().map(model).collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn a_strict_sender_gets_the_first_unknown_field_of_each_event_and_the_same_events(
+        values in prop::collection::vec(prop_oneof![9 => object(), 1 => wrong()], 1..20), spelling in 0..3,
+        user_key in prop::sample::select(vec![UserKey::Either, UserKey::UserId, UserKey::PlayerId]),
+    ) {
+        let text = |value: &Value| if spelling == 0 { escaped(value) } else { value.to_string() };
+        let texts: Vec<_> = values.iter().map(text).collect();
+        let (body, format) = match spelling {
+            2 => (texts.join("\n"), BatchFormat::Lines),
+            _ => (format!("[{}]", texts.join(",")), BatchFormat::Json),
+        };
+        let lenient = Sender { user_key, ..Sender::default() };
+        let strict = Sender { strict: true, ..lenient };
+        let lenient = EventBatch::decode_by(body.as_bytes(), format, 20, lenient).unwrap();
+        let strict = EventBatch::decode_by(body.as_bytes(), format, 20, strict).unwrap();
+        prop_assert_eq!(&strict.events, &lenient.events);
+        prop_assert_eq!(lenient.unknown_fields, Vec::new());
+        let is_known = |name: &str| match name {
+            "user_id" => user_key != UserKey::PlayerId,
+            "player_id" => user_key != UserKey::UserId,
+            _ => ["session_id", "event", "ts", "country"].contains(&name),
+        };
+        let first = |value: &Value| value.as_object()?.keys().find(|name| !is_known(name)).cloned();
+        let expected: Vec<_> = values.iter().enumerate()
+            .filter_map(|(position, value)| Some((position, first(value)?)))
+            .collect();
+        let found: Vec<_> = strict.unknown_fields.iter()
+            .map(|(position, unknown)| (*position, unknown.detail.split('`').nth(1).unwrap().to_owned()))
+            .collect();
+        prop_assert_eq!(found, expected);
+        prop_assert!(strict.unknown_fields.iter().all(|(_, unknown)| unknown.code == RejectionCode::UnknownField));
     }
 
     #[test]

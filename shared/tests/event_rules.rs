@@ -525,7 +525,7 @@ fn an_event_is_judged_by_the_time_of_its_record() {
 
 #[test]
 fn a_code_has_one_spelling() {
-    assert_eq!(RejectionCode::ALL.len(), 15);
+    assert_eq!(RejectionCode::ALL.len(), 16);
     for code in RejectionCode::ALL {
         assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         assert_eq!(code.to_string(), code.as_str());

@@ -8,7 +8,7 @@ use shared::{
 use super::reply::Report;
 
 /// Separates the events that are accepted at `now`, up to the time `latest`, from the others, which
-/// the report lists.
+/// the report lists. An unknown field of a strict sender is the last of all faults.
 pub(super) fn judge(
     batch: EventBatch,
     now: Timestamp,
@@ -16,11 +16,16 @@ pub(super) fn judge(
 ) -> (Vec<SessionEvent>, Report) {
     let mut events = Vec::with_capacity(batch.events.len());
     let mut report = Report::default();
+    let mut unknown = batch.unknown_fields.into_iter().peekable();
     for (index, event) in batch.events.into_iter().enumerate() {
+        let unknown = unknown.next_if(|(position, _)| *position == index);
         match event {
             Err(rejection) => report.reject(index, rejection),
             Ok(event) => match event.judge(now, latest) {
-                Ok(()) => events.push(event),
+                Ok(()) => match unknown {
+                    None => events.push(event),
+                    Some((_, rejection)) => report.reject(index, rejection),
+                },
                 Err(code @ RejectionCode::Expired) => {
                     report.discard(index, code, in_seconds(&event));
                 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::{
-    event::{BatchFormat, EventBatch, RejectionCode},
+    event::{BatchFormat, EventBatch, RejectionCode, Sender},
     http::{
         ErrorReply, KEY_PARAMETER, ParamsError,
         openapi::{Call, Example, SentBatch, Tag, schema_ref},
@@ -27,7 +27,7 @@ use super::{
     body::{self, BodyError},
     judge::judge,
     options::EndpointOptions,
-    parameters::{PARAMETERS, USER_KEY},
+    parameters::{PARAMETERS, STRICT, USER_KEY},
     refusal::Refusal,
     reply::{NothingUsable, Report, SUCCESS, Success},
 };
@@ -57,17 +57,22 @@ const NOON: i64 = 1_557_748_800_000;
 enum Refused {}
 
 shared::schemas! {
-    Refused: ErrorReply<'_>, NothingUsable<'_> => OneOfBuilder::new()
-        .item(schema_ref::<ErrorReply<'_>>())
-        .item(schema_ref::<NothingUsable<'_>>());
+    // Clients take the first that fits, and an error fits both.
+    Refused as "BatchRefusal": ErrorReply<'_>, NothingUsable<'_> => OneOfBuilder::new()
+        .item(schema_ref::<NothingUsable<'_>>())
+        .item(schema_ref::<ErrorReply<'_>>());
 }
 
 /// The description of the call at `path`.
 pub(super) fn call(path: &str) -> Call {
-    let tag = if path.starts_with("/v1/") { Tag::Events } else { Tag::Older };
+    let (tag, id, about) = match path {
+        "/v1/events" => (Tag::Events, "sendEvents", ABOUT.to_owned()),
+        "/user/batches" => (Tag::Legacy, "sendBatch", older()),
+        _ => (Tag::Legacy, "sendRows", older()),
+    };
     let at = |more: &str| format!("curl -X POST http://127.0.0.1:5000{path} {more}");
-    let call = Call::new(tag, "Send a batch of events", ABOUT).with_body::<SentBatch>(body());
-    let call = accepted(call.taking([user_key(), api_key()]), at)
+    let call = Call::new(tag, id, "Send a batch of events", &about).with_body::<SentBatch>(body());
+    let call = accepted(call.taking([user_key(), strict(), api_key()]), at)
         .json::<Refused>("The request contains no usable event.", unusable(path, at))
         .failing(refusals().map(|(name, command, refusal)| {
             let command = command.replace("POST ", &at(""));
@@ -85,18 +90,36 @@ pub(super) fn call(path: &str) -> Call {
     call.text("The text that older clients look for.", "text/plain", rows)
 }
 
+/// The description of a path for older clients.
+fn older() -> String {
+    format!("Deprecated: use `/v1/events`. {ABOUT}")
+}
+
 /// The parameter that chooses the key of the user.
 fn user_key() -> Parameter {
     let about = "Which key of an event names its user. The other one is then an unknown field. By \
                  default, either may, and different values are `conflicting_user_id`.";
     let names =
         ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["user_id", "player_id"]));
+    optional(USER_KEY, about, names)
+}
+
+/// The parameter that has events with unknown fields rejected.
+fn strict() -> Parameter {
+    let about = "Whether to reject an event with an unknown field, such as a mistyped one, as \
+                 `unknown_field`. Any other fault of the event is named first. By default, unknown \
+                 fields are ignored.";
+    let flag = ObjectBuilder::new().schema_type(Type::Boolean).default(Some(json!(false)));
+    optional(STRICT, about, flag)
+}
+
+fn optional(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
     ParameterBuilder::new()
-        .name(USER_KEY)
+        .name(name)
         .parameter_in(ParameterIn::Query)
         .required(Required::False)
         .description(Some(about))
-        .schema(Some(names))
+        .schema(Some(schema))
         .build()
 }
 
@@ -201,7 +224,7 @@ fn unusable(path: &str, at: impl Fn(&str) -> String) -> Vec<Example> {
             Refusal::NothingUsable(report) => json!(report.refusal(error.fault())),
             _ => json!(error.body()),
         };
-        Example::new(error.code, at(&more), body).with(error.status)
+        Example::new(error.code.as_str(), at(&more), body).with(error.status)
     };
     let form = refusal(b"%5B%5D", BatchFormat::Json).error();
     let line = refusal(b"{}{}", BatchFormat::Lines).error();
@@ -214,7 +237,10 @@ fn unusable(path: &str, at: impl Fn(&str) -> String) -> Vec<Example> {
         let command = format!("curl -X POST 'http://127.0.0.1:5000{path}?{query}' -d '[]'");
         Example::error(name, command, &error)
     };
-    let mut queries = vec![asked("invalid_id", "id=ts", Refusal::UserKey.error())];
+    let mut queries = vec![
+        asked("invalid_id", "id=ts", Refusal::UserKey.error()),
+        asked("invalid_strict", "strict=1", Refusal::Strict.error()),
+    ];
     let repeated = ParamsError::Repeated(USER_KEY).http();
     queries.push(asked("repeated_parameter", "id=user_id&id=user_id", repeated));
     queries.push(asked("invalid_query", "id=%FF", ParamsError::Invalid.http()));
@@ -223,12 +249,26 @@ fn unusable(path: &str, at: impl Fn(&str) -> String) -> Vec<Example> {
         let unknown = ParamsError::unknown("ids", &PARAMETERS).http();
         queries.push(asked("unknown_parameter", "ids=1", unknown));
     }
+    queries.push(unknown_field(path));
     sent.into_iter().chain(damaged).map(example).chain(words).chain(queries).collect()
+}
+
+/// A mistyped field in the only event of a strict sender.
+fn unknown_field(path: &str) -> Example {
+    let body = KEPT.replace("country", "contry");
+    let sender = Sender { strict: true, ..Sender::default() };
+    let refusal = match EventBatch::decode_by(body.as_bytes(), BatchFormat::Lines, 1, sender) {
+        Ok(batch) => report(batch),
+        Err(_) => Report::default(),
+    };
+    let error = Refusal::NothingUsable(Report::default()).error();
+    let command = format!("curl -X POST 'http://127.0.0.1:5000{path}?strict=true' -d '[{body}]'");
+    Example::new("unknown_field", command, json!(refusal.refusal(error.fault()))).with(error.status)
 }
 
 fn body() -> RequestBody {
     let session =
-        [("start", "2018-11-16T18:01:37"), ("end", "2018-11-18T06:24:50")].map(|(event, ts)| {
+        [("start", "2018-11-16T18:01:37Z"), ("end", "2018-11-18T06:24:50Z")].map(|(event, ts)| {
             json!({
                 "user_id": "d6313e1fb7d247a6a034e2aadc30ab3f",
                 "session_id": "5f933591-8cd5-4147-8736-d6237bef5891",

@@ -3,7 +3,7 @@
 use shared::{
     config::Bytes,
     event::BatchError,
-    http::{HttpError, ParamsError, json_reply},
+    http::{ErrorCode, HttpError, ParamsError, json_reply},
 };
 use warp::{
     http::{HeaderValue, StatusCode, header},
@@ -30,6 +30,8 @@ pub(super) enum Refusal {
     Params(ParamsError),
     /// The parameter `id` names no key of the user.
     UserKey,
+    /// The parameter `strict` is neither `true` nor `false`.
+    Strict,
     Body(BodyError),
     Batch(BatchError),
     NothingUsable(Report),
@@ -78,25 +80,30 @@ impl Refusal {
             Self::Params(error) => error.http(),
             Self::UserKey => HttpError::new(
                 StatusCode::BAD_REQUEST,
-                "invalid_id",
+                ErrorCode::InvalidId,
                 "`id` must be `user_id` or `player_id`, the key that names the user of an event",
+            ),
+            Self::Strict => HttpError::new(
+                StatusCode::BAD_REQUEST,
+                ErrorCode::InvalidStrict,
+                "`strict` must be `true` or `false`",
             ),
             Self::Body(error) => body_error(error),
             Self::Batch(error) => batch_error(error),
             Self::NothingUsable(_) => HttpError::new(
                 StatusCode::BAD_REQUEST,
-                "nothing_usable",
+                ErrorCode::NothingUsable,
                 "every event of the batch was rejected",
             ),
             Self::Quota { seconds } => HttpError::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                "over_quota",
+                ErrorCode::OverQuota,
                 format!("the quota of events per second is used up; try again in {seconds} s"),
             )
             .retry_after(*seconds),
             Self::Log(LogError::Refused { .. }) => HttpError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "log_refused",
+                ErrorCode::LogRefused,
                 "the brokers refuse the batch until an operator changes their settings; try again in 60 s",
             )
             .retry_after(RETRY_AFTER_REFUSAL),
@@ -119,7 +126,7 @@ fn body_error(error: &BodyError) -> HttpError {
     match error {
         BodyError::TooLarge { limit } => HttpError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
+            ErrorCode::BodyTooLarge,
             format!(
                 "the body is larger than {}, before or after decompression; send smaller batches",
                 Bytes(*limit as u64)
@@ -127,7 +134,7 @@ fn body_error(error: &BodyError) -> HttpError {
         ),
         BodyError::MediaType(sent) => HttpError::new(
             unsupported,
-            "unsupported_media_type",
+            ErrorCode::UnsupportedMediaType,
             format!(
                 "the content type {sent} is not supported; send application/json or \
                  application/x-ndjson"
@@ -135,15 +142,15 @@ fn body_error(error: &BodyError) -> HttpError {
         ),
         BodyError::Encoding(sent) => HttpError::new(
             unsupported,
-            "unsupported_encoding",
+            ErrorCode::UnsupportedEncoding,
             format!("the content encoding {sent} is not supported; use gzip, zstd or no encoding"),
         ),
         BodyError::Damaged(cause) => {
-            HttpError::new(StatusCode::BAD_REQUEST, "damaged_body", cause.as_str())
+            HttpError::new(StatusCode::BAD_REQUEST, ErrorCode::DamagedBody, cause.as_str())
         }
         BodyError::Slow { timeout } => HttpError::new(
             StatusCode::REQUEST_TIMEOUT,
-            "slow_body",
+            ErrorCode::SlowBody,
             format!("the body did not arrive within {} s; send smaller batches", timeout.as_secs()),
         ),
         BodyError::Busy => unavailable("too many request bodies are in flight; try again in 1 s"),
@@ -152,14 +159,17 @@ fn body_error(error: &BodyError) -> HttpError {
 
 fn batch_error(error: &BatchError) -> HttpError {
     let (status, code) = match error {
-        BatchError::NotJson(_) => (StatusCode::BAD_REQUEST, "not_json"),
-        BatchError::Empty => (StatusCode::BAD_REQUEST, "empty_batch"),
-        BatchError::NotABatch(_) => (StatusCode::BAD_REQUEST, "not_a_batch"),
-        BatchError::TooManyEvents { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_many_events"),
+        BatchError::NotJson(_) => (StatusCode::BAD_REQUEST, ErrorCode::NotJson),
+        BatchError::Empty => (StatusCode::BAD_REQUEST, ErrorCode::EmptyBatch),
+        BatchError::NotABatch(_) => (StatusCode::BAD_REQUEST, ErrorCode::NotABatch),
+        BatchError::TooManyEvents { .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooManyEvents)
+        }
     };
     HttpError::new(status, code, error.to_string())
 }
 
 fn unavailable(message: &str) -> HttpError {
-    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message).retry_after(RETRY_AFTER)
+    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message)
+        .retry_after(RETRY_AFTER)
 }

@@ -21,6 +21,7 @@ pub(super) struct Report {
 
 /// An event that is older than one year.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DiscardedEvent)]
 pub(super) struct Discarded {
     /// The position of the event in the batch, counted from 0.
     index: usize,
@@ -34,6 +35,7 @@ pub(super) struct Discarded {
 
 /// An event that is not valid.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RejectedEvent)]
 pub(super) struct Rejected {
     /// The position of the event in the batch, counted from 0.
     index: usize,
@@ -45,6 +47,7 @@ pub(super) struct Rejected {
 
 /// The result for the events of a batch. Each event is counted or listed once.
 #[derive(Serialize, ToSchema)]
+#[schema(as = BatchReply)]
 pub(super) struct Success<'a> {
     /// The text `POST success`, which older clients look for.
     message: &'static str,
@@ -58,6 +61,7 @@ pub(super) struct Success<'a> {
 
 /// The result for a batch of which every event was rejected.
 #[derive(Serialize, ToSchema)]
+#[schema(as = RejectedBatch)]
 pub(super) struct NothingUsable<'a> {
     /// The error, whose code is `nothing_usable`.
     error: Fault<'a>,

@@ -257,6 +257,49 @@ async fn the_index_of_a_line_counts_events_and_not_lines() {
 }
 
 #[tokio::test]
+async fn an_unknown_field_is_the_last_of_all_faults_and_only_for_who_asks() {
+    let server = Server::start().await;
+    let unknown = |event: &str| event.replacen('{', r#"{"contry":"SK","x":1,"#, 1);
+    let events = [&start("a"), &start("b"), EXPIRED, NAMELESS, FUTURE].map(unknown);
+    let known = start("c");
+    let body = format!("[{},{known},{}]", events[0], events[1..].join(","));
+    let post = async |path: &str| {
+        ask(server.address, request("POST", path, &[JSON], body.clone())).await.json()
+    };
+    for path in ["/v1/events", "/user/batches", "/"] {
+        for (query, accepted, rejected) in [
+            ("", 3, json!([[4, "missing_user_id"], [5, "future"]])),
+            ("?strict=false", 3, json!([[4, "missing_user_id"], [5, "future"]])),
+            (
+                "?strict=true",
+                1,
+                json!([
+                    [0, "unknown_field"],
+                    [2, "unknown_field"],
+                    [4, "missing_user_id"],
+                    [5, "future"]
+                ]),
+            ),
+        ] {
+            let said = post(&format!("{path}{query}")).await;
+            let shown = said["rejected"].as_array().unwrap().iter();
+            let shown: Vec<_> = shown.map(|it| json!([it["index"], it["code"]])).collect();
+            assert_eq!((&said["accepted"], json!(shown)), (&json!(accepted), rejected), "{query}");
+            assert_eq!(said["discarded"], json!([{"index": 3, "code": "expired"}]), "{query}");
+        }
+    }
+    let detail = post("/v1/events?strict=true").await["rejected"][0]["detail"].clone();
+    assert!(detail.as_str().unwrap().starts_with("unknown field `contry`"), "{detail}");
+    for (query, code) in [
+        ("strict=1", "invalid_strict"),
+        ("strict", "invalid_strict"),
+        ("strict=true&strict=true", "repeated_parameter"),
+    ] {
+        assert_eq!(post(&format!("/?{query}")).await["error"]["code"], code, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_no_batch_is_400_with_the_reason() {
     let server = Server::start().await;
     let bodies = [

@@ -86,8 +86,8 @@ fn failing(
     call.failing(errors.into_iter().map(example))
 }
 
-/// The values of `step`.
-const STEPS: [&str; 3] = ["minute", "hour", "day"];
+/// The length of slots of time.
+enum Step {}
 
 /// The starts of each country.
 pub(super) enum StartsByCountry {}
@@ -98,11 +98,20 @@ pub(super) enum CountByCountry {}
 /// The number of starts of each country by slots of time, which is streamed.
 enum Series {}
 
+/// The slots of time of each country.
+enum SeriesByCountry {}
+
 /// A bare array of sessions.
 enum LastSessions {}
 
 /// The sessions of a user under the user's id.
 enum SessionsOfUser {}
+
+/// A session without an end.
+enum OpenSession {}
+
+/// An end without a start.
+enum OrphanSession {}
 
 /// Excludes other fields.
 const CLOSED: AdditionalProperties<Schema> = AdditionalProperties::FreeForm(false);
@@ -113,19 +122,26 @@ shared::schemas! {
         array_of(schema_ref::<SessionStart>()),
     );
 
-    CountByCountry => by_country(
+    Step => ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(["minute", "hour", "day"]))
+        .description(Some("The length of slots of time."));
+
+    CountByCountry as "CountsByCountry" => by_country(
         "The number of starts of each country.",
         ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into(),
     );
 
-    Series: Timestamp, Slot => object_schema([
+    SeriesByCountry: Slot => by_country(
+        "The slots of each country of the query. Slots without a start are omitted.",
+        array_of(schema_ref::<Slot>()),
+    );
+
+    Series as "CountSeries": Timestamp, Step, SeriesByCountry => object_schema([
         ("from", schema_ref::<Timestamp>()),
         ("to", schema_ref::<Timestamp>()),
-        ("step", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(STEPS)).into()),
-        ("series", by_country(
-            "The slots of each country of the query. Slots without a start are omitted.",
-            array_of(schema_ref::<Slot>()),
-        ).into()),
+        ("step", schema_ref::<Step>()),
+        ("series", schema_ref::<SeriesByCountry>()),
         ("next", ObjectBuilder::new()
             .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
             .description(Some("The `cursor` for the further countries; `null` if there are none."))
@@ -138,25 +154,34 @@ shared::schemas! {
 
     LastSessions: CompletedSession => array_of(schema_ref::<CompletedSession>());
 
-    SessionsOfUser: CompletedSession => ObjectBuilder::new()
+    SessionsOfUser as "SessionsByUser": CompletedSession => ObjectBuilder::new()
         .schema_type(Type::Object)
         .additional_properties(Some(array_of(schema_ref::<CompletedSession>())))
         .min_properties(Some(1))
         .max_properties(Some(1))
         .description(Some("An object with one key, the id of the user."));
 
-    ListedSession as "Listed": CompletedSession => OneOfBuilder::new()
+    OpenSession: UserId, SessionId, Country, Timestamp => object_schema([
+        ("user_id", schema_ref::<UserId>()),
+        ("session_id", schema_ref::<SessionId>()),
+        ("country", schema_ref::<Country>()),
+        ("started_at", schema_ref::<Timestamp>()),
+    ])
+    .additional_properties(Some(CLOSED))
+    .description(Some("A session with a start and no end."));
+
+    OrphanSession: UserId, SessionId, Timestamp => object_schema([
+        ("user_id", schema_ref::<UserId>()),
+        ("session_id", schema_ref::<SessionId>()),
+        ("ended_at", schema_ref::<Timestamp>()),
+    ])
+    .additional_properties(Some(CLOSED))
+    .description(Some("A session with an end and no start."));
+
+    // Clients take the first that fits, and a complete session fits both of the first two.
+    ListedSession: CompletedSession, OpenSession, OrphanSession => OneOfBuilder::new()
         .item(schema_ref::<CompletedSession>())
-        .item(object_schema([
-            ("user_id", schema_ref::<UserId>()),
-            ("session_id", schema_ref::<SessionId>()),
-            ("country", schema_ref::<Country>()),
-            ("started_at", schema_ref::<Timestamp>()),
-        ]).title(Some("open")).additional_properties(Some(CLOSED)))
-        .item(object_schema([
-            ("user_id", schema_ref::<UserId>()),
-            ("session_id", schema_ref::<SessionId>()),
-            ("ended_at", schema_ref::<Timestamp>()),
-        ]).title(Some("orphan")).additional_properties(Some(CLOSED)))
+        .item(schema_ref::<OpenSession>())
+        .item(schema_ref::<OrphanSession>())
         .description(Some("A session in a list. Its fields depend on its status."));
 }

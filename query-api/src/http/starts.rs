@@ -46,6 +46,7 @@ pub(super) const TOP: usize = 100;
 
 /// One page of the starts in a window.
 #[derive(Serialize, ToSchema)]
+#[schema(as = StartsPage)]
 pub(super) struct StartsReply {
     /// The first instant of the window.
     from: Timestamp,
@@ -63,6 +64,7 @@ pub(super) struct StartsReply {
 
 /// The number of starts in a window, as the schema of a streamed reply.
 #[derive(ToSchema)]
+#[schema(as = StartCounts)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct CountsReply {
     /// The first instant of the window.

@@ -38,6 +38,7 @@ pub(super) const LIMIT: (usize, usize) = (20, 100);
 
 /// One page of the sessions of a user.
 #[derive(Serialize, ToSchema)]
+#[schema(as = SessionsPage)]
 pub(super) struct SessionsReply {
     /// The user of the query.
     user_id: UserId,
@@ -47,6 +48,7 @@ pub(super) struct SessionsReply {
     /// Given if the user has too many sessions to sort the open sessions or orphans by time. A page
     /// may then be shorter than `limit`, or even empty, although there is a next page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     order: Option<Order>,
     /// The `cursor` of the next page; `null` on the last page.
     #[schema(required)]
@@ -55,6 +57,7 @@ pub(super) struct SessionsReply {
 
 /// An order of sessions.
 #[derive(Serialize, ToSchema)]
+#[schema(as = SessionOrder)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Order {
     /// By the bytes of their ids.

@@ -19,6 +19,7 @@ pub(super) const CHUNK: usize = 32 << 10;
 
 /// The number of starts in one slot of time.
 #[derive(Serialize, ToSchema)]
+#[schema(as = SeriesPoint)]
 pub(crate) struct Slot {
     /// The beginning of the slot: a whole minute, hour or day in UTC.
     ts: Timestamp,

@@ -30,6 +30,8 @@ pub struct Sender<'a> {
     pub user_key: UserKey,
     /// The bytes with which the id of each user begins, if the sender is not for all users.
     pub users_prefix: Option<&'a str>,
+    /// Whether to find unknown fields, which are ignored otherwise.
+    pub strict: bool,
 }
 
 /// The shape of a batch, which decides the form of the reply.
@@ -53,6 +55,9 @@ pub struct EventBatch {
     /// Every event in the order sent; its position is the `index` in the reply. Blank lines do not
     /// count.
     pub events: Vec<Result<SessionEvent, Rejection>>,
+    /// Of a strict sender: the positions of the events with an unknown field in ascending order,
+    /// each with the rejection for the first such field. Any other fault of an event comes first.
+    pub unknown_fields: Vec<(usize, Rejection)>,
 }
 
 /// Why a body is not a batch. Always the client's fault; the text is for the client.

@@ -3,7 +3,7 @@
 //! An invalid element is a [`Rejection`] and affects no other element. Reading stops at the first
 //! event over the limit, so the limit and the size of the body bound the memory that it takes.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::de::{
     DeserializeSeed, Deserializer as _, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -31,6 +31,7 @@ const PERCENT_ENCODED: &str =
 struct Reading<'a> {
     shape: BatchShape,
     events: Vec<Result<SessionEvent, Rejection>>,
+    unknown_fields: Vec<(usize, Rejection)>,
     max_events: usize,
     element: Element<'a>,
     /// Whether to cut out each element before reading it. Some valid JSON cannot be represented: a
@@ -57,7 +58,9 @@ impl EventBatch {
         sender: Sender<'_>,
     ) -> Result<Self, BatchError> {
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-        let element = Element { sender, ..Element::SENT };
+        let unknown = Cell::new(None);
+        let unknown = sender.strict.then_some(&unknown);
+        let element = Element { sender, unknown, ..Element::SENT };
         let batch = match format {
             BatchFormat::Json => decode_json(body, max_events, element)?,
             BatchFormat::Lines => decode_lines(body, max_events, element)?,
@@ -71,7 +74,7 @@ fn decode_lines(
     max_events: usize,
     element: Element<'_>,
 ) -> Result<EventBatch, BatchError> {
-    let mut events = Vec::new();
+    let (mut events, mut unknown_fields) = (Vec::new(), Vec::new());
     let mut rest = body;
     let mut number = 0;
     while !rest.is_empty() {
@@ -87,9 +90,11 @@ fn decode_lines(
         if events.is_empty() && rest.is_empty() && has_several_values(line) {
             return Err(BatchError::NotABatch(NO_NEWLINES.to_owned()));
         }
-        events.push(element.parse(line).map_err(|rejection| rejection.of_line(number)));
+        let event = element.parse(line).map_err(|rejection| rejection.of_line(number));
+        unknown_fields.extend(element.unknown_field().map(|unknown| (events.len(), unknown)));
+        events.push(event);
     }
-    Ok(EventBatch { shape: BatchShape::Lines, events })
+    Ok(EventBatch { shape: BatchShape::Lines, events, unknown_fields })
 }
 
 /// Whether one line has more than one JSON value, so that its newlines are missing.
@@ -133,13 +138,17 @@ fn read(
     element: Element<'_>,
     apart: bool,
 ) -> Result<EventBatch, BatchError> {
-    let (shape, events) = (BatchShape::Array, Vec::new());
-    let mut reading = Reading { shape, events, max_events, element, apart, error: None };
+    let (shape, events, unknown_fields) = (BatchShape::Array, Vec::new(), Vec::new());
+    let mut reading =
+        Reading { shape, events, unknown_fields, max_events, element, apart, error: None };
     let mut json = serde_json::Deserializer::from_str(text);
     let result = json.deserialize_any(Body(&mut reading)).and_then(|()| json.end());
     match (reading.error, result) {
         (Some(error), _) => Err(error),
-        (None, Ok(())) => Ok(EventBatch { shape: reading.shape, events: reading.events }),
+        (None, Ok(())) => {
+            let Reading { shape, events, unknown_fields, .. } = reading;
+            Ok(EventBatch { shape, events, unknown_fields })
+        }
         (None, Err(error)) if error.is_data() => Err(BatchError::NotABatch(A_BATCH.to_owned())),
         (None, Err(error)) => {
             let (line, column) = (error.line(), error.column());
@@ -239,10 +248,10 @@ impl<'de> Visitor<'de> for Events<'_, '_> {
             } else {
                 seq.next_element_seed(element)?
             };
-            match event {
-                Some(event) => self.0.events.push(event),
-                None => return Ok(()),
-            }
+            let Some(event) = event else { return Ok(()) };
+            let unknown = element.unknown_field().map(|unknown| (self.0.events.len(), unknown));
+            self.0.unknown_fields.extend(unknown);
+            self.0.events.push(event);
         }
         match seq.next_element::<IgnoredAny>()? {
             None => Ok(()),

@@ -3,7 +3,7 @@
 //! A wrong value is a [`Rejection`] of this element. An error of the deserialiser means broken
 //! syntax, which affects the text around it.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -21,6 +21,8 @@ use super::{
 pub(super) struct Element<'a> {
     pub(super) rules: Rules,
     pub(super) sender: Sender<'a>,
+    /// Of a strict sender: the rejection for the first unknown field of the element read last.
+    pub(super) unknown: Option<&'a Cell<Option<Rejection>>>,
 }
 
 enum Key {
@@ -58,8 +60,26 @@ impl Element<'_> {
     /// What clients and direct producers send.
     pub(super) const SENT: Self = Self {
         rules: Rules::Sent,
-        sender: Sender { user_key: UserKey::Either, users_prefix: None },
+        sender: Sender { user_key: UserKey::Either, users_prefix: None, strict: false },
+        unknown: None,
     };
+
+    /// Takes the rejection for the first unknown field of the element read last.
+    pub(super) fn unknown_field(self) -> Option<Rejection> {
+        self.unknown.and_then(Cell::take)
+    }
+
+    /// Maps a key, and keeps the first one that is unknown.
+    fn key(self, name: &[u8]) -> Key {
+        let key = Key::of(name);
+        if !matches!(key, Key::Unknown) && !self.sender.user_key.ignores(&key) {
+            return key;
+        }
+        if let Some(unknown) = self.unknown {
+            unknown.set(unknown.take().or_else(|| Some(Rejection::unknown_field(name))));
+        }
+        Key::Unknown
+    }
 
     /// Parses a text with one element, optionally with a byte order mark.
     pub(super) fn parse(self, json: &[u8]) -> Result<SessionEvent, Rejection> {
@@ -98,8 +118,8 @@ impl<'de> Visitor<'de> for Element<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::default();
-        while let Some(key) = map.next_key_seed(KeySeed(Key::of))? {
-            if matches!(key, Key::Unknown) || self.sender.user_key.ignores(&key) {
+        while let Some(key) = map.next_key_seed(KeySeed(|name: &[u8]| self.key(name)))? {
+            if matches!(key, Key::Unknown) {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }

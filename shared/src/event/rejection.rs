@@ -32,7 +32,7 @@ codes! {
     InvalidTs = "invalid_ts", InvalidCountry = "invalid_country",
     ConflictingUserId = "conflicting_user_id", DuplicateKey = "duplicate_key",
     ForeignUser = "foreign_user", Future = "future",
-    Expired = "expired",
+    Expired = "expired", UnknownField = "unknown_field",
 }
 
 impl fmt::Display for RejectionCode {
@@ -50,6 +50,15 @@ impl Rejection {
 
     pub(super) fn not_an_object(what: &str) -> Self {
         Self::new(RejectionCode::NotAnObject, format!("an event must be a JSON object: {what}"))
+    }
+
+    pub(super) fn unknown_field(name: &[u8]) -> Self {
+        let name = shown(&String::from_utf8_lossy(name));
+        let detail = format!(
+            "unknown field `{name}`; an event has `user_id`, `session_id`, `event`, `ts` and \
+             `country`"
+        );
+        Self::new(RejectionCode::UnknownField, detail)
     }
 
     /// The same rejection for line `number` of a body.

@@ -4,7 +4,7 @@ use prometheus::{IntCounterVec, Registry};
 use thiserror::Error;
 use warp::http::StatusCode;
 
-use super::{id::RequestId, reply::HttpError};
+use super::{code::ErrorCode, id::RequestId, reply::HttpError};
 use crate::{
     access::{Right, register_denials},
     telemetry::Repeats,
@@ -49,85 +49,49 @@ pub enum Denial {
     ForeignHost,
 }
 
-/// The kinds of denials: the codes in replies and the values of a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// See [`Denial::NoKey`].
-    NoKey,
-    /// See [`Denial::MalformedKey`].
-    MalformedKey,
-    /// See [`Denial::UnknownKey`].
-    UnknownKey,
-    /// See [`Denial::ExpiredKey`].
-    ExpiredKey,
-    /// See [`Denial::MissingRight`].
-    MissingRight,
-    /// See [`Denial::ForeignUser`].
-    ForeignUser,
-    /// See [`Denial::ForeignOrigin`].
-    ForeignOrigin,
-    /// See [`Denial::ForeignHost`].
-    ForeignHost,
-}
-
-impl Reason {
-    /// Every reason.
-    pub const ALL: [Self; 8] = [
-        Self::NoKey,
-        Self::MalformedKey,
-        Self::UnknownKey,
-        Self::ExpiredKey,
-        Self::MissingRight,
-        Self::ForeignUser,
-        Self::ForeignOrigin,
-        Self::ForeignHost,
+impl Denial {
+    /// The code of every denial: the values of a label.
+    pub(super) const CODES: [ErrorCode; 8] = [
+        ErrorCode::NoKey,
+        ErrorCode::MalformedKey,
+        ErrorCode::UnknownKey,
+        ErrorCode::ExpiredKey,
+        ErrorCode::MissingRight,
+        ErrorCode::ForeignUser,
+        ErrorCode::ForeignOrigin,
+        ErrorCode::ForeignHost,
     ];
 
-    /// The code.
+    /// The code in the reply.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub fn code(self) -> ErrorCode {
         match self {
-            Self::NoKey => "no_key",
-            Self::MalformedKey => "malformed_key",
-            Self::UnknownKey => "unknown_key",
-            Self::ExpiredKey => "expired_key",
-            Self::MissingRight => "missing_right",
-            Self::ForeignUser => "foreign_user",
-            Self::ForeignOrigin => "foreign_origin",
-            Self::ForeignHost => "foreign_host",
-        }
-    }
-}
-
-impl Denial {
-    /// The kind of the denial.
-    #[must_use]
-    pub fn reason(self) -> Reason {
-        match self {
-            Self::NoKey => Reason::NoKey,
-            Self::MalformedKey | Self::SeveralKeys | Self::KeyInAddress => Reason::MalformedKey,
-            Self::UnknownKey => Reason::UnknownKey,
-            Self::ExpiredKey => Reason::ExpiredKey,
-            Self::MissingRight(_) => Reason::MissingRight,
-            Self::ForeignUser => Reason::ForeignUser,
-            Self::ForeignOrigin => Reason::ForeignOrigin,
-            Self::ForeignHost => Reason::ForeignHost,
+            Self::NoKey => ErrorCode::NoKey,
+            Self::MalformedKey | Self::SeveralKeys | Self::KeyInAddress => ErrorCode::MalformedKey,
+            Self::UnknownKey => ErrorCode::UnknownKey,
+            Self::ExpiredKey => ErrorCode::ExpiredKey,
+            Self::MissingRight(_) => ErrorCode::MissingRight,
+            Self::ForeignUser => ErrorCode::ForeignUser,
+            Self::ForeignOrigin => ErrorCode::ForeignOrigin,
+            Self::ForeignHost => ErrorCode::ForeignHost,
         }
     }
 
     /// The error as a client receives it.
     #[must_use]
     pub fn http(self) -> HttpError {
-        let status = match self.reason() {
-            Reason::NoKey | Reason::MalformedKey | Reason::UnknownKey | Reason::ExpiredKey => {
-                StatusCode::UNAUTHORIZED
+        let status = match self {
+            Self::NoKey
+            | Self::MalformedKey
+            | Self::SeveralKeys
+            | Self::KeyInAddress
+            | Self::UnknownKey
+            | Self::ExpiredKey => StatusCode::UNAUTHORIZED,
+            Self::MissingRight(_) | Self::ForeignUser | Self::ForeignOrigin | Self::ForeignHost => {
+                StatusCode::FORBIDDEN
             }
-            Reason::MissingRight
-            | Reason::ForeignUser
-            | Reason::ForeignOrigin
-            | Reason::ForeignHost => StatusCode::FORBIDDEN,
         };
-        HttpError::new(status, self.reason().as_str(), self.to_string())
+        HttpError::new(status, self.code(), self.to_string())
     }
 }
 
@@ -142,7 +106,7 @@ impl Denials {
     pub(super) fn counted(registry: &Registry) -> prometheus::Result<Self> {
         let counter = register_denials(registry)?;
         // Every series starts at 0: `rate` misses the increment with which a series appears.
-        for reason in Reason::ALL {
+        for reason in Denial::CODES {
             counter.with_label_values(&[reason.as_str()]);
         }
         Ok(Self { counter: Some(counter), repeats: Repeats::default() })
@@ -151,7 +115,7 @@ impl Denials {
     /// Counts a denial, and logs it with the `id` of its request. The line names neither a key nor
     /// an address, which a stranger chooses.
     pub(super) fn deny(&self, denial: Denial, id: &RequestId) -> Denial {
-        let reason = denial.reason().as_str();
+        let reason = denial.code().as_str();
         if let Some(counter) = &self.counter {
             counter.with_label_values(&[reason]).inc();
         }

@@ -15,7 +15,9 @@ use warp::http::Method;
 pub(super) use self::process::itself;
 pub use self::{
     call::{Call, Example, Tag},
-    schema::{Schemas, SentBatch, array_of, by_country, object_schema, register, schema_ref},
+    schema::{
+        EventKind, Schemas, SentBatch, array_of, by_country, object_schema, register, schema_ref,
+    },
     security::guarded,
 };
 
@@ -70,7 +72,7 @@ pub fn document(calls: impl IntoIterator<Item = (Method, &'static str, Call)>) -
     let mut tags: Vec<_> = calls.iter().map(|(_, _, call)| call.tag()).collect();
     tags.dedup();
     // Only a program that answers queries serves the dashboard.
-    let people = if tags.contains(&Tag::Questions) {
+    let people = if tags.contains(&Tag::Queries) {
         "For people, there is a [dashboard](dashboard). "
     } else {
         ""

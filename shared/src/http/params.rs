@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use warp::http::StatusCode;
 
-use super::reply::HttpError;
+use super::{code::ErrorCode, reply::HttpError};
 
 /// The only parameter that may be repeated.
 pub const COUNTRY: &str = "country";
@@ -47,11 +47,11 @@ impl ParamsError {
 
     /// The code in the reply.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Invalid => "invalid_query",
-            Self::Unknown { .. } => "unknown_parameter",
-            Self::Repeated(_) => "repeated_parameter",
+            Self::Invalid => ErrorCode::InvalidQuery,
+            Self::Unknown { .. } => ErrorCode::UnknownParameter,
+            Self::Repeated(_) => ErrorCode::RepeatedParameter,
         }
     }
 

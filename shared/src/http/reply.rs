@@ -8,11 +8,10 @@ use warp::{
     reply::Response,
 };
 
-use super::headers;
+use super::{code::ErrorCode, headers};
 
 /// The body of every error: `{"error":{"code","message"}}`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Error)]
 pub struct ErrorReply<'a> {
     /// The error that the request ended with.
     pub error: Fault<'a>,
@@ -20,9 +19,10 @@ pub struct ErrorReply<'a> {
 
 /// The code and the message of an error.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ErrorDetail)]
 pub struct Fault<'a> {
     /// The kind of the error: a word that never changes, for programs.
-    pub code: &'a str,
+    pub code: ErrorCode,
     /// The cause and what to do about it: a sentence for people, which may change.
     pub message: &'a str,
 }
@@ -33,7 +33,7 @@ pub struct HttpError {
     /// The HTTP status.
     pub status: StatusCode,
     /// The kind of the error: a word that never changes.
-    pub code: &'static str,
+    pub code: ErrorCode,
     /// The cause and what to do about it.
     pub message: String,
     /// The number of seconds after which to repeat the request, if the error is temporary.
@@ -42,7 +42,7 @@ pub struct HttpError {
 
 impl HttpError {
     /// A permanent error: the same request fails again.
-    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), retry_after: None }
     }
 

@@ -16,6 +16,7 @@ use warp::{http::StatusCode, reply};
 
 use super::{
     activity::Activity,
+    code::ErrorCode,
     places::Admitted,
     reply::HttpError,
     shared_limit::{SharedLimit, Taken},
@@ -194,7 +195,7 @@ pub(super) fn too_many_replies() -> HttpError {
 }
 
 fn unavailable(message: &str) -> HttpError {
-    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message).retry_after(1)
+    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message).retry_after(1)
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for SentBody<B> {

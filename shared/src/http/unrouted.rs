@@ -5,7 +5,7 @@ use warp::{
     reply::Response,
 };
 
-use super::{cors::Cors, reply::HttpError};
+use super::{code::ErrorCode, cors::Cors, reply::HttpError};
 
 /// The reply to `method` for a path that supports `methods`.
 pub(super) fn unrouted(method: &Method, methods: &[&str], cors: &Cors) -> Response {
@@ -17,7 +17,8 @@ pub(super) fn unrouted(method: &Method, methods: &[&str], cors: &Cors) -> Respon
         return cors.options(&allow);
     }
     let message = format!("this path does not support this method; use {}", methods.join(" or "));
-    let error = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+    let error =
+        HttpError::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::MethodNotAllowed, message);
     let mut reply = error.to_response();
     reply.headers_mut().insert(header::ALLOW, allow);
     reply
@@ -25,5 +26,5 @@ pub(super) fn unrouted(method: &Method, methods: &[&str], cors: &Cors) -> Respon
 
 fn not_found() -> Response {
     let message = "nothing is served at this path; GET /openapi.json lists the paths";
-    HttpError::new(StatusCode::NOT_FOUND, "not_found", message).to_response()
+    HttpError::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message).to_response()
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use shared::http::HttpError;
+use shared::http::{ErrorCode, HttpError};
 use warp::http::StatusCode;
 
 use super::*;
@@ -211,8 +211,9 @@ async fn ask_head(address: SocketAddr) -> u16 {
 
 #[tokio::test]
 async fn who_is_answered_while_it_still_sends_is_listened_to_a_moment_more() {
-    let refuse =
-        async |_, _| HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "no").to_response();
+    let refuse = async |_, _| {
+        HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BodyTooLarge, "no").to_response()
+    };
     let refuse = vec![Route::post("/hello", Access::Public, refuse)];
     let refuse = Router::default().with(&Arc::new(()), refuse);
     let server = Server::start(refuse, ServeOptions::default()).await;

@@ -15,7 +15,7 @@ use utoipa::openapi::{
     schema::{ArrayBuilder, SchemaFormat},
 };
 
-use super::{SESSION, STEPS, USER};
+use super::{SESSION, Step, USER};
 use crate::http::starts::TOP;
 
 /// The parameters `names` of a query string; `limit` is the default and the maximum of `limit`.
@@ -84,7 +84,7 @@ fn described(name: &str, (default, most): (usize, usize)) -> (&'static str, RefO
         "country" => (country, ArrayBuilder::new().items(text()).into()),
         "limit" => ("The largest number of rows on a page.", limit.into()),
         "cursor" => (cursor, text().into()),
-        "step" => (step, text().enum_values(Some(STEPS)).into()),
+        "step" => (step, schema_ref::<Step>()),
         "top" => {
             let number = ObjectBuilder::new().schema_type(Type::Integer);
             (top, number.minimum(Some(1)).maximum(Some(TOP)).into())

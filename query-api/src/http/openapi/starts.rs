@@ -58,9 +58,10 @@ pub(in crate::http) fn listed() -> Call {
                  window by `days`, by `hours`, or by `from` with or without `to`. The window \
                  includes its first instant and excludes its last one. A page that is not the last \
                  one has a `next`: give it as `cursor` to get the next page.";
-    let call = Call::new(Tag::Questions, "List session starts by country", about)
-        .taking(parameters::query(&STARTS, LIMIT))
-        .json::<StartsReply>("One page of session starts.", examples);
+    let call =
+        Call::new(Tag::Queries, "listSessionStarts", "List session starts by country", about)
+            .taking(parameters::query(&STARTS, LIMIT))
+            .json::<StartsReply>("One page of session starts.", examples);
     let at = |query: &str| curl(&format!("{PATH}?days=170&{query}"));
     let mut errors = wrong_window(PATH);
     errors.push(("invalid_limit", at("limit=0"), QueryError::InvalidNumber("limit", LIMIT.1)));
@@ -96,7 +97,8 @@ pub(in crate::http) fn counted() -> Call {
                  for each slot of time instead: a whole minute, hour or day in UTC. A reply has at \
                  most 10,000 countries, and `next` if there are more. `top` returns only the \
                  countries with the most starts, and the sum of all others.";
-    let call = Call::new(Tag::Questions, "Count session starts by country", about)
+    let summary = "Count session starts by country";
+    let call = Call::new(Tag::Queries, "countSessionStarts", summary, about)
         .taking(parameters::query(&COUNTS, LIMIT))
         .json::<Counts>("The number of session starts of each country.", examples);
     let at = |query: &str| curl(&format!("{COUNTS_PATH}?days=170&{query}"));
@@ -112,9 +114,10 @@ pub(in crate::http) fn last_events() -> Call {
     let path = "/user/last-events";
     let at = |query: &str| curl(&format!("{path}{query}"));
     let starts = Example::new("starts", at("?days=170"), of_170_days());
-    let about = "Returns all session starts of each country in the window, newest first, in one \
-                 streamed reply of any length.";
-    let call = Call::new(Tag::Older, "List all session starts by country", about)
+    let about = "Deprecated: use `/v1/session-starts`. Returns all session starts of each country \
+                 in the window, newest first, in one streamed reply of any length.";
+    let summary = "List all session starts by country";
+    let call = Call::new(Tag::Legacy, "listLastEvents", summary, about)
         .taking(parameters::query(&LAST_EVENTS, LIMIT))
         .json::<StartsByCountry>("The session starts of each country.", [starts]);
     let errors = vec![

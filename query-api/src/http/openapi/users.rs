@@ -26,7 +26,7 @@ pub(in crate::http) fn sessions() -> Call {
         "" => format!("/v1/users/{user}/sessions"),
         _ => format!("/v1/users/{user}/sessions?{query}"),
     };
-    let call = Call::new(Tag::Questions, "List the sessions of a user", LIST)
+    let call = Call::new(Tag::Queries, "listUserSessions", "List the sessions of a user", LIST)
         .taking(parameters::path(&["user_id"]))
         .taking(parameters::query(&SESSIONS, LIMIT))
         .json::<SessionsReply>(PAGE, pages(of));
@@ -43,7 +43,8 @@ pub(in crate::http) fn sessions_by_query() -> Call {
     let about = format!(
         "The same as `/v1/users/{{user_id}}/sessions`, also behind a proxy that decodes `%2F` in paths. {LIST}"
     );
-    let call = Call::new(Tag::Questions, "List the sessions of a user by query", &about)
+    let summary = "List the sessions of a user by query";
+    let call = Call::new(Tag::Queries, "listUserSessionsByQuery", summary, &about)
         .taking(parameters::required(&["user_id"]))
         .taking(parameters::query(&SESSIONS, LIMIT))
         .json::<SessionsReply>(PAGE, pages(of));
@@ -96,7 +97,7 @@ fn wrong_page(of: impl Fn(&str, &str) -> String) -> Errors {
 /// `/v1/users/{user_id}/sessions/{session_id}`
 pub(in crate::http) fn session() -> Call {
     let of = |user: &str, session: &str| format!("/v1/users/{user}/sessions/{session}");
-    let call = Call::new(Tag::Questions, "Explain a session", EXPLAIN)
+    let call = Call::new(Tag::Queries, "explainSession", "Explain a session", EXPLAIN)
         .taking(parameters::path(&["user_id", "session_id"]))
         .json::<Explanation>(EXPLAINED, explanations(of));
     failing(call, &of(USER, SESSION), &[], wrong_session(of), false)
@@ -110,7 +111,8 @@ pub(in crate::http) fn session_by_query() -> Call {
         "The same as `/v1/users/{{user_id}}/sessions/{{session_id}}`, also behind a proxy that \
          decodes `%2F` in paths. {EXPLAIN}"
     );
-    let call = Call::new(Tag::Questions, "Explain a session by query", &about)
+    let summary = "Explain a session by query";
+    let call = Call::new(Tag::Queries, "explainSessionByQuery", summary, &about)
         .taking(parameters::required(&SESSION_BY_QUERY))
         .json::<Explanation>(EXPLAINED, explanations(of));
     let mut errors = wrong_session(of);
@@ -173,11 +175,13 @@ pub(in crate::http) fn last_sessions() -> Call {
         ),
         Example::new("none", at("?user_id=nobody"), json!({ "nobody": [] })),
     ];
-    let about = "Returns the 20 most recent complete sessions of a user, newest end first. Name \
-                 the user by `user_id` or by `player_id`.";
-    let call = Call::new(Tag::Older, "List the last sessions of a user", about)
-        .taking(parameters::query(&LAST_SESSIONS, LIMIT))
-        .json::<SessionsOfUser>("The sessions of the user.", sessions);
+    let about = "Deprecated: use `/v1/users/{user_id}/sessions`. Returns the 20 most recent \
+                 complete sessions of a user, newest end first. Name the user by `user_id` or by \
+                 `player_id`.";
+    let call =
+        Call::new(Tag::Legacy, "listLastSessions", "List the last sessions of a user", about)
+            .taking(parameters::query(&LAST_SESSIONS, LIMIT))
+            .json::<SessionsOfUser>("The sessions of the user.", sessions);
     let errors = wrong_user(at(""), at("?user_id=null"), at("?user_id=a&player_id=b"), IN_QUERY);
     failing(call, path, &LAST_SESSIONS, errors, false)
 }
@@ -192,15 +196,16 @@ pub(in crate::http) fn root() -> Call {
         Example::new("none", with("{\"user_id\":\"nobody\"}"), json!([])),
     ];
     let about = format!(
-        "Without a body, returns this documentation page. With a body `{{\"player_id\": …}}` or \
-         `{{\"user_id\": …}}`, returns the 20 most recent complete sessions of that user. Only \
-         this needs a key. Browsers cannot send a body with GET, and OpenAPI cannot describe one. \
-         Use curl:\n\n\
+        "Without a body, returns this documentation page. Deprecated: with a body \
+         `{{\"player_id\": …}}` or `{{\"user_id\": …}}`, returns the 20 most recent complete \
+         sessions of that user. Only this needs a key. Browsers cannot send a body with GET, and \
+         OpenAPI cannot describe one. Use curl:\n\n\
          ```sh\n{ask}\n```"
     );
     let slow = "When a client announces a body and does not send it for 10 seconds.";
     let large = "head -c 8193 /dev/zero | curl -X GET http://127.0.0.1:5000/ --data-binary @-";
-    let call = Call::new(Tag::Older, "Documentation page, or the last sessions of a user", &about)
+    let summary = "Documentation page, or the last sessions of a user";
+    let call = Call::new(Tag::Legacy, "getRoot", summary, &about)
         .text("The page, or the sessions of the user.", "text/html", page)
         .json::<LastSessions>("The sessions of the user.", sessions);
     let both = with("{\"user_id\":\"a\",\"player_id\":\"b\"}");

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use utoipa::{
     ToSchema,
     openapi::{
-        ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, PathItem, RefOr, Schema, Type,
+        ContentBuilder, Deprecated, HeaderBuilder, ObjectBuilder, OpenApi, PathItem, RefOr, Schema,
+        Type,
         example::{Example as Shown, ExampleBuilder},
         path::{Operation, OperationBuilder, Parameter},
         request_body::RequestBody,
@@ -26,11 +27,11 @@ pub enum Tag {
     /// Sending events.
     Events,
     /// Queries about sessions.
-    Questions,
+    Queries,
     /// The calls of the seeds.
-    Older,
+    Legacy,
     /// Health, metrics and this document.
-    Process,
+    Operations,
 }
 
 /// The description of one call.
@@ -56,18 +57,21 @@ impl Tag {
     pub(super) fn texts(self) -> (&'static str, &'static str) {
         match self {
             Self::Events => ("Events", "Send events. The reply comes once they are durable."),
-            Self::Questions => ("Questions", "Query session starts, and the sessions of a user."),
-            Self::Older => ("Calls of older clients", "The same functions in older formats."),
-            Self::Process => ("The process", "Health checks, metrics and this document."),
+            Self::Queries => ("Queries", "Query session starts, and the sessions of a user."),
+            Self::Legacy => ("Legacy", "The same functions for older clients."),
+            Self::Operations => ("Operations", "Health checks, metrics and this document."),
         }
     }
 }
 
 impl Call {
-    /// A call without parameters and replies.
+    /// A call without parameters and replies. `id` is the name of its function in generated
+    /// clients; calls of older clients are deprecated.
     #[must_use]
-    pub fn new(tag: Tag, summary: &str, description: &str) -> Self {
-        let operation = OperationBuilder::new().tag(tag.texts().0);
+    pub fn new(tag: Tag, id: &str, summary: &str, description: &str) -> Self {
+        let operation = OperationBuilder::new().tag(tag.texts().0).operation_id(Some(id));
+        let old = (tag == Tag::Legacy).then_some(Deprecated::True);
+        let operation = operation.deprecated(old);
         let operation = operation.summary(Some(summary)).description(Some(description));
         Self { tag, operation: operation.build(), schemas: Vec::new() }
     }
@@ -169,12 +173,7 @@ impl Call {
     }
 
     /// Adds the call to a document.
-    pub(super) fn enter(mut self, method: &Method, path: &str, document: &mut OpenApi) {
-        let words = if path == "/" { "root" } else { path };
-        let words = words.split(|letter: char| !letter.is_ascii_alphanumeric());
-        let verb = method.as_str().to_ascii_lowercase();
-        let id = words.filter(|word| !word.is_empty()).fold(verb, |id, word| id + "_" + word);
-        self.operation.operation_id = Some(id);
+    pub(super) fn enter(self, method: &Method, path: &str, document: &mut OpenApi) {
         let mut item = PathItem::default();
         let operation = if *method == Method::POST { &mut item.post } else { &mut item.get };
         *operation = Some(self.operation);

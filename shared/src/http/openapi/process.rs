@@ -13,7 +13,7 @@ use super::{
 enum Description {}
 
 crate::schemas! {
-    Description => ["openapi", "info", "paths"].into_iter().fold(
+    Description as "OpenApiDocument" => ["openapi", "info", "paths"].into_iter().fold(
         object_schema([]).description(Some("An OpenAPI 3.1 document.")),
         ObjectBuilder::required,
     );
@@ -24,25 +24,34 @@ pub(crate) fn itself() -> Call {
     let version = env!("CARGO_PKG_VERSION");
     let excerpt = json!({ "openapi": "3.1.0", "info": { "title": "Bookend", "version": version } });
     let excerpt = Example::new("excerpt", "curl http://127.0.0.1:5000/openapi.json", excerpt);
-    call("The OpenAPI document", "Returns this description, in the format of OpenAPI 3.1.")
-        .json::<Description>("Every call that this process supports.", [excerpt])
+    call(
+        "getOpenApi",
+        "The OpenAPI document",
+        "Returns this description, in the format of OpenAPI 3.1.",
+    )
+    .json::<Description>("Every call that this process supports.", [excerpt])
 }
 
 /// `/metrics`
 pub(crate) fn metrics(excerpt: &str) -> Call {
     let excerpt = Example::new("excerpt", "curl http://127.0.0.1:5000/metrics", excerpt);
-    call("Metrics for Prometheus", "Returns all metrics in the text format of Prometheus.").text(
-        "All metrics of this process.",
-        "text/plain",
-        excerpt,
+    call(
+        "getMetrics",
+        "Metrics for Prometheus",
+        "Returns all metrics in the text format of Prometheus.",
     )
+    .text("All metrics of this process.", "text/plain", excerpt)
 }
 
 /// `/livez`
 pub(crate) fn livez() -> Call {
     let about = "Reports that the process is running. It checks neither the log nor the store.";
     let live = Example::new("live", "curl http://127.0.0.1:5000/livez", "live\n");
-    call("Liveness check", about).text("The process is running.", "text/plain", live)
+    call("checkLiveness", "Liveness check", about).text(
+        "The process is running.",
+        "text/plain",
+        live,
+    )
 }
 
 /// `/readyz`; `full` is the text for a full disk.
@@ -54,11 +63,11 @@ pub(crate) fn readyz(full: &str) -> Call {
                    `curl http://127.0.0.1:5000/readyz`";
     let full = Example::new("full_disk", command, full).with(StatusCode::SERVICE_UNAVAILABLE);
     let cannot = "The process cannot serve requests. The text states the cause.";
-    call("Readiness check", about)
+    call("checkReadiness", "Readiness check", about)
         .text("The process can serve requests.", "text/plain", ready)
         .text(cannot, "text/plain", full)
 }
 
-fn call(summary: &str, description: &str) -> Call {
-    Call::new(Tag::Process, summary, description)
+fn call(id: &str, summary: &str, description: &str) -> Call {
+    Call::new(Tag::Operations, id, summary, description)
 }

@@ -9,12 +9,13 @@ use utoipa::{
     ToSchema,
     openapi::{
         ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type,
-        schema::{ArrayBuilder, SchemaFormat, SchemaType},
+        schema::{AnyOfBuilder, ArrayBuilder, SchemaFormat, SchemaType},
     },
 };
 
 use crate::{
     event::{Country, RejectionCode, SessionId, UserId},
+    http::code::ErrorCode,
     session::{CompletedSession, SessionStart, Status},
     timestamp::Timestamp,
 };
@@ -104,18 +105,33 @@ fn format(name: &str) -> Option<SchemaFormat> {
     Some(SchemaFormat::Custom(name.to_owned()))
 }
 
-/// A batch of events, as clients send it.
+/// The body of a request with a batch, in one of its shapes.
 #[derive(Clone, Copy, Debug)]
 pub enum SentBatch {}
 
+/// A batch under `events`.
+enum SentEvents {}
+
+/// One event, whose user has one of two names.
+enum Row {}
+
+/// A batch under `rows`, as older clients send it.
+enum SentRows {}
+
 /// One event, as clients send it.
-enum Event {}
+enum SentEvent {}
+
+/// One event whose user is named by the alias.
+enum AliasedEvent {}
 
 /// A time, as clients send it.
 enum SentTime {}
 
-fn event(user: &str) -> ObjectBuilder {
-    let kind = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["start", "end"]));
+/// The kind of an event.
+#[derive(Clone, Copy, Debug)]
+pub enum EventKind {}
+
+fn event(user: &str, about: &str) -> ObjectBuilder {
     let country = ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
         .description(Some(
@@ -126,19 +142,15 @@ fn event(user: &str) -> ObjectBuilder {
     object_schema([
         (user, schema_ref::<UserId>()),
         ("session_id", schema_ref::<SessionId>()),
-        ("event", kind.into()),
+        ("event", schema_ref::<EventKind>()),
         ("ts", schema_ref::<SentTime>()),
     ])
     .property("country", country)
-    .title(Some(format!("with {user}")))
+    .description(Some(about))
 }
 
-fn events() -> ArrayBuilder {
-    ArrayBuilder::new().items(schema_ref::<Event>()).min_items(Some(1)).max_items(Some(1_000))
-}
-
-fn under(key: &str) -> ObjectBuilder {
-    object_schema([(key, events().into())]).title(Some(format!("under {key}")))
+fn events<T: ToSchema>() -> ArrayBuilder {
+    ArrayBuilder::new().items(schema_ref::<T>()).min_items(Some(1)).max_items(Some(1_000))
 }
 
 schemas! {
@@ -157,10 +169,12 @@ schemas! {
         .pattern(Some("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{3})?Z$"))
         .description(Some("A time in UTC in RFC 3339, with milliseconds only if not zero."));
 
-    Status => enumeration(
+    Status as "SessionStatus" => enumeration(
         "A complete session has a start and an end, an open one no end, an orphan no start.",
         &[Self::Complete, Self::Open, Self::Orphan],
     );
+
+    ErrorCode => enumeration("The kind of an error: a word for programs.", Self::ALL);
 
     RejectionCode => enumeration("The reason why an event was not accepted.", Self::ALL);
 
@@ -185,43 +199,59 @@ schemas! {
     ])
     .description(Some("A session with its start and its end."));
 
-    Event: UserId, SessionId, SentTime => OneOfBuilder::new()
-        .item(event("user_id"))
-        .item(event("player_id"))
-        .description(Some(
-            "An event names its user as `user_id` or as `player_id`. Unknown fields are ignored.",
-        ));
+    EventKind => enumeration("Whether the session starts or ends.", &["start", "end"]);
 
-    SentTime => OneOfBuilder::new()
+    SentEvent as "Event": UserId, SessionId, EventKind, SentTime => event(
+        "user_id",
+        "One event of a session. The alias `player_id` may replace `user_id`. Unknown fields are \
+         ignored, or rejected with `strict`.",
+    );
+
+    AliasedEvent as "PlayerEvent": UserId, SessionId, EventKind, SentTime => event(
+        "player_id",
+        "One event of a session, whose user older clients name by `player_id`.",
+    );
+
+    SentTime as "EventTime" => AnyOfBuilder::new()
         .item(ObjectBuilder::new()
             .title(Some("text"))
             .schema_type(Type::String)
-            .pattern(Some(
-                "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\\.[0-9]+)?)?\
-                 ([Zz]| UTC|[+-][0-9]{2}(:?[0-9]{2})?)?$",
-            )))
+            .format(format("date-time")))
         .item(ObjectBuilder::new()
-            .title(Some("milliseconds since 1970"))
+            .title(Some("milliseconds"))
             .schema_type(Type::Integer)
             .format(format("int64"))
             .minimum(Some(-62_135_596_800_000_i64))
             .maximum(Some(253_402_300_799_999_i64)))
         .description(Some(
-            "The time of the event, in RFC 3339 or a form near it: seconds may be missing, and \
-             the zone may be ` UTC` or an offset such as `+0200` or `+02`. A time without a zone \
-             is in UTC. Digits finer than a millisecond are cut off.",
+            "The time of the event, in RFC 3339 or in milliseconds since 1970. Forms near RFC 3339 \
+             are accepted too: seconds may be missing, a space may replace the `T`, and the zone \
+             may be ` UTC`, an offset such as `+0200` or `+02`, or missing, which is UTC. Digits \
+             finer than a millisecond are cut off.",
         ));
 
-    SentBatch as "Batch": Event => OneOfBuilder::new()
-        .item(events().title(Some("an array")))
-        .item(under("events"))
-        .item(under("rows"))
+    SentEvents as "EventBatch": SentEvent =>
+        object_schema([("events", events::<SentEvent>().into())])
+            .description(Some("A batch of events."));
+
+    Row: SentEvent, AliasedEvent => OneOfBuilder::new()
+        .item(schema_ref::<SentEvent>())
+        .item(schema_ref::<AliasedEvent>())
+        .description(Some("One event, whose user has one of two names."));
+
+    SentRows as "RowBatch": Row => object_schema([("rows", events::<Row>().into())])
+        .description(Some("A batch of events, as older clients send it."));
+
+    SentBatch as "Batch": SentEvents, SentRows => OneOfBuilder::new()
+        .item(schema_ref::<SentEvents>())
+        .item(schema_ref::<SentRows>())
+        .item(events::<SentEvent>().title(Some("array")))
         .description(Some(
             "By default, a batch has at most 1,000 events, and 1 MiB before and after decompression.",
         ))
         .examples([json!([{
             "user_id": "d6313e1fb7d247a6a034e2aadc30ab30",
             "session_id": "674606b1-2270-4285-928f-eef4a6b90a60",
-            "event": "start", "ts": "2019-04-16T20:40:50", "country": "TIN",
+            "event": "start", "ts": "2019-04-16T20:40:50Z", "country": "TIN",
         }])]);
 }
