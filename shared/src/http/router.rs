@@ -344,7 +344,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_document_lists_the_routes_that_are_described() {
-        let call = Call::new(Tag::Process, "Summary", "Description.");
+        let call = Call::new(Tag::Operations, "call", "Summary", "Description.");
         let routes = vec![route(Method::GET, "/a").described(call), route(Method::GET, "/b")];
         let (_, _, body) = ask(routes, "GET", "/openapi.json").await;
         let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
@@ -357,7 +357,7 @@ mod tests {
         let routes = [Access::Public, Access::Ingest, Access::ReadUser, Access::Operate];
         let routes = ["/public", "/ingest", "/read", "/operate"].into_iter().zip(routes);
         let routes = routes.map(|(template, access)| {
-            let call = Call::new(Tag::Process, "Summary", "Description.");
+            let call = Call::new(Tag::Operations, "call", "Summary", "Description.");
             Route { access, ..route(Method::GET, template) }.described(call)
         });
         let (_, _, body) = ask(routes.collect(), "GET", "/openapi.json").await;
