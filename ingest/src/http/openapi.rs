@@ -127,13 +127,7 @@ fn optional(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
 fn api_key() -> Parameter {
     let about = "An API key whose sole right is `ingest`, for `navigator.sendBeacon`, which cannot \
                  set headers. Any other key must be in a header.";
-    ParameterBuilder::new()
-        .name(KEY_PARAMETER)
-        .parameter_in(ParameterIn::Query)
-        .required(Required::False)
-        .description(Some(about))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-        .build()
+    optional(KEY_PARAMETER, about, ObjectBuilder::new().schema_type(Type::String))
 }
 
 /// The refusals with other statuses than 400: the name of the example, the command or the
