@@ -9,12 +9,13 @@ use shared::event::{
 use shared::timestamp::Timestamp;
 use unicode_normalization::UnicodeNormalization;
 
-const JUNK: [&str; 9] = [
+const JUNK: [&str; 10] = [
     "null",
     "NaN",
     "\u{a0}NONE ",
     " ",
     "\u{200b}",
+    "\u{feff}",
     "undefined",
     "[object Object]",
     "00000000-0000-0000-0000-000000000000",
@@ -75,15 +76,33 @@ fn model(value: &Value) -> Result<SessionEvent, RejectionCode> {
     Ok(SessionEvent::Start { user, session, ts, country: country.ok_or(Code::InvalidCountry)? })
 }
 
-/// Whether an id is a placeholder, perhaps with blanks around it. The invisible characters are
-/// those that the generators below can make.
+/// The characters that are not shown, beside white space: those that Unicode says to ignore by
+/// default, and two blank ones.
+const INVISIBLE: [std::ops::RangeInclusive<char>; 18] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fff8}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0000}'..='\u{e0fff}',
+];
+
+/// Whether an id is a placeholder, perhaps with blanks around it.
 fn is_junk(id: &str) -> bool {
     let is_blank = |letter: char| {
-        letter.is_whitespace()
-            || "\u{200b}\u{34f}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{180b}\u{180c}\u{180d}\u{180f}\u{2800}\u{3164}\u{ffa0}"
-                .contains(letter)
-            || ('\u{fe00}'..='\u{fe0f}').contains(&letter)
-            || ('\u{e0100}'..='\u{e01ef}').contains(&letter)
+        letter.is_whitespace() || INVISIBLE.iter().any(|range| range.contains(&letter))
     };
     let bare = id.trim_matches(is_blank).to_ascii_lowercase();
     let words = ["", "null", "none", "nil", "nan", "undefined", "true", "false", "[object object]"];
