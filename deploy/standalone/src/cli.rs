@@ -33,25 +33,16 @@ pub fn program_settings() -> [(&'static str, Vec<Setting>); 3] {
     ]
 }
 
-/// Runs the command of `args`, `serve` if there is none, and returns the exit status.
+/// Runs the command of `args` and returns the exit status. Without one, prints the help to standard
+/// error.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let program = commands::program();
-    let matches = match program.clone().try_get_matches_from(with_command(args.collect())) {
+    let matches = match program.clone().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(message) => return cli::usage(program.get_name(), &message),
     };
     let outcome = cli::packaging::run(&program, &matches).unwrap_or_else(|| dispatch(&matches));
     cli::exit(program.get_name(), outcome)
-}
-
-/// `bookend` and `bookend --listen …` mean `bookend serve …`.
-fn with_command(mut args: Vec<OsString>) -> Vec<OsString> {
-    let about = ["-h", "--help", "-V", "--version"];
-    let first = args.get(1).and_then(|first| first.to_str());
-    if first.is_none_or(|first| first.starts_with('-') && !about.contains(&first)) {
-        args.insert(1.min(args.len()), "serve".into());
-    }
-    args
 }
 
 fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {

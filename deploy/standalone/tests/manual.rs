@@ -68,7 +68,10 @@ impl Row {
             default += &format!(" ({program}: {})", code(other));
         }
         let programs: String = defaults.iter().map(|(program, _)| *program).collect();
-        let help = setting.help.replace('|', "\\|");
+        let values = setting.values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>();
+        let values =
+            if values.is_empty() { String::new() } else { format!(" ({})", values.join(", ")) };
+        let help = setting.help.replace('|', "\\|") + &values;
         format!("| `{name} {}` | {default} | {programs} | {help} |\n", setting.value)
     }
 }

@@ -93,13 +93,42 @@ const ROTATED: &[&str] = &[
     "   of bookend_ingest_requests_total and bookend_query_requests_total.",
 ];
 
-/// The settings that the other commands accept but do not use: only the help of `serve` lists them.
-#[rustfmt::skip]
+/// The settings that only `serve` reads. The other commands accept them, so that all can be given
+/// the same flags, but do not list them.
 const SERVICE_ONLY: &[&str] = &[
-    "listen", "max-connections", "header-timeout", "idle-timeout", "write-timeout", "drain-window",
-    "drain-timeout", "body-timeout", "max-batch-events", "max-body", "max-inflight", "quota",
-    "consumer-batch", "trusted-proxies",
+    "body-timeout",
+    "consumer-batch",
+    "drain-timeout",
+    "drain-window",
+    "header-timeout",
+    "idle-timeout",
+    "listen",
+    "max-batch-events",
+    "max-body",
+    "max-connections",
+    "max-inflight",
+    "max-reply-bytes",
+    "quota",
+    "write-timeout",
 ];
+/// Headings whose settings only `serve` reads.
+const SERVICE_HEADINGS: &[&str] = &["Access", "Queries", "TLS"];
+/// Settings that only `serve` and `setup` read: those of new topics and tables.
+const NEW_ONLY: &[&str] = &["cassandra-replication", "kafka-replication", "log-partitions"];
+/// Settings that `setup` does not read, because it reads no record and no data directory.
+const NOT_SETUP: &[&str] = &[
+    "as-of",
+    "data-dir",
+    "future-tolerance",
+    "kafka-append-deadline",
+    "kafka-delivery-timeout",
+    "kafka-group-protocol",
+    "kafka-member",
+    "kafka-session-timeout",
+    "min-free-disk",
+];
+/// Headings whose settings `setup` does not read.
+const NOT_SETUP_HEADINGS: &[&str] = &["Embedded log", "Embedded store"];
 
 /// The arguments of `bookend setup` and `bookend verify` besides the settings of `serve`.
 #[derive(Args, Debug)]
@@ -135,14 +164,15 @@ pub(super) fn program() -> Command {
     let program = cli::program("bookend", ABOUT, Some(&librdkafka_version()))
         .long_about(LONG_ABOUT)
         .after_help(help::sections(&notes));
-    cli::packaging::with_commands(operating_commands(data_commands(program)).subcommand(key()))
+    let program = operating_commands(data_commands(program)).subcommand(key());
+    cli::packaging::with_commands(program).subcommand_required(true).arg_required_else_help(true)
 }
 
 /// Adds the commands that serve, generate and load data.
 #[rustfmt::skip]
 fn data_commands(program: Command) -> Command {
     program
-        .subcommand(with_settings::<()>("serve", "Run the service (the default command)", &[
+        .subcommand(with_settings::<()>("serve", "Run the service", &[
             section("Examples", &[
                 "bookend serve --listen 0.0.0.0:5000 --data-dir /var/lib/bookend",
                 "bookend serve --as-of 2019-05-13T12:00:00Z",
@@ -233,17 +263,29 @@ fn key() -> Command {
 /// A command with the arguments `T`.
 fn with_args<T: Args>(name: &'static str, about: &'static str, notes: &[String]) -> Command {
     // Set last, because `T` sets its doc comment, which is for readers of the code.
-    T::augment_args(Command::new(name))
-        .about(about)
-        .long_about(None)
-        .after_help(help::sections(notes))
+    let command = T::augment_args(Command::new(name)).about(about).long_about(None);
+    help::with_notes(command, notes)
 }
 
 /// A command with the arguments `T` and the settings of `serve`.
 fn with_settings<T: Args>(name: &'static str, about: &'static str, notes: &[String]) -> Command {
     let settings = serve::settings();
     let notes = [notes, &[config::secrets_help(&settings)]].concat();
-    let is_unused = |arg: &Arg| name != "serve" && SERVICE_ONLY.contains(&arg.get_id().as_str());
-    with_args::<T>(name, about, &notes)
-        .args(config::args(&settings).map(|arg| arg.clone().hide(is_unused(&arg))))
+    let args = config::args(&settings).map(|arg| match reads(name, &arg) {
+        true => arg,
+        false => arg.hide(true),
+    });
+    with_args::<T>(name, about, &notes).args(args)
+}
+
+/// Whether the command `name` reads the setting of `arg`.
+fn reads(name: &str, arg: &Arg) -> bool {
+    let (setting, heading) = (arg.get_id().as_str(), arg.get_help_heading().unwrap_or_default());
+    let is_service_only = SERVICE_ONLY.contains(&setting) || SERVICE_HEADINGS.contains(&heading);
+    let is_not_setup = NOT_SETUP.contains(&setting) || NOT_SETUP_HEADINGS.contains(&heading);
+    match name {
+        "serve" => true,
+        "setup" => !is_service_only && !is_not_setup,
+        _ => !is_service_only && !NEW_ONLY.contains(&setting),
+    }
 }

@@ -91,7 +91,7 @@ fn help_is_an_answer_for_the_program_and_for_every_command() {
     assert!(text.contains("--data-dir") && !text.contains("--listen"), "{text}");
     assert!(text.find("--json") < text.find("--as-of"), "{text}");
     let text = help(&["--help"], "80");
-    assert!(text.contains("Usage: bookend [COMMAND]"), "{text}");
+    assert!(text.contains("Usage: bookend <COMMAND>"), "{text}");
     assert!(text.contains("Exit status:\n  0 "), "{text}");
     // The doc comment of an argument type must not replace the description of a command.
     assert!(text.contains("Send files of events") && !text.contains("What to"), "{text}");
@@ -158,7 +158,9 @@ fn every_line_of_help_has_at_most_a_hundred_characters() {
 fn a_slip_of_the_hand_is_told_with_what_was_meant() {
     for (args, meant) in [
         (&["sevre"][..], "'serve'"),
-        (&["--lisen", "127.0.0.1:1"], "'--listen'"),
+        (&["serve", "--lisen", "127.0.0.1:1"], "'--listen'"),
+        (&["serve", "--port", "6000"], "--listen 127.0.0.1:5000"),
+        (&["serve", "--log", "kafak"], "did you mean \"kafka\"?"),
         (&["load", "--jsn", "-"], "'--json'"),
         (&["generate", "--profile", "hostil"], "'hostile'"),
     ] {
@@ -174,6 +176,7 @@ fn what_the_program_does_not_know_is_a_mistake_with_the_status_of_mistakes() {
         &["serve", "--no-such-flag"][..],
         &["--no-such-flag"],
         &["no-such-command"],
+        &["--listen", "127.0.0.1:0"],
         &["generate", "--sessions", "0"],
         &["generate", "--ending-at", "yesterday"],
         &["load"],
@@ -200,7 +203,9 @@ fn every_mistake_of_a_configuration_is_listed_with_its_source() {
         .arg("--config")
         .arg(&file)
         .env("BOOKEND_QUOTA", "-1")
-        .env("BOOKEND_DRAIN_TIMEOUT", "soon");
+        .env("BOOKEND_DRAIN_TIMEOUT", "soon")
+        .env("BOOKEND_MAX_BODDY", "2MiB")
+        .env("BOOKEND_PORT", "tcp://10.0.0.1:5000");
     let output = end_of(command);
     let text = said(&output);
     assert_eq!(output.status.code(), Some(64), "{text}");
@@ -212,6 +217,7 @@ fn every_mistake_of_a_configuration_is_listed_with_its_source() {
         "--log: \"papyrus\"",
         "BOOKEND_QUOTA: \"-1\"",
         "BOOKEND_DRAIN_TIMEOUT: \"soon\"",
+        "BOOKEND_MAX_BODDY is not a setting and is ignored; did you mean BOOKEND_MAX_BODY?",
     ] {
         assert_eq!(
             text.lines().filter(|line| line.contains(mistake)).count(),
@@ -219,8 +225,39 @@ fn every_mistake_of_a_configuration_is_listed_with_its_source() {
             "{mistake} in\n{text}"
         );
     }
-    assert_eq!(text.lines().count(), 7, "{text}");
+    assert_eq!(text.lines().count(), 8, "{text}");
     assert!(!dir.path().join("data").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_variable_that_is_nearly_a_setting_is_a_warning_and_one_of_kubernetes_is_not() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = serve(data.path(), &[]);
+    command.env("BOOKEND_LISTEEN", "127.0.0.1:1").env("BOOKEND_PORT", "tcp://10.0.0.1:5000");
+    command.env("BOOKEND_SERVICE_PORT", "5000").env("BOOKEND_PORT_5000_TCP_PORT", "5000");
+    let service = Service::run(command);
+    let said = service.said();
+    let warnings: Vec<_> = said.lines().filter(|line| line.contains("did you mean")).collect();
+    assert_eq!(warnings.len(), 1, "{said}");
+    assert!(warnings[0].contains("\"WARN\"") && warnings[0].contains("BOOKEND_LISTEN?"), "{said}");
+    service.stop();
+}
+
+/// All programs may run in one environment.
+#[test]
+fn the_variables_of_one_program_are_no_slip_of_another() {
+    let programs = standalone::cli::program_settings();
+    let mut variables = vec!["BOOKEND_API_KEY".to_owned(), "BOOKEND_API_KEY_FILE".to_owned()];
+    for (_, settings) in &programs {
+        variables.extend(settings.iter().map(shared::config::Setting::variable));
+    }
+    for (program, _) in &programs {
+        let mut command = Command::new(crate::apart::path_of(program));
+        command.env_clear().envs(variables.iter().map(|name| (name, "")));
+        command.args((*program == "bookend").then_some("serve")).args(["--log-level", "loud"]);
+        let output = end_of(command);
+        assert!(!said(&output).contains("is not a setting"), "{program}: {}", said(&output));
+    }
 }
 
 #[test]
@@ -255,14 +292,55 @@ fn a_port_that_is_in_use_is_named() {
     let (taken, data) = (TcpListener::bind("127.0.0.1:0").unwrap(), tempfile::tempdir().unwrap());
     let address = taken.local_addr().unwrap().to_string();
     let mut command = Command::new(BOOKEND);
-    command.env_clear().args(["--listen", &address, "--data-dir"]).arg(data.path());
+    command.env_clear().args(["serve", "--listen", &address, "--data-dir"]).arg(data.path());
+    let mut demo = Command::new(BOOKEND);
+    demo.env_clear().args(["demo", "--listen", &address]);
+    for command in [command, demo] {
+        let output = end_of(command);
+        assert_eq!(output.status.code(), Some(1));
+        let text = said(&output);
+        let in_use = format!("bookend: cannot listen on {address}: Address already in use");
+        assert!(text.starts_with(&in_use), "{text}");
+        assert!(text.contains("; name a free port, for example --listen 127.0.0.1:"), "{text}");
+        assert_eq!(text.matches("in use").count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_name_or_a_port_alone_is_an_address_to_listen_on() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().args(["serve", "--log-format", "json", "--listen", "localhost:0"]);
+    command.arg("--data-dir").arg(data.path());
+    Service::run(command).stop();
+
+    // Every address, which needs keys or --access open.
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().args(["serve", "--log-format", "json", "--listen", ":0", "--data-dir"]);
+    command.arg(data.path());
     let output = end_of(command);
-    assert_eq!(output.status.code(), Some(1));
-    let text = said(&output);
-    assert!(
-        text.contains(&format!("cannot listen on {address}")) && text.contains("in use"),
-        "{text}"
-    );
+    assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+    assert!(said(&output).starts_with("bookend: --listen: \":0\" is not valid: other machines"));
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().args(["serve", "--log-format", "json", "--listen", ":0"]);
+    command.args(["--access", "open", "--data-dir"]).arg(data.path());
+    Service::run(command).stop();
+}
+
+#[test]
+fn a_log_without_brokers_is_one_line_with_their_address_and_the_flag() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let data = tempfile::tempdir().unwrap();
+    let flags = ["--log", "kafka", "--kafka-brokers", &closed];
+    // It serves although there is no broker.
+    let service = Service::begin(serve(data.path(), &flags));
+    let said = service.said();
+    let warnings: Vec<_> = said.lines().filter(|line| line.contains("\"WARN\"")).collect();
+    assert_eq!(warnings.len(), 1, "{said}");
+    let text =
+        format!("no broker can be reached at {closed}: Connection refused; check --kafka-brokers");
+    assert!(warnings[0].contains(&text), "{said}");
+    service.stop();
 }
 
 #[test]
@@ -272,18 +350,80 @@ fn a_data_directory_that_cannot_be_made_is_named() {
     std::fs::write(&file, "").unwrap();
     let output = end_of(serve(&file, &[]));
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains(&file.display().to_string()), "{}", said(&output));
+    let text = said(&output);
+    assert!(text.contains(&format!(" in {} cannot be opened: ", file.display())), "{text}");
+    assert_eq!(text.matches("os error").count(), 1, "{text}");
 }
 
 #[test]
-fn without_a_command_the_program_serves() {
-    let data = tempfile::tempdir().unwrap();
+fn without_a_command_the_program_prints_its_help_and_serves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
     let mut command = Command::new(BOOKEND);
-    command.env_clear().current_dir(data.path());
-    command.env("BOOKEND_LISTEN", "127.0.0.1:0").env("BOOKEND_LOG_FORMAT", "json");
-    let service = Service::run(command);
-    assert!(data.path().join("bookend-data").is_dir(), "its data lies where the help says");
-    service.stop();
+    command.env_clear().env("BOOKEND_LISTEN", "127.0.0.1:0").current_dir(dir.path());
+    let output = end_of(command);
+    assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+    assert!(output.stdout.is_empty());
+    let text = said(&output);
+    assert!(text.contains("Usage: bookend <COMMAND>") && text.contains("  serve "), "{text}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "it creates nothing");
+}
+
+/// The flags that `bookend` with `args` lists.
+fn flags(args: &[&str]) -> Vec<String> {
+    let text = help(args, "300");
+    let flags = text.lines().filter_map(|line| {
+        let flag = line.trim_start().trim_start_matches("-h, ").trim_start_matches("-V, ");
+        flag.strip_prefix("--")?.split([' ', '[', '=']).next()
+    });
+    flags.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_short_help_has_few_flags_and_the_full_help_those_that_the_command_reads() {
+    let common = ["keys", "access", "listen", "log-level", "log", "store", "data-dir", "config"];
+    let short = flags(&["serve", "-h"]);
+    for flag in common.iter().chain(&["kafka-brokers", "cassandra-nodes"]) {
+        assert!(short.iter().any(|shown| shown == flag), "{flag}: {short:?}");
+    }
+    assert!(short.len() <= 11, "{short:?}");
+    let all = flags(&["serve", "--help"]);
+    let settings = standalone::serve::settings();
+    for setting in settings.iter().filter(|setting| !setting.is_secret()) {
+        assert!(all.iter().any(|shown| shown == setting.name), "{}: {all:?}", setting.name);
+    }
+    for (command, read, unread) in [
+        ("setup", "kafka-replication", "listen keys query-deadline tls-cert data-dir as-of"),
+        ("verify", "data-dir", "listen keys query-deadline tls-cert kafka-replication"),
+        ("redrive", "data-dir", "listen keys query-deadline tls-cert kafka-replication"),
+    ] {
+        let all = flags(&[command, "--help"]);
+        assert!(all.iter().any(|shown| shown == read), "{command}: {all:?}");
+        assert!(all.iter().any(|shown| shown == "json"), "{command}: {all:?}");
+        let short = flags(&[command, "-h"]);
+        assert!(short.iter().any(|shown| shown == "json") && short.len() <= 10, "{short:?}");
+        for flag in unread.split(' ') {
+            assert!(!all.iter().any(|shown| shown == flag), "{command} --{flag}");
+            assert!(!short.iter().any(|shown| shown == flag), "{command} --{flag}");
+        }
+    }
+}
+
+#[test]
+fn a_setting_with_few_values_lists_them() {
+    for (flag, values) in [
+        ("--log", "embedded, kafka"),
+        ("--store", "embedded, cassandra"),
+        ("--log-format", "human, json"),
+        ("--kafka-security", "plaintext, tls, sasl-plaintext, sasl-tls"),
+        ("--kafka-mechanism", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"),
+        ("--kafka-group-protocol", "classic, consumer"),
+        ("--access", "open"),
+    ] {
+        let text = help(&["serve", "--help"], "300");
+        let shown =
+            text.split(&format!("{flag} <")).nth(1).unwrap().split("\n      --").next().unwrap();
+        assert!(shown.contains(&format!("[possible values: {values}]")), "{flag}: {shown}");
+    }
 }
 
 #[test]
