@@ -28,8 +28,8 @@ pub use self::{
     units::{Bytes, DurationValue, Secret, Words},
 };
 use self::{
-    near::{mistyped, unknown_key},
     setting::{CONFIG, Kind, LIST_SEPARATOR},
+    unknown::{mistyped, unknown_key},
 };
 
 mod address;
@@ -37,7 +37,9 @@ mod file;
 mod flags;
 mod near;
 mod setting;
+mod shown;
 mod units;
+mod unknown;
 
 /// The exit status of a process whose configuration is wrong (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;

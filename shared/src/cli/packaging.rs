@@ -153,7 +153,7 @@ fn page_of(program: &Command, name: Option<&str>) -> io::Result<Vec<u8>> {
     let man = man.date(" ");
     let mut page = Vec::new();
     man.render(&mut page)?;
-    // Names and commands must be found by a search and copied as they are, so no line is hyphenated.
+    // Names and commands must be found by a search, so no word is hyphenated.
     let page = String::from_utf8_lossy(&page).replacen("\n.SH", "\n.nh\n.SH", 1);
     let mut page = page.into_bytes();
     let mut rest = Roff::new();

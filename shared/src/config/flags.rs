@@ -44,8 +44,8 @@ fn arg(setting: Setting) -> Arg {
     }
 }
 
-/// `--port` is not a setting, because Kubernetes sets `BOOKEND_PORT`. Whoever tries it reads how the
-/// port is set.
+/// `--port` is not a setting, because Kubernetes sets `BOOKEND_PORT`. The message says how the port
+/// is set.
 fn port() -> Arg {
     let tip = "the port is part of the address, for example --listen 127.0.0.1:5000";
     Arg::new("port").long("port").hide(true).value_parser(UnknownArgumentValueParser::suggest(tip))

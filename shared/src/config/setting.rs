@@ -90,8 +90,8 @@ impl Setting {
         Self { redacted: true, ..self }
     }
 
-    /// Lists the values of `T` as the possible ones in `--help` and in completions. Reading the setting checks them,
-    /// so that a wrong one is listed with all other mistakes.
+    /// Lists the values of `T` in `--help` and in completions. Reading the setting checks them, so
+    /// that a wrong one is listed with all other mistakes.
     #[must_use]
     pub const fn one_of<T: Words>(self) -> Self {
         Self { values: T::WORDS, ..self }

@@ -344,3 +344,33 @@ fn a_command_without_settings_reads_its_secret_as_a_service_does() {
     let Mistakes(all) = read(&gone).unwrap_err();
     assert!(all[0].starts_with("BOOKEND_PASSWORD_FILE: /nowhere/secret cannot be read"), "{all:?}");
 }
+
+#[test]
+fn the_values_are_shown_as_a_file_with_their_sources_and_without_secrets() {
+    let given = Given::default()
+        .file("quota = 7\nproperty = ['a=1,2', 'b=\"3\"']")
+        .variable("BOOKEND_MAX_BODY", "2MiB")
+        .variable("BOOKEND_PASSWORD", "hush")
+        .flags(&["--tls", "--port", "08"]);
+    let shown = given.settings().shown(&SETTINGS);
+    let path = given.path();
+    let lines: Vec<_> = shown.lines().collect();
+    let expected = [
+        "port = \"08\"  # --port".to_owned(),
+        "max-body = \"2MiB\"  # BOOKEND_MAX_BODY".to_owned(),
+        format!("quota = 7  # {path}: quota"),
+        "# as-of = \"\"  # default".to_owned(),
+        format!("property = [\"a=1,2\", 'b=\"3\"']  # {path}: property"),
+        "tls = true  # --tls".to_owned(),
+        "# password = [redacted]  # BOOKEND_PASSWORD".to_owned(),
+        "# format = \"\"  # default".to_owned(),
+    ];
+    assert_eq!(lines, expected);
+    assert!(!shown.contains("hush"));
+    // It is a file that gives the same values.
+    let again = Given::default().file(&shown);
+    let mut settings = again.settings();
+    assert_eq!(settings.get::<String>("port"), "08");
+    assert_eq!(settings.get_list::<String>("property"), ["a=1,2", "b=\"3\""]);
+    assert!(mistakes(settings).is_empty());
+}

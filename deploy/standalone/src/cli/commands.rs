@@ -1,6 +1,6 @@
 //! The commands: their purpose, their arguments, and the sections at the end of their `--help`.
 
-use clap::{Arg, Args, Command};
+use clap::{Args, Command};
 use ingest::log::{DeadLetterCode, kafka::librdkafka_version};
 use shared::{
     cli::{
@@ -10,10 +10,12 @@ use shared::{
     config,
 };
 
+use super::reads::reads;
 use crate::{
     client::API_KEY,
     demo::DemoArgs,
     generate::GenerateArgs,
+    health::HealthArgs,
     key::{ListArgs, NewArgs, RevokeArgs},
     load::LoadArgs,
     serve,
@@ -77,6 +79,11 @@ const VERIFIED: &[&str] = &[
     "differences         count, and the first 100 in first: kind, user_id,",
     "                    session_id, text",
 ];
+const HEALTH: &[&str] = &[
+    "Without --url, the address that the settings name: --operations-listen if it",
+    "is given, else --listen, on loopback if the service has every address. There",
+    "the certificate is not verified, and no API key is sent over TLS.",
+];
 const REDRIVEN: &[&str] = &[
     "looked_at                 number of dead letters, the sum of the others",
     "appended, kept, repeated  dead letters by outcome; repeated ones are removed",
@@ -92,43 +99,6 @@ const ROTATED: &[&str] = &[
     "3. Revoke the earlier one when its requests have ended; see the label `key`",
     "   of bookend_ingest_requests_total and bookend_query_requests_total.",
 ];
-
-/// The settings that only `serve` reads. The other commands accept them, so that all can be given
-/// the same flags, but do not list them.
-const SERVICE_ONLY: &[&str] = &[
-    "body-timeout",
-    "consumer-batch",
-    "drain-timeout",
-    "drain-window",
-    "header-timeout",
-    "idle-timeout",
-    "listen",
-    "max-batch-events",
-    "max-body",
-    "max-connections",
-    "max-inflight",
-    "max-reply-bytes",
-    "quota",
-    "write-timeout",
-];
-/// Headings whose settings only `serve` reads.
-const SERVICE_HEADINGS: &[&str] = &["Access", "Queries", "TLS"];
-/// Settings that only `serve` and `setup` read: those of new topics and tables.
-const NEW_ONLY: &[&str] = &["cassandra-replication", "kafka-replication", "log-partitions"];
-/// Settings that `setup` does not read, because it reads no record and no data directory.
-const NOT_SETUP: &[&str] = &[
-    "as-of",
-    "data-dir",
-    "future-tolerance",
-    "kafka-append-deadline",
-    "kafka-delivery-timeout",
-    "kafka-group-protocol",
-    "kafka-member",
-    "kafka-session-timeout",
-    "min-free-disk",
-];
-/// Headings whose settings `setup` does not read.
-const NOT_SETUP_HEADINGS: &[&str] = &["Embedded log", "Embedded store"];
 
 /// The arguments of `bookend setup` and `bookend verify` besides the settings of `serve`.
 #[derive(Args, Debug)]
@@ -164,7 +134,7 @@ pub(super) fn program() -> Command {
     let program = cli::program("bookend", ABOUT, Some(&librdkafka_version()))
         .long_about(LONG_ABOUT)
         .after_help(help::sections(&notes));
-    let program = operating_commands(data_commands(program)).subcommand(key());
+    let program = operating_commands(data_commands(program)).subcommand(key()).subcommand(config());
     cli::packaging::with_commands(program).subcommand_required(true).arg_required_else_help(true)
 }
 
@@ -227,6 +197,15 @@ fn operating_commands(program: Command) -> Command {
             section("When", STOPPED),
             section("Output with --json", REDRIVEN),
         ]))
+        .subcommand(with_settings::<HealthArgs>("health",
+            "Ask a running service whether it is ready; status 0 if it is, 1 if not", &[
+            section("Examples", &[
+                "bookend health",
+                "bookend health --url https://bookend.example",
+            ]),
+            section("Address", HEALTH),
+            config::secrets_help(&[API_KEY]),
+        ]))
 }
 
 /// The command `key` with its own commands.
@@ -260,6 +239,28 @@ fn key() -> Command {
         ]))
 }
 
+/// The command `config` with its own command.
+#[rustfmt::skip]
+fn config() -> Command {
+    with_args::<()>("config", "Check and print the configuration", &[
+        section("Example", &["bookend config print --config bookend.toml"]),
+    ])
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(with_settings::<()>("print",
+            "Print every setting of `serve`, its value and its source, as a file for --config", &[
+            section("Examples", &[
+                "bookend config print --config bookend.toml",
+                "bookend config print > bookend.toml",
+            ]),
+            section("Output", &[
+                "Settings that are given, then a comment with the source. Defaults are comments.",
+                "Secrets are never printed, and neither are values that may contain one.",
+            ]),
+        ]))
+}
+
 /// A command with the arguments `T`.
 fn with_args<T: Args>(name: &'static str, about: &'static str, notes: &[String]) -> Command {
     // Set last, because `T` sets its doc comment, which is for readers of the code.
@@ -270,22 +271,11 @@ fn with_args<T: Args>(name: &'static str, about: &'static str, notes: &[String])
 /// A command with the arguments `T` and the settings of `serve`.
 fn with_settings<T: Args>(name: &'static str, about: &'static str, notes: &[String]) -> Command {
     let settings = serve::settings();
-    let notes = [notes, &[config::secrets_help(&settings)]].concat();
+    let secrets = (name != "health").then(|| config::secrets_help(&settings));
+    let notes: Vec<_> = notes.iter().cloned().chain(secrets).collect();
     let args = config::args(&settings).map(|arg| match reads(name, &arg) {
         true => arg,
         false => arg.hide(true),
     });
     with_args::<T>(name, about, &notes).args(args)
-}
-
-/// Whether the command `name` reads the setting of `arg`.
-fn reads(name: &str, arg: &Arg) -> bool {
-    let (setting, heading) = (arg.get_id().as_str(), arg.get_help_heading().unwrap_or_default());
-    let is_service_only = SERVICE_ONLY.contains(&setting) || SERVICE_HEADINGS.contains(&heading);
-    let is_not_setup = NOT_SETUP.contains(&setting) || NOT_SETUP_HEADINGS.contains(&heading);
-    match name {
-        "serve" => true,
-        "setup" => !is_service_only && !is_not_setup,
-        _ => !is_service_only && !NEW_ONLY.contains(&setting),
-    }
 }

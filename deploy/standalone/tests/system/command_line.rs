@@ -70,6 +70,8 @@ fn help_is_an_answer_for_the_program_and_for_every_command() {
         "setup",
         "verify",
         "redrive",
+        "health",
+        "config print",
         "key new",
         "key list",
         "key revoke",
@@ -159,6 +161,7 @@ fn a_slip_of_the_hand_is_told_with_what_was_meant() {
     for (args, meant) in [
         (&["sevre"][..], "'serve'"),
         (&["serve", "--lisen", "127.0.0.1:1"], "'--listen'"),
+        (&["--listen", "127.0.0.1:1"], "bookend serve --listen"),
         (&["serve", "--port", "6000"], "--listen 127.0.0.1:5000"),
         (&["serve", "--log", "kafak"], "did you mean \"kafka\"?"),
         (&["load", "--jsn", "-"], "'--json'"),
@@ -442,6 +445,87 @@ fn loading_what_cannot_be_read_or_delivered_fails_and_says_why() {
     let output = bookend(&["load", file.to_str().unwrap(), "--tries", "1", "--url", &url]);
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("gave up"), "{}", said(&output));
+}
+
+#[test]
+fn health_says_whether_the_configured_service_is_ready() {
+    let data = tempfile::tempdir().unwrap();
+    let service = Service::start(data.path(), &[]);
+    let address = service.client().0.to_string();
+    let health = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = Command::new(BOOKEND);
+        command.env_clear().arg("health").args(args).envs(variables.iter().copied());
+        command.output().unwrap()
+    };
+    let everywhere = format!("0.0.0.0:{}", service.client().0.port());
+    let url = format!("http://{address}/");
+    let file = data.path().join("file.toml");
+    std::fs::write(&file, format!("listen = \"{address}\"\nrole = \"http\"\n")).unwrap();
+    for (args, variables) in [
+        (&["--url", &url][..], &[][..]),
+        (&["--listen", &address], &[]),
+        (&["--config", file.to_str().unwrap()], &[]),
+        (&[], &[("BOOKEND_LISTEN", everywhere.as_str())]),
+        (&[], &[("BOOKEND_LISTEN", "127.0.0.1:9"), ("BOOKEND_OPERATIONS_LISTEN", &address)]),
+    ] {
+        let output = health(args, variables);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", said(&output));
+        assert_eq!(output.stdout, b"ready\n");
+    }
+    service.stop();
+    let output = health(&["--listen", &address], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = said(&output);
+    assert!(text.contains(&format!("http://{address}/readyz cannot be reached: ")), "{text}");
+    let output = health(&["--listen", "nowhere"], &[]);
+    assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+
+    // It answers, but its store is unusable.
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let flags = ["--store", "cassandra", "--cassandra-nodes", &closed];
+    let service = Service::begin(serve(data.path(), &flags));
+    let output = health(&["--url", &format!("http://{}", service.client().0)], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("returned 503") && said(&output).contains(&closed));
+    service.stop();
+}
+
+#[test]
+fn the_configuration_is_printed_with_sources_and_without_secrets_or_with_all_mistakes() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("bookend.toml");
+    std::fs::write(&file, "max-body = \"2MiB\"\nquota = 7\n").unwrap();
+    let print = |args: &[&str]| {
+        let mut command = Command::new(BOOKEND);
+        command.env_clear().args(["config", "print", "--config"]).arg(&file).args(args);
+        command.env("BOOKEND_LOG", "kafka").env("BOOKEND_KAFKA_PASSWORD", "hush");
+        command.env("BOOKEND_KAFKA_PROPERTY", "client.id=hush");
+        command.env("BOOKEND_LISTEEN", "x").current_dir(dir.path()).output().unwrap()
+    };
+    let output = print(&["--drain-window", "7s"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("did you mean BOOKEND_LISTEN?"), "{}", said(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let path = file.display();
+    for line in [
+        "# listen = \"127.0.0.1:5000\"  # default".to_owned(),
+        "log = \"kafka\"  # BOOKEND_LOG".to_owned(),
+        "drain-window = \"7s\"  # --drain-window".to_owned(),
+        format!("max-body = \"2MiB\"  # {path}: max-body"),
+        format!("quota = 7  # {path}: quota"),
+        "# kafka-password = [redacted]  # BOOKEND_KAFKA_PASSWORD".to_owned(),
+        "# kafka-property = [redacted]  # BOOKEND_KAFKA_PROPERTY".to_owned(),
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line} in\n{text}");
+    }
+    assert!(!text.contains("hush"), "{text}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "it creates nothing");
+
+    let output = print(&["--listen", "0.0.0.0:1", "--max-inflight", "much"]);
+    assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+    assert!(output.stdout.is_empty());
+    let text = said(&output);
+    assert!(text.contains("--listen: ") && text.contains("--max-inflight: "), "{text}");
 }
 
 /// Loads the hostile profile into a service, waits until it is processed, and stops the service.

@@ -21,8 +21,8 @@ pub(super) struct Context {
     client: &'static str,
     health: Arc<Health>,
     throttle: Option<Arc<Throttle>>,
-    /// The addresses to name in log lines about connections. Without them there are none: whoever
-    /// uses a client for one request reports its error.
+    /// The addresses to name in log lines about connections. Without them there are none: the
+    /// caller of a client for one request reports its error.
     brokers: Option<String>,
     lines: Repeats,
 }
@@ -183,7 +183,7 @@ impl ClientContext for Context {
 }
 
 impl Context {
-    /// Reports the failure of a connection in one line, whatever the number of brokers and errors.
+    /// Reports the failure of a connection in one line for all brokers and errors.
     fn disconnected(&self, code: RDKafkaErrorCode, cause: &str) {
         let Some(brokers) = &self.brokers else { return };
         let (client, kind) = (self.client, format!("{code:?}"));
