@@ -84,9 +84,9 @@ pub fn settings() -> Vec<Setting> {
 /// All settings of the program `ingest`.
 #[must_use]
 pub fn program_settings() -> Vec<Setting> {
-    let role = "Parts to run: http (the endpoint), consumer or both";
+    let role = "Parts to run; http is the endpoint";
     let mut all = shared::cli::settings("127.0.0.1:5000");
-    all.push(Setting::new("role", "ROLE", "both", role));
+    all.push(Setting::new("role", "ROLE", "both", role).one_of::<Role>().common());
     all.extend(settings());
     all.extend(kafka_settings());
     all.extend(cassandra_settings());

@@ -2,7 +2,8 @@
 
 use std::{
     future::{Future, ready},
-    net::SocketAddr,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZero,
     process::ExitCode,
     sync::Arc,
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::bail;
 use clap::Command;
 use futures_util::future::BoxFuture;
 use prometheus::Registry;
@@ -24,7 +25,7 @@ use crate::{
     access::{self, config::AccessConfig},
     build_info,
     clock::Clock,
-    config::{self, Mistakes, Setting, Settings},
+    config::{self, ListenAddress, Mistakes, Setting, Settings},
     http::{Gate, Listeners, ServeOptions},
     open_files,
     telemetry::{self, LogFormat},
@@ -70,6 +71,8 @@ pub struct ProcessConfig {
     pub tls: Option<TlsFiles>,
     /// Who may use the process.
     pub access: AccessConfig,
+    /// What is probably a mistake in the configuration, but harms nothing.
+    pub warnings: Vec<String>,
 }
 
 /// The settings of a [`ProcessConfig`]. `listen` is the default address of this process.
@@ -77,10 +80,10 @@ pub struct ProcessConfig {
 #[rustfmt::skip]
 pub fn settings(listen: &'static str) -> Vec<Setting> {
     let mut all = vec![
-        Setting::new("listen", "ADDRESS", listen, "Address to listen on"),
+        Setting::new("listen", "ADDRESS", listen, "Address to listen on; :PORT means every address of the machine").common(),
         Setting::new("as-of", "TIME", "", "Run as if it were this time, for example 2019-05-13T12:00:00Z (for old data)"),
-        Setting::new("log-format", "FORMAT", "human", "Format of log lines: human or json"),
-        Setting::new("log-level", "FILTER", "info", "Level of log lines: error, warn, info, debug, or a filter as in ingest=debug,info"),
+        Setting::new("log-format", "FORMAT", "human", "Format of log lines").one_of::<LogFormat>(),
+        Setting::new("log-level", "FILTER", "info", "Level of log lines: error, warn, info, debug, or a filter as in ingest=debug,info").common(),
         Setting::new("max-connections", "N", "4096", "Maximum of open connections, and of their additional requests with HTTP/2; then 503"),
         Setting::new("header-timeout", "TIME", "15s", "Time limit for request headers, and for the first request of a connection"),
         Setting::new("idle-timeout", "TIME", "75s", "Close a connection that is idle for this long after an answered request"),
@@ -99,13 +102,14 @@ impl ProcessConfig {
     pub fn read(given: &mut Settings) -> Self {
         let config = Self {
             // Any address will do after a mistake: the process does not start.
-            listen: given.get_or("listen", SocketAddr::from(([0, 0, 0, 0], 0))),
+            listen: given.get_or("listen", ListenAddress(([0, 0, 0, 0], 0).into())).0,
             as_of: given.get_optional("as-of"),
             log_format: given.get("log-format"),
             log_level: given.get("log-level"),
             connections: ServeOptions::read(given),
             tls: TlsFiles::read(given),
             access: AccessConfig::read(given),
+            warnings: given.warnings().to_vec(),
         };
         if let Err(cause) = telemetry::check_filter(&config.log_level) {
             given.mistake("log-level", &cause);
@@ -119,9 +123,14 @@ impl ProcessConfig {
         self.as_of.map_or_else(Clock::machine, Clock::starting_at)
     }
 
-    /// Starts to write log lines as configured.
+    /// Starts to write log lines as configured; the first ones are warnings about the
+    /// configuration.
     pub fn start_telemetry(&self) -> Result<(), Mistakes> {
-        telemetry::init(self.log_format, &self.log_level).map_err(|cause| Mistakes(vec![cause]))
+        telemetry::init(self.log_format, &self.log_level).map_err(|cause| Mistakes(vec![cause]))?;
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(())
     }
 
     /// Records the mistakes about access that only a service can make in `given`; one with
@@ -132,9 +141,9 @@ impl ProcessConfig {
 
     /// Binds the ports.
     pub async fn listen(&self) -> anyhow::Result<Listeners> {
-        let main = bind(self.listen).await?;
+        let main = bind("listen", self.listen).await?;
         let operations = match self.access.operations {
-            Some(address) => Some(bind(address).await?),
+            Some(address) => Some(bind("operations-listen", address).await?),
             None => None,
         };
         Ok(Listeners { main, operations })
@@ -182,9 +191,25 @@ impl ProcessConfig {
     }
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    bound.with_context(|| format!("cannot listen on {address}"))
+/// Binds the `address` of `setting`.
+async fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let cause = match TcpListener::bind(address).await {
+        Ok(listener) => return Ok(listener),
+        Err(cause) => cause,
+    };
+    let port = address.port();
+    if cause.kind() != io::ErrorKind::AddrInUse {
+        // Every address of a machine without IPv6.
+        let fallback = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        if address.ip() == Ipv6Addr::UNSPECIFIED
+            && let Ok(listener) = TcpListener::bind(fallback).await
+        {
+            return Ok(listener);
+        }
+        bail!("cannot listen on {address}: {cause}; name another address with --{setting}");
+    }
+    let free = SocketAddr::new(address.ip(), port.wrapping_add(1).max(1024));
+    bail!("cannot listen on {address}: {cause}; name a free port, for example --{setting} {free}")
 }
 
 /// The command line of a program: its name, its purpose and its version. `librdkafka` is the
@@ -207,13 +232,15 @@ pub fn main<F>(
 where
     F: Future<Output = anyhow::Result<()>>,
 {
+    let example = format!("{} --config {0}.toml", program.get_name());
     let notes = [
+        help::section("Example", &[&example]),
         help::exit_status(&[]),
         help::environment("every setting"),
         help::files(&[]),
         config::secrets_help(settings),
     ];
-    let program = program.args(config::args(settings)).after_help(help::sections(&notes));
+    let program = help::with_notes(program.args(config::args(settings)), &notes);
     let program = packaging::with_commands(program).args_conflicts_with_subcommands(true);
     match program.clone().try_get_matches() {
         Ok(matches) => {

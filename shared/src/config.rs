@@ -4,12 +4,13 @@
 //!
 //! Only this module reads the environment. A setting is declared once, in a table beside the code
 //! that it configures. Every mistake is recorded with its source, and all are reported together.
-//! An unknown variable `BOOKEND_…` is not a mistake: programs share one environment, and
-//! Kubernetes sets such variables for a service named `bookend`.
+//! An unknown variable `BOOKEND_…` is not a mistake, because programs share one environment, and
+//! Kubernetes sets such variables for a service named `bookend`; one that is nearly the name of a
+//! setting is worth a warning.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt, fs,
     path::Path,
     str::FromStr,
@@ -19,17 +20,26 @@ use std::{
 use clap::ArgMatches;
 use thiserror::Error;
 
-use self::setting::{CONFIG, Kind, LIST_SEPARATOR};
 pub use self::{
+    address::ListenAddress,
     flags::{args, secrets_help},
+    near::unknown_word,
     setting::Setting,
-    units::{Bytes, DurationValue, Secret},
+    units::{Bytes, DurationValue, Secret, Words},
+};
+use self::{
+    setting::{CONFIG, Kind, LIST_SEPARATOR},
+    unknown::{mistyped, unknown_key},
 };
 
+mod address;
 mod file;
 mod flags;
+mod near;
 mod setting;
+mod shown;
 mod units;
+mod unknown;
 
 /// The exit status of a process whose configuration is wrong (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
@@ -42,6 +52,7 @@ pub struct Settings {
     /// Settings with a mistake. Later checks see a placeholder in place of their values.
     mistaken: BTreeSet<&'static str>,
     redacted: BTreeSet<&'static str>,
+    warnings: Vec<String>,
 }
 
 /// Every mistake in a configuration.
@@ -63,7 +74,12 @@ impl Settings {
     #[must_use]
     pub fn of(settings: &[Setting], matches: &ArgMatches) -> Self {
         #[expect(clippy::disallowed_methods, reason = "this is the door")]
-        Self::with_variables(settings, matches, |variable| std::env::var_os(variable))
+        let variables: BTreeMap<_, _> = std::env::vars_os().collect();
+        let variable = |name: &str| variables.get(OsStr::new(name)).cloned();
+        let mut given = Self::with_variables(settings, matches, variable);
+        let names = variables.keys().filter_map(|name| name.to_str());
+        given.warnings = mistyped(settings, names).collect();
+        given
     }
 
     /// The same with another source of variables than the environment of the process. An empty
@@ -107,14 +123,12 @@ impl Settings {
             let default = || (setting.default.to_owned(), Source::Default(setting.name));
             values.insert(setting.name, given.or(from_file).unwrap_or_else(default));
         }
-        mistakes.extend(
-            in_file
-                .keys()
-                .map(|key| format!("{path}: unknown setting {key:?}; `--help` lists the settings")),
-        );
+        mistakes
+            .extend(in_file.keys().map(|key| format!("{path}: {}", unknown_key(key, settings))));
         let redacted = settings.iter().filter(|setting| setting.redacted);
         let redacted = redacted.map(|setting| setting.name).collect();
-        Self { given: values, mistakes, mistaken: BTreeSet::new(), redacted }
+        let (mistaken, warnings) = (BTreeSet::new(), Vec::new());
+        Self { given: values, mistakes, mistaken, redacted, warnings }
     }
 
     /// Returns the value of `name`; after a mistake, which is recorded, the default of the type.
@@ -178,9 +192,19 @@ impl Settings {
         }
     }
 
+    /// What is probably a mistake, but harms nothing: for the log.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
     /// Returns `config`, or all [`Mistakes`] if there are any.
     pub fn finish<T>(self, config: T) -> Result<T, Mistakes> {
-        if self.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(self.mistakes)) }
+        match self.mistakes.is_empty() {
+            true => Ok(config),
+            // A variable that was not read may be the reason for a mistake.
+            false => Err(Mistakes([self.mistakes, self.warnings].concat())),
+        }
     }
 }
 
@@ -203,11 +227,13 @@ fn secret_from(
     Ok(given.filter(|(value, _)| !value.is_empty()).map(|(value, _)| Secret::new(value)))
 }
 
+/// Returns the value by the setting's flag. A command need not have the flags of all settings.
 fn from_flag(setting: &Setting, matches: &ArgMatches) -> Option<(String, Source)> {
     if setting.is_secret() {
         return None;
     }
-    let values: Vec<_> = matches.get_many::<String>(setting.name)?.map(String::as_str).collect();
+    let values: Vec<_> =
+        matches.try_get_many::<String>(setting.name).ok()??.map(String::as_str).collect();
     Some((values.join(LIST_SEPARATOR), Source::Flag(setting.name)))
 }
 
@@ -218,7 +244,6 @@ fn expected(cause: &impl fmt::Display) -> String {
         "invalid digit found in string" | "cannot parse integer from empty string" => {
             "a whole number"
         }
-        "invalid socket address syntax" => "ADDRESS:PORT, for example 127.0.0.1:5000",
         "provided string was not `true` or `false`" => "true or false",
         "number would be zero for non-zero type" => return "must be at least 1".to_owned(),
         _ => return text,

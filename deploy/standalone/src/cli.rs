@@ -3,7 +3,10 @@
 use std::{ffi::OsString, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Command, FromArgMatches};
+use clap::{
+    Command, FromArgMatches,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use shared::{
     cli::{self, block_on, interrupted, stopped},
     config::{self, Setting, Settings},
@@ -14,6 +17,7 @@ use self::commands::{RedriveArgs, ReportArgs};
 use crate::{
     demo::{self, DemoArgs},
     generate::{self, GenerateArgs},
+    health::{self, HealthArgs},
     key::{self, ListArgs, NewArgs, RevokeArgs},
     load::{self, LoadArgs},
     redrive,
@@ -22,6 +26,7 @@ use crate::{
 };
 
 mod commands;
+mod reads;
 
 /// The settings of each program, by its name. `--help` is generated from the same tables.
 #[must_use]
@@ -33,25 +38,29 @@ pub fn program_settings() -> [(&'static str, Vec<Setting>); 3] {
     ]
 }
 
-/// Runs the command of `args`, `serve` if there is none, and returns the exit status.
+/// Runs the command of `args` and returns the exit status. Without one, prints the help to standard
+/// error.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let program = commands::program();
-    let matches = match program.clone().try_get_matches_from(with_command(args.collect())) {
+    let matches = match program.clone().try_get_matches_from(args) {
         Ok(matches) => matches,
-        Err(message) => return cli::usage(program.get_name(), &message),
+        Err(message) => return cli::usage(program.get_name(), &with_tip(message)),
     };
     let outcome = cli::packaging::run(&program, &matches).unwrap_or_else(|| dispatch(&matches));
     cli::exit(program.get_name(), outcome)
 }
 
-/// `bookend` and `bookend --listen …` mean `bookend serve …`.
-fn with_command(mut args: Vec<OsString>) -> Vec<OsString> {
-    let about = ["-h", "--help", "-V", "--version"];
-    let first = args.get(1).and_then(|first| first.to_str());
-    if first.is_none_or(|first| first.starts_with('-') && !about.contains(&first)) {
-        args.insert(1.min(args.len()), "serve".into());
+/// Adds a tip to the message about a flag in place of a command: earlier versions served then.
+fn with_tip(mut message: clap::Error) -> clap::Error {
+    let is_unknown = message.kind() == ErrorKind::UnknownArgument;
+    if is_unknown
+        && matches!(message.get(ContextKind::Usage), Some(ContextValue::StyledStr(usage)) if usage.to_string().contains("<COMMAND>"))
+    {
+        let tip =
+            "a command comes before its flags, for example: bookend serve --listen 127.0.0.1:5000";
+        message.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
-    args
+    message
 }
 
 fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
@@ -93,10 +102,38 @@ fn dispatch(matches: &clap::ArgMatches) -> anyhow::Result<()> {
             args.options.client.read_key()?;
             block_on(async { load::run(args, interrupted()?).await })
         }
+        Some(("health", matches)) => {
+            let args = HealthArgs::from_arg_matches(matches)?;
+            block_on(health::run(args, Settings::of(&every_setting(), matches)))
+        }
+        Some(("config", matches)) => print_config(matches),
         Some(("key", matches)) => change_keys(matches),
         // clap reports anything else.
         _ => Ok(()),
     }
+}
+
+/// Prints the configuration that `serve` would have, or all of its mistakes.
+fn print_config(matches: &clap::ArgMatches) -> anyhow::Result<()> {
+    // There is one command, `print`.
+    let Some((_, matches)) = matches.subcommand() else { return Ok(()) };
+    let given = Settings::of(&serve::settings(), matches);
+    let text = given.shown(&serve::settings());
+    for warning in &ServeConfig::for_service(given)?.process.warnings {
+        cli::say("bookend", format_args!("warning: {warning}"));
+    }
+    Ok(cli::print(text.as_bytes())?)
+}
+
+/// The settings of all programs: `health` may find a configuration file of any of them.
+fn every_setting() -> Vec<Setting> {
+    let mut all: Vec<Setting> = Vec::new();
+    for (_, settings) in program_settings() {
+        let others = settings.into_iter().filter(|it| !all.iter().any(|of| of.name == it.name));
+        let others: Vec<_> = others.collect();
+        all.extend(others);
+    }
+    all
 }
 
 fn change_keys(matches: &clap::ArgMatches) -> anyhow::Result<()> {

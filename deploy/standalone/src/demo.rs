@@ -2,13 +2,12 @@
 //!
 //! The data directory is temporary and is removed when the demo ends.
 
-use std::{ffi::OsString, future::Future, net::SocketAddr, path::Path, time::Duration};
+use std::{ffi::OsString, future::Future, path::Path, time::Duration};
 
 use anyhow::Context;
 use indicatif::HumanCount;
 use ingest::metrics::{LAG, RECORDS_HANDLED};
 use shared::{clock::Clock, config::Mistakes, http::DrainEnd, progress::Progress};
-use tokio::net::TcpListener;
 
 use crate::{
     client::ClientOptions,
@@ -29,7 +28,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 pub struct DemoArgs {
     /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
-    pub listen: SocketAddr,
+    pub listen: OsString,
 
     /// `open`: let everybody use a demo that other machines can reach
     #[arg(long, value_name = "MODE")]
@@ -62,7 +61,7 @@ impl DemoArgs {
         let embedded = ["serve", "--log=embedded", "--store=embedded", "--drain-window=0s"];
         let own = [
             ("--data-dir", Some(dir.into())),
-            ("--listen", Some(self.listen.to_string().into())),
+            ("--listen", Some(self.listen.clone())),
             ("--access", self.access.clone()),
             ("--keys", self.keys.clone()),
         ];
@@ -88,17 +87,12 @@ pub async fn run(
     config: ServeConfig,
     shutdown: impl Future<Output = DrainEnd> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(args.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {}; name a free port, for example --listen 127.0.0.1:5001",
-            args.listen
-        )
-    })?;
+    let listeners = config.process.listen().await?;
     let scheme = if config.process.tls.is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://{}", listener.local_addr()?);
+    let url = format!("{scheme}://{}", listeners.main.local_addr()?);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let once = args.once;
-    let serving = tokio::spawn(serve::run(config, listener, async move {
+    let serving = tokio::spawn(serve::run(config, listeners, async move {
         tokio::select! {
             end = shutdown => end,
             // The sender is dropped without a message if the demo continues to serve.

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod client;
 pub mod demo;
 pub mod generate;
+pub mod health;
 pub mod key;
 pub mod load;
 pub mod redrive;

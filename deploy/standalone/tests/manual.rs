@@ -68,7 +68,10 @@ impl Row {
             default += &format!(" ({program}: {})", code(other));
         }
         let programs: String = defaults.iter().map(|(program, _)| *program).collect();
-        let help = setting.help.replace('|', "\\|");
+        let values = setting.values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>();
+        let values =
+            if values.is_empty() { String::new() } else { format!(" ({})", values.join(", ")) };
+        let help = setting.help.replace('|', "\\|") + &values;
         format!("| `{name} {}` | {default} | {programs} | {help} |\n", setting.value)
     }
 }
@@ -124,6 +127,83 @@ fn the_settings_table_of_the_manual_is_the_one_that_help_shows() {
         shown == table,
         "the settings in {MANUAL} differ from --help; renew them with: BOOKEND_RENEW=1 cargo test -p standalone --test manual settings"
     );
+}
+
+const SAMPLE: &str = "deploy/bookend.toml";
+const SAMPLE_HEAD: &str = "\
+# Settings of Bookend, as comments with their defaults. Copy the file, uncomment what differs, and name the copy with
+# --config or BOOKEND_CONFIG. Flags and variables override it; `bookend config print` shows the result.
+#
+# Generated; run `BOOKEND_RENEW=1 cargo test --workspace --test manual sample`.
+";
+
+/// The sample configuration file.
+fn sample() -> String {
+    let mut text = SAMPLE_HEAD.to_owned();
+    let mut heading = None;
+    for Row { setting, defaults } in rows() {
+        let Setting { default, help, values, .. } = setting;
+        if heading != Some(setting.heading) {
+            heading = Some(setting.heading);
+            text += &format!("\n## {}\n", setting.heading.unwrap_or("General"));
+        }
+        if setting.is_secret() {
+            let variable = setting.variable();
+            text +=
+                &format!("\n# {help}: only as {variable}, or a file that {variable}_FILE names\n");
+            continue;
+        }
+        let values =
+            if values.is_empty() { String::new() } else { format!(": {}", values.join(", ")) };
+        let programs =
+            if defaults.iter().any(|(program, _)| *program == 'B') { "" } else { " (ingest only)" };
+        text += &format!("\n# {help}{values}{programs}\n# {}\n", setting.in_file(default));
+    }
+    text
+}
+
+#[test]
+fn the_sample_file_has_every_setting_with_its_default() {
+    let sample = sample();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the person who renews the file says so to a test"
+    )]
+    if std::env::var_os("BOOKEND_RENEW").is_some() {
+        fs::write(root().join(SAMPLE), sample).unwrap();
+        return;
+    }
+    assert!(
+        read(SAMPLE) == sample,
+        "{SAMPLE} differs from the settings; renew it with: BOOKEND_RENEW=1 cargo test --workspace --test manual sample"
+    );
+}
+
+/// The configuration of `serve` with the file `text`.
+fn config_of(text: &str) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, text).unwrap();
+    let settings = standalone::serve::settings();
+    let command = clap::Command::new("serve").args(shared::config::args(&settings));
+    let path = file.path().to_str().unwrap();
+    let matches = command.get_matches_from(["serve", "--config", path]);
+    let given = shared::config::Settings::with_variables(&settings, &matches, |_| None);
+    let config = standalone::serve::ServeConfig::for_service(given);
+    format!("{:#?}", config.unwrap_or_else(|mistakes| panic!("{mistakes}")))
+}
+
+#[test]
+fn the_lines_of_the_sample_are_settings_that_change_nothing() {
+    let sample = read(SAMPLE);
+    let is_setting = |line: &&str| {
+        let name = line.split_once(" = ").map_or("", |(name, _)| name);
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+    };
+    let lines = sample.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_setting);
+    let (role, lines): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("role = "));
+    assert_eq!(role, ["role = \"both\""]);
+    assert!(lines.len() > 50, "{lines:?}");
+    assert_eq!(config_of(&lines.join("\n")), config_of(""));
 }
 
 /// The anchors that GitHub gives to the headings of `text`.

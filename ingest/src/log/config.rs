@@ -16,7 +16,7 @@ use shared::{
 use super::{
     EmbeddedLog, KafkaLog, Log, LogOpenError,
     embedded::EmbeddedLogOptions,
-    kafka::{KafkaLogOptions, Mistake, SetupReport, setup},
+    kafka::{GroupProtocol, KafkaLogOptions, Mechanism, Mistake, Security, SetupReport, setup},
 };
 
 /// The record buffer on Kafka in consumer batches: half for all partitions, half for the next one.
@@ -60,13 +60,13 @@ pub fn embedded_settings() -> Vec<Setting> {
 #[rustfmt::skip]
 pub fn kafka_settings() -> Vec<Setting> {
     let settings = [
-        Setting::new("kafka-brokers", "HOST:PORT,…", "127.0.0.1:9092", "Bootstrap brokers"),
+        Setting::new("kafka-brokers", "HOST:PORT,…", "127.0.0.1:9092", "Bootstrap brokers").common(),
         Setting::new("kafka-topic", "NAME", "session-events", "Topic that events are read from; dead letters go to NAME.dlq"),
         Setting::new("kafka-group", "NAME", "bookend", "Consumer group"),
         Setting::new("kafka-member", "NAME", "", "Static name of this group member: a short restart then causes no rebalance"),
-        Setting::new("kafka-group-protocol", "NAME", "classic", "Group protocol: classic, or consumer (brokers assign partitions; from Kafka 4.0)"),
-        Setting::new("kafka-security", "PROTOCOL", "plaintext", "Security protocol: plaintext, tls, sasl-plaintext or sasl-tls"),
-        Setting::new("kafka-mechanism", "NAME", "PLAIN", "SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
+        Setting::new("kafka-group-protocol", "NAME", "classic", "Group protocol; with consumer, brokers assign the partitions (from Kafka 4.0)").one_of::<GroupProtocol>(),
+        Setting::new("kafka-security", "PROTOCOL", "plaintext", "Security protocol").one_of::<Security>(),
+        Setting::new("kafka-mechanism", "NAME", "PLAIN", "SASL mechanism").one_of::<Mechanism>(),
         Setting::new("kafka-username", "NAME", "", "SASL user name"),
         Setting::secret("kafka-password", "SASL password"),
         Setting::new("kafka-ca-file", "FILE", "", "CA certificates that brokers are verified against, in PEM [default: the system's]"),
@@ -232,6 +232,8 @@ fn open_embedded(
     open: impl FnOnce(&Path) -> Result<EmbeddedLog, LogOpenError>,
 ) -> anyhow::Result<Log> {
     let _waiting = Progress::waiting(format!("opening the log in {}", dir.display()));
-    let failed = || format!("the log in {} cannot be opened", dir.display());
+    // As the operator has named it.
+    let data_dir = dir.parent().unwrap_or(dir);
+    let failed = || format!("the log in {} cannot be opened", data_dir.display());
     Ok(Log::Embedded(open(dir).with_context(failed)?))
 }

@@ -147,6 +147,10 @@ impl KafkaLog {
                 Err(lost @ RequestError::Thread(_)) => {
                     return Err(LogOpenError::Unavailable(format!("kafka: {lost}")));
                 }
+                // The producer has logged why.
+                Err(error) if self.0.producer.ready(&topic).is_err() => {
+                    tracing::debug!(%error, "the offsets of topic {topic} could not be queried");
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the offsets of topic {topic} could not be queried");
                 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::{AllowedOrigin, Keys, TrustedProxies};
 use crate::{
-    config::{Setting, Settings},
+    config::{ListenAddress, Setting, Settings},
     words,
 };
 
@@ -38,8 +38,8 @@ words!(Mode: "open" => Open);
 #[rustfmt::skip]
 pub fn settings() -> Vec<Setting> {
     [
-        Setting::new("keys", "FILE", "", "File of API keys (see `bookend key`); requests then need a key, on loopback too"),
-        Setting::new("access", "MODE", "", "open: allow everybody to use a service without --keys that other machines can reach"),
+        Setting::new("keys", "FILE", "", "File of API keys (see `bookend key`); requests then need a key, on loopback too").common(),
+        Setting::new("access", "MODE", "", "open: allow everybody to use a service without --keys that other machines can reach").one_of::<Mode>().common(),
         Setting::list("allowed-host", "NAME", "Further host name by which an open service on loopback may be called"),
         Setting::list("trusted-proxies", "CIDR", "Network of proxies whose X-Forwarded-For names the client, for --quota"),
         Setting::list("cors-origin", "ORIGIN", "Origin whose web pages may call the service, for example https://game.example; or *"),
@@ -59,7 +59,9 @@ impl AccessConfig {
             allowed_hosts: names.into_iter().map(|name| name.to_ascii_lowercase()).collect(),
             trusted_proxies: TrustedProxies::all(given.get_list("trusted-proxies")),
             cors_origins: given.get_list("cors-origin"),
-            operations: given.get_optional("operations-listen"),
+            operations: given
+                .get_optional("operations-listen")
+                .map(|ListenAddress(address)| address),
         };
         if config.keys.is_none() && config.cors_origins.contains(&AllowedOrigin::Any) {
             let cause =

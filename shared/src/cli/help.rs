@@ -3,6 +3,8 @@
 //!
 //! A line has at most 79 characters, so that a terminal of 80 columns does not break a table.
 
+use clap::Command;
+
 /// The exit statuses of every program, and `more`.
 #[must_use]
 pub fn exit_status(more: &[&str]) -> String {
@@ -43,6 +45,13 @@ pub fn section(title: &str, lines: &[&str]) -> String {
 #[must_use]
 pub fn sections(sections: &[String]) -> String {
     sections.join("\n\n")
+}
+
+/// Puts `notes` at the end of the help of `command`: `-h` has the first one, `--help` has all.
+#[must_use]
+pub fn with_notes(command: Command, notes: &[String]) -> Command {
+    let first = notes.first().cloned().unwrap_or_default();
+    command.after_help(first).after_long_help(sections(notes))
 }
 
 /// Splits such a text into sections: the title and the lines of each.

@@ -146,15 +146,19 @@ fn page_of(program: &Command, name: Option<&str>) -> io::Result<Vec<u8>> {
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").trim_start().to_owned();
     // The sections at the end of the help become sections of the page below.
-    let shown = command.clone().override_usage(usage).after_help(None::<&'static str>);
+    let shown = command.clone().override_usage(usage);
+    let shown = shown.after_help(None::<&'static str>).after_long_help(None::<&'static str>);
     let man = Man::new(shown).source(source).manual("Bookend");
     // A blank, not an empty date: clap_mangen skips an empty one and puts the source in its place.
     let man = man.date(" ");
     let mut page = Vec::new();
     man.render(&mut page)?;
+    // Names and commands must be found by a search, so no word is hyphenated.
+    let page = String::from_utf8_lossy(&page).replacen("\n.SH", "\n.nh\n.SH", 1);
+    let mut page = page.into_bytes();
     let mut rest = Roff::new();
-    let after_help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    for (title, lines) in help::read(&after_help) {
+    let notes = command.get_after_long_help().or(command.get_after_help());
+    for (title, lines) in help::read(&notes.map(ToString::to_string).unwrap_or_default()) {
         rest.control("SH", [title.to_uppercase().as_str()]);
         // Without filling: the lines are tables and commands.
         rest.control("nf", []);

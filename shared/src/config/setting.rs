@@ -1,12 +1,18 @@
 //! The declaration of a setting: its names, default and help text.
 
+use super::units::Words;
+
 /// The setting that names the configuration file.
 pub(super) const CONFIG: Setting = Setting::new(
     "config",
     "FILE",
     "",
     "TOML file with settings, each under its flag's name; flags and variables override it",
-);
+)
+.common();
+
+/// The beginning of every variable.
+pub(super) const PREFIX: &str = "BOOKEND_";
 
 /// Separates the values of a list, as [`Settings`](super::Settings) stores them.
 pub(super) const LIST_SEPARATOR: &str = "\n";
@@ -24,6 +30,10 @@ pub struct Setting {
     pub help: &'static str,
     /// The heading in `--help`; `None` for the settings of every process.
     pub heading: Option<&'static str>,
+    /// The possible values; empty if there are too many to list.
+    pub values: &'static [&'static str],
+    /// Whether `-h` lists it, and not only `--help`.
+    pub is_common: bool,
     pub(super) kind: Kind,
     /// Whether messages hide its value.
     pub(super) redacted: bool,
@@ -51,7 +61,9 @@ impl Setting {
         default: &'static str,
         help: &'static str,
     ) -> Self {
-        Self { name, value, default, help, heading: None, kind: Kind::Value, redacted: false }
+        let (heading, values, is_common) = (None, &[] as &[_], false);
+        let (kind, redacted) = (Kind::Value, false);
+        Self { name, value, default, help, heading, values, is_common, kind, redacted }
     }
 
     /// A setting that may be repeated: [`Settings::get_list`](super::Settings::get_list).
@@ -78,6 +90,19 @@ impl Setting {
         Self { redacted: true, ..self }
     }
 
+    /// Lists the values of `T` in `--help` and in completions. Reading the setting checks them, so
+    /// that a wrong one is listed with all other mistakes.
+    #[must_use]
+    pub const fn one_of<T: Words>(self) -> Self {
+        Self { values: T::WORDS, ..self }
+    }
+
+    /// Lists the setting in `-h` too: one of the few that most deployments set.
+    #[must_use]
+    pub const fn common(self) -> Self {
+        Self { is_common: true, ..self }
+    }
+
     /// Puts the setting under `heading` in `--help`.
     #[must_use]
     pub const fn under(self, heading: &'static str) -> Self {
@@ -87,7 +112,7 @@ impl Setting {
     /// The name of its variable.
     #[must_use]
     pub fn variable(&self) -> String {
-        format!("BOOKEND_{}", self.name.replace('-', "_").to_ascii_uppercase())
+        format!("{PREFIX}{}", self.name.replace('-', "_").to_ascii_uppercase())
     }
 
     /// Whether it is a secret, which has a variable but neither a flag nor a key of the file.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-const SETTINGS: [Setting; 7] = [
+const SETTINGS: [Setting; 8] = [
     Setting::new("port", "N", "5000", "a number"),
     Setting::new("max-body", "BYTES", "1MiB", "a size"),
     Setting::new("quota", "N", "", "off by default"),
@@ -15,6 +15,7 @@ const SETTINGS: [Setting; 7] = [
     Setting::list("property", "KEY=VALUE", "any number of times"),
     Setting::switch("tls", "on or off"),
     Setting::secret("password", "what must not be told"),
+    Setting::new("format", "NAME", "", "one of few").one_of::<crate::telemetry::LogFormat>(),
 ];
 
 /// The flags, variables and file of one test.
@@ -140,8 +141,9 @@ fn all_mistakes_are_listed_at_once_each_with_its_source() {
         "{all:?}"
     );
     assert!(listed(&format!("{path}: quota: \"many\" is not valid: ")), "{all:?}");
-    assert!(listed(&format!("{path}: unknown setting \"prot\"")), "{all:?}");
-    assert!(listed(&format!("{path}: unknown setting \"listen\"")), "{all:?}");
+    let meant = format!("{path}: unknown setting \"prot\"; did you mean \"port\"?");
+    assert!(listed(&meant), "{all:?}");
+    assert!(listed(&format!("{path}: unknown setting \"listen\"; `--help` lists")), "{all:?}");
     assert_eq!(all.len(), 5, "{all:?}");
 }
 
@@ -227,7 +229,7 @@ fn a_mistake_says_what_was_expected() {
     let given = Given::default().flags(&["--port", "-1", "--max-body", "5000", "--tls=maybe"]);
     let mut settings = given.settings();
     settings.get::<u16>("port");
-    settings.get_or("max-body", std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
+    settings.get_or("max-body", ListenAddress(([0, 0, 0, 0], 0).into()));
     settings.get::<bool>("tls");
     let all = mistakes(settings);
     assert_eq!(all[0], "--port: \"-1\" is not valid: expected a whole number");
@@ -341,4 +343,34 @@ fn a_command_without_settings_reads_its_secret_as_a_service_does() {
     let gone = Given::default().variable("BOOKEND_PASSWORD_FILE", "/nowhere/secret");
     let Mistakes(all) = read(&gone).unwrap_err();
     assert!(all[0].starts_with("BOOKEND_PASSWORD_FILE: /nowhere/secret cannot be read"), "{all:?}");
+}
+
+#[test]
+fn the_values_are_shown_as_a_file_with_their_sources_and_without_secrets() {
+    let given = Given::default()
+        .file("quota = 7\nproperty = ['a=1,2', 'b=\"3\"']")
+        .variable("BOOKEND_MAX_BODY", "2MiB")
+        .variable("BOOKEND_PASSWORD", "hush")
+        .flags(&["--tls", "--port", "08"]);
+    let shown = given.settings().shown(&SETTINGS);
+    let path = given.path();
+    let lines: Vec<_> = shown.lines().collect();
+    let expected = [
+        "port = \"08\"  # --port".to_owned(),
+        "max-body = \"2MiB\"  # BOOKEND_MAX_BODY".to_owned(),
+        format!("quota = 7  # {path}: quota"),
+        "# as-of = \"\"  # default".to_owned(),
+        format!("property = [\"a=1,2\", 'b=\"3\"']  # {path}: property"),
+        "tls = true  # --tls".to_owned(),
+        "# password = [redacted]  # BOOKEND_PASSWORD".to_owned(),
+        "# format = \"\"  # default".to_owned(),
+    ];
+    assert_eq!(lines, expected);
+    assert!(!shown.contains("hush"));
+    // It is a file that gives the same values.
+    let again = Given::default().file(&shown);
+    let mut settings = again.settings();
+    assert_eq!(settings.get::<String>("port"), "08");
+    assert_eq!(settings.get_list::<String>("property"), ["a=1,2", "b=\"3\""]);
+    assert!(mistakes(settings).is_empty());
 }

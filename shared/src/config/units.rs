@@ -17,10 +17,20 @@ pub struct DurationValue(pub Duration);
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// Implements `FromStr` for an enum: a word for each value, in upper or lower case.
+/// A type with a word for each of its values.
+pub trait Words {
+    /// The words.
+    const WORDS: &'static [&'static str];
+}
+
+/// Implements `FromStr` and [`Words`] for an enum: a word for each value, in upper or lower case.
 #[macro_export]
 macro_rules! words {
     ($type:ty: $($word:literal => $value:ident),+) => {
+        impl $crate::config::Words for $type {
+            const WORDS: &'static [&'static str] = &[$($word),+];
+        }
+
         impl std::str::FromStr for $type {
             type Err = String;
 
@@ -28,7 +38,7 @@ macro_rules! words {
                 $(if text.eq_ignore_ascii_case($word) {
                     return Ok(Self::$value);
                 })+
-                Err(format!("expected one of {}", [$($word),+].join(", ")))
+                Err($crate::config::unknown_word(text, <Self as $crate::config::Words>::WORDS))
             }
         }
     };

@@ -45,7 +45,7 @@ pub fn embedded_settings() -> Vec<Setting> {
 #[rustfmt::skip]
 pub fn cassandra_settings() -> Vec<Setting> {
     let settings = [
-        Setting::list("cassandra-nodes", "HOST:PORT", "Contact points, repeatable or comma-separated [default: 127.0.0.1:9042]"),
+        Setting::list("cassandra-nodes", "HOST:PORT", "Contact points, repeatable or comma-separated [default: 127.0.0.1:9042]").common(),
         Setting::new("cassandra-keyspace", "NAME", "bookend", "Keyspace of the tables"),
         Setting::new("cassandra-datacenter", "NAME", "", "Use only this data centre, at LOCAL_QUORUM; must be the same for every process"),
         Setting::new("cassandra-replication", "N", "3", "Replicas of every row in a new keyspace, for example 3, or east:3,west:3 by data centre"),
@@ -188,7 +188,9 @@ fn open_embedded(
     open: impl FnOnce(&Path) -> Result<EmbeddedStore, EmbeddedStoreOpenError>,
 ) -> anyhow::Result<Store> {
     let _waiting = Progress::waiting(format!("opening the store in {}", dir.display()));
-    let failed = || format!("the store in {} cannot be opened", dir.display());
+    // As the operator has named it.
+    let data_dir = dir.parent().unwrap_or(dir);
+    let failed = || format!("the store in {} cannot be opened", data_dir.display());
     Ok(Store::Embedded(open(dir).with_context(failed)?))
 }
 

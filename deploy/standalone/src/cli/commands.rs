@@ -1,6 +1,6 @@
 //! The commands: their purpose, their arguments, and the sections at the end of their `--help`.
 
-use clap::{Arg, Args, Command};
+use clap::{Args, Command};
 use ingest::log::{DeadLetterCode, kafka::librdkafka_version};
 use shared::{
     cli::{
@@ -10,10 +10,12 @@ use shared::{
     config,
 };
 
+use super::reads::reads;
 use crate::{
     client::API_KEY,
     demo::DemoArgs,
     generate::GenerateArgs,
+    health::HealthArgs,
     key::{ListArgs, NewArgs, RevokeArgs},
     load::LoadArgs,
     serve,
@@ -77,6 +79,11 @@ const VERIFIED: &[&str] = &[
     "differences         count, and the first 100 in first: kind, user_id,",
     "                    session_id, text",
 ];
+const HEALTH: &[&str] = &[
+    "Without --url, the address that the settings name: --operations-listen if it",
+    "is given, else --listen, on loopback if the service has every address. There",
+    "the certificate is not verified, and no API key is sent over TLS.",
+];
 const REDRIVEN: &[&str] = &[
     "looked_at                 number of dead letters, the sum of the others",
     "appended, kept, repeated  dead letters by outcome; repeated ones are removed",
@@ -91,14 +98,6 @@ const ROTATED: &[&str] = &[
     "2. Give it to the clients. Both keys are valid.",
     "3. Revoke the earlier one when its requests have ended; see the label `key`",
     "   of bookend_ingest_requests_total and bookend_query_requests_total.",
-];
-
-/// The settings that the other commands accept but do not use: only the help of `serve` lists them.
-#[rustfmt::skip]
-const SERVICE_ONLY: &[&str] = &[
-    "listen", "max-connections", "header-timeout", "idle-timeout", "write-timeout", "drain-window",
-    "drain-timeout", "body-timeout", "max-batch-events", "max-body", "max-inflight", "quota",
-    "consumer-batch", "trusted-proxies",
 ];
 
 /// The arguments of `bookend setup` and `bookend verify` besides the settings of `serve`.
@@ -135,14 +134,15 @@ pub(super) fn program() -> Command {
     let program = cli::program("bookend", ABOUT, Some(&librdkafka_version()))
         .long_about(LONG_ABOUT)
         .after_help(help::sections(&notes));
-    cli::packaging::with_commands(operating_commands(data_commands(program)).subcommand(key()))
+    let program = operating_commands(data_commands(program)).subcommand(key()).subcommand(config());
+    cli::packaging::with_commands(program).subcommand_required(true).arg_required_else_help(true)
 }
 
 /// Adds the commands that serve, generate and load data.
 #[rustfmt::skip]
 fn data_commands(program: Command) -> Command {
     program
-        .subcommand(with_settings::<()>("serve", "Run the service (the default command)", &[
+        .subcommand(with_settings::<()>("serve", "Run the service", &[
             section("Examples", &[
                 "bookend serve --listen 0.0.0.0:5000 --data-dir /var/lib/bookend",
                 "bookend serve --as-of 2019-05-13T12:00:00Z",
@@ -197,6 +197,15 @@ fn operating_commands(program: Command) -> Command {
             section("When", STOPPED),
             section("Output with --json", REDRIVEN),
         ]))
+        .subcommand(with_settings::<HealthArgs>("health",
+            "Ask a running service whether it is ready; status 0 if it is, 1 if not", &[
+            section("Examples", &[
+                "bookend health",
+                "bookend health --url https://bookend.example",
+            ]),
+            section("Address", HEALTH),
+            config::secrets_help(&[API_KEY]),
+        ]))
 }
 
 /// The command `key` with its own commands.
@@ -230,20 +239,43 @@ fn key() -> Command {
         ]))
 }
 
+/// The command `config` with its own command.
+#[rustfmt::skip]
+fn config() -> Command {
+    with_args::<()>("config", "Check and print the configuration", &[
+        section("Example", &["bookend config print --config bookend.toml"]),
+    ])
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(with_settings::<()>("print",
+            "Print every setting of `serve`, its value and its source, as a file for --config", &[
+            section("Examples", &[
+                "bookend config print --config bookend.toml",
+                "bookend config print > bookend.toml",
+            ]),
+            section("Output", &[
+                "Settings that are given, then a comment with the source. Defaults are comments.",
+                "Secrets are never printed, and neither are values that may contain one.",
+            ]),
+        ]))
+}
+
 /// A command with the arguments `T`.
 fn with_args<T: Args>(name: &'static str, about: &'static str, notes: &[String]) -> Command {
     // Set last, because `T` sets its doc comment, which is for readers of the code.
-    T::augment_args(Command::new(name))
-        .about(about)
-        .long_about(None)
-        .after_help(help::sections(notes))
+    let command = T::augment_args(Command::new(name)).about(about).long_about(None);
+    help::with_notes(command, notes)
 }
 
 /// A command with the arguments `T` and the settings of `serve`.
 fn with_settings<T: Args>(name: &'static str, about: &'static str, notes: &[String]) -> Command {
     let settings = serve::settings();
-    let notes = [notes, &[config::secrets_help(&settings)]].concat();
-    let is_unused = |arg: &Arg| name != "serve" && SERVICE_ONLY.contains(&arg.get_id().as_str());
-    with_args::<T>(name, about, &notes)
-        .args(config::args(&settings).map(|arg| arg.clone().hide(is_unused(&arg))))
+    let secrets = (name != "health").then(|| config::secrets_help(&settings));
+    let notes: Vec<_> = notes.iter().cloned().chain(secrets).collect();
+    let args = config::args(&settings).map(|arg| match reads(name, &arg) {
+        true => arg,
+        false => arg.hide(true),
+    });
+    with_args::<T>(name, about, &notes).args(args)
 }

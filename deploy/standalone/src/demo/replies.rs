@@ -95,7 +95,12 @@ pub(super) async fn show(client: &QueryClient) -> anyhow::Result<()> {
     ))?;
     say(format_args!("{}", table(&["country", "starts"], rows.collect())))?;
     let total: u64 = countries.values().sum();
-    say(format_args!("  {total} starts in {} countries\n", countries.len()))?;
+    let count = |number, one, many| format!("{number} {}", if number == 1 { one } else { many });
+    say(format_args!(
+        "  {} in {}\n",
+        count(total, "start", "starts"),
+        count(countries.len() as u64, "country", "countries")
+    ))?;
 
     let first = ranked.first().map_or("SK", |(country, _)| country.as_str());
     let path = format!("/v1/session-starts?hours=48&country={first}&limit={ROWS}");
@@ -110,7 +115,8 @@ pub(super) async fn show(client: &QueryClient) -> anyhow::Result<()> {
     ))?;
     say(format_args!("{}", table(&["ts", "user_id", "session_id"], rows.collect())))?;
 
-    let user = busiest(client).await?;
+    // A few sessions may all be open, or older than the list is long.
+    let Some(user) = busiest(client).await? else { return Ok(()) };
     let path = format!("/v1/users/{user}/sessions");
     let Sessions { sessions } = client.ask(&path).await?;
     let rows = sessions.iter().take(ROWS).map(|session| {
@@ -126,19 +132,19 @@ pub(super) async fn show(client: &QueryClient) -> anyhow::Result<()> {
         "{}",
         table(&["ended_at", "started_at", "duration", "country", "session_id"], rows.collect())
     ))?;
-    say(format_args!("  {} sessions in the reply", sessions.len()))
+    say(format_args!("  {} in the reply", count(sessions.len() as u64, "session", "sessions")))
 }
 
-/// Returns the recently active user with the most sessions.
-async fn busiest(client: &QueryClient) -> anyhow::Result<String> {
-    let Starts { countries } = client.ask("/v1/session-starts?days=3&limit=50").await?;
+/// Returns the recently active user with the most complete sessions, if there is one.
+async fn busiest(client: &QueryClient) -> anyhow::Result<Option<String>> {
+    let Starts { countries } = client.ask("/v1/session-starts?days=31&limit=50").await?;
     let mut best = (0, String::new());
     for start in countries.values().flatten().take(50) {
         let Sessions { sessions } =
             client.ask(&format!("/v1/users/{}/sessions", start.user_id)).await?;
         best = best.max((sessions.len(), start.user_id.clone()));
     }
-    Ok(best.1)
+    Ok(Some(best.1).filter(|user| !user.is_empty()))
 }
 
 /// Returns the sum of a metric over its labels.

@@ -1,14 +1,15 @@
-//! Writes a data set to a file or standard output. Shows the progress unless the lines themselves
-//! go to a terminal.
+//! Writes a data set to a file or standard output. Shows the progress only if the lines go to
+//! a file.
 
 use std::{
     fs::File,
-    io::{self, BufWriter, IsTerminal, Write},
+    io::{self, BufWriter, Write},
     path::Path,
 };
 
 use anyhow::Context;
 use indicatif::HumanCount;
+use rustix::fs::FileType;
 use serde::Serialize;
 use shared::{cli, clock::Clock, progress::Progress, timestamp::Timestamp};
 
@@ -39,7 +40,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         Some(path) => {
             let file =
                 File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-            let dataset = draw(args, ending_at);
+            let dataset = draw(args, ending_at, true);
             write(&dataset, file, true)
                 .with_context(|| format!("cannot write {}", path.display()))?;
             let report = GenerateReport {
@@ -59,8 +60,11 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         }
         None => {
             let output = io::stdout().lock();
-            let is_seen = output.is_terminal();
-            match write(&draw(args, ending_at), output, !is_seen) {
+            // A terminal shows the lines themselves, and the reader of a pipe may show a bar.
+            let kind =
+                rustix::fs::fstat(&output).map(|found| FileType::from_raw_mode(found.st_mode));
+            let show = kind.is_ok_and(FileType::is_file);
+            match write(&draw(args, ending_at, show), output, show) {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 written => written.context("cannot write the events"),
             }
@@ -68,9 +72,9 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     }
 }
 
-fn draw(args: &GenerateArgs, ending_at: Timestamp) -> Dataset {
-    let _waiting =
-        Progress::waiting(format!("drawing {} sessions", HumanCount(args.sessions.into())));
+fn draw(args: &GenerateArgs, ending_at: Timestamp, show: bool) -> Dataset {
+    let text = || format!("drawing {} sessions", HumanCount(args.sessions.into()));
+    let _waiting = show.then(|| Progress::waiting(text()));
     Dataset::new(args, ending_at)
 }
 

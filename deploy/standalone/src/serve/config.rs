@@ -53,9 +53,9 @@ enum StoreBackend {
 pub fn settings() -> Vec<Setting> {
     let mut all = cli::settings("127.0.0.1:5000");
     all.extend([
-        Setting::new("log", "BACKEND", "embedded", "Backend of the log: embedded (in the data directory) or kafka"),
-        Setting::new("store", "BACKEND", "embedded", "Backend of the store: embedded (in the data directory) or cassandra"),
-        Setting::new("data-dir", "DIR", "./bookend-data", "Directory of the embedded log and store; created if missing"),
+        Setting::new("log", "BACKEND", "embedded", "Backend of the log; embedded: in the data directory").one_of::<LogBackend>().common(),
+        Setting::new("store", "BACKEND", "embedded", "Backend of the store; embedded: in the data directory").one_of::<StoreBackend>().common(),
+        Setting::new("data-dir", "DIR", "./bookend-data", "Directory of the embedded log and store; created if missing").common(),
         Setting::new("min-free-disk", "BYTES", "256MiB", "Reject batches with 503 when the disk of the data directory has less free space"),
     ]);
     all.extend(ingest_config::settings());

@@ -70,6 +70,8 @@ fn help_is_an_answer_for_the_program_and_for_every_command() {
         "setup",
         "verify",
         "redrive",
+        "health",
+        "config print",
         "key new",
         "key list",
         "key revoke",
@@ -91,7 +93,7 @@ fn help_is_an_answer_for_the_program_and_for_every_command() {
     assert!(text.contains("--data-dir") && !text.contains("--listen"), "{text}");
     assert!(text.find("--json") < text.find("--as-of"), "{text}");
     let text = help(&["--help"], "80");
-    assert!(text.contains("Usage: bookend [COMMAND]"), "{text}");
+    assert!(text.contains("Usage: bookend <COMMAND>"), "{text}");
     assert!(text.contains("Exit status:\n  0 "), "{text}");
     // The doc comment of an argument type must not replace the description of a command.
     assert!(text.contains("Send files of events") && !text.contains("What to"), "{text}");
@@ -158,7 +160,10 @@ fn every_line_of_help_has_at_most_a_hundred_characters() {
 fn a_slip_of_the_hand_is_told_with_what_was_meant() {
     for (args, meant) in [
         (&["sevre"][..], "'serve'"),
-        (&["--lisen", "127.0.0.1:1"], "'--listen'"),
+        (&["serve", "--lisen", "127.0.0.1:1"], "'--listen'"),
+        (&["--listen", "127.0.0.1:1"], "bookend serve --listen"),
+        (&["serve", "--port", "6000"], "--listen 127.0.0.1:5000"),
+        (&["serve", "--log", "kafak"], "did you mean \"kafka\"?"),
         (&["load", "--jsn", "-"], "'--json'"),
         (&["generate", "--profile", "hostil"], "'hostile'"),
     ] {
@@ -174,6 +179,7 @@ fn what_the_program_does_not_know_is_a_mistake_with_the_status_of_mistakes() {
         &["serve", "--no-such-flag"][..],
         &["--no-such-flag"],
         &["no-such-command"],
+        &["--listen", "127.0.0.1:0"],
         &["generate", "--sessions", "0"],
         &["generate", "--ending-at", "yesterday"],
         &["load"],
@@ -200,7 +206,9 @@ fn every_mistake_of_a_configuration_is_listed_with_its_source() {
         .arg("--config")
         .arg(&file)
         .env("BOOKEND_QUOTA", "-1")
-        .env("BOOKEND_DRAIN_TIMEOUT", "soon");
+        .env("BOOKEND_DRAIN_TIMEOUT", "soon")
+        .env("BOOKEND_MAX_BODDY", "2MiB")
+        .env("BOOKEND_PORT", "tcp://10.0.0.1:5000");
     let output = end_of(command);
     let text = said(&output);
     assert_eq!(output.status.code(), Some(64), "{text}");
@@ -212,6 +220,7 @@ fn every_mistake_of_a_configuration_is_listed_with_its_source() {
         "--log: \"papyrus\"",
         "BOOKEND_QUOTA: \"-1\"",
         "BOOKEND_DRAIN_TIMEOUT: \"soon\"",
+        "BOOKEND_MAX_BODDY is not a setting and is ignored; did you mean BOOKEND_MAX_BODY?",
     ] {
         assert_eq!(
             text.lines().filter(|line| line.contains(mistake)).count(),
@@ -219,8 +228,39 @@ fn every_mistake_of_a_configuration_is_listed_with_its_source() {
             "{mistake} in\n{text}"
         );
     }
-    assert_eq!(text.lines().count(), 7, "{text}");
+    assert_eq!(text.lines().count(), 8, "{text}");
     assert!(!dir.path().join("data").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_variable_that_is_nearly_a_setting_is_a_warning_and_one_of_kubernetes_is_not() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = serve(data.path(), &[]);
+    command.env("BOOKEND_LISTEEN", "127.0.0.1:1").env("BOOKEND_PORT", "tcp://10.0.0.1:5000");
+    command.env("BOOKEND_SERVICE_PORT", "5000").env("BOOKEND_PORT_5000_TCP_PORT", "5000");
+    let service = Service::run(command);
+    let said = service.said();
+    let warnings: Vec<_> = said.lines().filter(|line| line.contains("did you mean")).collect();
+    assert_eq!(warnings.len(), 1, "{said}");
+    assert!(warnings[0].contains("\"WARN\"") && warnings[0].contains("BOOKEND_LISTEN?"), "{said}");
+    service.stop();
+}
+
+/// All programs may run in one environment.
+#[test]
+fn the_variables_of_one_program_are_no_slip_of_another() {
+    let programs = standalone::cli::program_settings();
+    let mut variables = vec!["BOOKEND_API_KEY".to_owned(), "BOOKEND_API_KEY_FILE".to_owned()];
+    for (_, settings) in &programs {
+        variables.extend(settings.iter().map(shared::config::Setting::variable));
+    }
+    for (program, _) in &programs {
+        let mut command = Command::new(crate::apart::path_of(program));
+        command.env_clear().envs(variables.iter().map(|name| (name, "")));
+        command.args((*program == "bookend").then_some("serve")).args(["--log-level", "loud"]);
+        let output = end_of(command);
+        assert!(!said(&output).contains("is not a setting"), "{program}: {}", said(&output));
+    }
 }
 
 #[test]
@@ -255,14 +295,55 @@ fn a_port_that_is_in_use_is_named() {
     let (taken, data) = (TcpListener::bind("127.0.0.1:0").unwrap(), tempfile::tempdir().unwrap());
     let address = taken.local_addr().unwrap().to_string();
     let mut command = Command::new(BOOKEND);
-    command.env_clear().args(["--listen", &address, "--data-dir"]).arg(data.path());
+    command.env_clear().args(["serve", "--listen", &address, "--data-dir"]).arg(data.path());
+    let mut demo = Command::new(BOOKEND);
+    demo.env_clear().args(["demo", "--listen", &address]);
+    for command in [command, demo] {
+        let output = end_of(command);
+        assert_eq!(output.status.code(), Some(1));
+        let text = said(&output);
+        let in_use = format!("bookend: cannot listen on {address}: Address already in use");
+        assert!(text.starts_with(&in_use), "{text}");
+        assert!(text.contains("; name a free port, for example --listen 127.0.0.1:"), "{text}");
+        assert_eq!(text.matches("in use").count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_name_or_a_port_alone_is_an_address_to_listen_on() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().args(["serve", "--log-format", "json", "--listen", "localhost:0"]);
+    command.arg("--data-dir").arg(data.path());
+    Service::run(command).stop();
+
+    // Every address, which needs keys or --access open.
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().args(["serve", "--log-format", "json", "--listen", ":0", "--data-dir"]);
+    command.arg(data.path());
     let output = end_of(command);
-    assert_eq!(output.status.code(), Some(1));
-    let text = said(&output);
-    assert!(
-        text.contains(&format!("cannot listen on {address}")) && text.contains("in use"),
-        "{text}"
-    );
+    assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+    assert!(said(&output).starts_with("bookend: --listen: \":0\" is not valid: other machines"));
+    let mut command = Command::new(BOOKEND);
+    command.env_clear().args(["serve", "--log-format", "json", "--listen", ":0"]);
+    command.args(["--access", "open", "--data-dir"]).arg(data.path());
+    Service::run(command).stop();
+}
+
+#[test]
+fn a_log_without_brokers_is_one_line_with_their_address_and_the_flag() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let data = tempfile::tempdir().unwrap();
+    let flags = ["--log", "kafka", "--kafka-brokers", &closed];
+    // It serves although there is no broker.
+    let service = Service::begin(serve(data.path(), &flags));
+    let said = service.said();
+    let warnings: Vec<_> = said.lines().filter(|line| line.contains("\"WARN\"")).collect();
+    assert_eq!(warnings.len(), 1, "{said}");
+    let text =
+        format!("no broker can be reached at {closed}: Connection refused; check --kafka-brokers");
+    assert!(warnings[0].contains(&text), "{said}");
+    service.stop();
 }
 
 #[test]
@@ -272,18 +353,80 @@ fn a_data_directory_that_cannot_be_made_is_named() {
     std::fs::write(&file, "").unwrap();
     let output = end_of(serve(&file, &[]));
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains(&file.display().to_string()), "{}", said(&output));
+    let text = said(&output);
+    assert!(text.contains(&format!(" in {} cannot be opened: ", file.display())), "{text}");
+    assert_eq!(text.matches("os error").count(), 1, "{text}");
 }
 
 #[test]
-fn without_a_command_the_program_serves() {
-    let data = tempfile::tempdir().unwrap();
+fn without_a_command_the_program_prints_its_help_and_serves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
     let mut command = Command::new(BOOKEND);
-    command.env_clear().current_dir(data.path());
-    command.env("BOOKEND_LISTEN", "127.0.0.1:0").env("BOOKEND_LOG_FORMAT", "json");
-    let service = Service::run(command);
-    assert!(data.path().join("bookend-data").is_dir(), "its data lies where the help says");
-    service.stop();
+    command.env_clear().env("BOOKEND_LISTEN", "127.0.0.1:0").current_dir(dir.path());
+    let output = end_of(command);
+    assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+    assert!(output.stdout.is_empty());
+    let text = said(&output);
+    assert!(text.contains("Usage: bookend <COMMAND>") && text.contains("  serve "), "{text}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "it creates nothing");
+}
+
+/// The flags that `bookend` with `args` lists.
+fn flags(args: &[&str]) -> Vec<String> {
+    let text = help(args, "300");
+    let flags = text.lines().filter_map(|line| {
+        let flag = line.trim_start().trim_start_matches("-h, ").trim_start_matches("-V, ");
+        flag.strip_prefix("--")?.split([' ', '[', '=']).next()
+    });
+    flags.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_short_help_has_few_flags_and_the_full_help_those_that_the_command_reads() {
+    let common = ["keys", "access", "listen", "log-level", "log", "store", "data-dir", "config"];
+    let short = flags(&["serve", "-h"]);
+    for flag in common.iter().chain(&["kafka-brokers", "cassandra-nodes"]) {
+        assert!(short.iter().any(|shown| shown == flag), "{flag}: {short:?}");
+    }
+    assert!(short.len() <= 11, "{short:?}");
+    let all = flags(&["serve", "--help"]);
+    let settings = standalone::serve::settings();
+    for setting in settings.iter().filter(|setting| !setting.is_secret()) {
+        assert!(all.iter().any(|shown| shown == setting.name), "{}: {all:?}", setting.name);
+    }
+    for (command, read, unread) in [
+        ("setup", "kafka-replication", "listen keys query-deadline tls-cert data-dir as-of"),
+        ("verify", "data-dir", "listen keys query-deadline tls-cert kafka-replication"),
+        ("redrive", "data-dir", "listen keys query-deadline tls-cert kafka-replication"),
+    ] {
+        let all = flags(&[command, "--help"]);
+        assert!(all.iter().any(|shown| shown == read), "{command}: {all:?}");
+        assert!(all.iter().any(|shown| shown == "json"), "{command}: {all:?}");
+        let short = flags(&[command, "-h"]);
+        assert!(short.iter().any(|shown| shown == "json") && short.len() <= 10, "{short:?}");
+        for flag in unread.split(' ') {
+            assert!(!all.iter().any(|shown| shown == flag), "{command} --{flag}");
+            assert!(!short.iter().any(|shown| shown == flag), "{command} --{flag}");
+        }
+    }
+}
+
+#[test]
+fn a_setting_with_few_values_lists_them() {
+    for (flag, values) in [
+        ("--log", "embedded, kafka"),
+        ("--store", "embedded, cassandra"),
+        ("--log-format", "human, json"),
+        ("--kafka-security", "plaintext, tls, sasl-plaintext, sasl-tls"),
+        ("--kafka-mechanism", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"),
+        ("--kafka-group-protocol", "classic, consumer"),
+        ("--access", "open"),
+    ] {
+        let text = help(&["serve", "--help"], "300");
+        let shown =
+            text.split(&format!("{flag} <")).nth(1).unwrap().split("\n      --").next().unwrap();
+        assert!(shown.contains(&format!("[possible values: {values}]")), "{flag}: {shown}");
+    }
 }
 
 #[test]
@@ -302,6 +445,87 @@ fn loading_what_cannot_be_read_or_delivered_fails_and_says_why() {
     let output = bookend(&["load", file.to_str().unwrap(), "--tries", "1", "--url", &url]);
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("gave up"), "{}", said(&output));
+}
+
+#[test]
+fn health_says_whether_the_configured_service_is_ready() {
+    let data = tempfile::tempdir().unwrap();
+    let service = Service::start(data.path(), &[]);
+    let address = service.client().0.to_string();
+    let health = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = Command::new(BOOKEND);
+        command.env_clear().arg("health").args(args).envs(variables.iter().copied());
+        command.output().unwrap()
+    };
+    let everywhere = format!("0.0.0.0:{}", service.client().0.port());
+    let url = format!("http://{address}/");
+    let file = data.path().join("file.toml");
+    std::fs::write(&file, format!("listen = \"{address}\"\nrole = \"http\"\n")).unwrap();
+    for (args, variables) in [
+        (&["--url", &url][..], &[][..]),
+        (&["--listen", &address], &[]),
+        (&["--config", file.to_str().unwrap()], &[]),
+        (&[], &[("BOOKEND_LISTEN", everywhere.as_str())]),
+        (&[], &[("BOOKEND_LISTEN", "127.0.0.1:9"), ("BOOKEND_OPERATIONS_LISTEN", &address)]),
+    ] {
+        let output = health(args, variables);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", said(&output));
+        assert_eq!(output.stdout, b"ready\n");
+    }
+    service.stop();
+    let output = health(&["--listen", &address], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = said(&output);
+    assert!(text.contains(&format!("http://{address}/readyz cannot be reached: ")), "{text}");
+    let output = health(&["--listen", "nowhere"], &[]);
+    assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+
+    // It answers, but its store is unusable.
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let flags = ["--store", "cassandra", "--cassandra-nodes", &closed];
+    let service = Service::begin(serve(data.path(), &flags));
+    let output = health(&["--url", &format!("http://{}", service.client().0)], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("returned 503") && said(&output).contains(&closed));
+    service.stop();
+}
+
+#[test]
+fn the_configuration_is_printed_with_sources_and_without_secrets_or_with_all_mistakes() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("bookend.toml");
+    std::fs::write(&file, "max-body = \"2MiB\"\nquota = 7\n").unwrap();
+    let print = |args: &[&str]| {
+        let mut command = Command::new(BOOKEND);
+        command.env_clear().args(["config", "print", "--config"]).arg(&file).args(args);
+        command.env("BOOKEND_LOG", "kafka").env("BOOKEND_KAFKA_PASSWORD", "hush");
+        command.env("BOOKEND_KAFKA_PROPERTY", "client.id=hush");
+        command.env("BOOKEND_LISTEEN", "x").current_dir(dir.path()).output().unwrap()
+    };
+    let output = print(&["--drain-window", "7s"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("did you mean BOOKEND_LISTEN?"), "{}", said(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let path = file.display();
+    for line in [
+        "# listen = \"127.0.0.1:5000\"  # default".to_owned(),
+        "log = \"kafka\"  # BOOKEND_LOG".to_owned(),
+        "drain-window = \"7s\"  # --drain-window".to_owned(),
+        format!("max-body = \"2MiB\"  # {path}: max-body"),
+        format!("quota = 7  # {path}: quota"),
+        "# kafka-password = [redacted]  # BOOKEND_KAFKA_PASSWORD".to_owned(),
+        "# kafka-property = [redacted]  # BOOKEND_KAFKA_PROPERTY".to_owned(),
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line} in\n{text}");
+    }
+    assert!(!text.contains("hush"), "{text}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "it creates nothing");
+
+    let output = print(&["--listen", "0.0.0.0:1", "--max-inflight", "much"]);
+    assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+    assert!(output.stdout.is_empty());
+    let text = said(&output);
+    assert!(text.contains("--listen: ") && text.contains("--max-inflight: "), "{text}");
 }
 
 /// Loads the hostile profile into a service, waits until it is processed, and stops the service.

@@ -14,7 +14,8 @@ use crate::{
 const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
 /// The roff requests that a page may use. Readers of manual pages ignore a misspelt request
 /// silently.
-const REQUESTS: [&str; 11] = ["TH", "SH", "TP", "RS", "RE", "IP", "PP", "br", "nf", "fi", "ie"];
+const REQUESTS: [&str; 12] =
+    ["TH", "SH", "TP", "RS", "RE", "IP", "PP", "br", "nf", "fi", "ie", "nh"];
 
 fn run(program: &str, args: &[&str]) -> String {
     let output = Command::new(path_of(program)).env_clear().args(args).output().unwrap();
@@ -86,6 +87,8 @@ fn bash_completes_commands_and_flags() {
     assert_eq!(offered(&script, &["bookend", "key", "rev"]), ["revoke"]);
     assert_eq!(offered(&script, &["bookend", "key", "new", "--ri"]), ["--rights"]);
     assert_eq!(offered(&script, &["bookend", "serve", "--data"]), ["--data-dir"]);
+    assert_eq!(offered(&script, &["bookend", "serve", "--store", "c"]), ["cassandra"]);
+    assert_eq!(offered(&script, &["bookend", "serve", "--log-format", ""]), ["human", "json"]);
     assert_eq!(offered(&script, &["bookend", "generate", "--profile", "h"]), ["hostile"]);
 }
 
@@ -167,18 +170,24 @@ fn there_is_a_page_for_the_program_and_for_each_command() {
             "{section}"
         );
     }
-    let of_key = ["key-new", "key-list", "key-revoke"].map(str::to_owned);
-    for command in commands().into_iter().chain(of_key.clone()) {
+    let of_config = page("bookend-config.1");
+    let inner = ["key-new", "key-list", "key-revoke", "config-print"].map(str::to_owned);
+    for command in commands().into_iter().chain(inner.clone()) {
         let page = page(&format!("bookend-{command}.1"));
         assert!(faults(&page).is_empty(), "{command}: {:?}", faults(&page));
-        let above = if of_key.contains(&command) { &of_keys } else { &main };
+        assert!(page.lines().any(|line| line == ".nh"), "{command}: names must not be hyphenated");
+        let above = match command.split_once('-') {
+            Some(("key", _)) => &of_keys,
+            Some(_) => &of_config,
+            None => &main,
+        };
         assert!(
             above.replace('\\', "").contains(&format!("bookend-{command}(1)")),
             "{command} is not named in {above}"
         );
         assert_eq!(page, run("bookend", &["man", &command]), "one page and all pages are the same");
     }
-    assert_eq!(std::fs::read_dir(&pages).unwrap().count(), 1 + commands().len() + of_key.len());
+    assert_eq!(std::fs::read_dir(&pages).unwrap().count(), 1 + commands().len() + inner.len());
     assert!(page("bookend-serve.1").replace('\\', "").contains("BOOKEND_DATA_DIR"));
     for program in ["ingest", "query-api"] {
         let page = run(program, &["man"]);

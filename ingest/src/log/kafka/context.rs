@@ -21,6 +21,9 @@ pub(super) struct Context {
     client: &'static str,
     health: Arc<Health>,
     throttle: Option<Arc<Throttle>>,
+    /// The addresses to name in log lines about connections. Without them there are none: the
+    /// caller of a client for one request reports its error.
+    brokers: Option<String>,
     lines: Repeats,
 }
 
@@ -28,6 +31,8 @@ pub(super) struct Context {
 #[derive(Default)]
 pub(super) struct Health {
     down: AtomicBool,
+    /// A broker has replied before.
+    was_up: AtomicBool,
     cause: Mutex<String>,
     changed: Condvar,
     /// The driver has declared the client unusable: only a new client helps.
@@ -38,7 +43,13 @@ pub(super) struct Health {
 impl Context {
     /// Callbacks for the client named `client`, which report its state to `health`.
     pub(super) fn new(client: &'static str, health: Arc<Health>) -> Self {
-        Self { client, health, throttle: None, lines: Repeats::default() }
+        Self { client, health, throttle: None, brokers: None, lines: Repeats::default() }
+    }
+
+    /// Logs when no broker can be reached at `brokers`.
+    pub(super) fn naming(mut self, brokers: &str) -> Self {
+        self.brokers = Some(brokers.to_owned());
+        self
     }
 
     /// Reports to `throttle` how long the brokers throttle the client.
@@ -85,6 +96,7 @@ impl Health {
 
     /// Records that a broker has replied.
     pub(super) fn up(&self) {
+        self.was_up.store(true, Ordering::Relaxed);
         if self.is_down() {
             self.down.store(false, Ordering::Relaxed);
             if let Some(suppressed) = self.lines.due("up") {
@@ -122,6 +134,14 @@ fn innermost(text: &str) -> &str {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, kind: &str, line: &str) {
+        let is_severe = !matches!(
+            level,
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug
+        );
+        // The driver also reports a connection that fails as an error.
+        if kind == "FAIL" && is_severe {
+            return;
+        }
         let Some(suppressed) = self.lines.due(kind) else { return };
         let client = self.client;
         match level {
@@ -152,15 +172,43 @@ impl ClientContext for Context {
         }
         self.health.failed(&error, innermost(cause));
         let code = error.rdkafka_error_code();
+        if let Some(code) = code.filter(|code| is_of_a_connection(*code)) {
+            return self.disconnected(code, cause);
+        }
         let kind = code.map_or(Cow::Borrowed("?"), |code| format!("{code:?}").into());
-        let cause = match code {
-            Some(RDKafkaErrorCode::AllBrokersDown) => "no broker can be reached",
-            _ => cause,
-        };
         if let Some(suppressed) = self.lines.due(&kind) {
             tracing::warn!(target: "librdkafka", client = self.client, %error, suppressed, "{cause}");
         }
     }
+}
+
+impl Context {
+    /// Reports the failure of a connection in one line for all brokers and errors.
+    fn disconnected(&self, code: RDKafkaErrorCode, cause: &str) {
+        let Some(brokers) = &self.brokers else { return };
+        let (client, kind) = (self.client, format!("{code:?}"));
+        if code == RDKafkaErrorCode::AllBrokersDown {
+            if let Some(suppressed) = self.lines.due(&kind) {
+                let text = self.health.unreachable(brokers);
+                tracing::warn!(target: "librdkafka", client, suppressed, "{text}; check --kafka-brokers and --kafka-security");
+            }
+        } else if self.health.was_up.load(Ordering::Relaxed) {
+            // Before the first connection, all brokers are about to be reported as one.
+            if let Some(suppressed) = self.lines.due(&kind) {
+                tracing::warn!(target: "librdkafka", client, suppressed, "{cause}");
+            }
+        }
+    }
+}
+
+/// Whether an error says that a connection could not be made or broke.
+fn is_of_a_connection(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::Resolve
+    )
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ fn every_mistake_of_an_entry_is_named() {
         (entry("web", "rights = [1]"), "`rights` of web is not valid: expected a string"),
         (
             entry("web", "rights = [\"raed\"]"),
-            "`rights` of web is not valid: expected one of ingest, read, operate, erase",
+            "`rights` of web is not valid: expected one of ingest, read, operate, erase; did you mean \"read\"?",
         ),
         (format!("[[key]]\nid = \"web\"\n{rights}"), "`sha256` of web is missing"),
         (

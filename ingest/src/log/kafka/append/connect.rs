@@ -24,7 +24,9 @@ pub(super) fn connect(
     throttle: &Arc<Throttle>,
 ) -> KafkaResult<(Arc<DriverProducer>, Arc<Health>)> {
     let health = Arc::new(Health::default());
-    let context = Context::new("producer", Arc::clone(&health)).with_throttle(throttle);
+    let context = Context::new("producer", Arc::clone(&health))
+        .naming(&options.brokers)
+        .with_throttle(throttle);
     let mut config = client::producer(options);
     config.set("statistics.interval.ms", STATISTICS_MS);
     let client = client::create(&config, context)?;

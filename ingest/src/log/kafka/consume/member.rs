@@ -63,7 +63,7 @@ impl Member {
         let (health, assignment) =
             (Arc::<Health>::default(), Arc::new(Assignment::new(options.poll_bytes)));
         let context = MemberContext {
-            context: Context::new("consumer", Arc::clone(&health)),
+            context: Context::new("consumer", Arc::clone(&health)).naming(&options.brokers),
             assignment: Arc::clone(&assignment),
             rebalances: Arc::clone(rebalances),
             removed: Arc::clone(removed),

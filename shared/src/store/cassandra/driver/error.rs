@@ -22,7 +22,7 @@ pub enum CassandraOpenError {
     },
     /// No node accepted a connection.
     #[error(
-        "Cassandra cannot be reached at {nodes}: {cause}; check the addresses and that a node is up"
+        "Cassandra cannot be reached at {nodes}: {cause}; check --cassandra-nodes and that a node is up"
     )]
     Unreachable {
         /// The addresses that were tried.
