@@ -99,8 +99,11 @@ def normalized(objects):
             continue
         body = plain({key: value for key, value in found.items() if key != "metadata"})
         for container in body.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
-            for source in container.pop("envFrom", []):
+            for source in [one for one in container.get("envFrom", []) if "configMapRef" in one]:
+                container["envFrom"].remove(source)
                 container.setdefault("env", []).extend({"name": name, "value": value} for name, value in maps[source["configMapRef"]["name"]].items())
+            if not container.get("envFrom"):
+                container.pop("envFrom", None)
             container["env"] = sorted(container.get("env", []), key=lambda one: one["name"])
         result[found["kind"], short(found["metadata"]["name"])] = body
     return result
