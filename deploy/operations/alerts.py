@@ -8,8 +8,10 @@ from pathlib import Path
 import yaml
 
 PROMETHEUS = Path("deploy/prometheus")
-ANNOTATIONS = {"summary", "description", "action", "runbook"}
+ANNOTATIONS = {"summary", "description", "action", "runbook_url"}
 MANUAL = Path("deploy/README.md")
+# One value, the external label of prometheus.yml, is the beginning of every link.
+URL = "{{ $externalLabels.bookend_manual }}"
 
 
 def main():
@@ -17,15 +19,16 @@ def main():
     manual = MANUAL.read_text() if MANUAL.is_file() else ""
     sections = set(re.findall(r"^### `?(\w+)`?$", manual, re.MULTILINE))
     fired = fired_in_tests()
-    findings = []
+    labels = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["global"].get("external_labels", {})
+    findings = [] if labels.get("bookend_manual") == str(MANUAL) else [f"prometheus.yml: the external label bookend_manual must be {MANUAL}"]
     for alert in alerts:
         name, annotations = alert["alert"], alert.get("annotations", {})
         if alert.get("labels", {}).get("severity") not in {"page", "ticket"}:
             findings.append(f"{name}: the severity must be page or ticket")
         if missing := ANNOTATIONS - {key for key, text in annotations.items() if text}:
             findings.append(f"{name}: missing annotations: {', '.join(sorted(missing))}")
-        if annotations.get("runbook") != f"{MANUAL}#{name.lower()}":
-            findings.append(f"{name}: the annotation runbook must be {MANUAL}#{name.lower()}")
+        if annotations.get("runbook_url") != f"{URL}#{name.lower()}":
+            findings.append(f"{name}: the annotation runbook_url must be {URL}#{name.lower()}")
         if name not in sections:
             findings.append(f"{name}: {MANUAL} has no section '### {name}'")
         if name not in fired:

@@ -1,5 +1,6 @@
-"""Checks of the dashboards that running their queries does not make: every data source is provisioned, every panel has its own
-id, its own place and a unit, and every variable is defined. Only reads files."""
+"""Checks of the dashboards that neither their schema nor their queries make: everything uses the chosen data source, which is the
+provisioned one at first, every panel has its own id, its own place and a unit, every variable is defined, and every query that
+selects an instance also selects a process. Only reads files."""
 
 import json
 import re
@@ -24,7 +25,13 @@ def main():
 
 
 def check(dashboard, sources):
-    variables = {variable["name"] for variable in dashboard["templating"]["list"]} | BUILT_IN
+    defined = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
+    chosen = defined.get("datasource", {})
+    if chosen.get("type") != "datasource" or chosen["current"]["value"] not in sources:
+        yield "the variable datasource does not begin with a provisioned data source"
+    for uid in uids(dashboard) - {"${datasource}"}:
+        yield f"the data source is fixed: {uid}"
+    variables = defined.keys() | BUILT_IN
     ids, occupied = set(), {}
     for panel in dashboard["panels"]:
         title = panel["title"]
@@ -42,10 +49,20 @@ def check(dashboard, sources):
         if not panel["targets"] or "unit" not in panel["fieldConfig"]["defaults"]:
             yield f"{title}: a query or a unit is missing"
         for target in panel["targets"]:
-            if target["datasource"]["uid"] not in sources:
-                yield f"{title}: the data source is not provisioned: {target['datasource']['uid']}"
+            if "$instance" in target["expr"] and target["expr"].count('process=~"$process"') != target["expr"].count('instance=~"$instance"'):
+                yield f"{title}: a query selects an instance and no process"
             for name in set(re.findall(r"\$(\w+)", target["expr"])) - variables:
                 yield f"{title}: the variable is not defined: ${name}"
+
+
+def uids(value):
+    """The ids of all data sources that a part of a dashboard uses."""
+    if isinstance(value, list):
+        return {uid for part in value for uid in uids(part)}
+    if not isinstance(value, dict):
+        return set()
+    own = {value["datasource"]["uid"]} if isinstance(value.get("datasource"), dict) else set()
+    return own | {uid for part in value.values() for uid in uids(part)}
 
 
 if __name__ == "__main__":

@@ -66,6 +66,10 @@ def main():
             print(f"the service exited with status {bookend.returncode} after SIGTERM; expected 0")
             return 1
         until(lambda: query(prometheus, 'ALERTS{alertname="BookendDown"}'), "the alert BookendDown after the service stopped")
+        link = runbook(prometheus, "BookendDown")
+        if link != "deploy/README.md#bookenddown":
+            print(f"the runbook of BookendDown is {link}")
+            return 1
     print(f"{len(queries())} queries and {len(conditions())} conditions evaluated, no findings")
     return 0
 
@@ -97,7 +101,7 @@ def configure(directory, service, exporter):
     """Copies the configuration, with shorter intervals and the addresses of this run. Returns its path."""
     shutil.copytree(PROMETHEUS, directory)
     config = yaml.safe_load((directory / "prometheus.yml").read_text())
-    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["alerting"] = {}
     text = yaml.safe_dump(config).replace("127.0.0.1:9115", exporter)
     (directory / "prometheus.yml").write_text(text)
@@ -159,7 +163,7 @@ def conditions():
 
 
 def filled(expression):
-    return expression.replace("$__rate_interval", "1m").replace("$instance", ".+")
+    return expression.replace("$__rate_interval", "1m").replace("$instance", ".+").replace("$process", ".+")
 
 
 def query(prometheus, expression):
@@ -172,6 +176,12 @@ def query(prometheus, expression):
         sys.exit(f"{expression}: {error.read().decode()}")
     may_be_nan = NAN_WHILE_IDLE in expression
     return [sample for sample in result if may_be_nan or not math.isnan(float(sample["value"][1]))]
+
+
+def runbook(prometheus, name):
+    """The link of an alert, as Prometheus has expanded it."""
+    with urllib.request.urlopen(f"http://{prometheus}/api/v1/alerts", timeout=30) as reply:
+        return next(alert["annotations"]["runbook_url"] for alert in json.load(reply)["data"]["alerts"] if alert["labels"]["alertname"] == name)
 
 
 def responds(url):

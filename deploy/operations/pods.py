@@ -1,5 +1,5 @@
 """Checks of built manifests that no schema makes: every pod is confined, has resource limits and enough time to stop, pods that
-serve clients ask for a key, and every selector matches a pod. Usage: pods.py FILE"""
+serve clients ask for a key, secrets are mounted files, and every selector matches a pod. Usage: pods.py FILE…"""
 
 import sys
 from pathlib import Path
@@ -7,9 +7,11 @@ from pathlib import Path
 import yaml
 
 # The components that serve clients.
-SERVING = {"ingest", "query-api"}
+SERVING = {"ingest", "query-api", "bookend"}
 # Seconds that each component needs to shut down, including the drain window.
-STOPS = {"ingest": 35, "consumer": 55, "query-api": 25, "setup": 0}
+STOPS = {"ingest": 35, "consumer": 55, "query-api": 25, "bookend": 55, "setup": 0}
+# Components with at most one pod.
+SINGLE = {"setup", "bookend"}
 
 
 def main(path):
@@ -40,7 +42,7 @@ def confined(template):
         (outer.get("seccompProfile", {}).get("type") == "RuntimeDefault", "its seccomp profile is not RuntimeDefault"),
         (not pod.get("hostNetwork") and not pod.get("hostPID") and not pod.get("hostIPC"), "it shares a namespace of the host"),
         (pod.get("terminationGracePeriodSeconds", 30) > STOPS[component], "its grace period is shorter than its shutdown"),
-        (component == "setup" or len(pod.get("topologySpreadConstraints", [])) == 2, "it has no topology spread constraints"),
+        (component in SINGLE or len(pod.get("topologySpreadConstraints", [])) == 2, "it has no topology spread constraints"),
     ]
     for container in pod["containers"]:
         inner, resources = container.get("securityContext", {}), container.get("resources", {})
@@ -54,6 +56,8 @@ def confined(template):
         ]
         variables = {one["name"]: one.get("value") for one in container.get("env", [])}
         expected.append(("BOOKEND_ACCESS" not in variables, "it is open to everybody"))
+        expected.append((not secret_variables(container), "a secret is a variable; mount it and set the variable with _FILE"))
+        expected.append((not any("subPath" in mount for mount in container.get("volumeMounts", [])), "a subPath never changes"))
         if component in SERVING:
             expected.append((secret_at(pod, container, variables.get("BOOKEND_KEYS")), "its file of keys is not in a mounted Secret"))
         if component != "setup":
@@ -69,6 +73,12 @@ def secret_at(pod, container, path):
     return path is not None and any(Path(path).parent == Path(mount["mountPath"]) for mount in mounts)
 
 
+def secret_variables(container):
+    """The variables that come from a Secret, or are named like one."""
+    sources = [one for one in container.get("envFrom", []) if "secretRef" in one]
+    return sources + [one for one in container.get("env", []) if "valueFrom" in one or one["name"].endswith("_PASSWORD")]
+
+
 def selectors(found):
     spec = found.get("spec", {})
     match found["kind"]:
@@ -76,7 +86,7 @@ def selectors(found):
             yield {"matchLabels": spec["selector"]}
         case "NetworkPolicy":
             yield spec["podSelector"]
-        case "PodDisruptionBudget" | "Deployment":
+        case "PodDisruptionBudget" | "Deployment" | "StatefulSet" | "PodMonitor":
             yield spec["selector"]
     for constraint in spec.get("template", {}).get("spec", {}).get("topologySpreadConstraints", []):
         yield constraint["labelSelector"]
@@ -88,4 +98,4 @@ def selects(selector, labels):
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(max(main(Path(path)) for path in sys.argv[1:]))

@@ -1,5 +1,5 @@
-"""Prepares the JSON schemas for kubeconform: those of Kubernetes from the wheel of kubernetes-validate, and the schema of KEDA
-from its resource definition. Usage: schemas.py WHEEL KUBERNETES-VERSION DEFINITION DIRECTORY"""
+"""Prepares the JSON schemas for kubeconform: those of Kubernetes from the wheel of kubernetes-validate, and those of other
+resources from their definitions. Usage: schemas.py WHEEL KUBERNETES-VERSION DIRECTORY DEFINITION…"""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 
-def main(wheel, version, definition, directory):
+def main(wheel, version, directory, definitions):
     inside = f"kubernetes_validate/kubernetes-json-schema/v{version}-local-strict/"
     with zipfile.ZipFile(wheel) as files:
         names = [name for name in files.namelist() if name.startswith(inside) and name.endswith(".json")]
@@ -21,11 +21,12 @@ def main(wheel, version, definition, directory):
             (directory / name.removeprefix(inside)).write_text(json.dumps(schema))
     if not names:
         sys.exit(f"{wheel} has no schemas for Kubernetes {version}")
-    resource = yaml.safe_load(definition.read_text())
-    kind, group = resource["spec"]["names"]["kind"].lower(), resource["spec"]["group"].split(".")[0]
-    for served in resource["spec"]["versions"]:
-        schema = strict(served["schema"]["openAPIV3Schema"])
-        (directory / f"{kind}-{group}-{served['name']}.json").write_text(json.dumps(schema))
+    for definition in definitions:
+        resource = yaml.safe_load(definition.read_text())
+        kind, group = resource["spec"]["names"]["kind"].lower(), resource["spec"]["group"].split(".")[0]
+        for served in resource["spec"]["versions"]:
+            schema = strict(served["schema"]["openAPIV3Schema"])
+            (directory / f"{kind}-{group}-{served['name']}.json").write_text(json.dumps(schema))
 
 
 def strict(schema):
@@ -42,4 +43,4 @@ def strict(schema):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), [Path(path) for path in sys.argv[4:]])
