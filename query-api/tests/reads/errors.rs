@@ -256,7 +256,8 @@ async fn one_uncut_reply_too_many_is_a_503_that_says_when_to_come_again() {
 
 #[tokio::test]
 async fn a_query_whose_turn_does_not_come_in_time_is_a_503_that_says_when_to_come_again() {
-    let deadline = std::time::Duration::from_millis(20);
+    // The others must be answered within it, on a busy machine too.
+    let deadline = std::time::Duration::from_millis(500);
     let (points, ranges) = (
         ["/v1/users/u/sessions", "/v1/users/u/sessions/s", "/user/last-sessions-user?user_id=u"],
         [
