@@ -15,7 +15,7 @@ use crate::{
 const CALLS: &str = r"
     const text = (call, selector) => call.querySelector(selector)?.textContent.trim() ?? '';
     return [...document.querySelectorAll('.opblock')].map((call) => [
-      `${text(call, '.opblock-summary-method')} ${call.querySelector('.opblock-summary-path').dataset.path}`,
+      `${text(call, '.opblock-summary-method')} ${call.querySelector('[data-path]').dataset.path}`,
       text(call, '.request-url pre'),
       text(call, '.live-responses-table tbody .response-col_status').slice(0, 3),
     ])";
@@ -28,7 +28,7 @@ const OPEN: &str = r"
 /// The number of fields that are filled in, of the requests of a path or of all requests.
 const FILLED: &str = r"
     const calls = [...document.querySelectorAll('.opblock')].filter(
-      (call) => !arguments[0] || call.querySelector('.opblock-summary-path').dataset.path === arguments[0],
+      (call) => !arguments[0] || call.querySelector('[data-path]').dataset.path === arguments[0],
     );
     const fields = calls.flatMap((call) => [...call.querySelectorAll('tr[data-param-name] :is(input, select), .body-param__text')]);
     return fields.filter(({ value }) => value).length";
