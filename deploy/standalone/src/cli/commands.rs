@@ -255,7 +255,7 @@ fn config() -> Command {
                 "bookend config print > bookend.toml",
             ]),
             section("Output", &[
-                "Settings that are given, then a comment with the source. Defaults are comments.",
+                "Each setting with its source as a comment. Defaults are comments as a whole.",
                 "Secrets are never printed, and neither are values that may contain one.",
             ]),
         ]))
