@@ -139,6 +139,21 @@ fn what_takes_longer_than_a_second_shows_how_far_it_is_and_leaves_nothing_behind
     service.stop();
 }
 
+/// The reader of a pipe, such as `bookend load -`, shows the progress itself.
+#[test]
+fn generate_shows_its_progress_only_if_the_lines_go_to_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("events");
+    let generate = |to: &str| {
+        let (status, seen) =
+            Screen::terminal(&format!("generate --sessions 300000 {to}"), &[]).ended();
+        assert!(status.success(), "{seen:?}");
+        seen.contains("drawing") || seen.contains("generating")
+    };
+    assert!(generate(&format!("> {}", file.display())));
+    assert!(!generate("| cat > /dev/null"));
+}
+
 /// A command that waits at the terminal says for what.
 #[test]
 fn a_load_from_the_terminal_says_that_it_waits_for_events() {
