@@ -20,9 +20,10 @@ const CALLS: &str = r"
       text(call, '.live-responses-table tbody .response-col_status').slice(0, 3),
     ])";
 
+/// A deprecated request that is open has no class that says so.
 const OPEN: &str = r"
-    const closed = [...document.querySelectorAll('.opblock:not(.is-open) .opblock-summary-control')];
-    closed.forEach((control) => control.click());
+    const closed = [...document.querySelectorAll('.opblock:not(:has(.opblock-body))')];
+    closed.forEach((call) => call.querySelector('.opblock-summary-control').click());
     return document.querySelectorAll('.opblock .execute').length";
 
 /// The number of fields that are filled in, of the requests of a path or of all requests.
