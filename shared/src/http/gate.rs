@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use prometheus::Registry;
-use warp::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use warp::http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::Authority};
 
 use super::{
     caller::Caller,
@@ -183,17 +183,19 @@ fn is_foreign(headers: &HeaderMap) -> bool {
 /// Whether a `Host` is a name of this machine or one of `names`. A name with a dot can be pointed
 /// at this machine by anybody who owns it.
 fn is_here(host: &HeaderValue, names: &BTreeSet<String>) -> bool {
-    let Ok(host) = host.to_str() else { return false };
-    let host = host.to_ascii_lowercase();
-    if host.starts_with('[') {
+    let Some(host) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else {
+        return host.is_empty();
+    };
+    let name = host.host().to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    if names.contains(name) || name.ends_with(".localhost") {
         return true;
     }
-    let name = host.split(':').next().unwrap_or_default();
-    let name = name.strip_suffix('.').unwrap_or(name);
-    !name.contains('.')
-        || name.parse::<IpAddr>().is_ok()
-        || name.ends_with(".localhost")
-        || names.contains(name)
+    match name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        // Of these, browsers do not say whether a page of another origin calls them.
+        Ok(address) => !address.is_unspecified() && address == address.to_canonical(),
+        Err(_) => !name.contains(['.', '[']),
+    }
 }
 
 /// Whether an `Origin` is that of the pages of this `host`.

@@ -404,6 +404,13 @@ async fn a_name_that_an_attacker_may_point_at_this_machine_does_not_reach_an_ope
         ("notlocalhost.example", false),
         ("a.bookend.example", false),
         ("127.1", false),
+        // Browsers do not say of these that a page of another origin calls.
+        ("0.0.0.0:5000", false),
+        ("[::]:5000", false),
+        ("[::ffff:127.0.0.1]:5000", false),
+        ("[::ffff:0.0.0.0]", false),
+        ("[rebound.example]", false),
+        ("http://rebound.example", false),
     ] {
         let outcome = service.ask(request("GET", "/all").header("host", host)).await;
         let expected = if is_here { ok() } else { denied(403, "foreign_host") };
